@@ -1,0 +1,58 @@
+-- Stock, seats, holds and quotas.
+
+-- taken counts held and sold units. version is the commit number: it grows by one for every transaction that changes the row.
+CREATE TABLE IF NOT EXISTS stock (
+    event_id   UUID NOT NULL,
+    tier       TEXT NOT NULL,
+    allocation TEXT NOT NULL,
+    capacity   INT8 NOT NULL CHECK (capacity >= 0),
+    taken      INT8 NOT NULL,
+    version    INT8 NOT NULL,
+    PRIMARY KEY (event_id, tier, allocation),
+    CONSTRAINT stock_taken_within_capacity CHECK (taken BETWEEN 0 AND capacity)
+);
+
+-- seat is "section/row/number", unique in its event.
+CREATE TABLE IF NOT EXISTS seats (
+    event_id   UUID NOT NULL,
+    seat       TEXT NOT NULL,
+    section    TEXT NOT NULL,
+    row_label  TEXT NOT NULL,
+    number     INT8 NOT NULL,
+    tier       TEXT NOT NULL,
+    allocation TEXT NOT NULL,
+    state      TEXT NOT NULL CHECK (state IN ('free', 'held', 'sold', 'blocked')),
+    hold_id    UUID NULL,
+    PRIMARY KEY (event_id, seat),
+    CONSTRAINT seats_hold_iff_taken CHECK ((hold_id IS NOT NULL) = (state IN ('held', 'sold')))
+);
+
+-- items is JSON: [{"tier":"floor","allocation":"general","quantity":2},{"tier":"lower","allocation":"general","quantity":1,"seats":["A/1/2"]}]
+CREATE TABLE IF NOT EXISTS holds (
+    hold_id       UUID        NOT NULL PRIMARY KEY, -- UUIDv5(event, entrant, Idempotency-Key)
+    event_id      UUID        NOT NULL,
+    entrant       BYTEA       NOT NULL,
+    state         TEXT        NOT NULL CHECK (state IN ('active', 'sold', 'released', 'expired')),
+    units         INT8        NOT NULL CHECK (units > 0),
+    items         TEXT        NOT NULL,
+    amount_minor  INT8        NOT NULL CHECK (amount_minor >= 0),
+    currency      TEXT        NOT NULL,
+    body_hash     BYTEA       NOT NULL,
+    commit_no     INT8        NOT NULL, -- stock.version of the first item's row in the commit that granted it
+    created_at    TIMESTAMPTZ NOT NULL,
+    deadline      TIMESTAMPTZ NOT NULL,
+    extended      BOOL        NOT NULL,
+    closed_at     TIMESTAMPTZ NULL
+);
+
+CREATE INDEX IF NOT EXISTS holds_expiry ON holds (deadline) WHERE state = 'active';
+
+-- Units held or bought by one buyer key (the entrant) of one event.
+CREATE TABLE IF NOT EXISTS quota (
+    event_id  UUID  NOT NULL,
+    buyer     BYTEA NOT NULL,
+    taken     INT8  NOT NULL,
+    max_units INT8  NOT NULL,
+    PRIMARY KEY (event_id, buyer),
+    CONSTRAINT quota_within_limit CHECK (taken BETWEEN 0 AND max_units)
+);
