@@ -1,0 +1,72 @@
+# Fairgate's build. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := bin
+TOOLS := $(BIN)/tools
+GOLANGCI_VERSION := v2.15.0
+PACKAGES := ./...
+FUZZTIME ?= 20s
+TEST_FLAGS ?=
+DEMO_FLAGS ?=
+
+# KEEP=1 leaves the demo running for a look around.
+ifeq ($(KEEP),1)
+DEMO_FLAGS += --keep
+endif
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## look for Go, gcc and a database; install what apt has
+	@sh .ci/setup
+
+.PHONY: build
+build: ## build every program into bin/
+	@sh .ci/setup go
+	@echo "building (the first time takes a minute or two) ..."
+	@mkdir -p $(BIN)
+	go build -o $(BIN)/ ./core/cmd/... ./core/inventory/cmd/... ./edge/cmd/... ./ctl/cmd/... ./loadtest/paysim/cmd/...
+
+.PHONY: demo
+demo: setup build ## play a whole on-sale and audit it (KEEP=1 leaves it running)
+	@$(BIN)/ticketctl demo $(DEMO_FLAGS)
+
+.PHONY: demo-stop
+demo-stop: ## stop what `make demo KEEP=1` left running
+	@if [ -x $(BIN)/ticketctl ]; then $(BIN)/ticketctl demo --stop; else echo "nothing to stop: bin/ticketctl was never built"; fi
+
+.PHONY: test
+test: setup check build ## all checks, then every test with the race detector
+	@sh .ci/test $(TEST_FLAGS)
+
+.PHONY: check
+check: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) ## formatting, go vet and the linters
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	  if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	go mod verify >/dev/null
+	go vet $(PACKAGES)
+	$(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) run
+
+$(TOOLS)/golangci-lint-$(GOLANGCI_VERSION):
+	@sh .ci/setup go
+	@echo "building golangci-lint $(GOLANGCI_VERSION) once (some minutes; later runs use it as it is) ..."
+	@mkdir -p $(TOOLS)
+	GOBIN=$(CURDIR)/$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv $(TOOLS)/golangci-lint $@
+
+.PHONY: bench
+bench: setup build ## the figures of the hot paths, one JSON object on the last line
+	@sh .ci/bench
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (20s) each
+	@set -e; for dir in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
+	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$dir/*_test.go); do \
+	    echo "== $$dir $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$dir; \
+	  done; done
+
+.PHONY: clean
+clean: ## remove what the build made
+	rm -rf $(BIN) demo-report.html demo-report.json
