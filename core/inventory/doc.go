@@ -1,0 +1,44 @@
+// Package inventory owns what there is to sell: stock, seats, holds and the limits per buyer.
+//
+// It refuses to sell a unit twice, to give a buyer more than the event's limit, and to answer before the database has
+// committed. It knows nothing of orders, payments or tickets: checkout moves holds on by calling Sell, Extend, Release
+// and Unsell inside its own transaction, and is told of expiries through Hooks inside ours.
+//
+// # A hold's life
+//
+//	            Hold                Sell
+//	(nothing) ───────▶ active ───────────────▶ sold
+//	                    │  │ deadline passes      │ Unsell (the capture failed for good)
+//	            Release │  └─────▶ expired        ▼
+//	                    └────────────────────▶ released
+//
+// Every state but active and sold is final. A hold whose deadline has passed counts as expired for everybody from that
+// instant, by the database's clock; the sweep (Run) gives its units back a little later.
+//
+// # What is counted where
+//
+// stock.taken of a (event, tier, allocation) is the units of its active and sold holds, so a sale touches only hold and
+// seat rows and never the hot stock row. quota.taken of a (event, buyer) is the same sum per buyer. A seat is held or sold
+// by exactly the hold it names.
+//
+// # How a batch is decided
+//
+// Requests of many events meet in a few lanes (db.Lane), an event always in the same one. A lane's writer takes what has
+// gathered while the previous commit was in flight and then:
+//
+//  1. reads the rows concerned in one round trip, from one snapshot (read.go). Hold rows are read with them, so that a
+//     repeated request finds the hold it was given before;
+//  2. decides every request in order of arrival (decide.go, a pure function);
+//  3. writes the outcome in one SERIALIZABLE transaction of set-based statements (write.go), each of which repeats as its
+//     guard what the decision rested on: stock within capacity, seat free, quota within the limit, hold still active,
+//     hold id unused. If one guard fails, another core was there in between: the transaction is rolled back and the batch
+//     read and decided again.
+//
+// The reads are outside the transaction on purpose. PostgreSQL coarsens the predicate locks of a transaction that reads
+// more than a few dozen rows of a table to the whole table, and then every two lanes would abort each other; a guarded
+// write keeps the same promise and locks rows. A batch that only refuses opens no transaction at all.
+//
+// Correctness rests on the guards, the constraints and SERIALIZABLE, never on which core or lane does the work: any number
+// of cores may serve the same event. When the outcome of a commit is unknown the batch is read again: hold ids derive from
+// the request (HoldID), so what was committed is found, and what was not is done again.
+package inventory

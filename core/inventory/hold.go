@@ -1,0 +1,165 @@
+package inventory
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"fairgate/edge/lottery"
+	"fairgate/ledger"
+)
+
+// Refusals. Each leaves nothing behind.
+var (
+	ErrSoldOut         = errors.New("inventory: sold out")
+	ErrNotEnoughLeft   = errors.New("inventory: not that many are left")
+	ErrSeatUnknown     = errors.New("inventory: no such seat")
+	ErrSeatTaken       = errors.New("inventory: a seat is not free")
+	ErrTierUnknown     = errors.New("inventory: no such tier")
+	ErrQuantityInvalid = errors.New("inventory: the quantity does not make sense")
+	ErrOverLimit       = errors.New("inventory: more than one buyer may have")
+	ErrItemsInvalid    = errors.New("inventory: the items do not make sense")
+	ErrKeyReused       = errors.New("inventory: the idempotency key was used for another request")
+	ErrHoldUnknown     = errors.New("inventory: no such hold")
+	ErrHoldExpired     = errors.New("inventory: the hold has expired")
+	ErrHoldClosed      = errors.New("inventory: the hold is no longer active")
+	ErrHoldExtended    = errors.New("inventory: the hold was extended before and cannot be again")
+)
+
+// Bounds of one request. They keep a batch's statements small; an event's limit per buyer is lower.
+const (
+	maxItems = 50
+	maxUnits = 1000
+)
+
+// State is where a hold stands, see the diagram in the package comment.
+type State string
+
+// The states of a hold.
+const (
+	Active   State = "active"
+	Sold     State = "sold"
+	Released State = "released"
+	Expired  State = "expired"
+)
+
+// Item is units of one tier in one allocation. In a Request either Tier and Quantity are set (general admission) or Seats
+// (Tier then follows from the seats and Quantity may be left 0); Allocation is left empty for what is on general sale, or
+// set by a caller that has checked the buyer's right to it. In a Hold all of them are set, Seats only for numbered seats.
+type Item struct {
+	Tier       string   `json:"tier"`
+	Allocation string   `json:"allocation"`
+	Quantity   int      `json:"quantity"`
+	Seats      []string `json:"seats,omitempty"`
+}
+
+// Request asks for a hold, all of its items or nothing.
+type Request struct {
+	Event    uuid.UUID
+	Entrant  lottery.Entrant // the buyer; limits count per (event, entrant)
+	Key      string          // Idempotency-Key: the same key is the same hold
+	Items    []Item
+	BodyHash [32]byte // of the request's body: the same key with another body is refused
+}
+
+// Hold is a buyer's expiring claim.
+type Hold struct {
+	ID        uuid.UUID
+	Event     uuid.UUID
+	Entrant   lottery.Entrant
+	State     State // Expired also when the deadline has passed and the sweep has not come by yet
+	Units     int
+	Items     []Item
+	Amount    ledger.Amount // all-in price of all items
+	BodyHash  [32]byte
+	CommitNo  int64 // stock.version of the first item's row in the commit that granted it
+	CreatedAt time.Time
+	Deadline  time.Time
+	Extended  bool
+	ClosedAt  time.Time // zero while active
+	AsOf      time.Time // the database's clock when this was read
+}
+
+// Result is one request's outcome in HoldBatch.
+type Result struct {
+	Hold Hold
+	Err  error
+}
+
+// holdSpace is the UUIDv5 namespace of hold ids.
+var holdSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("fairgate:hold"))
+
+// HoldID is the id of the hold that a buyer's request with this idempotency key gets.
+func HoldID(event uuid.UUID, entrant lottery.Entrant, key string) uuid.UUID {
+	name := make([]byte, 0, len(event)+len(entrant)+len(key))
+	name = append(name, event[:]...)
+	name = append(name, entrant[:]...)
+	name = append(name, key...)
+	return uuid.NewSHA1(holdSpace, name)
+}
+
+// at returns the hold as it counts at a moment of the database's clock.
+func (h Hold) at(now time.Time) Hold {
+	h.AsOf = now
+	if h.State == Active && !h.Deadline.After(now) {
+		h.State = Expired
+	}
+	return h
+}
+
+// open returns nil for an active hold and otherwise why it is not.
+func (h Hold) open() error {
+	switch h.State {
+	case Active:
+		return nil
+	case Expired:
+		return ErrHoldExpired
+	default:
+		return ErrHoldClosed
+	}
+}
+
+// checkItems finds what is wrong with the items whatever the event is like.
+func checkItems(items []Item) error {
+	if len(items) == 0 || len(items) > maxItems {
+		return fmt.Errorf("%w: between 1 and %d of them", ErrItemsInvalid, maxItems)
+	}
+	units := 0
+	var seen map[string]struct{}
+	for _, item := range items {
+		switch {
+		case len(item.Seats) == 0 && item.Tier == "":
+			return fmt.Errorf("%w: an item names a tier with a quantity, or seats", ErrItemsInvalid)
+		case len(item.Seats) == 0 && item.Quantity <= 0:
+			return fmt.Errorf("%w: %d of tier %q", ErrQuantityInvalid, item.Quantity, item.Tier)
+		case len(item.Seats) > 0 && item.Quantity != 0 && item.Quantity != len(item.Seats):
+			return fmt.Errorf("%w: %d for %d seats", ErrQuantityInvalid, item.Quantity, len(item.Seats))
+		}
+		units += max(len(item.Seats), min(item.Quantity, maxUnits+1))
+		if units > maxUnits {
+			return fmt.Errorf("%w: more than %d at once", ErrOverLimit, maxUnits)
+		}
+		for _, seat := range item.Seats {
+			if _, twice := seen[seat]; twice || seat == "" {
+				return fmt.Errorf("%w: seat %q is empty or named twice", ErrItemsInvalid, seat)
+			}
+			if seen == nil {
+				seen = make(map[string]struct{}, len(item.Seats))
+			}
+			seen[seat] = struct{}{}
+		}
+	}
+	return nil
+}
+
+// decodeItems reads the items column.
+func decodeItems(text string) ([]Item, error) {
+	var items []Item
+	if err := json.Unmarshal([]byte(text), &items); err != nil {
+		return nil, fmt.Errorf("decode items of a hold: %w", err)
+	}
+	return items, nil
+}
