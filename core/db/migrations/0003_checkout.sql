@@ -53,6 +53,9 @@ CREATE UNIQUE INDEX IF NOT EXISTS payments_one_live ON payments (order_id) WHERE
 
 CREATE INDEX IF NOT EXISTS payments_by_ref ON payments (provider, provider_ref);
 
+-- Payments whose outcome the provider has not told us yet: they are looked up now and then.
+CREATE INDEX IF NOT EXISTS payments_open ON payments (updated_at) WHERE state = 'begun';
+
 -- What the outside world still has to be told. lease_until guards a row while one worker runs it.
 CREATE TABLE IF NOT EXISTS outbox (
     outbox_id   UUID        NOT NULL PRIMARY KEY,

@@ -1,0 +1,179 @@
+// Package db is the service's door to its database.
+//
+// It owns: starting a private server where none is configured (Start), the pool and the detection of the engine (Open),
+// the one way to run a transaction (InTx), the schema (Migrate), and group commit (Lane). It refuses: any isolation
+// level other than SERIALIZABLE, any engine other than CockroachDB and PostgreSQL 14 or later, and running cockroach-go's
+// retry protocol against PostgreSQL.
+//
+// Concurrency: a DB may be used by any number of goroutines until Close. A Lane has one writer goroutine of its own and
+// is closed by whoever made it. A Server belongs to its starter; with Detach off it dies with the process.
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// ErrIsolation means the server would not give SERIALIZABLE transactions.
+var ErrIsolation = errors.New("the database does not default to SERIALIZABLE")
+
+// Options are the tunables of Open. The zero value is right for a service of one or two cores.
+type Options struct {
+	Application     string        // application_name; default "fairgate"
+	MaxConns        int           // connections of the pool; default 16
+	MinConns        int           // kept open when idle; default 2. Set it to MaxConns before an on-sale
+	ConnectTimeout  time.Duration // how long Open retries until the server answers; default 30 s
+	AcquireTimeout  time.Duration // longest wait for a free connection; default 5 s
+	MaxRetries      int           // of one transaction after its first attempt; default 100
+	RetryBackoff    time.Duration // mean wait before the first retry, doubling; default 1 ms
+	RetryBackoffMax time.Duration // longest mean wait between retries; default 100 ms
+	Log             *slog.Logger  // default: discarded
+}
+
+func (o Options) withDefaults() Options {
+	if o.Application == "" {
+		o.Application = "fairgate"
+	}
+	if o.MaxConns <= 0 {
+		o.MaxConns = 16
+	}
+	if o.MinConns <= 0 {
+		o.MinConns = 2
+	}
+	o.MinConns = min(o.MinConns, o.MaxConns)
+	if o.ConnectTimeout <= 0 {
+		o.ConnectTimeout = 30 * time.Second
+	}
+	if o.AcquireTimeout <= 0 {
+		o.AcquireTimeout = 5 * time.Second
+	}
+	if o.MaxRetries <= 0 {
+		o.MaxRetries = 100
+	}
+	if o.RetryBackoff <= 0 {
+		o.RetryBackoff = time.Millisecond
+	}
+	if o.RetryBackoffMax <= 0 {
+		o.RetryBackoffMax = 100 * time.Millisecond
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// DB is a pool of connections to one database, all of them SERIALIZABLE.
+type DB struct {
+	Pool    *pgxpool.Pool
+	Engine  Engine
+	Version string // what the server answered to version()
+
+	policy retryPolicy
+	log    *slog.Logger
+}
+
+// Open connects to the database at url, waiting for it up to ConnectTimeout, finds out which engine it is, and checks
+// that transactions are SERIALIZABLE.
+func Open(ctx context.Context, url string, opt Options) (*DB, error) {
+	opt = opt.withDefaults()
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("parse the database URL: %w", err)
+	}
+	engine, version, err := connectFirst(ctx, config.ConnConfig, opt)
+	if err != nil {
+		return nil, err
+	}
+	for key, value := range engine.sessionParams(opt.Application) {
+		config.ConnConfig.RuntimeParams[key] = value
+	}
+	config.MaxConns = int32(opt.MaxConns)
+	config.MinConns = int32(opt.MinConns)
+	// Connections are renewed with jitter so that they follow the nodes of a cluster and never all expire at once.
+	config.MaxConnLifetime = 20 * time.Minute
+	config.MaxConnLifetimeJitter = 10 * time.Minute
+	config.MaxConnIdleTime = 5 * time.Minute
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open the pool: %w", err)
+	}
+	d := &DB{
+		Pool: pool, Engine: engine, Version: version, log: opt.Log,
+		policy: retryPolicy{
+			retries: opt.MaxRetries, base: opt.RetryBackoff, ceiling: opt.RetryBackoffMax,
+			acquire: opt.AcquireTimeout, rollback: 5 * time.Second,
+		},
+	}
+	if err := d.checkIsolation(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	opt.Log.Info("database connected", "engine", string(engine), "version", version,
+		"host", config.ConnConfig.Host, "port", config.ConnConfig.Port, "database", config.ConnConfig.Database)
+	return d, nil
+}
+
+// connectFirst makes the first connection, with retries, and detects the engine.
+func connectFirst(ctx context.Context, config *pgx.ConnConfig, opt Options) (Engine, string, error) {
+	deadline := time.Now().Add(opt.ConnectTimeout)
+	bounded, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	wait := retryPolicy{base: 50 * time.Millisecond, ceiling: time.Second}
+	for n := 0; ; n++ {
+		engine, version, err := connectOnce(bounded, config)
+		if err == nil {
+			return engine, version, nil
+		}
+		if pg := pgErrorOf(err); errors.Is(err, ErrEngine) || pg != nil && !outageCode(pg.Code) {
+			return "", "", fmt.Errorf("connect to the database: %w", err) // waiting would not help
+		}
+		if n == 0 {
+			opt.Log.Info("waiting for the database", "host", config.Host, "port", config.Port, "error", err.Error())
+		}
+		if waitErr := wait.wait(bounded, n); waitErr != nil {
+			return "", "", fmt.Errorf("%w: gave up after %s: %w", ErrUnavailable, opt.ConnectTimeout, err)
+		}
+	}
+}
+
+func connectOnce(ctx context.Context, config *pgx.ConnConfig) (Engine, string, error) {
+	conn, err := pgx.ConnectConfig(ctx, config.Copy())
+	if err != nil {
+		return "", "", err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return detect(ctx, conn)
+}
+
+// checkIsolation proves on a connection of the pool that the default is SERIALIZABLE.
+func (d *DB) checkIsolation(ctx context.Context) error {
+	var level string
+	if err := d.Pool.QueryRow(ctx, sqlDefaultIsolation).Scan(&level); err != nil {
+		return fmt.Errorf("ask for the default isolation: %w", err)
+	}
+	if level != "serializable" {
+		return fmt.Errorf("%w: it answers %q", ErrIsolation, level)
+	}
+	return nil
+}
+
+// sqlNow reads the clock itself: now() stands still inside a transaction.
+const sqlNow = `SELECT clock_timestamp()`
+
+// Now is the database's clock, the only one expiry is decided by.
+func (d *DB) Now(ctx context.Context) (time.Time, error) {
+	var now time.Time
+	if err := d.Pool.QueryRow(ctx, sqlNow).Scan(&now); err != nil {
+		return time.Time{}, outageOf(fmt.Errorf("read the database clock: %w", err))
+	}
+	return now.UTC(), nil
+}
+
+// Close waits for connections in use and closes the pool.
+func (d *DB) Close() { d.Pool.Close() }

@@ -1,0 +1,423 @@
+package db
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	postgresUser     = "fairgate"
+	postgresDatabase = "fairgate"
+)
+
+const sqlPostgresReady = `SELECT 1`
+
+// findPostgres returns the folder with initdb and postgres, and where it looked: the PATH, the folders in which
+// distributions keep them outside the PATH (newest version first), and what pg_config says.
+func findPostgres(ctx context.Context) (bin, searched string) {
+	var candidates []string
+	if initdb := findBinary("initdb"); initdb != "" {
+		candidates = append(candidates, filepath.Dir(initdb))
+	}
+	var versioned []string
+	for _, pattern := range []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin", "/usr/local/opt/postgresql@*/bin"} {
+		found, err := filepath.Glob(pattern)
+		if err == nil {
+			versioned = append(versioned, found...)
+		}
+	}
+	slices.SortStableFunc(versioned, func(a, b string) int { return cmp.Compare(majorIn(b), majorIn(a)) })
+	candidates = append(candidates, versioned...)
+	if out, err := exec.CommandContext(ctx, "pg_config", "--bindir").Output(); err == nil {
+		candidates = append(candidates, strings.TrimSpace(string(out)))
+	}
+	for _, dir := range candidates {
+		if executable(filepath.Join(dir, "initdb")) && executable(filepath.Join(dir, "postgres")) {
+			return dir, ""
+		}
+	}
+	return "", "PATH, /usr/lib/postgresql/*/bin, /usr/pgsql-*/bin, Homebrew and pg_config --bindir"
+}
+
+// majorIn reads the version number in a path like /usr/lib/postgresql/15/bin.
+func majorIn(path string) int {
+	digits := strings.FieldsFunc(path, func(r rune) bool { return r < '0' || r > '9' })
+	if len(digits) == 0 {
+		return 0
+	}
+	n, err := strconv.Atoi(digits[len(digits)-1])
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func executable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir() && info.Mode()&0o111 != 0
+}
+
+// instance is one private PostgreSQL in its folder.
+type instance struct {
+	bin  string
+	dir  string // parent of everything: data, log, password
+	data string
+	user *unprivileged // nil unless we are root
+	log  *slog.Logger
+}
+
+// startPostgres starts the instance in dir, creating it first if it is not there.
+func startPostgres(ctx context.Context, bin, dir string, detach bool, log *slog.Logger) (*Server, error) {
+	in := &instance{bin: bin, dir: dir, data: filepath.Join(dir, "postgresql"), log: log}
+	if os.Geteuid() == 0 {
+		u, err := findUnprivileged()
+		if err != nil {
+			return nil, err
+		}
+		if err := u.mayEnter(dir); err != nil {
+			return nil, err
+		}
+		in.user = u
+	}
+	fresh, err := in.prepare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	password, err := os.ReadFile(in.passwordFile())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s holds a database but its password cannot be read: %w", ErrDataDir, dir, err)
+	}
+	if !fresh {
+		if server := in.attach(ctx, string(password), detach); server != nil {
+			return server, nil
+		}
+	}
+	var last error
+	for range portAttempts {
+		port, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		server, err := in.start(ctx, port, string(password), detach)
+		if err == nil {
+			return server, nil
+		}
+		if last = err; !errors.Is(err, syscall.EADDRINUSE) {
+			return nil, err
+		}
+		log.Info("the port was taken meanwhile, trying another", "port", port)
+	}
+	return nil, last
+}
+
+func (in *instance) passwordFile() string { return filepath.Join(in.dir, "postgresql.password") }
+func (in *instance) logFile() string      { return filepath.Join(in.dir, "postgresql.log") }
+
+// command builds a command that runs as the unprivileged user when we are root.
+func (in *instance) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(in.bin, name), args...)
+	cmd.Dir = in.dir // the caller's folder may be closed to the user
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC")
+	cmd.SysProcAttr = &syscall.SysProcAttr{}
+	if in.user != nil {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: in.user.uid, Gid: in.user.gid}
+	}
+	return cmd
+}
+
+// own gives a path to the unprivileged user when there is one.
+func (in *instance) own(path string) error {
+	if in.user == nil {
+		return nil
+	}
+	return os.Lchown(path, int(in.user.uid), int(in.user.gid))
+}
+
+// prepare makes the data folder, or checks the one that is there. It never touches existing data.
+func (in *instance) prepare(ctx context.Context) (fresh bool, err error) {
+	version, err := os.ReadFile(filepath.Join(in.data, "PG_VERSION"))
+	if err == nil {
+		return false, in.checkVersion(ctx, strings.TrimSpace(string(version)))
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return false, fmt.Errorf("%w: %w", ErrDataDir, err)
+	}
+	if entries, err := os.ReadDir(in.data); err == nil && len(entries) > 0 {
+		return false, fmt.Errorf("%w: %s is neither empty nor a database; move it away or choose another data folder", ErrDataDir, in.data)
+	}
+	return true, in.initialize(ctx)
+}
+
+func (in *instance) checkVersion(ctx context.Context, version string) error {
+	out, err := in.command(ctx, "postgres", "--version").Output()
+	if err != nil {
+		return fmt.Errorf("ask %s for its version: %w", in.bin, err)
+	}
+	// "postgres (PostgreSQL) 15.14 (Debian …)"
+	_, rest, _ := strings.Cut(string(out), "(PostgreSQL) ")
+	major, _, _ := strings.Cut(strings.TrimSpace(rest), ".")
+	if major != version {
+		return fmt.Errorf("%w: %s was written by PostgreSQL %s and %s is PostgreSQL %s; install version %s, or move the folder away to begin anew",
+			ErrServerVersion, in.data, version, in.bin, major, version)
+	}
+	return nil
+}
+
+// initialize runs initdb in a folder beside and renames it into place, so that a crash half-way leaves no half database.
+func (in *instance) initialize(ctx context.Context) error {
+	in.log.Info("creating a private PostgreSQL data folder, this takes a few seconds", "data_dir", in.data, "binaries", in.bin)
+	making := in.data + ".new"
+	if err := os.RemoveAll(making); err != nil {
+		return fmt.Errorf("%w: %w", ErrDataDir, err)
+	}
+	if err := os.Mkdir(making, 0o700); err != nil {
+		return fmt.Errorf("%w: %w", ErrDataDir, err)
+	}
+	if err := in.own(making); err != nil {
+		return fmt.Errorf("%w: %w", ErrDataDir, err)
+	}
+	if err := os.WriteFile(in.passwordFile(), []byte(newPassword()), 0o600); err != nil {
+		return fmt.Errorf("%w: %w", ErrDataDir, err)
+	}
+	if err := in.own(in.passwordFile()); err != nil {
+		return fmt.Errorf("%w: %w", ErrDataDir, err)
+	}
+	out, err := in.command(ctx, "initdb", "--pgdata="+making, "--username="+postgresUser, "--pwfile="+in.passwordFile(),
+		"--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	// initdb leaves an existing empty folder in place; it is removed so that the rename can succeed.
+	if err := os.Remove(in.data); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrDataDir, err)
+	}
+	if err := os.Rename(making, in.data); err != nil {
+		return fmt.Errorf("%w: %w", ErrDataDir, err)
+	}
+	return nil
+}
+
+// attach finds a server that already runs in the folder. What a dead one left behind is cleared away.
+func (in *instance) attach(ctx context.Context, password string, detach bool) *Server {
+	pidFile := filepath.Join(in.data, "postmaster.pid")
+	text, err := os.ReadFile(pidFile)
+	if err != nil {
+		return nil
+	}
+	// Lines: pid, data folder, start time, port, …
+	lines := strings.Split(string(text), "\n")
+	pid, err := strconv.Atoi(strings.TrimSpace(lines[0]))
+	if err != nil || !pidAlive(pid) || !isPostgres(pid) {
+		in.log.Info("clearing away what a crashed server left behind", "pid_file", pidFile)
+		os.Remove(pidFile)
+		return nil
+	}
+	if len(lines) < 4 {
+		return nil // still starting; postgres itself will refuse to start beside it
+	}
+	port, err := strconv.Atoi(strings.TrimSpace(lines[3]))
+	if err != nil {
+		return nil
+	}
+	server := &Server{URL: postgresURL(password, port, postgresDatabase)}
+	if err := ping(ctx, server.URL, sqlPostgresReady); err != nil {
+		in.log.Warn("a server runs in the data folder but does not answer", "pid", pid, "error", err.Error())
+		return nil
+	}
+	if detach { // it was left running on purpose, and whoever starts detached may stop it
+		server.pid = pid
+	}
+	in.log.Info("using the server that already runs in the data folder", "pid", pid, "port", port)
+	return server
+}
+
+// isPostgres tells whether a process is a PostgreSQL server, since the number may have been given to another program.
+func isPostgres(pid int) bool {
+	if runtime.GOOS != "linux" {
+		return true // cannot tell; the server itself checks again
+	}
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return err == nil && strings.HasPrefix(string(name), "postgres")
+}
+
+// start runs the server on a port and makes sure the database exists.
+func (in *instance) start(ctx context.Context, port int, password string, detach bool) (*Server, error) {
+	logFile, err := os.OpenFile(in.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDataDir, err)
+	}
+	defer logFile.Close()
+	before, err := logFile.Seek(0, 2)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDataDir, err)
+	}
+	cmd := in.command(context.WithoutCancel(ctx), "postgres", in.settings(port)...)
+	cmd.Stdout, cmd.Stderr = logFile, logFile
+	in.log.Info("starting a private PostgreSQL", "binaries", in.bin, "data_dir", in.data, "port", port)
+	c, err := spawn(cmd, detach, syscall.SIGINT, syscall.SIGQUIT)
+	if err != nil {
+		return nil, err
+	}
+	err = waitReady(ctx, c, postgresURL(password, port, "postgres"), sqlPostgresReady)
+	if err == nil {
+		err = createDatabase(ctx, postgresURL(password, port, "postgres"))
+	}
+	if err != nil {
+		stopErr := c.stop(ctx)
+		text := tail(in.logFile(), before)
+		if strings.Contains(text, "Address already in use") {
+			err = fmt.Errorf("%w: %w", syscall.EADDRINUSE, err)
+		}
+		return nil, errors.Join(fmt.Errorf("%w; %s ends: %s", err, in.logFile(), text), stopErr)
+	}
+	in.log.Info("the private PostgreSQL answers", "pid", c.pid, "port", port)
+	return &Server{URL: postgresURL(password, port, postgresDatabase), child: c}, nil
+}
+
+// settings is the command line of the server. Durability is never traded away: figures measured on it are honest.
+func (in *instance) settings(port int) []string {
+	args := []string{"-D", in.data}
+	for _, setting := range []string{
+		"listen_addresses=127.0.0.1",
+		"port=" + strconv.Itoa(port),
+		"unix_socket_directories=" + in.socketDir(),
+		"max_connections=200",
+		"shared_buffers=256MB",
+		"fsync=on",
+		"synchronous_commit=on",
+		"full_page_writes=on",
+		// A batch of 500 holds touches thousands of rows. With room for them predicate locks stay on rows; without it they
+		// are widened to pages and tables, and transactions that have nothing to do with each other conflict.
+		"max_pred_locks_per_transaction=1024",
+		"max_pred_locks_per_relation=65536",
+		"max_pred_locks_per_page=64",
+		"max_wal_size=2GB",
+		"min_wal_size=256MB",
+		"checkpoint_completion_target=0.9",
+		"wal_compression=on",
+		"default_transaction_isolation=serializable",
+		"timezone=UTC",
+		"log_timezone=UTC",
+		"lc_messages=C",
+		"log_destination=stderr",
+		"logging_collector=off",
+		"log_line_prefix=%m [%p] ",
+		"log_min_messages=warning",
+		"log_min_error_statement=panic", // serialization failures are routine and would fill the log with statements
+		"jit=off",
+	} {
+		args = append(args, "-c", setting)
+	}
+	return args
+}
+
+// socketDir is the data folder, or nothing where its path is too long for a socket's address (107 bytes on Linux, less
+// elsewhere). All connections use TCP on loopback.
+func (in *instance) socketDir() string {
+	if len(in.data)+len("/.s.PGSQL.65535.lock") > 100 {
+		return ""
+	}
+	return in.data
+}
+
+const (
+	sqlPostgresHasDatabase    = `SELECT count(*) FROM pg_database WHERE datname = 'fairgate'`
+	sqlPostgresCreateDatabase = `CREATE DATABASE fairgate`
+)
+
+// createDatabase makes the service's database unless it exists; CREATE DATABASE has no IF NOT EXISTS in PostgreSQL.
+func createDatabase(ctx context.Context, url string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return fmt.Errorf("connect to create the database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var n int64
+	if err := conn.QueryRow(ctx, sqlPostgresHasDatabase).Scan(&n); err != nil {
+		return fmt.Errorf("look for the database: %w", err)
+	}
+	if n > 0 {
+		return nil
+	}
+	if _, err := conn.Exec(ctx, sqlPostgresCreateDatabase); err != nil {
+		return fmt.Errorf("create the database: %w", err)
+	}
+	return nil
+}
+
+func postgresURL(password string, port int, database string) string {
+	u := url.URL{
+		Scheme: "postgres", User: url.UserPassword(postgresUser, password),
+		Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Path: "/" + database, RawQuery: "sslmode=disable",
+	}
+	return u.String()
+}
+
+// unprivileged is the user a server runs as when we are root, which PostgreSQL refuses to run as.
+type unprivileged struct {
+	name     string
+	uid, gid uint32
+}
+
+func findUnprivileged() (*unprivileged, error) {
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, uidErr := strconv.ParseUint(u.Uid, 10, 32)
+		gid, gidErr := strconv.ParseUint(u.Gid, 10, 32)
+		if uidErr == nil && gidErr == nil && uid != 0 {
+			return &unprivileged{name: name, uid: uint32(uid), gid: uint32(gid)}, nil
+		}
+	}
+	return nil, errors.New("PostgreSQL refuses to run as root, and there is no user postgres or nobody to run it as; start as another user")
+}
+
+// mayEnter checks that the user can pass through every folder down to dir.
+func (u *unprivileged) mayEnter(dir string) error {
+	for path := dir; ; path = filepath.Dir(path) {
+		info, err := os.Stat(path)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrDataDir, err)
+		}
+		if !u.mayPass(info) {
+			return fmt.Errorf("%w: PostgreSQL does not run as root but as user %s, which may not enter %s; choose a data folder elsewhere, such as /var/lib/fairgate, "+
+				"or open that one with chmod o+x", ErrDataDir, u.name, path)
+		}
+		if path == filepath.Dir(path) {
+			return nil
+		}
+	}
+}
+
+func (u *unprivileged) mayPass(info os.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	mode := info.Mode().Perm()
+	switch {
+	case !ok:
+		return true
+	case stat.Uid == u.uid:
+		return mode&0o100 != 0
+	case stat.Gid == u.gid:
+		return mode&0o010 != 0
+	default:
+		return mode&0o001 != 0
+	}
+}
