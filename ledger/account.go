@@ -1,0 +1,87 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// ErrAccountMalformed means that an account's code is not one this ledger could have made.
+var ErrAccountMalformed = errors.New("ledger: malformed account")
+
+// maxAccountCode bounds an account's code in bytes; the longest real one is organizer_payable/ and a 63-byte organizer.
+const maxAccountCode = 96
+
+// accountSpace is the name space of account ids. Changing it would orphan every account.
+var accountSpace = uuid.MustParse("1d1c3f0e-54d0-5b0c-8d5e-4a3a7c0f9e21")
+
+// Account is one place money can be, in one currency. Its id follows from code and currency.
+type Account struct {
+	Code        string `json:"code"`
+	Currency    string `json:"currency"`
+	NonNegative bool   `json:"non_negative"` // credits posted may not fall below debits posted and pending
+}
+
+// OrganizerPayable is what an organizer has earned and not been paid.
+func OrganizerPayable(organizer, currency string) Account {
+	return Account{Code: "organizer_payable/" + organizer, Currency: currency}
+}
+
+// BuyerClearing is what buyers owe for what they were sold; every completed sale brings it back to where it was.
+func BuyerClearing(currency string) Account {
+	return Account{Code: "buyer_clearing", Currency: currency}
+}
+
+// ProviderClearing is what a payment provider has taken on our behalf and not paid out.
+func ProviderClearing(provider, currency string) Account {
+	return Account{Code: "provider_clearing/" + provider, Currency: currency}
+}
+
+// PlatformFees is what the platform has earned.
+func PlatformFees(currency string) Account {
+	return Account{Code: "platform_fees", Currency: currency}
+}
+
+// TaxesPayable is what is owed to the tax office.
+func TaxesPayable(currency string) Account {
+	return Account{Code: "taxes_payable", Currency: currency}
+}
+
+// ResaleEscrow is a resale buyer's money until the ticket is theirs. It never goes negative.
+func ResaleEscrow(currency string) Account {
+	return Account{Code: "resale_escrow", Currency: currency, NonNegative: true}
+}
+
+// ID is the UUIDv5 of code and currency.
+func (a Account) ID() uuid.UUID {
+	return uuid.NewSHA1(accountSpace, []byte(a.Code+"\x00"+a.Currency))
+}
+
+func (a Account) validate() error {
+	if _, ok := Exponent(a.Currency); !ok {
+		return fmt.Errorf("%w: account %q has currency %q", ErrCurrency, a.Code, a.Currency)
+	}
+	if a.Code == "" || len(a.Code) > maxAccountCode || !nameBytes(a.Code, "_-./") {
+		return fmt.Errorf("%w: code %q", ErrAccountMalformed, a.Code)
+	}
+	return nil
+}
+
+// nameBytes reports whether s has only lower-case letters, digits and the bytes of extra.
+func nameBytes(s, extra string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' {
+			continue
+		}
+		found := false
+		for j := range len(extra) {
+			found = found || extra[j] == c
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}
