@@ -36,6 +36,9 @@ const sqlCreateCockroachDatabase = `CREATE DATABASE IF NOT EXISTS fairgate`
 // startCockroach runs a private single node. It is insecure in CockroachDB's sense, without TLS and passwords, and
 // therefore listens on loopback only.
 func startCockroach(ctx context.Context, binary, dir string, detach bool, log *slog.Logger) (*Server, error) {
+	if server := attachCockroach(ctx, dir, detach, log); server != nil {
+		return server, nil
+	}
 	var last error
 	for range portAttempts {
 		port, err := freePort()
@@ -75,7 +78,34 @@ func startCockroachOn(ctx context.Context, binary, dir string, port int, detach 
 		}
 		return nil, errors.Join(fmt.Errorf("%w; its log ends: %s", err, text), stopErr)
 	}
-	return &Server{URL: withDatabase(base, "fairgate"), child: c}, nil
+	server := &Server{URL: withDatabase(base, "fairgate"), child: c}
+	note := fmt.Sprintf("%d %s\n", c.pid, server.URL)
+	if err := os.WriteFile(cockroachNote(dir), []byte(note), 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrDataDir, err), c.stop(ctx))
+	}
+	return server, nil
+}
+
+// cockroachNote is the file in which the process id and URL of the node are kept for the next Start.
+func cockroachNote(dir string) string { return filepath.Join(dir, "cockroach.running") }
+
+// attachCockroach finds a node that already runs in the folder.
+func attachCockroach(ctx context.Context, dir string, detach bool, log *slog.Logger) *Server {
+	note, err := os.ReadFile(cockroachNote(dir))
+	if err != nil {
+		return nil
+	}
+	var pid int
+	var url string
+	if _, err := fmt.Sscan(string(note), &pid, &url); err != nil || !pidAlive(pid) || ping(ctx, url, sqlCreateCockroachDatabase) != nil {
+		return nil
+	}
+	log.Info("using the CockroachDB node that already runs in the data folder", "pid", pid)
+	server := &Server{URL: url}
+	if detach { // it was left running on purpose, and whoever starts detached may stop it
+		server.pid, server.fast = pid, syscall.SIGTERM
+	}
+	return server
 }
 
 // cockroachArgs is the command line of a private node: SQL and its web page on loopback, the page on any free port.

@@ -58,6 +58,10 @@ func IsCheck(err error) bool {
 	return pg != nil && pg.Code == codeCheckViolation
 }
 
+// IsUnavailable tells whether err means that the database cannot serve now: ErrUnavailable, or an outage met by a
+// statement that ran outside InTx.
+func IsUnavailable(err error) bool { return errors.Is(err, ErrUnavailable) || isOutage(err) }
+
 // isRetryable tells whether the server asks to run the whole transaction again.
 func isRetryable(err error) bool {
 	pg := pgErrorOf(err)

@@ -274,6 +274,9 @@ func (l *Lane[Q, A]) call(qs []Q) (answers []A, err error) {
 	l.figure.commits.Inc()
 	l.figure.batch.Update(float64(len(qs)))
 	answers, err = l.commit(ctx, qs)
+	if err != nil && ctx.Err() != nil && !errors.Is(err, ErrAmbiguous) {
+		return nil, fmt.Errorf("%w: lane %s gave up on a commit after %s: %w", ErrUnavailable, l.cfg.Name, l.cfg.CommitTimeout, err)
+	}
 	if err == nil && len(answers) != len(qs) {
 		return nil, fmt.Errorf("%w: lane %s got %d answers for %d requests", ErrAmbiguous, l.cfg.Name, len(answers), len(qs))
 	}

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 //go:embed migrations/*.sql
@@ -89,7 +91,7 @@ func (d *DB) Migrate(ctx context.Context) ([]Applied, error) {
 // catalog; the loser tries again and then finds it there.
 func (d *DB) runDDL(ctx context.Context, statement string) error {
 	for n := 0; ; n++ {
-		_, err := d.Pool.Exec(ctx, statement)
+		_, err := d.Pool.Exec(ctx, statement, pgx.QueryExecModeSimpleProtocol) // nothing to prepare or cache
 		if err == nil {
 			return nil
 		}

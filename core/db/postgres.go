@@ -10,9 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,17 +26,19 @@ const (
 
 const sqlPostgresReady = `SELECT 1`
 
-// findPostgres returns the folder with initdb and postgres, and where it looked: the PATH, the folders in which
-// distributions keep them outside the PATH (newest version first), and what pg_config says.
-func findPostgres(ctx context.Context) (bin, searched string) {
+// postgresFolders are where distributions keep the server's binaries outside the PATH.
+var postgresFolders = []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin", "/usr/local/opt/postgresql@*/bin"}
+
+// findPostgres returns the folder with initdb and postgres: the one on the PATH, the newest version in postgresFolders,
+// or what pg_config says; empty if there is none.
+func findPostgres(ctx context.Context) string {
 	var candidates []string
 	if initdb := findBinary("initdb"); initdb != "" {
 		candidates = append(candidates, filepath.Dir(initdb))
 	}
 	var versioned []string
-	for _, pattern := range []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin", "/usr/local/opt/postgresql@*/bin"} {
-		found, err := filepath.Glob(pattern)
-		if err == nil {
+	for _, pattern := range postgresFolders {
+		if found, err := filepath.Glob(pattern); err == nil {
 			versioned = append(versioned, found...)
 		}
 	}
@@ -49,10 +49,10 @@ func findPostgres(ctx context.Context) (bin, searched string) {
 	}
 	for _, dir := range candidates {
 		if executable(filepath.Join(dir, "initdb")) && executable(filepath.Join(dir, "postgres")) {
-			return dir, ""
+			return dir
 		}
 	}
-	return "", "PATH, /usr/lib/postgresql/*/bin, /usr/pgsql-*/bin, Homebrew and pg_config --bindir"
+	return ""
 }
 
 // majorIn reads the version number in a path like /usr/lib/postgresql/15/bin.
@@ -147,113 +147,6 @@ func (in *instance) own(path string) error {
 		return nil
 	}
 	return os.Lchown(path, int(in.user.uid), int(in.user.gid))
-}
-
-// prepare makes the data folder, or checks the one that is there. It never touches existing data.
-func (in *instance) prepare(ctx context.Context) (fresh bool, err error) {
-	version, err := os.ReadFile(filepath.Join(in.data, "PG_VERSION"))
-	if err == nil {
-		return false, in.checkVersion(ctx, strings.TrimSpace(string(version)))
-	}
-	if !errors.Is(err, os.ErrNotExist) {
-		return false, fmt.Errorf("%w: %w", ErrDataDir, err)
-	}
-	if entries, err := os.ReadDir(in.data); err == nil && len(entries) > 0 {
-		return false, fmt.Errorf("%w: %s is neither empty nor a database; move it away or choose another data folder", ErrDataDir, in.data)
-	}
-	return true, in.initialize(ctx)
-}
-
-func (in *instance) checkVersion(ctx context.Context, version string) error {
-	out, err := in.command(ctx, "postgres", "--version").Output()
-	if err != nil {
-		return fmt.Errorf("ask %s for its version: %w", in.bin, err)
-	}
-	// "postgres (PostgreSQL) 15.14 (Debian …)"
-	_, rest, _ := strings.Cut(string(out), "(PostgreSQL) ")
-	major, _, _ := strings.Cut(strings.TrimSpace(rest), ".")
-	if major != version {
-		return fmt.Errorf("%w: %s was written by PostgreSQL %s and %s is PostgreSQL %s; install version %s, or move the folder away to begin anew",
-			ErrServerVersion, in.data, version, in.bin, major, version)
-	}
-	return nil
-}
-
-// initialize runs initdb in a folder beside and renames it into place, so that a crash half-way leaves no half database.
-func (in *instance) initialize(ctx context.Context) error {
-	in.log.Info("creating a private PostgreSQL data folder, this takes a few seconds", "data_dir", in.data, "binaries", in.bin)
-	making := in.data + ".new"
-	if err := os.RemoveAll(making); err != nil {
-		return fmt.Errorf("%w: %w", ErrDataDir, err)
-	}
-	if err := os.Mkdir(making, 0o700); err != nil {
-		return fmt.Errorf("%w: %w", ErrDataDir, err)
-	}
-	if err := in.own(making); err != nil {
-		return fmt.Errorf("%w: %w", ErrDataDir, err)
-	}
-	if err := os.WriteFile(in.passwordFile(), []byte(newPassword()), 0o600); err != nil {
-		return fmt.Errorf("%w: %w", ErrDataDir, err)
-	}
-	if err := in.own(in.passwordFile()); err != nil {
-		return fmt.Errorf("%w: %w", ErrDataDir, err)
-	}
-	out, err := in.command(ctx, "initdb", "--pgdata="+making, "--username="+postgresUser, "--pwfile="+in.passwordFile(),
-		"--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, out)
-	}
-	// initdb leaves an existing empty folder in place; it is removed so that the rename can succeed.
-	if err := os.Remove(in.data); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%w: %w", ErrDataDir, err)
-	}
-	if err := os.Rename(making, in.data); err != nil {
-		return fmt.Errorf("%w: %w", ErrDataDir, err)
-	}
-	return nil
-}
-
-// attach finds a server that already runs in the folder. What a dead one left behind is cleared away.
-func (in *instance) attach(ctx context.Context, password string, detach bool) *Server {
-	pidFile := filepath.Join(in.data, "postmaster.pid")
-	text, err := os.ReadFile(pidFile)
-	if err != nil {
-		return nil
-	}
-	// Lines: pid, data folder, start time, port, …
-	lines := strings.Split(string(text), "\n")
-	pid, err := strconv.Atoi(strings.TrimSpace(lines[0]))
-	if err != nil || !pidAlive(pid) || !isPostgres(pid) {
-		in.log.Info("clearing away what a crashed server left behind", "pid_file", pidFile)
-		os.Remove(pidFile)
-		return nil
-	}
-	if len(lines) < 4 {
-		return nil // still starting; postgres itself will refuse to start beside it
-	}
-	port, err := strconv.Atoi(strings.TrimSpace(lines[3]))
-	if err != nil {
-		return nil
-	}
-	server := &Server{URL: postgresURL(password, port, postgresDatabase)}
-	if err := ping(ctx, server.URL, sqlPostgresReady); err != nil {
-		in.log.Warn("a server runs in the data folder but does not answer", "pid", pid, "error", err.Error())
-		return nil
-	}
-	if detach { // it was left running on purpose, and whoever starts detached may stop it
-		server.pid = pid
-	}
-	in.log.Info("using the server that already runs in the data folder", "pid", pid, "port", port)
-	return server
-}
-
-// isPostgres tells whether a process is a PostgreSQL server, since the number may have been given to another program.
-func isPostgres(pid int) bool {
-	if runtime.GOOS != "linux" {
-		return true // cannot tell; the server itself checks again
-	}
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	return err == nil && strings.HasPrefix(string(name), "postgres")
 }
 
 // start runs the server on a port and makes sure the database exists.
@@ -367,57 +260,4 @@ func postgresURL(password string, port int, database string) string {
 		Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Path: "/" + database, RawQuery: "sslmode=disable",
 	}
 	return u.String()
-}
-
-// unprivileged is the user a server runs as when we are root, which PostgreSQL refuses to run as.
-type unprivileged struct {
-	name     string
-	uid, gid uint32
-}
-
-func findUnprivileged() (*unprivileged, error) {
-	for _, name := range []string{"postgres", "nobody"} {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, uidErr := strconv.ParseUint(u.Uid, 10, 32)
-		gid, gidErr := strconv.ParseUint(u.Gid, 10, 32)
-		if uidErr == nil && gidErr == nil && uid != 0 {
-			return &unprivileged{name: name, uid: uint32(uid), gid: uint32(gid)}, nil
-		}
-	}
-	return nil, errors.New("PostgreSQL refuses to run as root, and there is no user postgres or nobody to run it as; start as another user")
-}
-
-// mayEnter checks that the user can pass through every folder down to dir.
-func (u *unprivileged) mayEnter(dir string) error {
-	for path := dir; ; path = filepath.Dir(path) {
-		info, err := os.Stat(path)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrDataDir, err)
-		}
-		if !u.mayPass(info) {
-			return fmt.Errorf("%w: PostgreSQL does not run as root but as user %s, which may not enter %s; choose a data folder elsewhere, such as /var/lib/fairgate, "+
-				"or open that one with chmod o+x", ErrDataDir, u.name, path)
-		}
-		if path == filepath.Dir(path) {
-			return nil
-		}
-	}
-}
-
-func (u *unprivileged) mayPass(info os.FileInfo) bool {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	mode := info.Mode().Perm()
-	switch {
-	case !ok:
-		return true
-	case stat.Uid == u.uid:
-		return mode&0o100 != 0
-	case stat.Gid == u.gid:
-		return mode&0o010 != 0
-	default:
-		return mode&0o001 != 0
-	}
 }

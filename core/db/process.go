@@ -64,12 +64,19 @@ func (c *child) alive() bool {
 	}
 }
 
-// stop asks for a clean shutdown, then for a hard one, then kills. It returns when the process is gone.
+// stop asks for a clean shutdown and, when that takes too long or ctx ends, for a hard one, which leaves the data
+// recoverable; a process that heeds neither is killed. It returns when the process is gone.
 func (c *child) stop(ctx context.Context) error {
-	for _, step := range []struct {
+	steps := []struct {
 		signal syscall.Signal
 		wait   time.Duration
-	}{{c.fast, stopTimeout}, {c.hard, killTimeout}, {syscall.SIGKILL, killTimeout}} {
+		hurry  <-chan struct{}
+	}{
+		{c.fast, stopTimeout, ctx.Done()},
+		{c.hard, killTimeout, nil},
+		{syscall.SIGKILL, killTimeout, nil},
+	}
+	for _, step := range steps {
 		if !c.alive() {
 			return nil
 		}
@@ -79,25 +86,20 @@ func (c *child) stop(ctx context.Context) error {
 		timer := time.NewTimer(step.wait)
 		select {
 		case <-c.exited:
-			timer.Stop()
-			return nil
 		case <-timer.C:
-		case <-ctx.Done():
-			// The caller is in a hurry: go on to the harder signal at once, which still leaves the data recoverable.
-			timer.Stop()
+		case <-step.hurry:
 		}
+		timer.Stop()
 	}
-	select {
-	case <-c.exited:
-		return nil
-	case <-time.After(killTimeout):
+	if c.alive() {
 		return fmt.Errorf("the database process %d does not end", c.pid)
 	}
+	return nil
 }
 
-// stopForeign stops a server that is not our child.
-func stopForeign(ctx context.Context, pid int) error {
-	if err := syscall.Kill(pid, syscall.SIGINT); err != nil {
+// stopForeign cleanly stops a server that is not our child.
+func stopForeign(ctx context.Context, pid int, fast syscall.Signal) error {
+	if err := syscall.Kill(pid, fast); err != nil {
 		if errors.Is(err, syscall.ESRCH) {
 			return nil
 		}
@@ -124,6 +126,30 @@ func pidAlive(pid int) bool {
 	}
 	err := syscall.Kill(pid, 0)
 	return err == nil || errors.Is(err, syscall.EPERM)
+}
+
+// lockDir keeps two processes from preparing the same data folder at once. The kernel drops the lock with the process.
+func lockDir(ctx context.Context, path string) (unlock func(), err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDataDir, err)
+	}
+	for {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { file.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			file.Close()
+			return nil, fmt.Errorf("%w: lock %s: %w", ErrDataDir, path, err)
+		}
+		select {
+		case <-ctx.Done():
+			file.Close()
+			return nil, fmt.Errorf("wait for another process that starts a database in the same folder: %w", ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // tail reads the end of a log file for an error message.

@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"syscall"
 	"time"
 )
 
@@ -42,7 +44,8 @@ const (
 type ServerConfig struct {
 	// URL of a running server. With it set nothing is started and the rest does not matter.
 	URL string
-	// DataDir keeps the private server's data, log and password. Empty: a temporary folder that Stop removes.
+	// DataDir keeps the private server's data, log and password. Empty: a temporary folder that Stop removes. When we run
+	// as root, PostgreSQL runs as an unprivileged user, who must be able to pass through every folder above it.
 	DataDir string
 	// CockroachBinary is the path of cockroach; empty: $COCKROACH_BINARY, then the PATH.
 	CockroachBinary string
@@ -60,7 +63,8 @@ type Server struct {
 	Private bool   // started by Start, or attached to a private one in the same data folder
 
 	child *child
-	pid   int    // of a private server that another process started; 0 when child is set
+	pid   int // of a detached server that another process started; 0 when child is set
+	fast  syscall.Signal
 	scrap string // temporary data folder to remove
 	log   *slog.Logger
 }
@@ -85,15 +89,15 @@ func Start(ctx context.Context, cfg ServerConfig) (*Server, error) {
 	if cfg.CockroachBinary != "" {
 		return nil, fmt.Errorf("%w: the configured cockroach binary %s cannot be run", ErrNoServer, cfg.CockroachBinary)
 	}
-	if bin, searched := findPostgres(ctx); bin != "" {
+	if bin := findPostgres(ctx); bin != "" {
 		return startPrivate(ctx, cfg, log, PostgreSQL, func(dir string) (*Server, error) {
 			return startPostgres(ctx, bin, dir, cfg.Detach, log)
 		})
-	} else {
-		return nil, fmt.Errorf("%w: set database.url, or install PostgreSQL %d or later (Debian, Ubuntu: apt-get install postgresql; "+
-			"Fedora: dnf install postgresql-server; macOS: brew install postgresql), or put cockroach on the PATH or its path into COCKROACH_BINARY "+
-			"(looked for initdb and postgres in %s)", ErrNoServer, minPostgreSQL, searched)
 	}
+	return nil, fmt.Errorf("%w: install PostgreSQL %d or later (Debian, Ubuntu: apt-get install postgresql; Fedora: dnf install "+
+		"postgresql-server; macOS: brew install postgresql), or put cockroach on the PATH or its path into COCKROACH_BINARY, or set "+
+		"database.url; looked for initdb and postgres on the PATH, in %s, and where pg_config --bindir says",
+		ErrNoServer, minPostgreSQL, strings.Join(postgresFolders, ", "))
 }
 
 // startPrivate prepares the data folder around start.
@@ -117,6 +121,11 @@ func startPrivate(ctx context.Context, cfg ServerConfig, log *slog.Logger, engin
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDataDir, err)
 	}
+	unlock, err := lockDir(ctx, filepath.Join(dir, "start.lock"))
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	server, err := start(dir)
 	if err != nil {
 		if scrap != "" {
@@ -140,7 +149,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.log.Info("stopping the private database", "pid", s.child.pid)
 		err = s.child.stop(ctx)
 	case s.pid != 0:
-		err = stopForeign(ctx, s.pid)
+		err = stopForeign(ctx, s.pid, s.fast)
 	}
 	if err == nil && s.scrap != "" {
 		if err = os.RemoveAll(s.scrap); err != nil {

@@ -45,9 +45,7 @@ func (p retryPolicy) wait(ctx context.Context, n int) error {
 // nil means committed. ErrAmbiguous and ErrUnavailable say what else happened; any other error is fn's own or the
 // server's, and nothing was committed.
 func (d *DB) InTx(ctx context.Context, fn func(context.Context, pgx.Tx) error) error {
-	err := d.Engine.runTx(ctx, d.Pool, d.policy, func(ctx context.Context, tx pgx.Tx) error {
-		return fn(ctx, tx)
-	})
+	err := d.Engine.runTx(ctx, d.Pool, d.policy, fn)
 	countTx(err)
 	return err
 }
@@ -63,22 +61,19 @@ func acquire(ctx context.Context, pool *pgxpool.Pool, policy retryPolicy) (*pgxp
 	if pg := pgErrorOf(err); pg != nil && !outageCode(pg.Code) {
 		return nil, fmt.Errorf("connect to the database: %w", err) // wrong password, no such database
 	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return nil, fmt.Errorf("take a connection: %w", err) // the caller went away
+	}
 	return nil, fmt.Errorf("%w: take a connection: %w", ErrUnavailable, err)
 }
 
 // runPostgres retries the whole transaction, since PostgreSQL reports serialization failures at COMMIT too.
 func runPostgres(ctx context.Context, pool *pgxpool.Pool, policy retryPolicy, fn func(context.Context, pgx.Tx) error) error {
-	stale := 0
 	for n := 0; ; n++ {
 		err := attemptPostgres(ctx, pool, policy, fn)
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, errStale) && stale <= int(pool.Config().MaxConns):
-			// A pooled connection had died while idle. Nothing was sent, and each dead one is met once.
-			stale++
-			n--
-			continue
 		case !isRetryable(err) || errors.Is(err, ErrAmbiguous):
 			return err
 		case n >= policy.retries:
@@ -91,9 +86,6 @@ func runPostgres(ctx context.Context, pool *pgxpool.Pool, policy retryPolicy, fn
 	}
 }
 
-// errStale marks a connection that was found dead before anything was asked of it.
-var errStale = errors.New("the pooled connection was dead")
-
 // attemptPostgres runs BEGIN, fn and COMMIT once on one connection.
 func attemptPostgres(ctx context.Context, pool *pgxpool.Pool, policy retryPolicy, fn func(context.Context, pgx.Tx) error) (err error) {
 	conn, err := acquire(ctx, pool, policy)
@@ -103,10 +95,7 @@ func attemptPostgres(ctx context.Context, pool *pgxpool.Pool, policy retryPolicy
 	defer conn.Release() // destroys the connection if it is not idle by then
 	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.Serializable})
 	if err != nil {
-		if ctx.Err() == nil && isOutage(err) {
-			return fmt.Errorf("%w: %w: begin: %w", ErrUnavailable, errStale, err)
-		}
-		return fmt.Errorf("begin: %w", err)
+		return undone(ctx, conn, fmt.Errorf("begin: %w", err))
 	}
 	finished := false
 	defer func() {
@@ -115,7 +104,7 @@ func attemptPostgres(ctx context.Context, pool *pgxpool.Pool, policy retryPolicy
 		}
 	}()
 	if err := fn(ctx, tx); err != nil {
-		return outageOf(err)
+		return undone(ctx, conn, err)
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("before the commit: %w", err)
@@ -155,6 +144,15 @@ func outageOf(err error) error {
 	return err
 }
 
+// undone classifies an error met before COMMIT was sent: nothing is committed, and a connection that broke although the
+// caller still waits is an outage, whatever the driver calls it.
+func undone(ctx context.Context, conn *pgxpool.Conn, err error) error {
+	if conn.Conn().IsClosed() && ctx.Err() == nil && !errors.Is(err, ErrUnavailable) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return outageOf(err)
+}
+
 // isClosed recognises the ways in which a connection reports that its peer is gone.
 func isClosed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
@@ -190,6 +188,6 @@ func runCockroach(ctx context.Context, pool *pgxpool.Pool, policy retryPolicy, f
 	case errors.As(err, &exhausted):
 		return fmt.Errorf("%w: %w after %d attempts: %w", ErrUnavailable, ErrConflict, attempt, exhausted.Unwrap())
 	default:
-		return outageOf(err)
+		return undone(ctx, conn, err)
 	}
 }
