@@ -94,11 +94,9 @@ func outageCode(code string) bool {
 }
 
 // commitIsUndone tells whether an error that COMMIT (or CockroachDB's RELEASE) answered proves that nothing was
-// committed. Only a plain error report of a server that keeps the connection open does, or a request never sent.
+// committed. Only a plain error report of a server that keeps the connection open does. pgconn.SafeToRetry must not be
+// asked here: a connection lost while the answer is read is reported as one that was closed before anything was sent.
 func commitIsUndone(err error) bool {
 	pg := pgErrorOf(err)
-	if pg == nil {
-		return pgconn.SafeToRetry(err)
-	}
-	return pg.Severity == "ERROR" && pg.Code != codeUnknownOutcome && !outageCode(pg.Code)
+	return pg != nil && pg.Severity == "ERROR" && pg.Code != codeUnknownOutcome && !outageCode(pg.Code)
 }

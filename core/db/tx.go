@@ -106,11 +106,22 @@ func attemptPostgres(ctx context.Context, pool *pgxpool.Pool, policy retryPolicy
 	if err := fn(ctx, tx); err != nil {
 		return undone(ctx, conn, err)
 	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("before the commit: %w", err)
+	if err := readyToCommit(ctx, conn); err != nil {
+		return err
 	}
 	finished = true
 	return committed(tx.Commit(ctx))
+}
+
+// readyToCommit refuses to send a COMMIT that is known to be in vain, which would make the outcome look open.
+func readyToCommit(ctx context.Context, conn *pgxpool.Conn) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("before the commit: %w", err)
+	}
+	if conn.Conn().IsClosed() {
+		return fmt.Errorf("%w: the connection was lost before the commit", ErrUnavailable)
+	}
+	return nil
 }
 
 // rollback gives the connection back clean even when the caller's context is over; a connection that cannot be rolled
@@ -176,7 +187,10 @@ func runCockroach(ctx context.Context, pool *pgxpool.Pool, policy retryPolicy, f
 			}
 		}
 		attempt++
-		return fn(ctx, tx)
+		if err := fn(ctx, tx); err != nil {
+			return err
+		}
+		return readyToCommit(ctx, conn)
 	})
 	var ambiguous *crdb.AmbiguousCommitError
 	var exhausted *crdb.MaxRetriesExceededError
