@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS payments (
     provider      TEXT        NOT NULL,
     provider_ref  TEXT        NOT NULL, -- '' until the provider's object is known
     client_secret TEXT        NOT NULL,
-    state         TEXT        NOT NULL CHECK (state IN ('created', 'begun', 'authorized', 'captured', 'failed', 'voiding', 'voided', 'capture_failed')),
+    state         TEXT        NOT NULL CHECK (state IN ('created', 'begun', 'authorized', 'captured', 'voiding', 'voided', 'capture_failed')),
     failure       TEXT        NOT NULL,
     amount_minor  INT8        NOT NULL CHECK (amount_minor > 0),
     currency      TEXT        NOT NULL,
@@ -73,6 +73,13 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 
 CREATE INDEX IF NOT EXISTS outbox_due ON outbox (due_at) WHERE state = 'ready';
+
+-- Tasks being run: the claim looks here for another task of the same order, and enqueueing does not write here.
+CREATE INDEX IF NOT EXISTS outbox_leased ON outbox (order_id) WHERE state = 'ready' AND lease_until IS NOT NULL;
+
+CREATE INDEX IF NOT EXISTS outbox_by_order ON outbox (order_id, created_at);
+
+CREATE INDEX IF NOT EXISTS outbox_dead ON outbox (created_at) WHERE state = 'dead';
 
 CREATE TABLE IF NOT EXISTS webhooks (
     provider    TEXT        NOT NULL,

@@ -1,0 +1,149 @@
+package payment
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"fairgate/core/db"
+)
+
+// claimed is a task with the lease this process holds on it. The lease's end is also the token that tells this run from
+// any other of the same task.
+type claimed struct {
+	Task
+	lease time.Time
+}
+
+// result is how one run of a task ended, as it will be written.
+type result struct {
+	task  claimed
+	state string        // "done", "dead", or "ready" to run again
+	after time.Duration // until it runs again
+	undo  bool          // the run does not count as an attempt
+	err   error
+}
+
+// The search for due tasks is a hint: the claim below decides. Claiming moves due_at to the end of the lease, so a task
+// that is running is not met here, and the search begins with the first free one.
+const sqlDue = `SELECT t.outbox_id, t.order_id, t.due_at, now()
+FROM outbox AS t
+WHERE t.state = 'ready' AND t.due_at <= now() AND t.kind = ANY($1::TEXT[]) AND NOT EXISTS (
+	SELECT 1 FROM outbox AS l WHERE l.order_id = t.order_id AND l.state = 'ready' AND l.lease_until > now())
+ORDER BY t.due_at
+LIMIT $2`
+
+// The NOT EXISTS reads the index of leased tasks only, which nobody who enqueues writes to, so that claims and checkouts
+// never make each other's transactions fail.
+const sqlClaim = `UPDATE outbox AS t
+SET lease_until = now() + $2::INT8 * INTERVAL '1 microsecond', due_at = now() + $2::INT8 * INTERVAL '1 microsecond',
+	attempts = t.attempts + 1
+WHERE t.outbox_id = ANY($1::UUID[]) AND t.state = 'ready' AND t.due_at <= now() AND NOT EXISTS (
+	SELECT 1 FROM outbox AS l
+	WHERE l.order_id = t.order_id AND l.state = 'ready' AND l.lease_until > now() AND l.outbox_id <> t.outbox_id)
+RETURNING t.outbox_id, t.kind, t.order_id, t.payment_id, t.payload, t.attempts, t.lease_until`
+
+// claim takes up to limit due tasks of the given kinds, at most one of each order, in the order in which they fell due.
+// full tells that there are probably more.
+func (o *Outbox) claim(ctx context.Context, kinds []string, limit int) (tasks []claimed, full bool, err error) {
+	outboxClaims.Inc()
+	ids, found, err := o.due(ctx, kinds, limit)
+	if err != nil || len(ids) == 0 {
+		return nil, false, err
+	}
+	err = o.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		tasks = tasks[:0]
+		rows, err := tx.Query(ctx, sqlClaim, ids, o.cfg.Lease.Microseconds())
+		if err != nil {
+			return fmt.Errorf("claim outbox tasks: %w", err)
+		}
+		var t claimed
+		_, err = pgx.ForEachRow(rows, []any{&t.ID, &t.Kind, &t.OrderID, &t.PaymentID, &t.Payload, &t.Attempt, &t.lease}, func() error {
+			tasks = append(tasks, t)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("claim outbox tasks: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	place := make(map[uuid.UUID]int, len(ids))
+	for i, id := range ids {
+		place[id] = i
+	}
+	sort.Slice(tasks, func(a, b int) bool { return place[tasks[a].ID] < place[tasks[b].ID] })
+	outboxClaimed.Add(len(tasks))
+	return tasks, found == limit && len(tasks) > 0, nil
+}
+
+// due searches for free due tasks, the first of each order. It reads outside SERIALIZABLE, since what it finds is only a
+// hint and what it reads must not stand in the way of those who write.
+func (o *Outbox) due(ctx context.Context, kinds []string, limit int) (ids []uuid.UUID, found int, err error) {
+	orders := make(map[uuid.UUID]bool, limit)
+	err = hint(ctx, o.db, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, sqlDue, kinds, limit)
+		if err != nil {
+			return err
+		}
+		var id, order uuid.UUID
+		var due, now time.Time
+		_, err = pgx.ForEachRow(rows, []any{&id, &order, &due, &now}, func() error {
+			found++
+			if !orders[order] {
+				orders[order] = true
+				ids = append(ids, id)
+				outboxLag.Update(now.Sub(due).Seconds())
+			}
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("search the outbox: %w", err)
+	}
+	return ids, found, nil
+}
+
+// hint runs a read whose result is checked again before anything is done with it.
+func hint(ctx context.Context, d *db.DB, read func(pgx.Tx) error) error {
+	return pgx.BeginTxFunc(ctx, d.Pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadOnly}, read)
+}
+
+// A run that is done is done whoever holds the lease by now; any other end is written only by the holder.
+const sqlSettle = `UPDATE outbox AS t
+SET state = r.state, lease_until = NULL, attempts = t.attempts - r.undo, last_error = r.error,
+	due_at = CASE WHEN r.state = 'ready' THEN now() + r.after_us * INTERVAL '1 microsecond' ELSE t.due_at END,
+	done_at = CASE WHEN r.state = 'ready' THEN NULL ELSE now() END
+FROM unnest($1::UUID[], $2::TEXT[], $3::INT8[], $4::INT8[], $5::TEXT[], $6::TIMESTAMPTZ[])
+	AS r (outbox_id, state, after_us, undo, error, lease_until)
+WHERE t.outbox_id = r.outbox_id AND t.state = 'ready' AND (r.state = 'done' OR t.lease_until = r.lease_until)`
+
+// settle writes how a batch of runs ended. Running it twice changes nothing.
+func (o *Outbox) settle(ctx context.Context, batch []result) error {
+	ids := make([]uuid.UUID, len(batch))
+	states := make([]string, len(batch))
+	after := make([]int64, len(batch))
+	undo := make([]int64, len(batch))
+	errors := make([]string, len(batch))
+	leases := make([]time.Time, len(batch))
+	for i, r := range batch {
+		ids[i], states[i], after[i] = r.task.ID, r.state, r.after.Microseconds()
+		errors[i], leases[i] = errorText(r.err), r.task.lease
+		if r.undo {
+			undo[i] = 1
+		}
+	}
+	return o.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, sqlSettle, ids, states, after, undo, errors, leases); err != nil {
+			return fmt.Errorf("settle %d outbox tasks: %w", len(batch), err)
+		}
+		return nil
+	})
+}
