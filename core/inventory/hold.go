@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -110,6 +113,9 @@ func (h Hold) at(now time.Time) Hold {
 	return h
 }
 
+// due tells whether the sweep has yet to give the units of an expired hold back. The hold must have been through at.
+func (h Hold) due() bool { return h.State == Expired && h.ClosedAt.IsZero() }
+
 // open returns nil for an active hold and otherwise why it is not.
 func (h Hold) open() error {
 	switch h.State {
@@ -138,13 +144,16 @@ func checkItems(items []Item) error {
 		case len(item.Seats) > 0 && item.Quantity != 0 && item.Quantity != len(item.Seats):
 			return fmt.Errorf("%w: %d for %d seats", ErrQuantityInvalid, item.Quantity, len(item.Seats))
 		}
+		if !plain(item.Tier) || !plain(item.Allocation) {
+			return fmt.Errorf("%w: the name of a tier or allocation", ErrItemsInvalid)
+		}
 		units += max(len(item.Seats), min(item.Quantity, maxUnits+1))
 		if units > maxUnits {
 			return fmt.Errorf("%w: more than %d at once", ErrOverLimit, maxUnits)
 		}
 		for _, seat := range item.Seats {
-			if _, twice := seen[seat]; twice || seat == "" {
-				return fmt.Errorf("%w: seat %q is empty or named twice", ErrItemsInvalid, seat)
+			if _, twice := seen[seat]; twice || seat == "" || !plain(seat) {
+				return fmt.Errorf("%w: seat %q is named twice or has no name", ErrItemsInvalid, seat)
 			}
 			if seen == nil {
 				seen = make(map[string]struct{}, len(item.Seats))
@@ -153,6 +162,52 @@ func checkItems(items []Item) error {
 		}
 	}
 	return nil
+}
+
+// plain tells whether the database takes a text as a name; it takes neither broken UTF-8 nor NUL.
+func plain(name string) bool { return utf8.ValidString(name) && strings.IndexByte(name, 0) < 0 }
+
+// encodeItems writes the items column as json.Marshal would.
+func encodeItems(items []Item) string {
+	b := make([]byte, 0, 96)
+	b = append(b, '[')
+	for i, item := range items {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"tier":`...)
+		b = appendText(b, item.Tier)
+		b = append(b, `,"allocation":`...)
+		b = appendText(b, item.Allocation)
+		b = append(b, `,"quantity":`...)
+		b = strconv.AppendInt(b, int64(item.Quantity), 10)
+		for n, seat := range item.Seats {
+			if n == 0 {
+				b = append(b, `,"seats":[`...)
+			} else {
+				b = append(b, ',')
+			}
+			b = appendText(b, seat)
+		}
+		if len(item.Seats) > 0 {
+			b = append(b, ']')
+		}
+		b = append(b, '}')
+	}
+	return string(append(b, ']'))
+}
+
+// appendText writes a JSON string; the names of tiers and seats are nearly always plain.
+func appendText(b []byte, text string) []byte {
+	for _, c := range []byte(text) {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			quoted, _ := json.Marshal(text) // a string cannot fail
+			return append(b, quoted...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, text...)
+	return append(b, '"')
 }
 
 // decodeItems reads the items column.

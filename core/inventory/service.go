@@ -1,8 +1,12 @@
 package inventory
 
 import (
+	"cmp"
 	"context"
+	"encoding/binary"
+	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -61,75 +65,174 @@ type Config struct {
 	Log        *slog.Logger  // default slog.Default()
 }
 
+func (c Config) withDefaults() Config {
+	if c.Lanes <= 0 {
+		c.Lanes = 2
+	}
+	if c.MaxBatch <= 0 {
+		c.MaxBatch = 500
+	}
+	if c.SweepEvery <= 0 {
+		c.SweepEvery = 250 * time.Millisecond
+	}
+	if c.SoldOutTTL == 0 {
+		c.SoldOutTTL = time.Second
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return c
+}
+
 // Service decides holds, releases and expiries for any number of goroutines until Close. Run is a single goroutine of
 // the caller's.
 type Service struct {
-	db  *db.DB
-	cfg Config
+	db      *db.DB
+	cfg     Config
+	hooks   Hooks
+	figure  figures
+	lanes   []*db.Lane[op, answer] // writers; an event always meets the same one
+	lookups *db.Lane[op, answer]   // reads holds for requests that are sold out, past the writers
+	soldOut soldOut
 }
 
 // New starts the lanes. The caller closes the service.
-func New(d *db.DB, cfg Config, hooks Hooks) *Service { panic("being written") }
+func New(d *db.DB, cfg Config, hooks Hooks) *Service {
+	cfg = cfg.withDefaults()
+	s := &Service{
+		db: d, cfg: cfg, hooks: hooks, figure: newFigures(),
+		soldOut: soldOut{ttl: cfg.SoldOutTTL, seen: make(map[stockKey]time.Time)},
+	}
+	lane := func(name string, commit func(context.Context, []op) ([]answer, error)) *db.Lane[op, answer] {
+		return db.NewLane(db.LaneConfig{Name: name, MaxBatch: cfg.MaxBatch, MaxQueue: cfg.MaxQueue, Log: cfg.Log}, commit)
+	}
+	for n := range cfg.Lanes {
+		s.lanes = append(s.lanes, lane(fmt.Sprintf("holds-%d", n), s.commit))
+	}
+	s.lookups = lane("holds-lookup", s.lookUp)
+	return s
+}
+
+// Close refuses new requests, finishes those that wait, and returns.
+func (s *Service) Close() {
+	for _, l := range s.lanes {
+		l.Close()
+	}
+	s.lookups.Close()
+}
 
 // Hold asks for a hold and waits for the commit. A repeated request (same event, entrant and key) gets the same hold in
-// its present state, whatever became of it.
-func (s *Service) Hold(ctx context.Context, r Request) (Hold, error) { panic("being written") }
+// its present state, whatever became of it. An error that is none of this package's refusals says nothing about the
+// outcome: repeat the request.
+func (s *Service) Hold(ctx context.Context, r Request) (Hold, error) {
+	result := s.HoldBatch(ctx, []Request{r})[0]
+	return result.Hold, result.Err
+}
 
 // HoldBatch asks for many holds at once; results are in the order of the requests.
-func (s *Service) HoldBatch(ctx context.Context, rs []Request) []Result { panic("being written") }
+func (s *Service) HoldBatch(ctx context.Context, rs []Request) []Result {
+	results := make([]Result, len(rs))
+	byLane := make(map[*db.Lane[op, answer]]*share)
+	offers := make(map[uuid.UUID]*Offer, 1)
+	for i := range rs {
+		o, err := s.prepare(ctx, &rs[i], offers)
+		if err != nil {
+			results[i].Err = err
+			s.figure.refused(err)
+			continue
+		}
+		l := s.route(&o)
+		if byLane[l] == nil {
+			byLane[l] = &share{}
+		}
+		byLane[l].add(o, i)
+	}
+	s.ask(ctx, byLane, func(i int, a db.Answer[answer]) {
+		results[i] = Result{Hold: a.Value.hold, Err: cmp.Or(a.Err, a.Value.err)}
+	})
+	return results
+}
 
 // Release gives a buyer's hold back. Releasing a released hold again changes nothing and is no error. Somebody else's
 // hold is ErrHoldUnknown.
 func (s *Service) Release(ctx context.Context, id uuid.UUID, entrant lottery.Entrant) (Hold, error) {
-	panic("being written")
+	h, err := s.Load(ctx, id)
+	if err != nil {
+		return Hold{}, err
+	}
+	o := op{do: release, id: id, event: h.Event, entrant: entrant}
+	a, err := s.lane(h.Event).Do(ctx, o)
+	return a.hold, cmp.Or(err, a.err)
 }
 
 // Load finds a hold.
-func (s *Service) Load(ctx context.Context, id uuid.UUID) (Hold, error) { panic("being written") }
-
-// Run gives back the units of expired holds until ctx ends.
-func (s *Service) Run(ctx context.Context) error { panic("being written") }
-
-// Close refuses new requests, finishes those that wait, and returns.
-func (s *Service) Close() { panic("being written") }
-
-// Stock is one stock row. Taken counts held and sold units.
-type Stock struct {
-	Tier       string
-	Allocation string
-	Capacity   int64
-	Taken      int64
-	Version    int64
+func (s *Service) Load(ctx context.Context, id uuid.UUID) (Hold, error) {
+	snap, err := s.read(ctx, rowKeys{holds: map[uuid.UUID]struct{}{id: {}}})
+	if err != nil {
+		return Hold{}, fmt.Errorf("load hold %s: %w", id, err)
+	}
+	h, ok := snap.holds[id]
+	if !ok {
+		return Hold{}, ErrHoldUnknown
+	}
+	return h, nil
 }
 
-// Availability is what an event has and what is taken, ordered by tier and allocation.
-func (s *Service) Availability(ctx context.Context, event uuid.UUID) ([]Stock, error) {
-	panic("being written")
+// prepare checks a request without the database and finds its event's offer.
+func (s *Service) prepare(ctx context.Context, r *Request, offers map[uuid.UUID]*Offer) (op, error) {
+	if err := checkItems(r.Items); err != nil {
+		return op{}, err
+	}
+	offer := offers[r.Event]
+	if offer == nil {
+		found, err := s.cfg.Offers(ctx, r.Event)
+		if err != nil {
+			return op{}, fmt.Errorf("find the offer of event %s: %w", r.Event, err)
+		}
+		offer = &found
+		offers[r.Event] = offer
+	}
+	return op{
+		do: grant, id: HoldID(r.Event, r.Entrant, r.Key), event: r.Event, entrant: r.Entrant,
+		items: r.Items, body: r.BodyHash, offer: offer,
+	}, nil
 }
 
-// Sell makes active holds sold, their seats with them. The map has an entry for each hold that could not be:
-// ErrHoldUnknown, ErrHoldExpired, ErrHoldClosed (sold before, or released).
-func Sell(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID]error, error) {
-	panic("being written")
+// lane is the writer of an event.
+func (s *Service) lane(event uuid.UUID) *db.Lane[op, answer] {
+	return s.lanes[binary.BigEndian.Uint32(event[12:])%uint32(len(s.lanes))]
 }
 
-// Unsell puts sold holds back on sale as released. The map has an entry for each hold that is not sold.
-func Unsell(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID]error, error) {
-	panic("being written")
+// route sends a request to its event's writer, or past it when memory says that it will be refused.
+func (s *Service) route(o *op) *db.Lane[op, answer] {
+	if s.soldOut.refuses(o, time.Now()) {
+		return s.lookups
+	}
+	return s.lane(o.event)
 }
 
-// Release puts active holds back on sale as released, inside the caller's transaction and without the Released hook.
-func Release(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID]error, error) {
-	panic("being written")
+// share is the part of a caller's ops that one lane decides.
+type share struct {
+	ops []op
+	at  []int // place of each op in the caller's list
 }
 
-// Extend moves the deadlines of active holds to until, once in a hold's life and at most MaxExtension beyond the deadline
-// it had. A deadline already at or after until stays and the extension is not used up.
-func Extend(ctx context.Context, tx pgx.Tx, ids []uuid.UUID, until time.Time) (map[uuid.UUID]error, error) {
-	panic("being written")
-}
+func (sh *share) add(o op, at int) { sh.ops, sh.at = append(sh.ops, o), append(sh.at, at) }
 
-// Read finds holds inside a transaction; unknown ones are missing from the map.
-func Read(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID]Hold, error) {
-	panic("being written")
+// ask puts each lane's share to it, all lanes at the same time, and waits for every answer.
+func (s *Service) ask(ctx context.Context, byLane map[*db.Lane[op, answer]]*share, tell func(int, db.Answer[answer])) {
+	var lanes sync.WaitGroup
+	one := func(l *db.Lane[op, answer], sh *share) {
+		for n, a := range l.DoAll(ctx, sh.ops) {
+			tell(sh.at[n], a)
+		}
+	}
+	for l, sh := range byLane {
+		if len(byLane) == 1 {
+			one(l, sh)
+			return
+		}
+		lanes.Go(func() { one(l, sh) })
+	}
+	lanes.Wait()
 }

@@ -1,0 +1,41 @@
+package inventory
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+const sqlAvailability = `
+SELECT s.tier, s.allocation, s.capacity, s.taken, s.version
+FROM stock AS s
+WHERE s.event_id = $1
+ORDER BY s.tier, s.allocation`
+
+// Stock is one stock row. Taken counts held and sold units; Version grows with every commit that changes the row.
+type Stock struct {
+	Tier       string
+	Allocation string
+	Capacity   int64
+	Taken      int64
+	Version    int64
+}
+
+// Availability is what an event has and what is taken, ordered by tier and allocation. An event without stock has none.
+func (s *Service) Availability(ctx context.Context, event uuid.UUID) ([]Stock, error) {
+	var stock []Stock
+	err := s.inSnapshot(ctx, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, sqlAvailability, event)
+		if err != nil {
+			return err
+		}
+		stock, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Stock])
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the availability of event %s: %w", event, err)
+	}
+	return stock, nil
+}

@@ -1,0 +1,127 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"fairgate/core/db"
+)
+
+// maxReadings is how often a batch is read and decided anew because another core changed its rows in between. Each time
+// somebody else has made progress; past this the batch is failed, and bisected in case one request spoils it.
+const maxReadings = 10
+
+// refusal carries what the Released hook will not let go out of the transaction that it undoes.
+type refusal struct{ holds map[uuid.UUID]error }
+
+func (r *refusal) Error() string { return fmt.Sprintf("%d releases were refused", len(r.holds)) }
+
+// commit decides one batch of a lane and returns when the outcome is durable.
+func (s *Service) commit(ctx context.Context, batch []op) ([]answer, error) {
+	keys := keysOf(batch)
+	var refused map[uuid.UUID]error
+	var unknown error // the last commit's outcome, when nobody could tell it
+	for reading := 1; ; reading++ {
+		readAt := time.Now()
+		snap, err := s.read(ctx, keys)
+		if err != nil {
+			return nil, errors.Join(unknown, err)
+		}
+		p := decide(snap, batch, refused)
+		if p.writes() {
+			err = s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+				if err := p.write(ctx, tx); err != nil {
+					return err
+				}
+				return s.callHooks(ctx, tx, &p)
+			})
+		}
+		var r *refusal
+		switch {
+		case err == nil:
+			p.answer()
+			s.soldOut.learn(snap, &p, readAt)
+			s.figure.decided(batch, &p)
+			return p.answers, nil
+		case errors.As(err, &r):
+			if refused == nil {
+				refused = make(map[uuid.UUID]error, len(r.holds))
+			}
+			maps.Copy(refused, r.holds)
+		case errors.Is(err, db.ErrAmbiguous):
+			unknown = err // reading again finds what was committed
+		case errors.Is(err, errOutdated) || db.Violates(err, constraintHoldID):
+			s.figure.outdated.Inc()
+		default:
+			return nil, errors.Join(unknown, err)
+		}
+		if reading == maxReadings || ctx.Err() != nil {
+			return nil, errors.Join(unknown, fmt.Errorf("decide a batch of %d, read %d times: %w", len(batch), reading, err))
+		}
+	}
+}
+
+// callHooks tells checkout what the plan closes.
+func (s *Service) callHooks(ctx context.Context, tx pgx.Tx, p *plan) error {
+	if expired := p.closed(Expired); len(expired) > 0 && s.hooks.Expired != nil {
+		if err := s.hooks.Expired(ctx, tx, expired); err != nil {
+			return fmt.Errorf("expire what hangs on %d holds: %w", len(expired), err)
+		}
+	}
+	if released := p.closed(Released); len(released) > 0 && s.hooks.Released != nil {
+		refused, err := s.hooks.Released(ctx, tx, released)
+		if err != nil {
+			return fmt.Errorf("release what hangs on %d holds: %w", len(released), err)
+		}
+		if len(refused) > 0 {
+			return &refusal{refused}
+		}
+	}
+	return nil
+}
+
+// answer hands the committed holds to the ops that asked.
+func (p *plan) answer() {
+	for i := range p.grants {
+		for _, n := range p.grants[i].ops {
+			p.answers[n].hold = p.grants[i].hold
+		}
+	}
+	for i := range p.closes {
+		for _, n := range p.closes[i].ops {
+			p.answers[n].hold = p.closes[i].hold
+		}
+	}
+}
+
+// lookUp answers requests that memory calls sold out: with the hold they were given before, if there is one, since a
+// repeated request must find it; else with the refusal.
+func (s *Service) lookUp(ctx context.Context, batch []op) ([]answer, error) {
+	keys := rowKeys{holds: make(map[uuid.UUID]struct{}, len(batch))}
+	for i := range batch {
+		keys.holds[batch[i].id] = struct{}{}
+	}
+	snap, err := s.read(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	p := plan{answers: make([]answer, len(batch))}
+	for i := range batch {
+		switch h, ok := snap.holds[batch[i].id]; {
+		case !ok:
+			p.answers[i].err = ErrSoldOut
+		case h.BodyHash != batch[i].body:
+			p.answers[i].err = ErrKeyReused
+		default:
+			p.answers[i].hold = h
+		}
+	}
+	s.figure.decided(batch, &p)
+	return p.answers, nil
+}

@@ -1,0 +1,356 @@
+package inventory
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"fairgate/edge/lottery"
+	"fairgate/ledger"
+)
+
+// action is what an op wants.
+type action uint8
+
+const (
+	grant   action = iota // a new hold, or the one the same request got before
+	release               // a buyer gives a hold back
+	expire                // the sweep found the deadline passed
+)
+
+// op is one request to a lane.
+type op struct {
+	do      action
+	id      uuid.UUID // of the hold
+	event   uuid.UUID
+	entrant lottery.Entrant
+	items   []Item   // asked for (grant), or the hold's own, which never change (release, expire)
+	body    [32]byte // grant only
+	offer   *Offer   // grant only
+}
+
+// Keys of the rows a batch works on.
+type (
+	stockKey struct {
+		event            uuid.UUID
+		tier, allocation string
+	}
+	seatKey struct {
+		event uuid.UUID
+		seat  string
+	}
+	quotaKey struct {
+		event uuid.UUID
+		buyer lottery.Entrant
+	}
+)
+
+type stockRow struct{ capacity, taken int64 }
+
+type seatRow struct {
+	tier, allocation string
+	free             bool
+}
+
+// snapshot is what the database held for the rows of a batch at one moment. decide does not change it.
+type snapshot struct {
+	now   time.Time
+	stock map[stockKey]stockRow
+	seats map[seatKey]seatRow
+	quota map[quotaKey]int64 // units taken; no entry means none
+	holds map[uuid.UUID]Hold
+}
+
+// answer is what one op's caller gets.
+type answer struct {
+	hold Hold
+	err  error
+}
+
+// granted is a hold to insert. The ops it answers are the first request and its repetitions in the same batch.
+type granted struct {
+	hold  Hold
+	first stockKey // row whose version becomes the hold's CommitNo
+	ttl   time.Duration
+	limit int64
+	ops   []int
+}
+
+// closing is a hold to close, and how its row has to look for that.
+type closing struct {
+	hold     Hold // as it will be
+	previous State
+	ops      []int
+}
+
+// seatMove is a seat that a hold takes or gives back.
+type seatMove struct {
+	seatKey
+	hold uuid.UUID
+}
+
+// plan is the outcome of a batch: an answer for each op, and what to write before any of them may be given.
+type plan struct {
+	answers []answer
+	grants  []granted
+	closes  []closing
+	stock   map[stockKey]int64 // change of taken; an entry of 0 still counts as a change of the row
+	quota   map[quotaKey]int64 // change of taken
+	limits  map[quotaKey]int64 // limit of the buyers in quota who were granted something
+	freed   []seatMove         // seats to free; all of them before taken
+	taken   []seatMove
+}
+
+// writes tells whether there is anything to commit.
+func (p *plan) writes() bool { return len(p.grants)+len(p.closes) > 0 }
+
+// decider is decide at work: what was before the batch, and what the ops so far make of it.
+type decider struct {
+	was     *snapshot
+	plan    plan
+	refused map[uuid.UUID]error
+	free    map[seatKey]bool  // seats that this batch took or freed
+	given   map[uuid.UUID]int // grants by id: index into plan.grants
+	shut    map[uuid.UUID]int // closes by id: index into plan.closes
+}
+
+// decide answers ops in their order, each as if the ones before had been committed. It is a pure function. refused names
+// holds that the Released hook will not let go.
+func decide(s *snapshot, ops []op, refused map[uuid.UUID]error) plan {
+	d := &decider{
+		was: s, refused: refused,
+		plan: plan{
+			answers: make([]answer, len(ops)),
+			stock:   make(map[stockKey]int64),
+			quota:   make(map[quotaKey]int64, len(ops)),
+			limits:  make(map[quotaKey]int64, len(ops)),
+			grants:  make([]granted, 0, len(ops)),
+		},
+		free:  make(map[seatKey]bool),
+		given: make(map[uuid.UUID]int, len(ops)),
+		shut:  make(map[uuid.UUID]int),
+	}
+	for i := range ops {
+		var err error
+		switch o := &ops[i]; o.do {
+		case grant:
+			err = d.grant(i, o)
+		case release:
+			err = d.release(i, o)
+		case expire:
+			err = d.expire(i, o)
+		}
+		if err != nil {
+			d.plan.answers[i].err = err
+		}
+	}
+	return d.plan
+}
+
+// grant gives the op a hold, an older one or a new one, or says why not. What the buyer can never have is told before
+// what is only gone at the moment.
+func (d *decider) grant(i int, o *op) error {
+	if n, ok := d.given[o.id]; ok {
+		if d.plan.grants[n].hold.BodyHash != o.body {
+			return ErrKeyReused
+		}
+		d.plan.grants[n].ops = append(d.plan.grants[n].ops, i)
+		return nil
+	}
+	if h, ok := d.was.holds[o.id]; ok {
+		if h.BodyHash != o.body {
+			return ErrKeyReused
+		}
+		if n, ok := d.shut[o.id]; ok {
+			d.plan.closes[n].ops = append(d.plan.closes[n].ops, i)
+			return nil
+		}
+		d.plan.answers[i].hold = h
+		return nil
+	}
+	lines, units, err := d.lines(o)
+	if err != nil {
+		return err
+	}
+	buyer := quotaKey{o.event, o.entrant}
+	limit := o.offer.limit()
+	if d.was.quota[buyer]+d.plan.quota[buyer]+int64(units) > limit {
+		return ErrOverLimit
+	}
+	for n := range lines {
+		if err := d.fits(o.event, &lines[n]); err != nil {
+			return err
+		}
+	}
+	g := granted{
+		first: stockKey{o.event, lines[0].Tier, lines[0].Allocation}, ttl: o.offer.HoldTTL, limit: limit, ops: []int{i},
+		hold: Hold{
+			ID: o.id, Event: o.event, Entrant: o.entrant, State: Active, Units: units, Items: lines, BodyHash: o.body,
+			Amount: ledger.Amount{Currency: o.offer.Currency},
+		},
+	}
+	for _, line := range lines {
+		g.hold.Amount.Minor += o.offer.Tiers[line.Tier].PriceMinor * int64(line.Quantity)
+		d.plan.stock[stockKey{o.event, line.Tier, line.Allocation}] += int64(line.Quantity)
+		for _, seat := range line.Seats {
+			key := seatKey{o.event, seat}
+			d.free[key] = false
+			d.plan.taken = append(d.plan.taken, seatMove{key, o.id})
+		}
+	}
+	d.plan.quota[buyer] += int64(units)
+	d.plan.limits[buyer] = limit
+	d.given[o.id] = len(d.plan.grants)
+	d.plan.grants = append(d.plan.grants, g)
+	return nil
+}
+
+// lines turns what was asked for into a hold's items: one per tier and allocation, in order of first mention.
+func (d *decider) lines(o *op) (lines []Item, units int, err error) {
+	lines = make([]Item, 0, len(o.items))
+	add := func(tier, allocation, seat string, quantity int) {
+		units += quantity
+		n := 0
+		for n < len(lines) && (lines[n].Tier != tier || lines[n].Allocation != allocation) {
+			n++
+		}
+		if n == len(lines) {
+			lines = append(lines, Item{Tier: tier, Allocation: allocation})
+		}
+		lines[n].Quantity += quantity
+		if seat != "" {
+			lines[n].Seats = append(lines[n].Seats, seat)
+		}
+	}
+	for _, item := range o.items {
+		if len(item.Seats) == 0 {
+			tier, ok := o.offer.Tiers[item.Tier]
+			if !ok {
+				return nil, 0, fmt.Errorf("%w: %q", ErrTierUnknown, item.Tier)
+			}
+			if tier.Kind != General {
+				return nil, 0, fmt.Errorf("%w: tier %q is sold by seat", ErrItemsInvalid, item.Tier)
+			}
+			add(item.Tier, orElse(item.Allocation, tier.Allocation), "", item.Quantity)
+			continue
+		}
+		for _, name := range item.Seats {
+			seat, ok := d.was.seats[seatKey{o.event, name}]
+			if !ok {
+				return nil, 0, fmt.Errorf("%w: %q", ErrSeatUnknown, name)
+			}
+			tier, ok := o.offer.Tiers[seat.tier]
+			switch {
+			case !ok || tier.Kind != Seated:
+				return nil, 0, fmt.Errorf("%w: seat %q is in tier %q, which is not on sale by seat", ErrTierUnknown, name, seat.tier)
+			case item.Tier != "" && item.Tier != seat.tier:
+				return nil, 0, fmt.Errorf("%w: seat %q is not in tier %q", ErrItemsInvalid, name, item.Tier)
+			case seat.allocation != orElse(item.Allocation, tier.Allocation):
+				return nil, 0, fmt.Errorf("%w: %q is set aside", ErrSeatTaken, name)
+			}
+			add(seat.tier, seat.allocation, name, 1)
+		}
+	}
+	return lines, units, nil
+}
+
+// fits tells whether the stock and the seats for a line are there.
+func (d *decider) fits(event uuid.UUID, line *Item) error {
+	key := stockKey{event, line.Tier, line.Allocation}
+	row, ok := d.was.stock[key]
+	if !ok {
+		return fmt.Errorf("%w: %q has no stock in allocation %q", ErrTierUnknown, line.Tier, line.Allocation)
+	}
+	left := row.capacity - row.taken - d.plan.stock[key]
+	if left <= 0 {
+		return ErrSoldOut
+	}
+	for _, name := range line.Seats {
+		seat := seatKey{event, name}
+		free, changed := d.free[seat]
+		if !changed {
+			free = d.was.seats[seat].free
+		}
+		if !free {
+			return fmt.Errorf("%w: %q", ErrSeatTaken, name)
+		}
+	}
+	if int64(line.Quantity) > left {
+		return fmt.Errorf("%w: %d of tier %q", ErrNotEnoughLeft, left, line.Tier)
+	}
+	return nil
+}
+
+// release closes an active hold for its owner.
+func (d *decider) release(i int, o *op) error {
+	h, ok := d.was.holds[o.id]
+	if !ok || h.Entrant != o.entrant {
+		return ErrHoldUnknown
+	}
+	if n, ok := d.shut[o.id]; ok {
+		if d.plan.closes[n].hold.State != Released {
+			return d.plan.closes[n].hold.open()
+		}
+		d.plan.closes[n].ops = append(d.plan.closes[n].ops, i)
+		return nil
+	}
+	if h.State == Released {
+		d.plan.answers[i].hold = h
+		return nil
+	}
+	if err := h.open(); err != nil {
+		return err
+	}
+	if err := d.refused[o.id]; err != nil {
+		return err
+	}
+	d.close(h, Released, i)
+	return nil
+}
+
+// expire closes a hold that is still active and past its deadline, and leaves any other as it is.
+func (d *decider) expire(i int, o *op) error {
+	h, ok := d.was.holds[o.id]
+	if !ok {
+		return ErrHoldUnknown
+	}
+	if _, ok := d.shut[o.id]; ok || !h.due() {
+		d.plan.answers[i].hold = h
+		return nil
+	}
+	d.close(h, Expired, i)
+	return nil
+}
+
+// close ends an active hold; its seats are free for the ops that follow.
+func (d *decider) close(h Hold, next State, i int) {
+	d.shut[h.ID] = len(d.plan.closes)
+	d.plan.giveBack(h, Active, next, i)
+	for _, item := range h.Items {
+		for _, seat := range item.Seats {
+			d.free[seatKey{h.Event, seat}] = true
+		}
+	}
+}
+
+// giveBack closes a hold and returns its units, seats and quota.
+func (p *plan) giveBack(h Hold, previous, next State, ops ...int) {
+	h.State = next
+	p.closes = append(p.closes, closing{hold: h, previous: previous, ops: ops})
+	for _, item := range h.Items {
+		p.stock[stockKey{h.Event, item.Tier, item.Allocation}] -= int64(item.Quantity)
+		for _, seat := range item.Seats {
+			p.freed = append(p.freed, seatMove{seatKey{h.Event, seat}, h.ID})
+		}
+	}
+	p.quota[quotaKey{h.Event, h.Entrant}] -= int64(h.Units)
+}
+
+// orElse is the first of two strings that is not empty.
+func orElse(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}

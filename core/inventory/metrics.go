@@ -1,0 +1,81 @@
+package inventory
+
+import (
+	"errors"
+
+	"github.com/VictoriaMetrics/metrics"
+)
+
+// figures are the package's metrics. Services of one process share them.
+type figures struct {
+	granted, repeated, other *metrics.Counter
+	refusals                 []refusalCount
+	released, expired        *metrics.Counter
+	outdated                 *metrics.Counter
+	sweepFailed              *metrics.Counter
+	sweepSeconds             *metrics.Histogram
+}
+
+type refusalCount struct {
+	err   error
+	count *metrics.Counter
+}
+
+func newFigures() figures {
+	return figures{
+		granted:  metrics.GetOrCreateCounter(`core_holds_total{result="granted"}`),
+		repeated: metrics.GetOrCreateCounter(`core_holds_total{result="repeated"}`),
+		other:    metrics.GetOrCreateCounter(`core_holds_total{result="refused"}`),
+		refusals: []refusalCount{
+			{ErrSoldOut, metrics.GetOrCreateCounter(`core_holds_total{result="sold_out"}`)},
+			{ErrNotEnoughLeft, metrics.GetOrCreateCounter(`core_holds_total{result="not_enough_left"}`)},
+			{ErrSeatTaken, metrics.GetOrCreateCounter(`core_holds_total{result="seat_taken"}`)},
+			{ErrSeatUnknown, metrics.GetOrCreateCounter(`core_holds_total{result="seat_unknown"}`)},
+			{ErrTierUnknown, metrics.GetOrCreateCounter(`core_holds_total{result="tier_unknown"}`)},
+			{ErrOverLimit, metrics.GetOrCreateCounter(`core_holds_total{result="over_limit"}`)},
+			{ErrQuantityInvalid, metrics.GetOrCreateCounter(`core_holds_total{result="quantity_invalid"}`)},
+			{ErrItemsInvalid, metrics.GetOrCreateCounter(`core_holds_total{result="items_invalid"}`)},
+			{ErrKeyReused, metrics.GetOrCreateCounter(`core_holds_total{result="key_reused"}`)},
+		},
+		released:     metrics.GetOrCreateCounter(`core_holds_released_total`),
+		expired:      metrics.GetOrCreateCounter(`core_holds_expired_total`),
+		outdated:     metrics.GetOrCreateCounter(`core_hold_batches_outdated_total`),
+		sweepFailed:  metrics.GetOrCreateCounter(`core_hold_sweeps_failed_total`),
+		sweepSeconds: metrics.GetOrCreateHistogram(`core_hold_sweep_seconds`),
+	}
+}
+
+// decided counts the outcome of a batch once it is durable.
+func (f *figures) decided(batch []op, p *plan) {
+	f.granted.Add(len(p.grants))
+	repeated := -len(p.grants)
+	for i := range batch {
+		if batch[i].do != grant {
+			continue
+		}
+		if err := p.answers[i].err; err != nil {
+			f.refused(err)
+		} else {
+			repeated++
+		}
+	}
+	f.repeated.Add(repeated)
+	for i := range p.closes {
+		if p.closes[i].hold.State == Expired {
+			f.expired.Inc()
+		} else {
+			f.released.Inc()
+		}
+	}
+}
+
+// refused counts a request that got no hold, by its reason.
+func (f *figures) refused(err error) {
+	for _, r := range f.refusals {
+		if errors.Is(err, r.err) {
+			r.count.Inc()
+			return
+		}
+	}
+	f.other.Inc()
+}

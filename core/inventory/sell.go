@@ -1,0 +1,179 @@
+package inventory
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// MaxExtension is the farthest a deadline can be moved, once, for a payment that is under way.
+const MaxExtension = 5 * time.Minute
+
+const sqlSellHolds = `
+UPDATE holds AS h SET state = 'sold', closed_at = now()
+FROM unnest($1::UUID[]) AS k (hold_id)
+WHERE h.hold_id = k.hold_id AND h.state = 'active' AND h.deadline > now()
+RETURNING h.hold_id, h.event_id, h.items`
+
+const sqlSellSeats = `
+UPDATE seats AS s SET state = 'sold'
+FROM unnest($1::UUID[], $2::TEXT[], $3::UUID[]) AS k (event_id, seat, hold_id)
+WHERE s.event_id = k.event_id AND s.seat = k.seat AND s.hold_id = k.hold_id AND s.state = 'held'`
+
+const sqlExtendHolds = `
+UPDATE holds AS h SET deadline = least($2::TIMESTAMPTZ, h.deadline + $3::INTERVAL), extended = true
+FROM unnest($1::UUID[]) AS k (hold_id)
+WHERE h.hold_id = k.hold_id AND h.state = 'active' AND h.deadline > now() AND h.deadline < $2::TIMESTAMPTZ AND NOT h.extended
+RETURNING h.hold_id`
+
+// Sell makes active holds sold, their seats with them, and leaves stock and quota alone, which count them already. The
+// map has an entry for each hold that could not be sold: ErrHoldUnknown, ErrHoldExpired, ErrHoldClosed (sold before, or
+// released).
+func Sell(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID]error, error) {
+	ids = inOrder(ids)
+	rows, err := tx.Query(ctx, sqlSellHolds, raw(ids))
+	if err != nil {
+		return nil, fmt.Errorf("sell holds: %w", err)
+	}
+	sold := make(map[uuid.UUID]struct{}, len(ids))
+	var seats []seatMove
+	var id, event uuid.UUID
+	var text string
+	_, err = pgx.ForEachRow(rows, []any{(*[16]byte)(&id), (*[16]byte)(&event), &text}, func() error {
+		items, err := decodeItems(text)
+		if err != nil {
+			return fmt.Errorf("hold %s: %w", id, err)
+		}
+		sold[id] = struct{}{}
+		for _, item := range items {
+			for _, seat := range item.Seats {
+				seats = append(seats, seatMove{seatKey{event, seat}, id})
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sell holds: %w", err)
+	}
+	if len(seats) > 0 {
+		b := &pgx.Batch{}
+		queueSeats(b, sqlSellSeats, "sell seats", seats)
+		if err := tx.SendBatch(ctx, b).Close(); err != nil {
+			return nil, fmt.Errorf("sell seats: %w", err)
+		}
+	}
+	return explain(ctx, tx, ids, sold, Hold.open)
+}
+
+// Unsell puts sold holds back on sale as released. The map has an entry for each hold that is not sold: ErrHoldUnknown or
+// ErrHoldClosed, and ErrHoldExpired for one that is still active or was never sold in time.
+func Unsell(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID]error, error) {
+	return giveBack(ctx, tx, ids, Sold)
+}
+
+// Release puts active holds back on sale as released, inside the caller's transaction and without the Released hook. The
+// map has an entry for each hold that is not active, as for Sell.
+func Release(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID]error, error) {
+	return giveBack(ctx, tx, ids, Active)
+}
+
+// giveBack releases holds that are in a state. Unlike a lane it reads inside the transaction: checkout's transactions
+// are about few holds.
+func giveBack(ctx context.Context, tx pgx.Tx, ids []uuid.UUID, previous State) (map[uuid.UUID]error, error) {
+	ids = inOrder(ids)
+	holds, err := Read(ctx, tx, ids)
+	if err != nil {
+		return nil, err
+	}
+	failed := make(map[uuid.UUID]error)
+	p := plan{stock: make(map[stockKey]int64), quota: make(map[quotaKey]int64)}
+	for _, id := range ids {
+		switch h, ok := holds[id]; {
+		case !ok:
+			failed[id] = ErrHoldUnknown
+		case h.State == previous:
+			p.giveBack(h, previous, Released)
+		case h.State == Expired:
+			failed[id] = ErrHoldExpired
+		default:
+			failed[id] = ErrHoldClosed
+		}
+	}
+	if p.writes() {
+		if err := p.write(ctx, tx); err != nil {
+			return nil, fmt.Errorf("give back %d holds: %w", len(p.closes), err)
+		}
+	}
+	return failed, nil
+}
+
+// Extend moves the deadlines of active holds to until, once in a hold's life and at most MaxExtension beyond the deadline
+// it had. A deadline already at or after until stays and the extension is not used up. The map has an entry for each hold
+// that could not be extended: ErrHoldUnknown, ErrHoldExpired, ErrHoldClosed, ErrHoldExtended.
+func Extend(ctx context.Context, tx pgx.Tx, ids []uuid.UUID, until time.Time) (map[uuid.UUID]error, error) {
+	ids = inOrder(ids)
+	rows, err := tx.Query(ctx, sqlExtendHolds, raw(ids), until, MaxExtension)
+	if err != nil {
+		return nil, fmt.Errorf("extend holds: %w", err)
+	}
+	extended := make(map[uuid.UUID]struct{}, len(ids))
+	var id uuid.UUID
+	_, err = pgx.ForEachRow(rows, []any{(*[16]byte)(&id)}, func() error {
+		extended[id] = struct{}{}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("extend holds: %w", err)
+	}
+	return explain(ctx, tx, ids, extended, func(h Hold) error {
+		if err := h.open(); err != nil || !h.Deadline.Before(until) {
+			return err
+		}
+		return ErrHoldExtended
+	})
+}
+
+// explain asks why about each hold that a statement passed over.
+func explain(ctx context.Context, tx pgx.Tx, ids []uuid.UUID, done map[uuid.UUID]struct{}, why func(Hold) error) (map[uuid.UUID]error, error) {
+	failed := make(map[uuid.UUID]error)
+	if len(done) == len(ids) {
+		return failed, nil
+	}
+	holds, err := Read(ctx, tx, ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		if _, ok := done[id]; ok {
+			continue
+		}
+		h, ok := holds[id]
+		if !ok {
+			failed[id] = ErrHoldUnknown
+		} else if err := why(h); err != nil {
+			failed[id] = err
+		}
+	}
+	return failed, nil
+}
+
+// inOrder is the ids sorted, each once: rows are locked in key order.
+func inOrder(ids []uuid.UUID) []uuid.UUID {
+	ids = slices.Clone(ids)
+	slices.SortFunc(ids, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+	return slices.Compact(ids)
+}
+
+// raw is ids in the type that pgx encodes without reflection.
+func raw(ids []uuid.UUID) [][16]byte {
+	plain := make([][16]byte, len(ids))
+	for i, id := range ids {
+		plain[i] = id
+	}
+	return plain
+}

@@ -1,0 +1,246 @@
+package inventory
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Every statement below names its rows by primary key and repeats as a guard what the plan rests on. A statement that
+// touches fewer rows than the plan has means that the plan is out of date.
+
+const sqlMoveStock = `
+UPDATE stock AS s SET taken = s.taken + k.change, version = s.version + 1
+FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[], $4::INT8[]) AS k (event_id, tier, allocation, change)
+WHERE s.event_id = k.event_id AND s.tier = k.tier AND s.allocation = k.allocation
+  AND s.taken + k.change <= s.capacity AND s.taken + k.change >= 0
+RETURNING s.event_id, s.tier, s.allocation, s.version, now()`
+
+const sqlCloseHolds = `
+UPDATE holds AS h SET state = k.next, closed_at = now()
+FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[]) AS k (hold_id, previous, next)
+WHERE h.hold_id = k.hold_id AND h.state = k.previous
+  AND (k.previous = 'sold' OR (k.next = 'expired') = (h.deadline <= now()))`
+
+const sqlFreeSeats = `
+UPDATE seats AS s SET state = 'free', hold_id = NULL
+FROM unnest($1::UUID[], $2::TEXT[], $3::UUID[]) AS k (event_id, seat, hold_id)
+WHERE s.event_id = k.event_id AND s.seat = k.seat AND s.hold_id = k.hold_id`
+
+const sqlTakeSeats = `
+UPDATE seats AS s SET state = 'held', hold_id = k.hold_id
+FROM unnest($1::UUID[], $2::TEXT[], $3::UUID[]) AS k (event_id, seat, hold_id)
+WHERE s.event_id = k.event_id AND s.seat = k.seat AND s.state = 'free'`
+
+const sqlShrinkQuota = `
+UPDATE quota AS q SET taken = q.taken - k.units
+FROM unnest($1::UUID[], $2::BYTEA[], $3::INT8[]) AS k (event_id, buyer, units)
+WHERE q.event_id = k.event_id AND q.buyer = k.buyer AND q.taken >= k.units`
+
+const sqlGrowQuota = `
+INSERT INTO quota AS q (event_id, buyer, taken, max_units)
+SELECT k.event_id, k.buyer, k.units, k.max_units
+FROM unnest($1::UUID[], $2::BYTEA[], $3::INT8[], $4::INT8[]) AS k (event_id, buyer, units, max_units)
+ON CONFLICT (event_id, buyer) DO UPDATE SET taken = q.taken + excluded.taken, max_units = excluded.max_units
+WHERE q.taken + excluded.taken <= excluded.max_units`
+
+const sqlInsertHolds = `
+INSERT INTO holds (hold_id, event_id, entrant, state, units, items, amount_minor, currency, body_hash, commit_no,
+                   created_at, deadline, extended, closed_at)
+SELECT k.hold_id, k.event_id, k.entrant, 'active', k.units, k.items, k.amount_minor, k.currency, k.body_hash, k.commit_no,
+       $10::TIMESTAMPTZ, k.deadline, false, NULL
+FROM unnest($1::UUID[], $2::UUID[], $3::BYTEA[], $4::INT8[], $5::TEXT[], $6::INT8[], $7::TEXT[], $8::BYTEA[], $9::INT8[],
+            $11::TIMESTAMPTZ[])
+     AS k (hold_id, event_id, entrant, units, items, amount_minor, currency, body_hash, commit_no, deadline)`
+
+// constraintHoldID is what a second insert of a hold id violates.
+const constraintHoldID = "holds_pkey"
+
+// errOutdated means that a guard failed: the rows are no longer as the plan found them.
+var errOutdated = errors.New("inventory: the rows changed between reading and writing")
+
+// write carries out a plan inside tx and fills in what only the database knows: commit numbers and times. It may run
+// several times for one plan. The stock rows come first because cores competing for them should wait before they have
+// done any work, and all rows are visited in key order.
+func (p *plan) write(ctx context.Context, tx pgx.Tx) error {
+	versions, now, err := p.moveStock(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for i := range p.closes {
+		p.closes[i].hold.ClosedAt, p.closes[i].hold.AsOf = now, now
+	}
+	for i := range p.grants {
+		g := &p.grants[i]
+		g.hold.CommitNo = versions[g.first]
+		g.hold.CreatedAt, g.hold.AsOf = now, now
+		g.hold.Deadline = now.Add(g.ttl.Truncate(time.Microsecond)) // the database keeps microseconds
+	}
+	b := &pgx.Batch{}
+	p.queueCloses(b)
+	queueSeats(b, sqlFreeSeats, "free seats", p.freed)
+	queueSeats(b, sqlTakeSeats, "take seats", p.taken)
+	p.queueQuota(b)
+	p.queueGrants(b, now)
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("write a batch: %w", err)
+	}
+	return nil
+}
+
+// moveStock changes the stock rows and returns their new versions and the transaction's time.
+func (p *plan) moveStock(ctx context.Context, tx pgx.Tx) (map[stockKey]int64, time.Time, error) {
+	keys := make([]stockKey, 0, len(p.stock))
+	for k := range p.stock {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b stockKey) int {
+		return cmp.Or(bytes.Compare(a.event[:], b.event[:]), strings.Compare(a.tier, b.tier), strings.Compare(a.allocation, b.allocation))
+	})
+	events, tiers := make([][16]byte, len(keys)), make([]string, len(keys))
+	allocations, changes := make([]string, len(keys)), make([]int64, len(keys))
+	for i, k := range keys {
+		events[i], tiers[i], allocations[i], changes[i] = k.event, k.tier, k.allocation, p.stock[k]
+	}
+	rows, err := tx.Query(ctx, sqlMoveStock, events, tiers, allocations, changes)
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("move stock: %w", err)
+	}
+	var k stockKey
+	var version int64
+	var now time.Time
+	versions := make(map[stockKey]int64, len(keys))
+	_, err = pgx.ForEachRow(rows, []any{(*[16]byte)(&k.event), &k.tier, &k.allocation, &version, &now}, func() error {
+		versions[k] = version
+		return nil
+	})
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("move stock: %w", err)
+	}
+	if len(versions) != len(keys) {
+		return nil, time.Time{}, fmt.Errorf("move stock: %d of %d rows: %w", len(versions), len(keys), errOutdated)
+	}
+	return versions, now.UTC(), nil
+}
+
+func (p *plan) queueCloses(b *pgx.Batch) {
+	if len(p.closes) == 0 {
+		return
+	}
+	slices.SortFunc(p.closes, func(a, b closing) int { return bytes.Compare(a.hold.ID[:], b.hold.ID[:]) })
+	ids, previous, next := make([][16]byte, len(p.closes)), make([]string, len(p.closes)), make([]string, len(p.closes))
+	for i, c := range p.closes {
+		ids[i], previous[i], next[i] = c.hold.ID, string(c.previous), string(c.hold.State)
+	}
+	b.Queue(sqlCloseHolds, ids, previous, next).Exec(exactly("close holds", len(ids)))
+}
+
+func queueSeats(b *pgx.Batch, sql, what string, moves []seatMove) {
+	if len(moves) == 0 {
+		return
+	}
+	slices.SortFunc(moves, func(a, b seatMove) int {
+		return cmp.Or(bytes.Compare(a.event[:], b.event[:]), strings.Compare(a.seat, b.seat))
+	})
+	events, seats, holds := make([][16]byte, len(moves)), make([]string, len(moves)), make([][16]byte, len(moves))
+	for i, m := range moves {
+		events[i], seats[i], holds[i] = m.event, m.seat, m.hold
+	}
+	b.Queue(sql, events, seats, holds).Exec(exactly(what, len(moves)))
+}
+
+// queueQuota touches every buyer's row at most once: it grows, shrinks, or stays.
+func (p *plan) queueQuota(b *pgx.Batch) {
+	keys := make([]quotaKey, 0, len(p.quota))
+	for k := range p.quota {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b quotaKey) int {
+		return cmp.Or(bytes.Compare(a.event[:], b.event[:]), bytes.Compare(a.buyer[:], b.buyer[:]))
+	})
+	var grow, shrink quotaRows
+	for i := range keys {
+		switch change := p.quota[keys[i]]; {
+		case change > 0:
+			grow.add(&keys[i], change, p.limits[keys[i]])
+		case change < 0:
+			shrink.add(&keys[i], -change, 0)
+		}
+	}
+	if n := len(shrink.units); n > 0 {
+		b.Queue(sqlShrinkQuota, shrink.events, shrink.buyers, shrink.units).Exec(exactly("shrink quotas", n))
+	}
+	if n := len(grow.units); n > 0 {
+		b.Queue(sqlGrowQuota, grow.events, grow.buyers, grow.units, grow.limits).Exec(exactly("grow quotas", n))
+	}
+}
+
+// quotaRows are the arrays of a quota statement.
+type quotaRows struct {
+	events [][16]byte
+	buyers [][]byte
+	units  []int64
+	limits []int64
+}
+
+func (r *quotaRows) add(k *quotaKey, units, limit int64) {
+	r.events, r.buyers = append(r.events, k.event), append(r.buyers, k.buyer[:])
+	r.units, r.limits = append(r.units, units), append(r.limits, limit)
+}
+
+func (p *plan) queueGrants(b *pgx.Batch, now time.Time) {
+	n := len(p.grants)
+	if n == 0 {
+		return
+	}
+	slices.SortFunc(p.grants, func(a, b granted) int { return bytes.Compare(a.hold.ID[:], b.hold.ID[:]) })
+	ids, events, entrants := make([][16]byte, n), make([][16]byte, n), make([][]byte, n)
+	units, items, amounts := make([]int64, n), make([]string, n), make([]int64, n)
+	currencies, bodies, commits, deadlines := make([]string, n), make([][]byte, n), make([]int64, n), make([]time.Time, n)
+	for i := range p.grants {
+		h := &p.grants[i].hold
+		ids[i], events[i], entrants[i] = h.ID, h.Event, h.Entrant[:]
+		units[i], items[i], amounts[i] = int64(h.Units), encodeItems(h.Items), h.Amount.Minor
+		currencies[i], bodies[i], commits[i], deadlines[i] = h.Amount.Currency, h.BodyHash[:], h.CommitNo, h.Deadline
+	}
+	b.Queue(sqlInsertHolds, ids, events, entrants, units, items, amounts, currencies, bodies, commits, now, deadlines).
+		Exec(exactly("insert holds", n))
+}
+
+// exactly makes the check that a statement touched n rows.
+func exactly(what string, n int) func(pgconn.CommandTag) error {
+	return func(tag pgconn.CommandTag) error {
+		if tag.RowsAffected() != int64(n) {
+			return fmt.Errorf("%s: %d of %d rows: %w", what, tag.RowsAffected(), n, errOutdated)
+		}
+		return nil
+	}
+}
+
+// limit is the most units a buyer may have.
+func (o *Offer) limit() int64 {
+	if o.Limit <= 0 {
+		return math.MaxInt64
+	}
+	return int64(o.Limit)
+}
+
+// closed lists a plan's closed holds that end in a state.
+func (p *plan) closed(next State) []Hold {
+	var holds []Hold
+	for i := range p.closes {
+		if p.closes[i].hold.State == next {
+			holds = append(holds, p.closes[i].hold)
+		}
+	}
+	return holds
+}
