@@ -1,0 +1,132 @@
+package loadtest
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/google/uuid"
+)
+
+// What the audit asks of seats, quantities and holds.
+
+// stockOf names a stock row.
+type stockOf struct{ tier, allocation string }
+
+// checkOversold counts the units of every tier three ways, from the stock rows, from the holds and from the tickets, and compares
+// each with the capacity.
+func checkOversold(e *evidence) Verdict {
+	q := inquire("oversold", "Oversold", "units held or sold")
+	inHolds := make(map[stockOf]int64)
+	for _, h := range e.holds {
+		if h.State != "active" && h.State != "sold" {
+			continue
+		}
+		var units int64
+		for _, item := range h.decode(q) {
+			inHolds[stockOf{item.Tier, item.Allocation}] += item.Quantity
+			units += item.Quantity
+		}
+		q.that(units == h.Units, "hold %s says %d units and lists %d", h.ID, h.Units, units)
+	}
+	capacity, tickets := make(map[string]int64), make(map[string]int64)
+	for _, s := range e.stock {
+		k := stockOf{s.Tier, s.Allocation}
+		held := inHolds[k]
+		delete(inHolds, k)
+		q.checked(int(held))
+		q.that(s.Taken <= s.Capacity, "%s/%s: %d taken of %d", s.Tier, s.Allocation, s.Taken, s.Capacity)
+		q.that(held <= s.Capacity, "%s/%s: holds for %d of %d", s.Tier, s.Allocation, held, s.Capacity)
+		q.that(held == s.Taken, "%s/%s: the stock says %d taken, the holds add up to %d", s.Tier, s.Allocation, s.Taken, held)
+		capacity[s.Tier] += s.Capacity
+	}
+	for k, n := range inHolds {
+		q.wrong("%s/%s: holds for %d of a stock that does not exist", k.tier, k.allocation, n)
+	}
+	for _, t := range e.tickets {
+		if t.State == "valid" {
+			tickets[t.Tier]++
+		}
+	}
+	for tier, n := range tickets {
+		q.that(n <= capacity[tier], "%s: %d valid tickets for a capacity of %d", tier, n, capacity[tier])
+	}
+	return q.verdict()
+}
+
+func (h holdRow) decode(q *inquiry) []heldItem {
+	var items []heldItem
+	if err := json.Unmarshal([]byte(h.Items), &items); err != nil {
+		q.wrong("hold %s: its items cannot be read: %v", h.ID, err)
+	}
+	return items
+}
+
+// checkSeats looks for a seat that two people have: by the seats' rows and holds, by the tickets in the database, and by the
+// tickets that the buyers have in hand.
+func checkSeats(e *evidence) Verdict {
+	q := inquire("seats_twice", "Seats sold twice", "seats held or sold")
+	takers := make(map[string][]uuid.UUID)
+	for _, h := range e.holds {
+		if h.State != "active" && h.State != "sold" {
+			continue
+		}
+		for _, item := range h.decode(q) {
+			for _, seat := range item.Seats {
+				takers[seat] = append(takers[seat], h.ID)
+			}
+		}
+	}
+	rows := make(map[string]seatRow, len(e.seats))
+	for _, s := range e.seats {
+		rows[s.Seat] = s
+		if s.State == "held" || s.State == "sold" {
+			q.that(s.Hold != nil && slices.Contains(takers[s.Seat], *s.Hold), "seat %s is %s for a hold that does not have it", s.Seat, s.State)
+		}
+	}
+	for seat, holds := range takers {
+		q.checked(1)
+		q.that(len(holds) == 1, "seat %s is in %d holds: %v", seat, len(holds), holds)
+		row, ok := rows[seat]
+		q.that(ok, "seat %s is in hold %s and in no section", seat, holds[0])
+		q.that(!ok || row.State == "held" || row.State == "sold", "seat %s is in hold %s and its row says %s", seat, holds[0], row.State)
+	}
+	valid := make(map[string]uuid.UUID)
+	for _, t := range e.tickets {
+		if t.Seat == "" || t.State != "valid" {
+			continue
+		}
+		if other, twice := valid[t.Seat]; twice {
+			q.wrong("seat %s has two valid tickets, %s and %s", t.Seat, other, t.ID)
+		}
+		valid[t.Seat] = t.ID
+	}
+	inHand := make(map[string]string)
+	for _, t := range e.witness.Tickets() {
+		if t.Seat == "" {
+			continue
+		}
+		if other, twice := inHand[t.Seat]; twice && other != t.ID {
+			q.wrong("two buyers were given seat %s, tickets %s and %s", t.Seat, other, t.ID)
+		}
+		inHand[t.Seat] = t.ID
+	}
+	return q.verdict()
+}
+
+// checkHoldsLeft asks that every hold has come to its end, and that stock and seats remember no other.
+func checkHoldsLeft(e *evidence) Verdict {
+	q := inquire("holds_left", "Holds left over", "holds")
+	state := make(map[uuid.UUID]string, len(e.holds))
+	for _, h := range e.holds {
+		q.checked(1)
+		state[h.ID] = h.State
+		q.that(h.State == "sold" || h.State == "released" || h.State == "expired", "hold %s is still %s", h.ID, h.State)
+	}
+	for _, s := range e.seats {
+		q.that(s.State != "held", "seat %s is still held", s.Seat)
+		if s.State == "sold" && s.Hold != nil {
+			q.that(state[*s.Hold] == "sold", "seat %s is sold to hold %s, which is %q", s.Seat, s.Hold, state[*s.Hold])
+		}
+	}
+	return q.verdict()
+}

@@ -1,0 +1,211 @@
+package loadtest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"fairgate/edge/lottery"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// The audit's SQL reads and never writes; it runs in one read-only transaction, so that everything is of one moment.
+const (
+	sqlAuditStock    = `SELECT tier, allocation, capacity, taken FROM stock WHERE event_id = $1 ORDER BY tier, allocation`
+	sqlAuditSeats    = `SELECT seat, state, hold_id FROM seats WHERE event_id = $1 ORDER BY seat`
+	sqlAuditHolds    = `SELECT hold_id, state, units, items FROM holds WHERE event_id = $1 ORDER BY hold_id`
+	sqlAuditOrders   = `SELECT order_id, event_id, state, amount_minor, currency FROM orders ORDER BY order_id`
+	sqlAuditTickets  = `SELECT ticket_id, order_id, tier, seat, epoch, state, code FROM tickets WHERE event_id = $1 ORDER BY ticket_id`
+	sqlAuditBalances = `SELECT b.account_id, a.code, a.currency, b.debits_pending, b.credits_pending, b.debits_posted, b.credits_posted
+FROM ledger_balances AS b JOIN ledger_accounts AS a ON a.account_id = b.account_id ORDER BY b.account_id`
+	sqlAuditDebits = `SELECT debit_account, kind, sum(amount_minor)::INT8, count(*)::INT8 FROM ledger_transfers
+GROUP BY debit_account, kind ORDER BY debit_account, kind`
+	sqlAuditCredits = `SELECT credit_account, kind, sum(amount_minor)::INT8, count(*)::INT8 FROM ledger_transfers
+GROUP BY credit_account, kind ORDER BY credit_account, kind`
+	sqlAuditPaidIn = `SELECT t.reference, sum(t.amount_minor)::INT8 FROM ledger_transfers AS t
+JOIN ledger_accounts AS a ON a.account_id = t.debit_account
+WHERE a.code LIKE 'provider_clearing/%' AND t.kind IN ('single', 'post') GROUP BY t.reference ORDER BY t.reference`
+	sqlAuditPaidBack = `SELECT t.reference, sum(t.amount_minor)::INT8 FROM ledger_transfers AS t
+JOIN ledger_accounts AS a ON a.account_id = t.credit_account
+WHERE a.code LIKE 'provider_clearing/%' AND t.kind IN ('single', 'post') GROUP BY t.reference ORDER BY t.reference`
+	sqlAuditUnsettled = `SELECT
+(SELECT count(*) FROM holds WHERE event_id = $1 AND state = 'active')::INT8,
+(SELECT count(*) FROM outbox WHERE state = 'ready')::INT8,
+(SELECT count(*) FROM webhooks WHERE handled_at IS NULL)::INT8,
+(SELECT count(*) FROM orders WHERE state = 'payment_complete')::INT8`
+)
+
+type stockRow struct {
+	Tier, Allocation string
+	Capacity, Taken  int64
+}
+
+type seatRow struct {
+	Seat, State string
+	Hold        *uuid.UUID
+}
+
+type holdRow struct {
+	ID    uuid.UUID
+	State string
+	Units int64
+	Items string
+}
+
+// heldItem is one of holds.items.
+type heldItem struct {
+	Tier       string   `json:"tier"`
+	Allocation string   `json:"allocation"`
+	Quantity   int64    `json:"quantity"`
+	Seats      []string `json:"seats"`
+}
+
+type orderRow struct {
+	ID, Event uuid.UUID
+	State     string
+	Minor     int64
+	Currency  string
+}
+
+type ticketRow struct {
+	ID, Order         uuid.UUID
+	Tier, Seat        string
+	Epoch             int64
+	State, CodeAtGate string
+}
+
+type balanceRow struct {
+	Account                       uuid.UUID
+	Code, Currency                string
+	DebitsPending, CreditsPending int64
+	DebitsPosted, CreditsPosted   int64
+}
+
+type sideRow struct {
+	Account uuid.UUID
+	Kind    string
+	Minor   int64
+	Rows    int64
+}
+
+type referenceRow struct {
+	Reference uuid.UUID
+	Minor     int64
+}
+
+// evidence is everything the audit looks at, gathered before it judges.
+type evidence struct {
+	event      string
+	stock      []stockRow
+	seats      []seatRow
+	holds      []holdRow
+	orders     []orderRow
+	tickets    []ticketRow
+	balances   []balanceRow
+	debits     []sideRow
+	credits    []sideRow
+	paidIn     []referenceRow
+	paidBack   []referenceRow
+	books      Books
+	ticketKeys lottery.PublicKeys
+	transcript lottery.Transcript
+	seen       lottery.Evidence // without receipts, which the witness has
+	ledger     ledgerReport
+	witness    *Witness
+	buyers     int // honest buyers who came
+	failed     int // honest buyers with an error
+	problems   []Problem
+	bots       int
+}
+
+// ledgerReport is GET /admin/v1/ledger/verify.
+type ledgerReport struct {
+	OK        bool  `json:"ok"`
+	Transfers int64 `json:"transfers"`
+	Accounts  int64 `json:"accounts"`
+	Checks    []struct {
+		Name    string          `json:"name"`
+		Checked int64           `json:"checked"`
+		Failed  int64           `json:"failed"`
+		Detail  json.RawMessage `json:"detail"`
+	} `json:"checks"`
+}
+
+// Beginner begins transactions: a connection or a pool.
+type Beginner interface {
+	BeginTx(ctx context.Context, opt pgx.TxOptions) (pgx.Tx, error)
+}
+
+// readDatabase fills in what the database says.
+func (e *evidence) readDatabase(ctx context.Context, db Beginner) error {
+	tx, err := db.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.Serializable, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return fmt.Errorf("begin to read: %w", err)
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // nothing was written
+	event := lottery.EventID(e.event)
+	steps := []func() error{
+		func() error { return read(ctx, tx, &e.stock, sqlAuditStock, event) },
+		func() error { return read(ctx, tx, &e.seats, sqlAuditSeats, event) },
+		func() error { return read(ctx, tx, &e.holds, sqlAuditHolds, event) },
+		func() error { return read(ctx, tx, &e.orders, sqlAuditOrders) },
+		func() error { return read(ctx, tx, &e.tickets, sqlAuditTickets, event) },
+		func() error { return read(ctx, tx, &e.balances, sqlAuditBalances) },
+		func() error { return read(ctx, tx, &e.debits, sqlAuditDebits) },
+		func() error { return read(ctx, tx, &e.credits, sqlAuditCredits) },
+		func() error { return read(ctx, tx, &e.paidIn, sqlAuditPaidIn) },
+		func() error { return read(ctx, tx, &e.paidBack, sqlAuditPaidBack) },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read fills a slice with the rows of a query, by position.
+func read[T any](ctx context.Context, tx pgx.Tx, into *[]T, sql string, args ...any) error {
+	rows, err := tx.Query(ctx, sql, args...)
+	if err == nil {
+		*into, err = pgx.CollectRows(rows, pgx.RowToStructByPos[T])
+	}
+	if err != nil {
+		return fmt.Errorf("read for the audit: %w", err)
+	}
+	return nil
+}
+
+// unsettled is what is still under way.
+type unsettled struct{ Holds, Outbox, Webhooks, Orders int64 }
+
+func (u unsettled) none() bool { return u == unsettled{} }
+
+// settle waits until nothing is under way any more, at most for the given time. What is left then is for the verdicts to tell.
+func settle(ctx context.Context, db Beginner, event string, atMost time.Duration) (unsettled, error) {
+	until := time.Now().Add(atMost)
+	for {
+		var left unsettled
+		tx, err := db.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.Serializable, AccessMode: pgx.ReadOnly})
+		if err == nil {
+			err = tx.QueryRow(ctx, sqlAuditUnsettled, lottery.EventID(event)).Scan(&left.Holds, &left.Outbox, &left.Webhooks, &left.Orders)
+			if ended := tx.Rollback(ctx); err == nil {
+				err = ended
+			}
+		}
+		if err != nil {
+			return left, fmt.Errorf("see what is under way: %w", err)
+		}
+		if left.none() || time.Now().After(until) {
+			return left, nil
+		}
+		select {
+		case <-ctx.Done():
+			return left, ctx.Err()
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+}
