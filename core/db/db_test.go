@@ -1,12 +1,21 @@
 package db_test
 
 import (
+	"os"
 	"testing"
 
 	"fairgate/core/db/dbtest"
 )
 
-func TestMain(m *testing.M) { dbtest.Main(m) }
+func TestMain(m *testing.M) {
+	switch os.Getenv(partVariable) { // the test binary also plays the processes that tests start
+	case "starter":
+		playStarter()
+	case "cockroach":
+		playCockroach(os.Args[1:])
+	}
+	dbtest.Main(m)
+}
 
 func TestMigrationsRunOnceAndThenNeverAgain(t *testing.T) {
 	d := dbtest.New(t)

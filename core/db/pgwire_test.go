@@ -3,6 +3,7 @@ package db_test
 import (
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -13,11 +14,11 @@ import (
 // wireServer speaks the server's side of the PostgreSQL protocol and does what a script tells it. It keeps a book of its
 // own: an INSERT takes effect when its transaction commits in the way of the engine it plays.
 type wireServer struct {
-	t       testing.TB
-	version string
-	script  func(nth int, sql string) reply // nth time this statement is seen, from 1
-	ln      net.Listener
-	wg      sync.WaitGroup
+	complain func(string, ...any)
+	version  string
+	script   func(nth int, sql string) reply // nth time this statement is seen, from 1
+	ln       net.Listener
+	wg       sync.WaitGroup
 
 	mu         sync.Mutex
 	seen       map[string]int
@@ -47,22 +48,39 @@ func newWireServer(t testing.TB, version string, script func(nth int, sql string
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &wireServer{t: t, version: version, script: script, ln: ln, seen: map[string]int{}}
+	s := &wireServer{complain: t.Errorf, version: version, script: script, ln: ln, seen: map[string]int{}}
 	s.wg.Go(s.accept)
 	t.Cleanup(func() {
 		ln.Close()
-		s.mu.Lock()
-		for _, c := range s.conns {
-			c.Close()
-		}
-		s.mu.Unlock()
+		s.hangUp()
 		s.wg.Wait()
 	})
 	return s
 }
 
+// serveWire plays a server with no script at an address until the process ends.
+func serveWire(address, version string) {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	complain := func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+	s := &wireServer{complain: complain, version: version, script: func(int, string) reply { return reply{} }, ln: ln, seen: map[string]int{}}
+	s.accept()
+}
+
 func (s *wireServer) url() string {
 	return fmt.Sprintf("postgres://u:p@%s/d?sslmode=disable&default_query_exec_mode=simple_protocol", s.ln.Addr())
+}
+
+// hangUp closes every connection.
+func (s *wireServer) hangUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.conns {
+		c.Close()
+	}
 }
 
 // count tells how many statements of the log begin with prefix.
@@ -110,7 +128,12 @@ type wireSession struct {
 }
 
 func (c *wireSession) run() {
-	if _, err := c.backend.ReceiveStartupMessage(); err != nil {
+	hello, err := c.backend.ReceiveStartupMessage()
+	if _, cancel := hello.(*pgproto3.CancelRequest); cancel {
+		c.server.hangUp() // the one way to get at a statement that hangs
+		return
+	}
+	if err != nil {
 		return
 	}
 	c.backend.Send(&pgproto3.AuthenticationOk{})
@@ -125,7 +148,7 @@ func (c *wireSession) run() {
 		query, ok := message.(*pgproto3.Query)
 		if !ok {
 			if _, bye := message.(*pgproto3.Terminate); !bye {
-				c.server.t.Errorf("the scripted server got a %T", message)
+				c.server.complain("the scripted server got a %T", message)
 			}
 			return
 		}
