@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"fmt"
 	"slices"
 
 	"github.com/google/uuid"
@@ -44,6 +45,11 @@ func (p Place) Compare(q Place) int {
 		return c
 	}
 	return cmp.Compare(p.Value, q.Value)
+}
+
+// String is the place in words.
+func (p Place) String() string {
+	return fmt.Sprintf("window %d, band %d, value %s", p.Window, p.Band, Fraction(p.Value))
 }
 
 // Drawn is a leaf with the value it drew.

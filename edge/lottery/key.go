@@ -1,6 +1,7 @@
 package lottery
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -79,10 +80,9 @@ func MAC(key []byte, tag string, message []byte) [sha256.Size]byte {
 	return sha256.Sum256(outer[:])
 }
 
-func longMAC(key []byte, tag string, message []byte) (sum [sha256.Size]byte) {
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(tag))
-	mac.Write(message)
-	mac.Sum(sum[:0])
-	return sum
+// longMAC copies what it hands to the hash, an interface: else the arguments of every MAC would be allocated.
+func longMAC(key []byte, tag string, message []byte) [sha256.Size]byte {
+	mac := hmac.New(sha256.New, bytes.Clone(key))
+	mac.Write(append([]byte(tag), message...))
+	return [sha256.Size]byte(mac.Sum(nil))
 }

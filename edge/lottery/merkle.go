@@ -136,7 +136,7 @@ func Prove(leaves []Leaf, e Entrant) (Proof, error) {
 	return p, nil
 }
 
-// Verify reports whether leaf is under root at the place the proof says.
+// Verify reports whether leaf is under root. Index and Size are only the way up: root does not fix how many leaves there are.
 func (p Proof) Verify(root [32]byte, leaf Leaf) bool {
 	if p.Index >= p.Size {
 		return false

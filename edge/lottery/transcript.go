@@ -68,18 +68,17 @@ func (a Admission) Place() Place {
 // draw than the one people saw; only what was published in time can tell. Every field may be left empty.
 type Evidence struct {
 	// Commitment is the commitment as published before joining opened.
-	Commitment *Hex32 `json:"commitment,omitempty"`
+	Commitment *Hex32
 	// Windows are windows as state objects showed them.
-	Windows []SeenWindow `json:"windows,omitempty"`
+	Windows []SeenWindow
 	// Receipts are signed receipts.
-	Receipts [][]byte `json:"receipts,omitempty"`
+	Receipts [][]byte
 }
 
 // SeenWindow is a sealed window as a state object showed it.
 type SeenWindow struct {
-	Window uint32 `json:"window"`
-	Root   Hex32  `json:"root"`
-	Seed   Hex32  `json:"seed"`
+	Window     uint32
+	Root, Seed Hex32
 }
 
 // ParseTranscript reads a transcript's JSON: exactly one value without unknown fields.
