@@ -1,6 +1,7 @@
 package db_test
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -14,11 +15,12 @@ import (
 // wireServer speaks the server's side of the PostgreSQL protocol and does what a script tells it. It keeps a book of its
 // own: an INSERT takes effect when its transaction commits in the way of the engine it plays.
 type wireServer struct {
-	complain func(string, ...any)
-	version  string
-	script   func(nth int, sql string) reply // nth time this statement is seen, from 1
-	ln       net.Listener
-	wg       sync.WaitGroup
+	complain  func(string, ...any)
+	version   string
+	script    func(nth int, sql string) reply // nth time this statement is seen, from 1
+	isolation string                          // the default it claims; empty: serializable
+	ln        net.Listener
+	wg        sync.WaitGroup
 
 	mu         sync.Mutex
 	seen       map[string]int
@@ -230,7 +232,7 @@ func (c *wireSession) execute(sql string) (tag string, rows []string) {
 	case sql == "SELECT VERSION()":
 		return "SELECT 1", []string{c.server.version}
 	case strings.HasPrefix(sql, "SHOW DEFAULT_TRANSACTION_ISOLATION"):
-		return "SHOW", []string{"serializable"}
+		return "SHOW", []string{cmp.Or(c.server.isolation, "serializable")}
 	case verb == "BEGIN":
 		c.status, c.pending = 'T', 0
 	case verb == "INSERT":
