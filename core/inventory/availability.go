@@ -39,3 +39,15 @@ func (s *Service) Availability(ctx context.Context, event uuid.UUID) ([]Stock, e
 	}
 	return stock, nil
 }
+
+const sqlActiveHolds = `SELECT count(*) FROM holds WHERE state = 'active' AND event_id = $1`
+
+// Active counts the holds of an event that are neither sold nor closed, those past their deadline included until the
+// sweep has been there.
+func (s *Service) Active(ctx context.Context, event uuid.UUID) (int, error) {
+	var n int
+	if err := s.db.Pool.QueryRow(ctx, sqlActiveHolds, event).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count the active holds of event %s: %w", event, err)
+	}
+	return n, nil
+}
