@@ -1,0 +1,164 @@
+package checkout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"fairgate/edge/lottery"
+)
+
+const sqlOrder = `
+SELECT order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, events, created_at, updated_at, now()
+FROM orders WHERE order_id = $1`
+
+const sqlHoldDeadline = `SELECT deadline FROM holds WHERE hold_id = $1`
+
+const sqlLastPayment = `
+SELECT payment_id, attempt, provider, provider_ref, client_secret, state, failure
+FROM payments WHERE order_id = $1 ORDER BY attempt DESC LIMIT 1`
+
+const sqlOrderTickets = `SELECT ticket_id FROM tickets WHERE order_id = $1 ORDER BY item`
+
+// Load returns an entrant's order with its latest attempt and its tickets. Somebody else's order is ErrOrderUnknown.
+func (s *Service) Load(ctx context.Context, id uuid.UUID, entrant lottery.Entrant) (Order, error) {
+	o, err := s.Find(ctx, id)
+	if err == nil && o.Entrant != entrant {
+		return Order{}, ErrOrderUnknown
+	}
+	return o, err
+}
+
+// Find is Load for operators: it asks for no owner.
+func (s *Service) Find(ctx context.Context, id uuid.UUID) (Order, error) {
+	batch := &pgx.Batch{}
+	var o Order
+	found := true
+	batch.Queue(sqlOrder, id).QueryRow(func(row pgx.Row) error {
+		err := scanOrder(row, &o, &o.ServerTime)
+		if errors.Is(err, pgx.ErrNoRows) {
+			found = false
+			return nil
+		}
+		return err
+	})
+	batch.Queue(sqlLastPayment, id).QueryRow(func(row pgx.Row) error {
+		p := &o.Payment
+		err := row.Scan(&p.ID, &p.Attempt, &p.Provider, &p.ProviderRef, &p.ClientSecret, &p.State, &p.Failure)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	batch.Queue(sqlOrderTickets, id).Query(func(rows pgx.Rows) error {
+		var err error
+		o.Tickets, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+		return err
+	})
+	if err := s.db.Pool.SendBatch(ctx, batch).Close(); err != nil {
+		return Order{}, fmt.Errorf("read order %s: %w", id, err)
+	}
+	if !found {
+		return Order{}, ErrOrderUnknown
+	}
+	if err := s.db.Pool.QueryRow(ctx, sqlHoldDeadline, o.Hold).Scan(&o.Deadline); err != nil {
+		return Order{}, fmt.Errorf("read the deadline of order %s: %w", id, err)
+	}
+	terms, err := s.catalog(ctx, o.Event)
+	if err != nil {
+		return Order{}, fmt.Errorf("terms of event %s: %w", o.Event, err)
+	}
+	o.Slug = terms.Slug
+	return o, nil
+}
+
+// Summary is a line of an operator's list of orders.
+type Summary struct {
+	ID        uuid.UUID
+	Event     uuid.UUID
+	State     State
+	Minor     int64
+	Currency  string
+	Tickets   int
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// Page asks for orders of an event, oldest first, after the last one of the page before.
+type Page struct {
+	Event      uuid.UUID
+	State      State // "" for all
+	AfterTime  time.Time
+	AfterOrder uuid.UUID
+	Limit      int
+}
+
+const sqlOrderPage = `
+SELECT order_id, event_id, state, amount_minor, currency, lines, created_at, updated_at FROM orders
+WHERE event_id = $1 AND ($2::TEXT = '' OR state = $2) AND (created_at, order_id) > ($3::TIMESTAMPTZ, $4::UUID)
+ORDER BY created_at, order_id LIMIT $5`
+
+// List returns one page of an event's orders.
+func (s *Service) List(ctx context.Context, p Page) ([]Summary, error) {
+	rows, err := s.db.Pool.Query(ctx, sqlOrderPage, p.Event, string(p.State), p.AfterTime, p.AfterOrder, p.Limit)
+	if err != nil {
+		return nil, fmt.Errorf("list orders: %w", err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (Summary, error) {
+		var o Summary
+		var text string
+		if err := row.Scan(&o.ID, &o.Event, &o.State, &o.Minor, &o.Currency, &text, &o.CreatedAt, &o.UpdatedAt); err != nil {
+			return o, err
+		}
+		lines, err := decodeLines(text)
+		o.Tickets = len(lines)
+		return o, err
+	})
+}
+
+// Happening is one line of an order's history.
+type Happening struct {
+	Seq    int64
+	Cause  Cause
+	From   State
+	To     State
+	Actor  string
+	Reason string
+	At     time.Time
+}
+
+const sqlOrderHistory = `SELECT seq, cause, from_state, to_state, actor, reason, at FROM order_events WHERE order_id = $1 ORDER BY seq`
+
+// History returns everything that happened to an order, in order.
+func (s *Service) History(ctx context.Context, id uuid.UUID) ([]Happening, error) {
+	rows, err := s.db.Pool.Query(ctx, sqlOrderHistory, id)
+	if err != nil {
+		return nil, fmt.Errorf("read the history of order %s: %w", id, err)
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Happening])
+}
+
+const sqlOrderStates = `SELECT state, count(*) FROM orders WHERE event_id = $1 GROUP BY state`
+
+// States counts an event's orders by state.
+func (s *Service) States(ctx context.Context, event uuid.UUID) (map[State]int64, error) {
+	rows, err := s.db.Pool.Query(ctx, sqlOrderStates, event)
+	if err != nil {
+		return nil, fmt.Errorf("count orders: %w", err)
+	}
+	defer rows.Close()
+	counts := map[State]int64{}
+	for rows.Next() {
+		var state State
+		var n int64
+		if err := rows.Scan(&state, &n); err != nil {
+			return nil, fmt.Errorf("count orders: %w", err)
+		}
+		counts[state] = n
+	}
+	return counts, rows.Err()
+}

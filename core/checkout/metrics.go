@@ -1,0 +1,50 @@
+package checkout
+
+import (
+	"github.com/VictoriaMetrics/metrics"
+)
+
+// metricSet counts what happens to orders.
+type metricSet struct {
+	opened, refused, failed *metrics.Counter
+	causes                  map[Cause]*metrics.Counter
+}
+
+func newMetrics() metricSet {
+	m := metricSet{
+		opened:  metrics.GetOrCreateCounter(`core_orders_opened_total{result="ok"}`),
+		refused: metrics.GetOrCreateCounter(`core_orders_opened_total{result="refused"}`),
+		failed:  metrics.GetOrCreateCounter(`core_orders_opened_total{result="error"}`),
+		causes:  map[Cause]*metrics.Counter{},
+	}
+	for name, cause := range map[string]Cause{
+		`core_order_events_total{cause="begun"}`:           CauseBegun,
+		`core_order_events_total{cause="authorized"}`:      CauseAuthorized,
+		`core_order_events_total{cause="declined"}`:        CauseDeclined,
+		`core_order_events_total{cause="captured"}`:        CauseCaptured,
+		`core_order_events_total{cause="capture_refused"}`: CauseCaptureRefused,
+		`core_order_events_total{cause="issued"}`:          CauseIssued,
+		`core_order_events_total{cause="late_money"}`:      CauseLateMoney,
+		`core_order_events_total{cause="voided"}`:          CauseVoided,
+	} {
+		m.causes[cause] = metrics.GetOrCreateCounter(name)
+	}
+	return m
+}
+
+func (m metricSet) openedWith(err error) {
+	switch {
+	case err == nil:
+		m.opened.Inc()
+	case refusal(err):
+		m.refused.Inc()
+	default:
+		m.failed.Inc()
+	}
+}
+
+func (m metricSet) applied(cause Cause) {
+	if c := m.causes[cause]; c != nil {
+		c.Inc()
+	}
+}

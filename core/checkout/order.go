@@ -1,0 +1,158 @@
+package checkout
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"fairgate/core/inventory"
+	"fairgate/edge/lottery"
+	"fairgate/ledger"
+)
+
+// Outcomes callers branch on.
+var (
+	ErrTransition    = errors.New("checkout: the order's state does not allow that")
+	ErrOrderUnknown  = errors.New("checkout: no such order")
+	ErrHoldUnknown   = inventory.ErrHoldUnknown
+	ErrHoldExpired   = inventory.ErrHoldExpired
+	ErrHoldClosed    = inventory.ErrHoldClosed
+	ErrKeyReused     = inventory.ErrKeyReused
+	ErrPriceMismatch = errors.New("checkout: the prices of the order do not add up to the price of the hold")
+)
+
+// Line is one ticket's worth of an order. Amounts are in minor units of the order's currency.
+type Line struct {
+	Tier string `json:"tier"`
+	Seat string `json:"seat,omitempty"`
+	Face int64  `json:"face"`
+	Fee  int64  `json:"fee"`
+	Tax  int64  `json:"tax"`
+}
+
+// Total is what the buyer pays for the line.
+func (l Line) Total() int64 { return l.Face + l.Fee + l.Tax }
+
+// Payment is one attempt to pay an order, as the payments row says.
+type Payment struct {
+	ID           uuid.UUID
+	Attempt      int
+	Provider     string
+	ProviderRef  string
+	ClientSecret string
+	State        PaymentState
+	Failure      string
+}
+
+// PaymentState is where an attempt stands.
+type PaymentState string
+
+// The states of a payment attempt. Created, begun and authorized attempts are live; an order has at most one.
+const (
+	PaymentCreated       PaymentState = "created"
+	PaymentBegun         PaymentState = "begun"
+	PaymentAuthorized    PaymentState = "authorized"
+	PaymentCaptured      PaymentState = "captured"
+	PaymentVoiding       PaymentState = "voiding"
+	PaymentVoided        PaymentState = "voided"
+	PaymentCaptureFailed PaymentState = "capture_failed"
+)
+
+// Live reports whether money may still come of the attempt.
+func (s PaymentState) Live() bool {
+	return s == PaymentCreated || s == PaymentBegun || s == PaymentAuthorized
+}
+
+// Order is one purchase. Deadline is the hold's, by the database clock at ServerTime.
+type Order struct {
+	ID         uuid.UUID
+	Event      uuid.UUID
+	Slug       string
+	Hold       uuid.UUID
+	Entrant    lottery.Entrant
+	State      State
+	Amount     ledger.Amount
+	Lines      []Line
+	Email      string
+	Deadline   time.Time
+	ServerTime time.Time
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
+	Payment    Payment
+	Tickets    []uuid.UUID
+	bodyHash   []byte
+	events     int64
+}
+
+// Price is what one ticket of a tier costs, in minor units.
+type Price struct{ Face, Fee, Tax int64 }
+
+// Terms is what checkout has to know of an event.
+type Terms struct {
+	Slug             string
+	Organizer        string
+	Currency         string
+	Prices           map[string]Price
+	PaymentExtension time.Duration // how far a payment under way may push a hold's deadline, once
+}
+
+// Catalog returns an event's terms. It is called inside transactions and must answer from memory or fail.
+type Catalog func(ctx context.Context, event uuid.UUID) (Terms, error)
+
+var orderSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("fairgate:order"))
+
+// OrderID is the id of the one order a hold can have.
+func OrderID(hold uuid.UUID) uuid.UUID { return uuid.NewSHA1(orderSpace, hold[:]) }
+
+// price makes the lines of a hold and checks that they add up to what the hold promised.
+func price(h inventory.Hold, terms Terms) ([]Line, error) {
+	var lines []Line
+	var total int64
+	for _, item := range h.Items {
+		p, ok := terms.Prices[item.Tier]
+		if !ok {
+			return nil, fmt.Errorf("price order of hold %s: tier %q is gone: %w", h.ID, item.Tier, ErrPriceMismatch)
+		}
+		for n := range item.Quantity {
+			line := Line{Tier: item.Tier, Face: p.Face, Fee: p.Fee, Tax: p.Tax}
+			if int(n) < len(item.Seats) {
+				line.Seat = item.Seats[n]
+			}
+			lines = append(lines, line)
+			total += line.Total()
+		}
+	}
+	if total != h.Amount.Minor || terms.Currency != h.Amount.Currency {
+		return nil, fmt.Errorf("price order of hold %s: %d %s against %d %s: %w",
+			h.ID, total, terms.Currency, h.Amount.Minor, h.Amount.Currency, ErrPriceMismatch)
+	}
+	return lines, nil
+}
+
+// sums adds up the lines' parts.
+func sums(lines []Line) (face, fee, tax int64) {
+	for _, l := range lines {
+		face, fee, tax = face+l.Face, fee+l.Fee, tax+l.Tax
+	}
+	return face, fee, tax
+}
+
+func encodeLines(lines []Line) (string, error) {
+	b, err := json.Marshal(lines)
+	if err != nil {
+		return "", fmt.Errorf("encode order lines: %w", err)
+	}
+	return string(b), nil
+}
+
+func decodeLines(text string) ([]Line, error) {
+	var lines []Line
+	if err := json.Unmarshal([]byte(text), &lines); err != nil {
+		return nil, fmt.Errorf("decode order lines: %w", err)
+	}
+	return lines, nil
+}

@@ -1,0 +1,137 @@
+package checkout
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"fairgate/core/db"
+	"fairgate/core/inventory"
+	"fairgate/core/payment"
+	"fairgate/core/ticket"
+	"fairgate/ledger"
+)
+
+// Config are what a Service is made of. Catalog, DB, Provider, Outbox, Ledger and Issuer are required.
+type Config struct {
+	DB       *db.DB
+	Catalog  Catalog
+	Provider payment.Provider
+	Outbox   *payment.Outbox
+	Ledger   *ledger.Writer
+	Issuer   *ticket.Issuer
+
+	MaxBatch    int           // most openings or outcomes in one commit; default 200
+	MaxQueue    int           // most of them waiting; default 20 × MaxBatch
+	LookupAfter time.Duration // how long a begun payment may be silent before the provider is asked; default 5 s
+	LookupEvery time.Duration // how often silent payments are looked for; default 1 s
+	Log         *slog.Logger  // default slog.Default()
+}
+
+// Service opens orders and follows them to their tickets. It is safe for concurrent use. Whoever made it closes it, after
+// Run has returned.
+type Service struct {
+	db       *db.DB
+	catalog  Catalog
+	provider payment.Provider
+	outbox   *payment.Outbox
+	ledger   *ledger.Writer
+	issuer   *ticket.Issuer
+	cfg      Config
+	log      *slog.Logger
+	metrics  metricSet
+
+	openings *db.Lane[Opening, opened]
+	outcomes *db.Lane[Outcome, applied]
+}
+
+// New starts the lanes of a Service.
+func New(cfg Config) *Service {
+	if cfg.MaxBatch <= 0 {
+		cfg.MaxBatch = 200
+	}
+	if cfg.LookupAfter <= 0 {
+		cfg.LookupAfter = 5 * time.Second
+	}
+	if cfg.LookupEvery <= 0 {
+		cfg.LookupEvery = time.Second
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	s := &Service{
+		db: cfg.DB, catalog: cfg.Catalog, provider: cfg.Provider, outbox: cfg.Outbox, ledger: cfg.Ledger, issuer: cfg.Issuer,
+		cfg: cfg, log: cfg.Log, metrics: newMetrics(),
+	}
+	lane := db.LaneConfig{MaxBatch: cfg.MaxBatch, MaxQueue: cfg.MaxQueue, Log: cfg.Log}
+	lane.Name = "openings"
+	s.openings = db.NewLane(lane, s.commitOpenings)
+	lane.Name = "outcomes"
+	s.outcomes = db.NewLane(lane, s.commitOutcomes)
+	return s
+}
+
+// Run works off the outbox and asks the provider about silent payments until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { s.lookUpSilent(ctx) })
+	err := s.outbox.Run(ctx, s.handlers())
+	wg.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// Close finishes what waits in the lanes.
+func (s *Service) Close() {
+	s.openings.Close()
+	s.outcomes.Close()
+}
+
+// Hooks let orders end together with their holds, in the transactions of package inventory.
+func (s *Service) Hooks() inventory.Hooks {
+	return inventory.Hooks{
+		Expired: func(ctx context.Context, tx pgx.Tx, holds []inventory.Hold) error {
+			return s.holdsGone(ctx, tx, holds, CauseHoldExpired, "expiry")
+		},
+		Released: func(ctx context.Context, tx pgx.Tx, holds []inventory.Hold) (map[uuid.UUID]error, error) {
+			return nil, s.holdsGone(ctx, tx, holds, CauseHoldReleased, "buyer")
+		},
+	}
+}
+
+// holdsGone ends the orders of holds that were never sold, and has their intents voided.
+func (s *Service) holdsGone(ctx context.Context, tx pgx.Tx, holds []inventory.Hold, cause Cause, actor string) error {
+	ids := make([]uuid.UUID, len(holds))
+	for i, h := range holds {
+		ids[i] = OrderID(h.ID)
+	}
+	records, err := loadRecords(ctx, tx, ids)
+	if err != nil || len(records) == 0 {
+		return err
+	}
+	var tasks []payment.Task
+	for _, r := range records {
+		if _, err := Next(r.order.State, cause); err != nil {
+			continue // late money ended it first, in the moment between the deadline and the sweep
+		}
+		if err := r.apply(cause, actor, ""); err != nil {
+			return err
+		}
+		if p := r.live(); p != nil {
+			p.State = PaymentVoiding
+			r.touch(p)
+			tasks = append(tasks, task(taskVoid, r.order.ID, p.ID))
+		}
+	}
+	if err := flush(ctx, tx, records); err != nil {
+		return err
+	}
+	return s.outbox.Enqueue(ctx, tx, tasks)
+}

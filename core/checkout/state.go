@@ -1,0 +1,112 @@
+package checkout
+
+import (
+	"fmt"
+	"time"
+)
+
+// State is where an order stands.
+type State string
+
+// The states of an order.
+const (
+	Reserved        State = "reserved"         // a hold without an order; no row has it
+	PaymentPending  State = "payment_pending"  // the provider is asked, or the buyer is paying
+	PaymentFailed   State = "payment_failed"   // declined; the hold lives and the buyer may try again
+	PaymentComplete State = "payment_complete" // the money is captured
+	TicketIssued    State = "ticket_issued"    // the buyer has what was paid for
+	CaptureFailed   State = "capture_failed"   // the provider refused to capture what it had authorized
+	Expired         State = "expired"          // the hold ran out before the payment was authorized
+	Cancelled       State = "cancelled"        // the buyer gave the hold back
+)
+
+// Cause is what makes an order change its state, or do something without changing it.
+type Cause string
+
+// The causes.
+const (
+	CauseOpened         Cause = "opened"
+	CauseBegun          Cause = "begun"
+	CauseAuthorized     Cause = "authorized"
+	CauseDeclined       Cause = "declined"
+	CauseRetried        Cause = "retried"
+	CauseCaptured       Cause = "captured"
+	CauseCaptureRefused Cause = "capture_refused"
+	CauseIssued         Cause = "issued"
+	CauseHoldExpired    Cause = "hold_expired"
+	CauseHoldReleased   Cause = "hold_released"
+	CauseLateMoney      Cause = "late_money" // authorized after the hold died
+	CauseVoided         Cause = "voided"     // the provider confirms that the intent is dead
+)
+
+// Transition is one legal move of an order.
+type Transition struct {
+	From  State
+	Cause Cause
+	To    State
+	// Limit is how long an order may stay in To before somebody ends it; zero means for ever, "hold" is said by UntilHold.
+	Limit time.Duration
+	// UntilHold says that the hold's deadline ends the stay.
+	UntilHold bool
+	// Retry says what is repeated while the order is in To, and by whom.
+	Retry string
+}
+
+// maxCapture is how long the outbox tries to capture before the task is dead and an operator is asked: card
+// authorizations live 5 to 7 days, and a provider's outage is a matter of hours.
+const maxCapture = 24 * time.Hour
+
+// Transitions is every legal move, and the only place that decides.
+var transitions = []Transition{
+	{From: Reserved, Cause: CauseOpened, To: PaymentPending, UntilHold: true, Retry: "outbox repeats begin with the same key"},
+	{From: PaymentPending, Cause: CauseBegun, To: PaymentPending, UntilHold: true, Retry: "lookup every few seconds until the provider knows more"},
+	{From: PaymentPending, Cause: CauseAuthorized, To: PaymentPending, Limit: maxCapture, Retry: "outbox repeats capture with the same key"},
+	{From: PaymentPending, Cause: CauseDeclined, To: PaymentFailed, UntilHold: true, Retry: "the buyer tries another card"},
+	{From: PaymentPending, Cause: CauseVoided, To: PaymentFailed, UntilHold: true, Retry: "the buyer asks for a new attempt"},
+	{From: PaymentPending, Cause: CauseCaptured, To: PaymentComplete, Limit: time.Minute, Retry: "outbox repeats issue"},
+	{From: PaymentPending, Cause: CauseCaptureRefused, To: CaptureFailed, Retry: "outbox repeats void"},
+	{From: PaymentPending, Cause: CauseHoldExpired, To: Expired, Retry: "outbox repeats void"},
+	{From: PaymentPending, Cause: CauseHoldReleased, To: Cancelled, Retry: "outbox repeats void"},
+	{From: PaymentPending, Cause: CauseLateMoney, To: Expired, Retry: "outbox repeats void"},
+	{From: PaymentFailed, Cause: CauseRetried, To: PaymentPending, UntilHold: true, Retry: "outbox repeats begin with the same key"},
+	{From: PaymentFailed, Cause: CauseAuthorized, To: PaymentPending, Limit: maxCapture, Retry: "outbox repeats capture with the same key"},
+	{From: PaymentFailed, Cause: CauseDeclined, To: PaymentFailed, UntilHold: true, Retry: "the buyer tries another card"},
+	{From: PaymentFailed, Cause: CauseVoided, To: PaymentFailed, UntilHold: true, Retry: "the buyer asks for a new attempt"},
+	{From: PaymentFailed, Cause: CauseHoldExpired, To: Expired, Retry: "outbox repeats void"},
+	{From: PaymentFailed, Cause: CauseHoldReleased, To: Cancelled, Retry: "outbox repeats void"},
+	{From: PaymentFailed, Cause: CauseLateMoney, To: Expired, Retry: "outbox repeats void"},
+	{From: PaymentComplete, Cause: CauseIssued, To: TicketIssued},
+	{From: Expired, Cause: CauseLateMoney, To: Expired, Retry: "outbox repeats void"},
+	{From: Expired, Cause: CauseVoided, To: Expired},
+	{From: Cancelled, Cause: CauseLateMoney, To: Cancelled, Retry: "outbox repeats void"},
+	{From: Cancelled, Cause: CauseVoided, To: Cancelled},
+	{From: CaptureFailed, Cause: CauseVoided, To: CaptureFailed},
+}
+
+// Transitions returns every legal move of an order, for documentation and tests.
+func Transitions() []Transition {
+	return append([]Transition(nil), transitions...)
+}
+
+type move struct {
+	from  State
+	cause Cause
+}
+
+// table is transitions by what happened to what.
+var table = func() map[move]State {
+	m := make(map[move]State, len(transitions))
+	for _, t := range transitions {
+		m[move{t.From, t.Cause}] = t.To
+	}
+	return m
+}()
+
+// Next returns the state an order in from is in after cause, or ErrTransition.
+func Next(from State, cause Cause) (State, error) {
+	to, ok := table[move{from, cause}]
+	if !ok {
+		return from, fmt.Errorf("%w: %s while %s", ErrTransition, cause, from)
+	}
+	return to, nil
+}
