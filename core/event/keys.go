@@ -1,0 +1,145 @@
+package event
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"fairgate/edge/lottery"
+)
+
+// ErrNoKey means that there is no unretired key for a purpose and scope.
+var ErrNoKey = errors.New("event: no key")
+
+// Purpose is what a key is for.
+type Purpose string
+
+// The purposes. Those of a session are in scope GlobalScope, the others in that of one event.
+const (
+	SessionPurpose       Purpose = "session"        // MAC of sessions, core's own
+	SessionFilterPurpose Purpose = "session_filter" // MAC of sessions, shared with edges
+	PassPurpose          Purpose = "pass"           // MAC of passes
+	ReceiptPurpose       Purpose = "receipt"        // Ed25519 of receipts
+	TicketPurpose        Purpose = "ticket"         // Ed25519 of ticket codes
+	InvitationPurpose    Purpose = "invitation"     // Ed25519 of invitations
+)
+
+// GlobalScope is the scope of keys that serve all events. Every other scope is an event's id, see Scope.
+const GlobalScope = "global"
+
+// secretBytes is the size of a MAC key and of an Ed25519 seed alike.
+const secretBytes = 32
+
+const sqlKeys = `
+SELECT number, secret, public
+FROM keys
+WHERE purpose = $1::TEXT AND scope = $2::TEXT AND retired_at IS NULL
+ORDER BY number DESC
+LIMIT 16`
+
+const sqlInsertKey = `
+INSERT INTO keys (purpose, scope, number, secret, public)
+VALUES ($1::TEXT, $2::TEXT, 1, $3::BYTEA, $4::BYTEA)
+ON CONFLICT (purpose, scope, number) DO NOTHING`
+
+// Querier is the reading half of a pool or a transaction.
+type Querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// Key is one key of a purpose and scope.
+type Key struct {
+	Number uint32 // from 1
+	Secret []byte // MAC key, or Ed25519 seed
+	Public []byte // Ed25519 public key, empty for a MAC key
+}
+
+// String hides the secret from logs.
+func (k Key) String() string { return fmt.Sprintf("key %d", k.Number) }
+
+// GoString hides the secret from logs.
+func (k Key) GoString() string { return k.String() }
+
+// Private is the key that signs.
+func (k Key) Private() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(k.Secret) }
+
+// KeyRing is the unretired keys of a purpose and scope, the newest, which signs, first. It is never empty.
+type KeyRing []Key
+
+// MACKeys is the ring in the form edges use for MACs.
+func (r KeyRing) MACKeys() lottery.MACKeys {
+	keys := make(lottery.MACKeys, len(r))
+	for i, k := range r {
+		keys[i].No = k.Number
+		copy(keys[i].Key[:], k.Secret)
+	}
+	return keys
+}
+
+// PublicKeys is the public half of the ring.
+func (r KeyRing) PublicKeys() lottery.PublicKeys {
+	keys := make(lottery.PublicKeys, len(r))
+	for i, k := range r {
+		keys[i].No = k.Number
+		copy(keys[i].Public[:], k.Public)
+	}
+	return keys
+}
+
+// Scope is the scope of an event's keys.
+func Scope(event uuid.UUID) string { return event.String() }
+
+// asymmetric reports whether the purpose's keys are Ed25519 pairs.
+func (p Purpose) asymmetric() bool {
+	return p == ReceiptPurpose || p == TicketPurpose || p == InvitationPurpose
+}
+
+// Keys reads the unretired keys of a purpose and scope, newest first. ErrNoKey when there is none.
+func Keys(ctx context.Context, q Querier, purpose Purpose, scope string) (KeyRing, error) {
+	rows, err := q.Query(ctx, sqlKeys, string(purpose), scope)
+	if err != nil {
+		return nil, fmt.Errorf("read %s keys: %w", purpose, err)
+	}
+	ring, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (Key, error) {
+		var k Key
+		if err := r.Scan(&k.Number, &k.Secret, &k.Public); err != nil {
+			return Key{}, err
+		}
+		if len(k.Secret) != secretBytes || purpose.asymmetric() && len(k.Public) != ed25519.PublicKeySize {
+			return Key{}, fmt.Errorf("key %d has the wrong size", k.Number)
+		}
+		return k, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read %s keys: %w", purpose, err)
+	}
+	if len(ring) == 0 {
+		return nil, fmt.Errorf("%w: %s of %s", ErrNoKey, purpose, scope)
+	}
+	return ring, nil
+}
+
+// Ensure makes key number 1 of a purpose and scope, with secret bytes from random (crypto/rand when nil), unless there is one.
+func Ensure(ctx context.Context, tx pgx.Tx, random io.Reader, purpose Purpose, scope string) error {
+	if random == nil {
+		random = rand.Reader
+	}
+	secret := make([]byte, secretBytes)
+	if _, err := io.ReadFull(random, secret); err != nil {
+		return fmt.Errorf("make a %s key: %w", purpose, err)
+	}
+	public := []byte{}
+	if purpose.asymmetric() {
+		public = ed25519.NewKeyFromSeed(secret).Public().(ed25519.PublicKey)
+	}
+	if _, err := tx.Exec(ctx, sqlInsertKey, string(purpose), scope, secret, public); err != nil {
+		return fmt.Errorf("insert a %s key: %w", purpose, err)
+	}
+	return nil
+}

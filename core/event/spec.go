@@ -1,0 +1,222 @@
+package event
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"fairgate/ledger"
+)
+
+// GeneralAllocation is the allocation of everything not set aside.
+const GeneralAllocation = "general"
+
+// The kinds of tier.
+const (
+	General = "general" // sold by quantity
+	Seated  = "seated"  // sold by numbered seat
+)
+
+// What identifies an entrant in the waiting room.
+const (
+	DeviceIdentity     = "device"
+	InvitationIdentity = "invitation"
+)
+
+// Spec is what an event file says, with defaults filled in. Parse makes it.
+type Spec struct {
+	ID          string       `json:"id"` // the slug
+	Name        string       `json:"name"`
+	Organizer   string       `json:"organizer"` // names the organizer's ledger account
+	Venue       Venue        `json:"venue"`
+	TimeZone    string       `json:"time_zone"` // IANA name
+	StartsAt    time.Time    `json:"starts_at"` // UTC
+	Currency    string       `json:"currency"`
+	Tiers       []TierSpec   `json:"tiers"`
+	Sections    []Section    `json:"sections,omitempty"`
+	Allocations []Allocation `json:"allocations,omitempty"`
+	Fees        Fees         `json:"fees"`
+	Taxes       Taxes        `json:"taxes"`
+	Limits      Limits       `json:"limits"`
+	Hold        HoldRules    `json:"hold"`
+	OnSale      OnSale       `json:"on_sale"`
+
+	at map[string]position // where the file says what, by path; nil for a Spec from the database
+}
+
+// Venue is where the event takes place.
+type Venue struct {
+	Name    string `json:"name"`
+	City    string `json:"city"`
+	Country string `json:"country"` // ISO 3166-1 alpha-2
+}
+
+// TierSpec is a price level.
+type TierSpec struct {
+	ID       string        `json:"id"`
+	Name     string        `json:"name"`
+	Kind     string        `json:"kind"`
+	Price    ledger.Amount `json:"price"`
+	Capacity int64         `json:"capacity,omitempty"` // of a general tier; a seated one has its seats
+}
+
+// Section is a part of the seating chart with one tier.
+type Section struct {
+	ID         string `json:"id"`
+	Tier       string `json:"tier"`
+	Allocation string `json:"allocation"`
+	Rows       []Row  `json:"rows"`
+}
+
+// Row is a run of seats numbered from First to Last.
+type Row struct {
+	Label      string `json:"row"`
+	First      int64  `json:"first"`
+	Last       int64  `json:"last"`
+	Allocation string `json:"allocation,omitempty"` // empty for the section's
+}
+
+// Allocation sets units of a tier aside. Those of a seated tier are the seats that name it, and Quantity is 0.
+type Allocation struct {
+	ID       string `json:"id"`
+	Tier     string `json:"tier"`
+	Quantity int64  `json:"quantity,omitempty"`
+}
+
+// Rate is a share in millionths: 5.5% is 55,000.
+type Rate int64
+
+// whole is the Rate of 100%.
+const whole Rate = 1_000_000
+
+// String is the percentage: "5.5%".
+func (r Rate) String() string {
+	const percent = int64(whole / 100)
+	text := strconv.FormatInt(int64(r)/percent, 10)
+	if rest := int64(r) % percent; rest != 0 {
+		decimals := fmt.Sprintf("%04d", rest)
+		for decimals[len(decimals)-1] == '0' {
+			decimals = decimals[:len(decimals)-1]
+		}
+		text += "." + decimals
+	}
+	return text + "%"
+}
+
+// Fees are what the platform takes on each ticket.
+type Fees struct {
+	PerTicket ledger.Amount `json:"per_ticket"`
+	Percent   Rate          `json:"percent_millionths"` // of the price
+}
+
+// Taxes are on price and fee alike.
+type Taxes struct {
+	Percent  Rate `json:"percent_millionths"`
+	Included bool `json:"included"` // prices and fees in the file contain the tax
+}
+
+// Limits bound what one buyer may hold and own.
+type Limits struct {
+	PerBuyer int `json:"per_buyer"`
+}
+
+// HoldRules say how long a hold lives.
+type HoldRules struct {
+	TTL              Duration `json:"ttl"`
+	PaymentExtension Duration `json:"payment_extension"` // added once while a payment is under way
+}
+
+// OnSale is how the waiting room admits.
+type OnSale struct {
+	Identity      string   `json:"identity"`
+	JoiningBefore Duration `json:"joining_before"`  // joining opens this long before the sale
+	Window        Duration `json:"window"`          // length of each window after the sale instant, whole seconds
+	MaxPerNetwork int      `json:"max_per_network"` // device entries of one network before the rest fall behind; 0 for no limit
+	SessionTTL    Duration `json:"session_ttl"`
+	ClaimWithin   Duration `json:"claim_within"`    // how long somebody called is waited for
+	MaxInside     int      `json:"max_inside"`      // shoppers inside at once; 0 for no limit
+	PacePerSecond int      `json:"pace_per_second"` // entrants called in a second; 0 for no limit
+}
+
+// Duration is a time.Duration that JSON shows as "30s".
+type Duration struct{ time.Duration }
+
+// MarshalText writes the duration as Go spells it.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	d.Duration = parsed
+	return err
+}
+
+// Seat is one numbered place.
+type Seat struct {
+	ID         string // section/row/number, unique in its event
+	Section    string
+	Row        string
+	Number     int64
+	Tier       string
+	Allocation string
+}
+
+// Seats lists every seat in the order of the file.
+func (s Spec) Seats() []Seat {
+	var seats []Seat
+	for _, section := range s.Sections {
+		for _, row := range section.Rows {
+			allocation := section.Allocation
+			if row.Allocation != "" {
+				allocation = row.Allocation
+			}
+			for n := row.First; n <= row.Last; n++ {
+				seats = append(seats, Seat{
+					ID:      section.ID + "/" + row.Label + "/" + strconv.FormatInt(n, 10),
+					Section: section.ID, Row: row.Label, Number: n, Tier: section.Tier, Allocation: allocation,
+				})
+			}
+		}
+	}
+	return seats
+}
+
+// stockKey names a row of the table stock within its event.
+type stockKey struct{ tier, allocation string }
+
+// stock is the capacity of every tier and allocation. A tier always has its general allocation, if only of 0.
+func (s Spec) stock() map[stockKey]int64 {
+	capacity := make(map[stockKey]int64)
+	for _, t := range s.Tiers {
+		capacity[stockKey{t.ID, GeneralAllocation}] = t.Capacity
+	}
+	for _, a := range s.Allocations {
+		capacity[stockKey{a.Tier, a.ID}] += a.Quantity
+		capacity[stockKey{a.Tier, GeneralAllocation}] -= a.Quantity
+	}
+	for _, seat := range s.Seats() {
+		capacity[stockKey{seat.Tier, seat.Allocation}]++
+	}
+	return capacity
+}
+
+func (s Spec) tier(id string) (TierSpec, int) {
+	for i, t := range s.Tiers {
+		if t.ID == id {
+			return t, i
+		}
+	}
+	return TierSpec{}, -1
+}
+
+// encode is the canonical JSON of the spec and its hash, by which two files are the same.
+func (s Spec) encode() (string, []byte, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return "", nil, fmt.Errorf("encode event %s: %w", s.ID, err)
+	}
+	sum := sha256.Sum256(text)
+	return string(text), sum[:], nil
+}
