@@ -65,8 +65,8 @@ func (r *Ring) Due(event uuid.UUID, now time.Time) (Key, bool, error) {
 	if keys := (*r.keys.Load())[event]; len(keys) > 0 && now.Add(r.overlap).Before(keys[0].Until) {
 		return Key{}, false, nil
 	}
-	_, private, err := ed25519.GenerateKey(r.random)
-	if err != nil {
+	var seed [ed25519.SeedSize]byte
+	if _, err := io.ReadFull(r.random, seed[:]); err != nil {
 		return Key{}, false, fmt.Errorf("admission: make signing key: %w", err)
 	}
 	id, err := uuid.NewRandomFromReader(r.random)
@@ -74,7 +74,7 @@ func (r *Ring) Due(event uuid.UUID, now time.Time) (Key, bool, error) {
 		return Key{}, false, fmt.Errorf("admission: make key id: %w", err)
 	}
 	from := now.Add(-clockSkew)
-	return Key{ID: id, Event: event, Private: private, From: from, Until: from.Add(r.period)}, true, nil
+	return Key{ID: id, Event: event, Private: ed25519.NewKeyFromSeed(seed[:]), From: from, Until: from.Add(r.period)}, true, nil
 }
 
 // Add makes k the event's newest key, and forgets keys that have ended at now.
