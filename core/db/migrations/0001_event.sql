@@ -18,6 +18,8 @@ CREATE TABLE IF NOT EXISTS events (
     CONSTRAINT events_slug_unique UNIQUE (slug)
 );
 
+CREATE INDEX IF NOT EXISTS events_by_start ON events (starts_at, slug);
+
 CREATE TABLE IF NOT EXISTS tiers (
     event_id   UUID NOT NULL,
     tier       TEXT NOT NULL,
