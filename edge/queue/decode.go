@@ -14,6 +14,8 @@ import (
 const (
 	// maxState bounds a state object in bytes: two hundred sealed windows with all their 1,000 quantiles fit.
 	maxState = 4 << 20
+	// maxEntrants bounds a window, so that no sum over windows overflows.
+	maxEntrants = 1 << 30
 	// maxPollMS bounds how long pages can be told to stay away.
 	maxPollMS = 60_000
 )
@@ -79,7 +81,7 @@ func (w *Window) validate() error {
 	if w.Sealed != (w.Root != none) || w.Sealed != (w.Seed != none) || w.Sealed != (w.Secret != none) {
 		return errors.New("sealed, and root, seed and secret do not go together")
 	}
-	if w.Entrants < 0 {
+	if w.Entrants < 0 || w.Entrants > maxEntrants {
 		return fmt.Errorf("%d entrants", w.Entrants)
 	}
 	sum := 0
@@ -87,7 +89,7 @@ func (w *Window) validate() error {
 		switch {
 		case i > 0 && b.Band <= w.Bands[i-1].Band:
 			return fmt.Errorf("band %d is out of order", b.Band)
-		case b.Entrants < 0:
+		case b.Entrants < 0 || b.Entrants > maxEntrants:
 			return fmt.Errorf("band %d has %d entrants", b.Band, b.Entrants)
 		case len(b.Quantiles) > b.Entrants || w.Sealed && b.Entrants > 0 && len(b.Quantiles) == 0:
 			return fmt.Errorf("band %d has %d quantiles of %d entrants", b.Band, len(b.Quantiles), b.Entrants)
