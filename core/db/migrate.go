@@ -189,6 +189,27 @@ func loadMigrations(files fs.FS, engine Engine) ([]migration, error) {
 	return out, nil
 }
 
+// createTable finds the name of the table a statement creates.
+var createTable = regexp.MustCompile(`(?i)^CREATE TABLE IF NOT EXISTS (\w+)`)
+
+// Tables are the names of all tables that the common migrations create, sorted; without schema_migrations.
+func Tables() ([]string, error) {
+	migrations, err := loadMigrations(migrationFiles, PostgreSQL)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, m := range migrations {
+		for _, statement := range m.statements {
+			if match := createTable.FindStringSubmatch(statement); match != nil {
+				names = append(names, match[1])
+			}
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
 // splitStatements cuts a migration into statements. Comments start with -- and are dropped; a statement ends with a
 // semicolon at the end of a line.
 func splitStatements(text string) ([]string, error) {
