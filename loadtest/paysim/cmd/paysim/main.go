@@ -1,0 +1,207 @@
+// Command paysim runs the stand-in for a payment provider that package paysim is.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/viper"
+
+	"fairgate/loadtest/paysim"
+)
+
+// envPrefix begins the names of the variables that override configuration: FAIRGATE_PAYSIM_WEBHOOK_URL.
+const envPrefix = "FAIRGATE_PAYSIM"
+
+// settings are the keys of the configuration file, the flags and the variables.
+type settings struct {
+	Listen        string  `mapstructure:"listen"`
+	Misbehave     float64 `mapstructure:"misbehave"`
+	LogLevel      string  `mapstructure:"log_level"`
+	paysim.Config `mapstructure:",squash"`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := command(os.Stdout, os.Stderr).ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "paysim:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func command(stdout, stderr io.Writer) *cobra.Command {
+	var file string
+	v := viper.New()
+	cmd := &cobra.Command{
+		Use:   "paysim",
+		Short: "A stand-in for a payment provider that speaks Stripe's protocol",
+		Long: `paysim stands in for a payment provider in development, tests and rehearsals. It speaks Stripe's protocol for
+PaymentIntents, signs and delivers webhooks, has a form on which people and virtual buyers pay with test cards, keeps its
+own books, and misbehaves on a seed if asked to. It moves no money.
+
+When it is ready it prints one line to standard output: "listening http://<address>".
+
+Every flag is also a key of the YAML file (--webhook-url is webhook_url; the fault flags stand under faults:) and a
+variable (FAIRGATE_PAYSIM_WEBHOOK_URL, FAIRGATE_PAYSIM_FAULTS_WEBHOOK_TWICE). Flags win over variables, variables over
+the file. Keep secrets in the file or the variables: other users of the machine can read the flags of a process.`,
+		Example: `  # A well-behaved provider on a free port, telling core about payments
+  paysim --listen 127.0.0.1:0 --webhook-url http://127.0.0.1:8080/webhooks/stripe
+
+  # One call in ten goes wrong in some way, the same way each time
+  paysim --listen 127.0.0.1:7020 --webhook-url http://127.0.0.1:8080/webhooks/stripe --misbehave 0.1 --seed 7
+
+  # Every webhook twice, out of order, and up to two seconds late
+  paysim --webhook-twice 1 --webhook-reorder 1 --webhook-delay-max 2s
+
+  # What it has on record
+  curl http://127.0.0.1:7020/_paysim/books`,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := load(v, file)
+			if err != nil {
+				return err
+			}
+			return run(cmd.Context(), cfg, stdout, stderr)
+		},
+	}
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
+	cmd.Flags().StringVar(&file, "config", "", "YAML file with any of these settings")
+	define(cmd, v)
+	return cmd
+}
+
+// define makes the flags and binds each to its key.
+func define(cmd *cobra.Command, v *viper.Viper) {
+	f := cmd.Flags()
+	bind := func(key, name string) {
+		if err := v.BindPFlag(key, f.Lookup(name)); err != nil {
+			panic(err) // a flag that is not defined below
+		}
+	}
+	text := func(key, value, usage string) {
+		name := strings.ReplaceAll(key, "_", "-")
+		f.String(name, value, usage)
+		bind(key, name)
+	}
+	wait := func(key string, value time.Duration, usage string) {
+		name := strings.ReplaceAll(strings.TrimPrefix(key, "faults."), "_", "-")
+		f.Duration(name, value, usage)
+		bind(key, name)
+	}
+	number := func(key string, value float64, usage string) {
+		name := strings.ReplaceAll(strings.TrimPrefix(key, "faults."), "_", "-")
+		f.Float64(name, value, usage)
+		bind(key, name)
+	}
+	text("listen", "127.0.0.1:7020", "address to listen on; port 0 picks a free one")
+	text("secret_key", "sk_test_paysim", "key of the merchant's calls")
+	text("publishable_key", "pk_test_paysim", "key of the buyer's browser")
+	text("webhook_secret", "whsec_paysim", "secret that webhooks are signed with")
+	text("webhook_url", "", "where events are sent; none: nowhere, until POST /v1/webhook_endpoints names one")
+	text("log_level", "info", "debug, info, warn or error")
+	f.Uint64("seed", 1, "decides every misbehaviour")
+	bind("seed", "seed")
+	number("rate", 1000, "calls with the secret key served a second; the rest get 429")
+	wait("search_lag", 0, "how long a new intent cannot be found by search")
+	number("misbehave", 0, "set the probability of every fault but capture-refused and webhook-lost at once")
+	number("faults.answer_error", 0, "probability of status 500, half of them after the work was done")
+	number("faults.answer_lost", 0, "probability that a call is carried out and not answered")
+	number("faults.answer_slow", 0, "probability that an answer takes slow-for")
+	wait("faults.slow_for", time.Second, "how long a slow answer takes")
+	number("faults.capture_refused", 0, "probability that the authorization is gone when it is captured")
+	number("faults.webhook_twice", 0, "probability that an event is sent twice")
+	number("faults.webhook_reorder", 0, "probability that an event comes after its successor")
+	wait("faults.reorder_for", 2*time.Second, "longest wait for the successor")
+	number("faults.webhook_early", 0, "probability that an event comes before the answer to its call")
+	number("faults.webhook_lost", 0, "probability that an event is never sent")
+	wait("faults.webhook_delay_min", 0, "least delay of every event")
+	wait("faults.webhook_delay_max", 0, "greatest delay of every event")
+}
+
+// load puts the settings together. An unknown key in the file is an error.
+func load(v *viper.Viper, file string) (settings, error) {
+	v.SetEnvPrefix(envPrefix)
+	v.SetEnvKeyReplacer(strings.NewReplacer(".", "_"))
+	v.AutomaticEnv()
+	if file != "" {
+		v.SetConfigFile(file)
+		v.SetConfigType("yaml")
+		if err := v.ReadInConfig(); err != nil {
+			return settings{}, fmt.Errorf("read the configuration: %w", err)
+		}
+	}
+	var cfg settings
+	if err := v.UnmarshalExact(&cfg); err != nil {
+		return settings{}, fmt.Errorf("read the configuration: %w", err)
+	}
+	if cfg.Misbehave < 0 || cfg.Misbehave > 1 {
+		return settings{}, fmt.Errorf("%w: misbehave: %v is not between 0 and 1", paysim.ErrConfig, cfg.Misbehave)
+	}
+	if cfg.Misbehave > 0 {
+		cfg.Faults.Misbehave(cfg.Misbehave)
+	}
+	return cfg, nil
+}
+
+// run serves until ctx ends, then lets calls that are under way finish.
+func run(ctx context.Context, cfg settings, stdout, stderr io.Writer) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.LogLevel)); err != nil {
+		return fmt.Errorf("%w: log_level: %w", paysim.ErrConfig, err)
+	}
+	cfg.Log = slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level})).With("service", "paysim")
+	sim, err := paysim.New(cfg.Config)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	server := &http.Server{
+		Handler:           sim.Handler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn),
+	}
+	delivering, stopDelivering := context.WithCancel(context.WithoutCancel(ctx))
+	var delivery sync.WaitGroup
+	delivery.Go(func() { sim.Deliver(delivering) })
+	closed := context.AfterFunc(ctx, func() {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if err := server.Shutdown(bounded); err != nil {
+			cfg.Log.Warn("calls were cut off", "error", err.Error())
+		}
+		stopDelivering()
+	})
+	defer func() {
+		closed()
+		stopDelivering()
+		delivery.Wait()
+	}()
+	fmt.Fprintf(stdout, "listening http://%s\n", listener.Addr())
+	cfg.Log.Info("paysim is ready", "address", listener.Addr().String(), "seed", cfg.Seed, "rate", cfg.Rate, "misbehave", cfg.Misbehave)
+	if err := server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	<-delivering.Done()
+	return nil
+}

@@ -1,0 +1,140 @@
+package paysim
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// ErrConfig means the configuration cannot work.
+var ErrConfig = errors.New("paysim: wrong configuration")
+
+// Config is everything a Server can be told. The zero value is a well-behaved provider with the test keys below and no
+// webhooks.
+type Config struct {
+	SecretKey      string `mapstructure:"secret_key"`      // default sk_test_paysim
+	PublishableKey string `mapstructure:"publishable_key"` // default pk_test_paysim
+	WebhookSecret  string `mapstructure:"webhook_secret"`  // default whsec_paysim
+	// WebhookURL gets every event; POST /v1/webhook_endpoints adds or replaces it later. Empty: events go nowhere.
+	WebhookURL string `mapstructure:"webhook_url"`
+	// Rate is how many calls with the secret key are served a second before the rest get 429; default 1000.
+	Rate float64 `mapstructure:"rate"`
+	// Seed decides every misbehaviour.
+	Seed uint64 `mapstructure:"seed"`
+	// SearchLag is how long an intent cannot be found by search after it was made; Stripe allows itself a minute.
+	SearchLag time.Duration `mapstructure:"search_lag"`
+	// WebhookWorkers send webhooks; default 32.
+	WebhookWorkers int `mapstructure:"webhook_workers"`
+	// WebhookAttempts is how often one webhook is sent before it is given up; default 12.
+	WebhookAttempts int `mapstructure:"webhook_attempts"`
+	// WebhookTimeout bounds the wait for the answer to one; default 10 s.
+	WebhookTimeout time.Duration `mapstructure:"webhook_timeout"`
+	// WebhookPending bounds the webhooks waiting to be sent; further ones are dropped and counted. Default 200,000.
+	WebhookPending int    `mapstructure:"webhook_pending"`
+	Faults         Faults `mapstructure:"faults"`
+
+	Now func() time.Time `mapstructure:"-"` // default time.Now
+	Log *slog.Logger     `mapstructure:"-"` // default slog.Default()
+}
+
+// Faults are the probabilities, 0 to 1, of misbehaving, and how long it lasts.
+type Faults struct {
+	AnswerError     float64       `mapstructure:"answer_error"`      // status 500 to a call with the secret key, half of them after it was carried out
+	AnswerLost      float64       `mapstructure:"answer_lost"`       // the call is carried out and the connection closed
+	AnswerSlow      float64       `mapstructure:"answer_slow"`       // the answer takes SlowFor
+	SlowFor         time.Duration `mapstructure:"slow_for"`          // default 1 s
+	CaptureRefused  float64       `mapstructure:"capture_refused"`   // the authorization has gone when it is captured
+	WebhookTwice    float64       `mapstructure:"webhook_twice"`     // the event is sent again within a second
+	WebhookReorder  float64       `mapstructure:"webhook_reorder"`   // the event waits for its intent's next one, at most ReorderFor
+	ReorderFor      time.Duration `mapstructure:"reorder_for"`       // default 2 s
+	WebhookEarly    float64       `mapstructure:"webhook_early"`     // the event arrives before the answer to the call that caused it
+	WebhookLost     float64       `mapstructure:"webhook_lost"`      // the event is never sent
+	WebhookDelayMin time.Duration `mapstructure:"webhook_delay_min"` // every event waits between these two
+	WebhookDelayMax time.Duration `mapstructure:"webhook_delay_max"`
+}
+
+// Misbehave sets every fault that an honest provider may show, other than refused captures and lost webhooks, to p.
+func (f *Faults) Misbehave(p float64) {
+	f.AnswerError, f.AnswerLost, f.AnswerSlow = p, p, p
+	f.WebhookTwice, f.WebhookReorder, f.WebhookEarly = p, p, p
+}
+
+// Validate reports everything that is wrong, at once.
+func (c Config) Validate() error {
+	var problems []error
+	wrong := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("%w: "+format, append([]any{ErrConfig}, args...)...))
+	}
+	if c.WebhookURL != "" {
+		if err := checkURL(c.WebhookURL); err != nil {
+			wrong("webhook_url: %s", err)
+		}
+	}
+	for name, p := range map[string]float64{
+		"answer_error": c.Faults.AnswerError, "answer_lost": c.Faults.AnswerLost, "answer_slow": c.Faults.AnswerSlow,
+		"capture_refused": c.Faults.CaptureRefused, "webhook_twice": c.Faults.WebhookTwice,
+		"webhook_reorder": c.Faults.WebhookReorder, "webhook_early": c.Faults.WebhookEarly, "webhook_lost": c.Faults.WebhookLost,
+	} {
+		if p < 0 || p > 1 {
+			wrong("faults.%s: %v is not between 0 and 1", name, p)
+		}
+	}
+	if c.Rate < 0 {
+		wrong("rate: %v is negative", c.Rate)
+	}
+	if c.Faults.WebhookDelayMax < c.Faults.WebhookDelayMin {
+		wrong("faults.webhook_delay_max is less than webhook_delay_min")
+	}
+	if c.SecretKey != "" && c.SecretKey == c.PublishableKey {
+		wrong("secret_key and publishable_key are the same")
+	}
+	return errors.Join(problems...)
+}
+
+func checkURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("%q is not an http or https address", text)
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	text := func(s *string, value string) {
+		if strings.TrimSpace(*s) == "" {
+			*s = value
+		}
+	}
+	number := func(n *int, value int) {
+		if *n <= 0 {
+			*n = value
+		}
+	}
+	wait := func(d *time.Duration, value time.Duration) {
+		if *d <= 0 {
+			*d = value
+		}
+	}
+	text(&c.SecretKey, "sk_test_paysim")
+	text(&c.PublishableKey, "pk_test_paysim")
+	text(&c.WebhookSecret, "whsec_paysim")
+	if c.Rate == 0 {
+		c.Rate = 1000
+	}
+	number(&c.WebhookWorkers, 32)
+	number(&c.WebhookAttempts, 12)
+	number(&c.WebhookPending, 200_000)
+	wait(&c.WebhookTimeout, 10*time.Second)
+	wait(&c.Faults.SlowFor, time.Second)
+	wait(&c.Faults.ReorderFor, 2*time.Second)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return c
+}

@@ -1,0 +1,212 @@
+package paysim
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+)
+
+// status is where an intent stands.
+type status string
+
+const (
+	requiresMethod  status = "requires_payment_method"
+	requiresAction  status = "requires_action"
+	requiresCapture status = "requires_capture"
+	succeeded       status = "succeeded"
+	canceled        status = "canceled"
+)
+
+// intent is one payment. What is fixed is written once, before the intent is shared; the rest is guarded by the Server's
+// mutex.
+type intent struct {
+	fixed
+	state
+}
+
+// fixed is what an intent is made with.
+type fixed struct {
+	no           int // place in the list of all intents
+	id           string
+	clientSecret string
+	amount       int64
+	currency     string // lower case
+	created      int64
+	manual       bool // captured by a call of its own
+	description  string
+	email        string
+	methodTypes  []string
+	metadata     [][2]string
+}
+
+// state is what changes about an intent.
+type state struct {
+	status      status
+	capturable  int64
+	received    int64
+	refunded    int64
+	card        *card // last used, nil before
+	declined    bool  // the last card was
+	unproven    bool  // the buyer failed to prove who they are
+	charges     int
+	canceledAt  int64
+	cancelledBy string // cancellation_reason
+}
+
+// snapshot is an intent at one moment: what an answer, a stored answer or an event shows.
+type snapshot struct {
+	*fixed
+	state
+}
+
+func (i *intent) snapshot() snapshot { return snapshot{fixed: &i.fixed, state: i.state} }
+
+// value is the metadata of a key.
+func (f *fixed) value(key string) string {
+	for _, pair := range f.metadata {
+		if pair[0] == key {
+			return pair[1]
+		}
+	}
+	return ""
+}
+
+// Kinds of events.
+const (
+	eventCreated    = "payment_intent.created"
+	eventAction     = "payment_intent.requires_action"
+	eventCapturable = "payment_intent.amount_capturable_updated"
+	eventSucceeded  = "payment_intent.succeeded"
+	eventFailed     = "payment_intent.payment_failed"
+	eventCanceled   = "payment_intent.canceled"
+	eventRefunded   = "charge.refunded"
+)
+
+// confirm pays with a card. It returns the kind of event that tells about it, and a refusal when the card is declined.
+func (i *intent) confirm(c card, proven bool) (string, *failure) {
+	switch i.status {
+	case requiresMethod, requiresAction:
+	default:
+		return "", wrongState(i.snapshot(), "confirmed")
+	}
+	i.card, i.declined, i.unproven = &c, false, false
+	switch {
+	case c.verdict == declined:
+		i.charges++
+		return eventFailed, i.decline(false)
+	case c.verdict == needsAction && !proven:
+		i.status = requiresAction
+		return eventAction, nil
+	}
+	return i.approve(), nil
+}
+
+// prove ends the proof that a card asked for.
+func (i *intent) prove(ok bool) (string, *failure) {
+	if i.status != requiresAction {
+		return "", wrongState(i.snapshot(), "authenticated")
+	}
+	if !ok {
+		return eventFailed, i.decline(true)
+	}
+	return i.approve(), nil
+}
+
+func (i *intent) approve() string {
+	i.charges++
+	if i.manual {
+		i.status, i.capturable = requiresCapture, i.amount
+		return eventCapturable
+	}
+	i.status, i.received = succeeded, i.amount
+	return eventSucceeded
+}
+
+func (i *intent) decline(unproven bool) *failure {
+	i.status, i.declined, i.unproven = requiresMethod, true, unproven
+	s := i.snapshot()
+	f := s.lastError()
+	f.intent = &s
+	return f
+}
+
+// lastError is why the last card was not taken, nil if it was.
+func (s snapshot) lastError() *failure {
+	switch {
+	case !s.declined:
+		return nil
+	case s.unproven:
+		f := invalid(http.StatusPaymentRequired, "payment_intent_authentication_failure", "", "The provided PaymentMethod has failed authentication.")
+		f.Type, f.method = typeCard, s.card
+		return f
+	}
+	return &failure{
+		status: http.StatusPaymentRequired, Type: typeCard, Code: s.card.code, Decline: s.card.reason,
+		Message: s.card.message(), DocURL: docURL(s.card.code), Charge: s.chargeID(), method: s.card,
+	}
+}
+
+// capture takes up to what was authorized and lets the rest go.
+func (i *intent) capture(amount int64, refused bool) (string, *failure) {
+	if i.status != requiresCapture {
+		return "", wrongState(i.snapshot(), "captured")
+	}
+	if amount > i.capturable {
+		return "", invalid(http.StatusBadRequest, "amount_too_large", "amount_to_capture",
+			"The amount to capture is greater than the amount that can be captured.")
+	}
+	if refused || i.card.verdict == refusesAtTake {
+		kind := i.end("automatic")
+		s := i.snapshot()
+		f := invalid(http.StatusBadRequest, "charge_expired_for_capture", "", "The charge cannot be captured because it has expired.")
+		f.Charge, f.intent = s.chargeID(), &s
+		return kind, f
+	}
+	i.status, i.received, i.capturable = succeeded, amount, 0
+	return eventSucceeded, nil
+}
+
+// cancel ends an intent that has taken no money.
+func (i *intent) cancel(reason string) (string, *failure) {
+	if i.status == succeeded || i.status == canceled {
+		return "", wrongState(i.snapshot(), "canceled")
+	}
+	return i.end(reason), nil
+}
+
+func (i *intent) end(reason string) string {
+	i.status, i.capturable, i.cancelledBy = canceled, 0, reason
+	return eventCanceled
+}
+
+// refund gives back up to what was taken.
+func (i *intent) refund(amount int64) (string, *failure) {
+	if i.status != succeeded {
+		return "", wrongState(i.snapshot(), "refunded")
+	}
+	left := i.received - i.refunded
+	if amount == 0 {
+		amount = left
+	}
+	if amount > left || left == 0 {
+		return "", invalid(http.StatusBadRequest, "charge_already_refunded", "amount", "The charge has less left than is to be refunded.")
+	}
+	i.refunded += amount
+	return eventRefunded, nil
+}
+
+func (s snapshot) chargeID() string {
+	if s.charges == 0 {
+		return ""
+	}
+	return "ch" + s.id[len("pi"):] + string(rune('a'+(s.charges-1)%26))
+}
+
+// sortedMetadata makes metadata of the fields metadata[key], in a fixed order.
+func sortedMetadata(fields map[string]string) [][2]string {
+	pairs := make([][2]string, 0, len(fields))
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		pairs = append(pairs, [2]string{key, fields[key]})
+	}
+	return pairs
+}

@@ -1,0 +1,282 @@
+package paysim
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxBody bounds a request; the largest is a create with fifty metadata fields.
+const maxBody = 64 << 10
+
+// Server is the provider. Handler serves it, Deliver sends its webhooks.
+type Server struct {
+	cfg     Config
+	dice    *dice
+	limit   *limiter
+	courier *courier
+	mux     *http.ServeMux
+	page    *template.Template
+	nonce   string // makes the ids of this start unlike those of any other
+	ids     atomic.Uint64
+	calls   callCounts
+
+	mu        sync.Mutex
+	intents   []*intent          // in the order in which they were made
+	byID      map[string]*intent // by id
+	byPayment map[string][]*intent
+	keys      keyring
+	balances  map[string]int64 // taken minus given back, by lower-case currency, kept as the money moves
+}
+
+// callCounts are the calls with the secret key, by how they ended.
+type callCounts struct {
+	served, replayed, limited, failed, lost, refused atomic.Int64
+}
+
+// New makes a Server.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	s := &Server{
+		cfg: cfg, dice: newDice(cfg.Seed), limit: newLimiter(cfg.Rate, cfg.Now), mux: http.NewServeMux(), page: parsePage(),
+		nonce:     randomText(8),
+		byID:      make(map[string]*intent),
+		byPayment: make(map[string][]*intent),
+		keys:      keyring{known: make(map[string]*keyed)},
+		balances:  make(map[string]int64),
+	}
+	s.courier = newCourier(cfg, s.dice)
+	s.routes()
+	return s, nil
+}
+
+// Handler serves the API, the form and the books.
+func (s *Server) Handler() http.Handler { return s.mux }
+
+// Deliver sends webhooks until ctx ends, and returns when all that it started has stopped. Webhooks that were not sent by
+// then are lost, as they are when a provider gives up.
+func (s *Server) Deliver(ctx context.Context) { s.courier.run(ctx) }
+
+func (s *Server) routes() {
+	secret := func(pattern string, e endpoint) { s.mux.HandleFunc(pattern, s.api(e, false)) }
+	shared := func(pattern string, e endpoint) { s.mux.HandleFunc(pattern, s.api(e, true)) }
+	secret("POST /v1/payment_intents", s.create)
+	secret("GET /v1/payment_intents", s.list)
+	secret("GET /v1/payment_intents/search", s.search)
+	shared("GET /v1/payment_intents/{id}", s.retrieve)
+	shared("POST /v1/payment_intents/{id}/confirm", s.confirm)
+	secret("POST /v1/payment_intents/{id}/capture", s.capture)
+	secret("POST /v1/payment_intents/{id}/cancel", s.cancel)
+	secret("POST /v1/refunds", s.refund)
+	secret("GET /v1/balance", s.balance)
+	secret("POST /v1/webhook_endpoints", s.subscribe)
+	secret("/v1/", func(c *call) (*reply, bool) {
+		return refusal(invalid(http.StatusNotFound, "", "", "Unrecognized request URL ("+c.r.Method+": "+c.r.URL.Path+").")), false
+	})
+	s.mux.HandleFunc("GET /pay/{id}", s.showForm)
+	s.mux.HandleFunc("POST /pay/{id}", s.takeForm)
+	s.mux.HandleFunc("GET /_paysim/books", s.serveBooks)
+	s.mux.HandleFunc("GET /_paysim/health", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+}
+
+// call is one request of the API.
+type call struct {
+	r       *http.Request
+	form    url.Values
+	request string // its id
+	key     string // idempotency key, or ""
+	public  bool   // made with the publishable key
+	events  []*event
+}
+
+// endpoint carries out a call. executed is false when the call was not valid, so that its answer is not kept.
+type endpoint func(c *call) (answer *reply, executed bool)
+
+// api wraps an endpoint with what all of them share. shared endpoints can be called with the publishable key too.
+func (s *Server) api(e endpoint, shared bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		c := &call{r: r, request: s.newID("req_")}
+		w.Header().Set("Request-Id", c.request)
+		w.Header().Set("Stripe-Version", apiVersion)
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if err := r.ParseForm(); err != nil {
+			s.send(w, refusal(invalid(http.StatusBadRequest, "", "", "Invalid request body.")))
+			return
+		}
+		c.form = r.Form
+		if f := s.authorize(c, shared); f != nil {
+			s.calls.refused.Add(1)
+			s.send(w, refusal(f))
+			return
+		}
+		if !c.public && !s.limit.allow() {
+			s.calls.limited.Add(1)
+			w.Header().Set("Stripe-Rate-Limited-Reason", "global-rate")
+			s.send(w, refusal(invalid(http.StatusTooManyRequests, "rate_limit", "", "Request rate limit exceeded. Learn more about rate limits here https://stripe.com/docs/rate-limits.")))
+			return
+		}
+		if r.Method == http.MethodPost {
+			c.key = r.Header.Get("Idempotency-Key")
+		}
+		s.answer(w, c, s.once(w, c, e))
+	}
+}
+
+// once carries out a call, or repeats the answer that is stored under its key.
+func (s *Server) once(w http.ResponseWriter, c *call, e endpoint) *reply {
+	if c.key == "" {
+		answer, _ := s.execute(c, e)
+		return answer
+	}
+	print := fingerprint(c.r.Method, c.r.URL.Path, c.form)
+	s.mu.Lock()
+	stored, refused := s.keys.begin(c.key, c.request, print, s.cfg.Now())
+	s.mu.Unlock()
+	w.Header().Set("Idempotency-Key", c.key)
+	if refused != nil {
+		s.calls.refused.Add(1)
+		return refusal(refused)
+	}
+	if stored != nil {
+		s.calls.replayed.Add(1)
+		w.Header().Set("Idempotent-Replayed", "true")
+		w.Header().Set("Original-Request", stored.request)
+		return stored.reply
+	}
+	answer, executed := s.execute(c, e)
+	s.mu.Lock()
+	if executed {
+		s.keys.keep(c.key, answer)
+	} else {
+		s.keys.forget(c.key)
+	}
+	s.mu.Unlock()
+	return answer
+}
+
+// execute carries out a call, or fails before or after it.
+func (s *Server) execute(c *call, e endpoint) (answer *reply, executed bool) {
+	fails := !c.public && s.dice.failed.hits(s.cfg.Faults.AnswerError)
+	if fails && !s.dice.after.hits(0.5) {
+		s.calls.failed.Add(1)
+		return refusal(ownFault()), true
+	}
+	answer, executed = e(c)
+	if fails && executed {
+		s.calls.failed.Add(1)
+		answer = refusal(ownFault())
+	}
+	return answer, executed
+}
+
+// answer sends the call's events and its answer, in an order and manner that the dice decide.
+func (s *Server) answer(w http.ResponseWriter, c *call, answer *reply) {
+	s.announce(c.r.Context(), c.events)
+	if !c.public {
+		if s.dice.slow.hits(s.cfg.Faults.AnswerSlow) {
+			pause(c.r.Context(), s.cfg.Faults.SlowFor)
+		}
+		if s.dice.lost.hits(s.cfg.Faults.AnswerLost) {
+			s.calls.lost.Add(1)
+			panic(http.ErrAbortHandler) // closes the connection without an answer
+		}
+	}
+	s.calls.served.Add(1)
+	s.send(w, answer)
+}
+
+// announce hands events to the courier, or has them arrive before it returns.
+func (s *Server) announce(ctx context.Context, events []*event) {
+	for _, e := range events {
+		if s.dice.early.hits(s.cfg.Faults.WebhookEarly) {
+			s.courier.sendNow(ctx, e)
+		} else {
+			s.courier.schedule(e)
+		}
+	}
+}
+
+func (s *Server) send(w http.ResponseWriter, answer *reply) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(answer.status)
+	_, _ = w.Write(answer.body()) // a caller that is gone repeats the call
+}
+
+// authorize checks the key of a call: a Bearer token or the user name of Basic.
+func (s *Server) authorize(c *call, shared bool) *failure {
+	key, _, basic := c.r.BasicAuth()
+	if !basic {
+		key = strings.TrimSpace(strings.TrimPrefix(c.r.Header.Get("Authorization"), "Bearer "))
+	}
+	if key == "" {
+		key = c.form.Get("key") // as a browser's form may send it
+	}
+	c.form.Del("key")
+	switch {
+	case key == "":
+		return invalid(http.StatusUnauthorized, "", "", "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').")
+	case same(key, s.cfg.SecretKey):
+		return nil
+	case same(key, s.cfg.PublishableKey):
+		if !shared {
+			return invalid(http.StatusForbidden, "secret_key_required", "", "This API call cannot be made with a publishable API key. Please use a secret API key.")
+		}
+		c.public = true
+		return nil
+	default:
+		return invalid(http.StatusUnauthorized, "api_key_invalid", "", "Invalid API Key provided: "+masked(key))
+	}
+}
+
+func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+// masked is a key as an error may show it.
+func masked(key string) string {
+	if len(key) <= 12 {
+		return strings.Repeat("*", len(key))
+	}
+	return key[:8] + strings.Repeat("*", len(key)-12) + key[len(key)-4:]
+}
+
+// newID makes an id that is unique among all starts of all servers.
+func (s *Server) newID(prefix string) string {
+	n := s.ids.Add(1)
+	var digits [8]byte
+	for i := len(digits) - 1; i >= 0; i-- {
+		digits[i] = alphabet[n%uint64(len(alphabet))]
+		n /= uint64(len(alphabet))
+	}
+	return prefix + s.nonce + string(digits[:])
+}
+
+const alphabet = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+// randomText is unguessable: n characters of some 6 bits each.
+func randomText(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	for i := range b {
+		b[i] = alphabet[int(b[i])%len(alphabet)]
+	}
+	return string(b)
+}
+
+// pause waits for d or the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
