@@ -1,11 +1,10 @@
 package guard
 
 import (
-	"crypto/sha256"
 	"net/netip"
-)
 
-const networkDomain = "fairgate-network-v1"
+	"fairgate/edge/lottery"
+)
 
 // How much of an address names a network: what one operator usually gives to one site or a small group of subscribers.
 const (
@@ -13,12 +12,9 @@ const (
 	networkBits6 = 48
 )
 
-// Network is a pseudonym of a client's network: SHA-256("fairgate-network-v1" ‖ masked address)[:8].
-type Network [8]byte
-
-// NetworkOf hashes the address's network. Loopback addresses stand for themselves, so that a rehearsal can play many
+// NetworkOf is the pseudonym of the client's network: it hashes the address's network. Loopback addresses stand for themselves, so that a rehearsal can play many
 // networks in 127/8.
-func NetworkOf(addr netip.Addr) Network {
+func NetworkOf(addr netip.Addr) [8]byte {
 	addr = addr.Unmap().WithZone("")
 	switch {
 	case addr.IsLoopback():
@@ -27,9 +23,5 @@ func NetworkOf(addr netip.Addr) Network {
 	default:
 		addr = masked(addr, networkBits6)
 	}
-	hash := sha256.New()
-	hash.Write([]byte(networkDomain))
-	hash.Write(addr.AsSlice())
-	var sum [sha256.Size]byte
-	return Network(hash.Sum(sum[:0])[:8])
+	return lottery.NetworkHash(addr.AsSlice())
 }

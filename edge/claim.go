@@ -1,0 +1,207 @@
+package edge
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"fairgate/edge/admission"
+	"fairgate/edge/guard"
+	"fairgate/edge/lottery"
+	"fairgate/edge/queue"
+)
+
+// claimRequest is the body of a claim.
+type claimRequest struct {
+	// AdmissionToken is passed on to core instead of a newly minted one.
+	AdmissionToken string `json:"admission_token"`
+}
+
+// redeemed is core's answer to a redeemed token.
+type redeemed struct {
+	Session   string `json:"session"`
+	ExpiresAt string `json:"expires_at"`
+}
+
+// claim turns a called place into a session. All checks here are filters: core decides when it redeems the token.
+func (s *Server) claim(ctx *fasthttp.RequestCtx, slug []byte) {
+	now := s.now()
+	subject := guard.AddressSubject(s.proxies.client(ctx))
+	if s.limited(ctx, guard.Address, now, subject[:]) {
+		return
+	}
+	var request claimRequest
+	if !readObject(ctx.PostBody(), &request) {
+		refuse(ctx, problemBadJSON)
+		return
+	}
+	entry, room := s.board.Entry(slug), s.rooms.find(slug)
+	if entry == nil || room == nil {
+		s.refuseUnknown(ctx)
+		return
+	}
+	s.counts.claims.Inc()
+	who, known := s.cookies.browserOf(ctx)
+	if known && s.limited(ctx, guard.Device, now, who.hash[:]) {
+		return
+	}
+	var token []byte
+	if request.AdmissionToken != "" {
+		raw, ok := decodeToken(request.AdmissionToken)
+		if !ok {
+			refuse(ctx, problemTokenMalformed)
+			return
+		}
+		if !known {
+			refuse(ctx, problemDeviceMismatch)
+			return
+		}
+		token = raw
+	} else if token = s.tokenFor(ctx, entry, room, who, known, now); token == nil {
+		return
+	}
+	if !s.enter(ctx) {
+		return
+	}
+	defer s.leave()
+	s.redeem(ctx, room, who, text.AppendEncode(nil, token))
+}
+
+func decodeToken(encoded string) ([]byte, bool) {
+	raw, ok := decodeText(make([]byte, admission.TokenSize), []byte(encoded))
+	if !ok {
+		return nil, false
+	}
+	_, err := admission.Parse(raw)
+	return raw, err == nil
+}
+
+// tokenFor checks the browser's pass and mints a token, or answers why not and returns nil.
+func (s *Server) tokenFor(ctx *fasthttp.RequestCtx, entry *queue.Entry, room *room, who browser, known bool, now time.Time) []byte {
+	pass, bad := s.passOf(ctx, room, who, known)
+	if bad != nil {
+		s.counts.passesBad.Inc()
+		wait := time.Duration(0)
+		if bad == problemCoreUnreachable {
+			wait = coreRetry
+		}
+		refuseUntil(ctx, bad, wait)
+		return nil
+	}
+	state, at := &entry.State, s.clock.at(now)
+	switch {
+	case state.Doubt || s.doubt.Load():
+		s.counts.unreachable.Inc()
+		refuseUntil(ctx, problemCoreUnreachable, coreRetry)
+		return nil
+	case pass.Generation != state.Generation:
+		refuse(ctx, problemPassOtherEvent)
+		return nil
+	case pass.Provisional:
+		refuseUntil(ctx, problemPassProvisional, s.cfg.Join.RetryAfter)
+		return nil
+	case state.Phase == queue.PhaseEnded:
+		refuseFor(ctx, problemRoomNotOpen, "The on-sale is over.", 0)
+		return nil
+	case state.Phase == queue.PhaseAnnounced || state.Phase == queue.PhaseJoining || state.Phase == queue.PhaseSealing || state.Phase == queue.PhaseDrawn:
+		refuseFor(ctx, problemRoomNotOpen, "The sale has not begun. Your place is kept.", max(state.OpensAt.Sub(at), untilNextPoll(state)))
+		return nil
+	}
+	place, drawn := state.Place(pass)
+	if !drawn || !state.Called(place) {
+		s.counts.claimsEarly.Inc()
+		refuseUntil(ctx, problemNotYourTurn, untilNextPoll(state))
+		return nil
+	}
+	var nonce [8]byte
+	rand.Read(nonce[:])
+	token, err := s.ring.Mint(make([]byte, 0, admission.TokenSize), admission.Token{
+		Event: room.event, Entrant: pass.Entrant, Device: who.hash, Generation: pass.Generation, Nonce: nonce,
+	}, at, s.cfg.Keys.TokenTTL)
+	if err != nil {
+		s.counts.unreachable.Inc()
+		refuseUntil(ctx, problemCoreUnreachable, coreRetry)
+		return nil
+	}
+	s.counts.tokens.Inc()
+	return token
+}
+
+// passOf reads and checks the browser's pass for the room's event.
+func (s *Server) passOf(ctx *fasthttp.RequestCtx, room *room, who browser, known bool) (queue.Pass, *problem) {
+	value := ctx.Request.Header.Cookie(s.cookies.pass + room.slug)
+	if len(value) == 0 {
+		return queue.Pass{}, problemPassMissing
+	}
+	var buf [queue.PassSize]byte
+	raw, ok := decodeText(buf[:], value)
+	if !ok {
+		return queue.Pass{}, problemPassMalformed
+	}
+	parsed, err := queue.ParsePass(raw)
+	if err != nil {
+		return queue.Pass{}, problemPassMalformed
+	}
+	if parsed.Event != room.event {
+		// Its MAC is of another event's key, which may not be known here; whoever made it, it is of no use.
+		return queue.Pass{}, problemPassOtherEvent
+	}
+	keys := room.keys.Load()
+	if keys == nil {
+		return queue.Pass{}, problemCoreUnreachable
+	}
+	pass, err := queue.VerifyPass(raw, keys.passes)
+	switch {
+	case errors.Is(err, queue.ErrKeyUnknown) && parsed.KeyNo > keys.newest.No:
+		// Perhaps core has made a new key and another node uses it already.
+		room.wanted.Store(true)
+		return queue.Pass{}, problemCoreUnreachable
+	case err != nil:
+		return queue.Pass{}, problemPassForged
+	case !known || pass.Device != who.hash:
+		return queue.Pass{}, problemDeviceMismatch
+	}
+	return pass, nil
+}
+
+// redeem lets core exchange the token for a session and answers the buyer.
+func (s *Server) redeem(ctx *fasthttp.RequestCtx, room *room, who browser, token []byte) {
+	out := s.redeems.submit(room.event, appendRedeem(nil, room.slug, token, who.hash), s.cfg.Core.Timeout)
+	if out.err != nil {
+		s.refuseUpstream(ctx, out.err)
+		return
+	}
+	if out.status != fasthttp.StatusOK {
+		answerFromCore(ctx, out.answer)
+		return
+	}
+	var got redeemed
+	if json.Unmarshal(out.body, &got) != nil || len(got.Session) != text.EncodedLen(admission.SessionSize) {
+		s.log.Error("core's answer to a redeemed token cannot be read", "event", room.slug)
+		s.refuseUpstream(ctx, errLost)
+		return
+	}
+	s.counts.admitted.Inc()
+	s.cookies.set(ctx, s.cookies.sess+room.slug, []byte(got.Session))
+	body := append(make([]byte, 0, 512), `{"event":"`...)
+	body = append(body, room.slug...)
+	body = append(body, `","admission_token":"`...)
+	body = append(body, token...)
+	body = append(body, `","session_expires_at":`...)
+	body = appendJSONString(body, got.ExpiresAt)
+	answerJSON(ctx, fasthttp.StatusOK, append(body, '}'))
+}
+
+// appendRedeem appends one item of a redeem batch.
+func appendRedeem(dst []byte, slug string, token []byte, device lottery.DeviceHash) []byte {
+	dst = append(dst, `{"event":"`...)
+	dst = append(dst, slug...)
+	dst = append(dst, `","token":"`...)
+	dst = append(dst, token...)
+	dst = append(dst, `","device":"`...)
+	dst = appendHex(dst, device[:])
+	return append(dst, `"}`...)
+}

@@ -1,0 +1,135 @@
+package edge
+
+import (
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/valyala/fasthttp"
+
+	"fairgate/edge/guard"
+)
+
+// coreRetry is how soon somebody is told to ask again whom core's silence sent away.
+const coreRetry = 2 * time.Second
+
+// passedOn are the headers of core's answers that buyers get to see.
+var passedOn = []string{
+	fasthttp.HeaderETag, fasthttp.HeaderCacheControl, fasthttp.HeaderRetryAfter, fasthttp.HeaderVary, fasthttp.HeaderLocation,
+	fasthttp.HeaderContentDisposition,
+}
+
+// forwardPrivate passes a buyer's call on to core, for a browser with a session. creating calls need an Idempotency-Key.
+func (s *Server) forwardPrivate(ctx *fasthttp.RequestCtx, creating bool) {
+	now := s.now()
+	client := s.proxies.client(ctx)
+	subject := guard.AddressSubject(client)
+	if s.limited(ctx, guard.Address, now, subject[:]) {
+		return
+	}
+	key := ctx.Request.Header.Peek(headerKey)
+	if creating {
+		if bad := checkKey(key); bad != nil {
+			refuse(ctx, bad)
+			return
+		}
+	}
+	buyers := s.shoppersOf(ctx, ctx.IsGet(), now)
+	if buyers == nil || !s.enter(ctx) {
+		return
+	}
+	defer s.leave()
+
+	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(resp)
+	copyRequest(req, ctx)
+	var sessions []byte
+	for i := range buyers {
+		if i > 0 {
+			sessions = append(sessions, ',')
+		}
+		sessions = append(sessions, buyers[i].text...)
+	}
+	req.Header.SetBytesV(headerSession, sessions)
+	req.Header.SetBytesV(headerDevice, appendHex(nil, buyers[0].device[:]))
+	req.Header.Set(headerClient, client.String())
+	if len(key) > 0 {
+		req.Header.SetBytesV(headerKey, key)
+	}
+	s.exchange(ctx, buyers[0].session.Event, req, resp)
+}
+
+// forwardPublic passes a call on to core that anybody may make.
+func (s *Server) forwardPublic(ctx *fasthttp.RequestCtx, event uuid.UUID) {
+	client := s.proxies.client(ctx)
+	subject := guard.AddressSubject(client)
+	if s.limited(ctx, guard.Address, s.now(), subject[:]) || !s.enter(ctx) {
+		return
+	}
+	defer s.leave()
+	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(resp)
+	copyRequest(req, ctx)
+	req.Header.Set(headerClient, client.String())
+	if match := ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch); len(match) > 0 {
+		req.Header.SetBytesV(fasthttp.HeaderIfNoneMatch, match)
+	}
+	s.exchange(ctx, event, req, resp)
+}
+
+// copyRequest copies method, path, query and body, and of the headers only those that describe the body. Cookies stay
+// here.
+func copyRequest(req *fasthttp.Request, ctx *fasthttp.RequestCtx) {
+	req.Header.SetMethodBytes(ctx.Method())
+	req.SetRequestURIBytes(ctx.Path())
+	if query := ctx.URI().QueryString(); len(query) > 0 {
+		req.URI().SetQueryStringBytes(query)
+	}
+	if accept := ctx.Request.Header.Peek(fasthttp.HeaderAccept); len(accept) > 0 {
+		req.Header.SetBytesV(fasthttp.HeaderAccept, accept)
+	}
+	if body := ctx.PostBody(); len(body) > 0 {
+		req.Header.SetContentTypeBytes(ctx.Request.Header.ContentType())
+		req.SetBody(body)
+	}
+}
+
+// exchange sends the request to core and answers with what core says.
+func (s *Server) exchange(ctx *fasthttp.RequestCtx, event uuid.UUID, req *fasthttp.Request, resp *fasthttp.Response) {
+	s.counts.forwarded.Inc()
+	if err := s.core.exchange(event, req, resp); err != nil {
+		s.refuseUpstream(ctx, err)
+		return
+	}
+	copyResponse(ctx, resp)
+}
+
+func copyResponse(ctx *fasthttp.RequestCtx, resp *fasthttp.Response) {
+	ctx.SetStatusCode(resp.StatusCode())
+	ctx.Response.Header.SetContentTypeBytes(resp.Header.ContentType())
+	for _, name := range passedOn {
+		if value := resp.Header.Peek(name); len(value) > 0 {
+			ctx.Response.Header.SetBytesV(name, value)
+		}
+	}
+	if len(resp.Header.Peek(fasthttp.HeaderCacheControl)) == 0 {
+		ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
+	}
+	ctx.Response.SetBody(resp.Body())
+}
+
+// refuseUpstream answers for a call that core did not answer.
+func (s *Server) refuseUpstream(ctx *fasthttp.RequestCtx, err error) {
+	switch {
+	case errors.Is(err, errQueueFull):
+		refuseUntil(ctx, problemOverloaded, coreRetry)
+	case errors.Is(err, errLost):
+		s.counts.unreachable.Inc()
+		refuseUntil(ctx, problemOutcomeUnknown, coreRetry)
+	default:
+		s.counts.unreachable.Inc()
+		refuseUntil(ctx, problemCoreUnreachable, coreRetry)
+	}
+}

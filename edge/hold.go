@@ -1,0 +1,87 @@
+package edge
+
+import (
+	"net/netip"
+
+	"github.com/valyala/fasthttp"
+
+	"fairgate/edge/guard"
+	"fairgate/edge/lottery"
+)
+
+// maxKeyLength is the longest Idempotency-Key.
+const maxKeyLength = 128
+
+// holdRequest is what an edge reads of the body of a hold; core reads the rest.
+type holdRequest struct {
+	Event string `json:"event"`
+}
+
+// createHold sends a hold to core together with those of others, and answers this buyer with their own result.
+func (s *Server) createHold(ctx *fasthttp.RequestCtx) {
+	now := s.now()
+	client := s.proxies.client(ctx)
+	subject := guard.AddressSubject(client)
+	if s.limited(ctx, guard.Address, now, subject[:]) {
+		return
+	}
+	key := ctx.Request.Header.Peek(headerKey)
+	if bad := checkKey(key); bad != nil {
+		refuse(ctx, bad)
+		return
+	}
+	body := ctx.PostBody()
+	var request holdRequest
+	if len(body) == 0 || !readObject(body, &request) {
+		refuse(ctx, problemBadJSON)
+		return
+	}
+	if !lottery.ValidSlug(request.Event) {
+		refuse(ctx, problemEventUnknown)
+		return
+	}
+	buyer, ok := s.shopperOf(ctx, request.Event, now)
+	if !ok || !s.enter(ctx) {
+		return
+	}
+	defer s.leave()
+	out := s.holds.submit(buyer.session.Event, appendHoldItem(nil, request.Event, &buyer, key, client, body), s.cfg.Core.Timeout)
+	if out.err != nil {
+		s.refuseUpstream(ctx, out.err)
+		return
+	}
+	answerFromCore(ctx, out.answer)
+}
+
+// appendHoldItem appends one item of a hold batch. All of it is copied.
+func appendHoldItem(dst []byte, slug string, buyer *shopper, key []byte, client netip.Addr, body []byte) []byte {
+	dst = append(dst, `{"event":"`...)
+	dst = append(dst, slug...)
+	dst = append(dst, `","session":"`...)
+	dst = append(dst, buyer.text...)
+	dst = append(dst, `","device":"`...)
+	dst = appendHex(dst, buyer.device[:])
+	dst = append(dst, `","key":`...)
+	dst = appendJSONString(dst, string(key))
+	dst = append(dst, `,"client":"`...)
+	dst = client.AppendTo(dst)
+	dst = append(dst, `","body":`...)
+	dst = append(dst, body...)
+	return append(dst, '}')
+}
+
+// checkKey checks an Idempotency-Key: 1 to 128 visible ASCII characters.
+func checkKey(key []byte) *problem {
+	if len(key) == 0 {
+		return problemKeyMissing
+	}
+	if len(key) > maxKeyLength {
+		return problemKeyMalformed
+	}
+	for _, c := range key {
+		if c <= ' ' || c >= 0x7f {
+			return problemKeyMalformed
+		}
+	}
+	return nil
+}

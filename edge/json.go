@@ -1,0 +1,110 @@
+package edge
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"fairgate/edge/lottery"
+)
+
+// coreProblem is what an edge reads of a problem of core.
+type coreProblem struct {
+	Code       string `json:"code"`
+	Detail     string `json:"detail"`
+	RetryAfter int    `json:"retry_after"`
+}
+
+// readProblem reads a problem; whatever is none reads as an empty one.
+func readProblem(body []byte) coreProblem {
+	var p coreProblem
+	if json.Unmarshal(body, &p) != nil {
+		return coreProblem{}
+	}
+	return p
+}
+
+// ownProblem tells whether a 401 of core is about this edge and not about the buyer.
+func ownProblem(body []byte) bool { return readProblem(body).Code == "unauthorized" }
+
+// readObject reads a request body that must be one JSON object, or nothing at all.
+func readObject(body []byte, into any) bool {
+	body = bytes.TrimSpace(body)
+	if len(body) == 0 {
+		return true
+	}
+	return body[0] == '{' && json.Unmarshal(body, into) == nil
+}
+
+// appendHex appends lower-case hex.
+func appendHex(dst, b []byte) []byte {
+	const digits = "0123456789abcdef"
+	for _, c := range b {
+		dst = append(dst, digits[c>>4], digits[c&15])
+	}
+	return dst
+}
+
+// joined is the answer to a join.
+type joined struct {
+	event      string
+	entrant    lottery.Entrant
+	deviceNew  bool
+	passText   []byte
+	seat       seat
+	final      bool
+	generation uint32
+	retryAfter time.Duration
+}
+
+func (j *joined) append(dst []byte) []byte {
+	dst = append(dst, `{"event":"`...)
+	dst = append(dst, j.event...)
+	dst = append(dst, `","entrant":"`...)
+	dst = appendHex(dst, j.entrant[:])
+	dst = append(dst, `","device_new":`...)
+	dst = strconv.AppendBool(dst, j.deviceNew)
+	dst = append(dst, `,"provisional":`...)
+	dst = strconv.AppendBool(dst, !j.final)
+	dst = append(dst, `,"window":`...)
+	dst = strconv.AppendUint(dst, uint64(j.seat.window), 10)
+	dst = append(dst, `,"band":`...)
+	dst = strconv.AppendUint(dst, uint64(j.seat.band), 10)
+	dst = append(dst, `,"reason":`...)
+	dst = strconv.AppendUint(dst, uint64(j.seat.reason), 10)
+	dst = append(dst, `,"generation":`...)
+	dst = strconv.AppendUint(dst, uint64(j.generation), 10)
+	dst = append(dst, `,"pass":"`...)
+	dst = append(dst, j.passText...)
+	dst = append(dst, `","receipt":`...)
+	if j.seat.receipt == "" {
+		dst = append(dst, `null`...)
+	} else {
+		dst = appendJSONString(dst, j.seat.receipt)
+	}
+	dst = append(dst, `,"retry_after_ms":`...)
+	dst = strconv.AppendInt(dst, j.retryAfter.Milliseconds(), 10)
+	return append(dst, '}')
+}
+
+// answerJSON answers with a body the handler owns.
+func answerJSON(ctx *fasthttp.RequestCtx, status int, body []byte) {
+	ctx.SetStatusCode(status)
+	ctx.Response.Header.SetContentType(typeJSON)
+	ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
+	ctx.Response.SetBodyRaw(body)
+}
+
+// pass on what core said to one buyer of a batch.
+func answerFromCore(ctx *fasthttp.RequestCtx, got answer) {
+	answerJSON(ctx, got.status, got.body)
+	if got.status >= 400 {
+		ctx.Response.Header.SetContentType(typeProblem)
+		if p := readProblem(got.body); p.RetryAfter > 0 {
+			ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(p.RetryAfter))
+		}
+	}
+}

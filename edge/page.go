@@ -1,0 +1,39 @@
+package edge
+
+import (
+	"github.com/valyala/fasthttp"
+
+	"fairgate/edge/web"
+)
+
+// routePage serves the embedded pages and their files.
+func (s *Server) routePage(ctx *fasthttp.RequestCtx, path []byte) {
+	page := s.pages.Find(path)
+	if page == nil {
+		refuse(ctx, problemNotFound)
+		return
+	}
+	if !ctx.IsGet() && !ctx.IsHead() {
+		allow(ctx, "GET, HEAD")
+		return
+	}
+	header := &ctx.Response.Header
+	header.Set(fasthttp.HeaderCacheControl, page.CacheControl)
+	header.Set(fasthttp.HeaderETag, page.ETag)
+	header.Set(fasthttp.HeaderVary, fasthttp.HeaderAcceptEncoding)
+	header.Set(fasthttp.HeaderXContentTypeOptions, "nosniff")
+	header.Set("Content-Security-Policy", web.ContentSecurityPolicy)
+	header.Set("Referrer-Policy", "same-origin")
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	if match := ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch); len(match) > 0 && matches(match, page.ETag) {
+		ctx.SetStatusCode(fasthttp.StatusNotModified)
+		return
+	}
+	header.SetContentType(page.Type)
+	if len(page.Gzip) > 0 && acceptsGzip(ctx.Request.Header.Peek(fasthttp.HeaderAcceptEncoding)) {
+		header.Set(fasthttp.HeaderContentEncoding, "gzip")
+		ctx.Response.SetBodyRaw(page.Gzip)
+		return
+	}
+	ctx.Response.SetBodyRaw(page.Body)
+}

@@ -1,0 +1,197 @@
+package edge
+
+import (
+	"bytes"
+
+	"github.com/google/uuid"
+	"github.com/valyala/fasthttp"
+
+	"fairgate/edge/lottery"
+)
+
+// maxProviderName bounds the name in a webhook's path.
+const maxProviderName = 32
+
+// handle is the node's only entrance. The list of routes is explicit: what is not here does not get to core.
+func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	path := ctx.Path()
+	switch {
+	case bytes.HasPrefix(path, []byte("/q/")):
+		s.routeQueue(ctx, path[len("/q/"):])
+	case bytes.HasPrefix(path, []byte("/v1/")):
+		s.routeBuyer(ctx, path[len("/v1/"):])
+	case bytes.HasPrefix(path, []byte("/webhooks/")):
+		if name := path[len("/webhooks/"):]; !validProvider(name) {
+			refuse(ctx, problemNotFound)
+		} else if allow(ctx, "POST") {
+			s.webhook(ctx)
+		}
+	default:
+		s.routePage(ctx, path)
+	}
+}
+
+// routeQueue: /q/{event}/state, join, claim.
+func (s *Server) routeQueue(ctx *fasthttp.RequestCtx, rest []byte) {
+	slash := bytes.IndexByte(rest, '/')
+	if slash < 0 {
+		refuse(ctx, problemNotFound)
+		return
+	}
+	slug := rest[:slash]
+	switch string(rest[slash+1:]) {
+	case "state":
+		if ctx.IsGet() || ctx.IsHead() {
+			s.serveState(ctx, slug)
+			return
+		}
+		allow(ctx, "GET, HEAD")
+	case "join":
+		if allow(ctx, "POST") && s.fromOurPages(ctx) {
+			s.join(ctx, slug)
+		}
+	case "claim":
+		if allow(ctx, "POST") && s.fromOurPages(ctx) {
+			s.claim(ctx, slug)
+		}
+	default:
+		refuse(ctx, problemNotFound)
+	}
+}
+
+// routeBuyer: /v1/events…, /v1/holds…, /v1/orders…, /v1/tickets….
+func (s *Server) routeBuyer(ctx *fasthttp.RequestCtx, rest []byte) {
+	collection, id, tail := cutPath(rest)
+	if len(id) == 0 && len(rest) > len(collection) {
+		refuse(ctx, problemNotFound) // a trailing or doubled slash
+		return
+	}
+	switch string(collection) {
+	case "events":
+		s.routeEvents(ctx, id, tail)
+	case "holds":
+		switch {
+		case len(id) == 0:
+			if allow(ctx, "POST") && s.fromOurPages(ctx) {
+				s.createHold(ctx)
+			}
+		case len(tail) > 0 || !validUUID(id):
+			refuse(ctx, problemNotFound)
+		case allow(ctx, "GET, DELETE") && s.fromOurPages(ctx):
+			s.forwardPrivate(ctx, false)
+		}
+	case "orders":
+		switch {
+		case len(id) == 0:
+			if allow(ctx, "POST") && s.fromOurPages(ctx) {
+				s.forwardPrivate(ctx, true)
+			}
+		case !validUUID(id):
+			refuse(ctx, problemNotFound)
+		case len(tail) == 0:
+			if allow(ctx, "GET") {
+				s.forwardPrivate(ctx, false)
+			}
+		case string(tail) == "pay":
+			if allow(ctx, "POST") && s.fromOurPages(ctx) {
+				s.forwardPrivate(ctx, true)
+			}
+		default:
+			refuse(ctx, problemNotFound)
+		}
+	case "tickets":
+		if len(tail) > 0 || !validUUID(id) {
+			refuse(ctx, problemNotFound)
+		} else if allow(ctx, "GET") {
+			s.forwardPrivate(ctx, false)
+		}
+	default:
+		refuse(ctx, problemNotFound)
+	}
+}
+
+// routeEvents: /v1/events, /v1/events/{event}, /v1/events/{event}/seats.
+func (s *Server) routeEvents(ctx *fasthttp.RequestCtx, slug, tail []byte) {
+	switch {
+	case len(slug) == 0:
+		if allow(ctx, "GET") {
+			s.forwardPublic(ctx, uuid.Nil)
+		}
+	case len(tail) > 0 && string(tail) != "seats":
+		refuse(ctx, problemNotFound)
+	case !lottery.ValidSlug(string(slug)):
+		refuse(ctx, problemEventUnknown)
+	case allow(ctx, "GET"):
+		s.forwardPublic(ctx, lottery.EventID(string(slug)))
+	}
+}
+
+// cutPath splits "orders/1/pay" into its three parts; a fourth stays in the third.
+func cutPath(rest []byte) (collection, id, tail []byte) {
+	collection, rest, _ = bytes.Cut(rest, []byte("/"))
+	id, tail, _ = bytes.Cut(rest, []byte("/"))
+	return collection, id, tail
+}
+
+// allow checks the method against a list, and answers when it is not in it.
+func allow(ctx *fasthttp.RequestCtx, methods string) bool {
+	for method := range bytes.SplitSeq([]byte(methods), []byte(", ")) {
+		if bytes.Equal(method, ctx.Method()) {
+			return true
+		}
+	}
+	ctx.Response.Header.Set(fasthttp.HeaderAllow, methods)
+	refuse(ctx, problemMethodNotAllowed)
+	return false
+}
+
+// fromOurPages checks the Origin of a request that changes something. Programs send none; browsers always do. SameSite
+// cookies are the first line of this defence, this is the second.
+func (s *Server) fromOurPages(ctx *fasthttp.RequestCtx) bool {
+	origin := ctx.Request.Header.Peek(fasthttp.HeaderOrigin)
+	if len(origin) == 0 || ctx.IsGet() {
+		return true
+	}
+	if _, host, ok := bytes.Cut(origin, []byte("://")); ok && len(host) > 0 && bytes.EqualFold(host, ctx.Host()) {
+		return true
+	}
+	for _, own := range s.cfg.PublicOrigins {
+		if string(origin) == own {
+			return true
+		}
+	}
+	refuse(ctx, problemOriginForbidden)
+	return false
+}
+
+// validUUID accepts the canonical text form only, so that an id has one address.
+func validUUID(id []byte) bool {
+	if len(id) != 36 {
+		return false
+	}
+	for i, c := range id {
+		switch i {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return false
+			}
+		default:
+			if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func validProvider(name []byte) bool {
+	if len(name) == 0 || len(name) > maxProviderName {
+		return false
+	}
+	for _, c := range name {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}

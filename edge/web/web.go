@@ -1,0 +1,120 @@
+// Package web is what a buyer's browser is given: two pages, a style sheet and a script, embedded in the binary.
+//
+// It owns their bytes, compressed once at start, with an ETag that is the hash of the content. The pages are plain HTML
+// without any data in them: the script talks to the same JSON interfaces as everybody else, and puts what it gets into the
+// page as text only, never as markup. Nothing is inline, so the Content-Security-Policy can forbid that. Pages never
+// changes after New and may be used by any goroutine.
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"fairgate/edge/lottery"
+)
+
+// ContentSecurityPolicy goes with every page. blob: is for the picture of a ticket's code, which is fetched with the
+// session and shown from memory.
+const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+// eventPrefix is the path under which each event has its page.
+const eventPrefix = "/e/"
+
+//go:embed static
+var files embed.FS
+
+// types are the content types of the embedded files.
+var types = map[string]string{
+	".html": "text/html; charset=utf-8",
+	".css":  "text/css; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+	".svg":  "image/svg+xml",
+}
+
+// Page is one file, ready to be sent.
+type Page struct {
+	Type         string
+	ETag         string
+	CacheControl string
+	Body, Gzip   []byte
+}
+
+// Pages are all files by path.
+type Pages struct {
+	byPath map[string]*Page
+	event  *Page
+}
+
+// New reads and compresses the embedded files.
+func New() (*Pages, error) {
+	p := &Pages{byPath: make(map[string]*Page)}
+	err := fs.WalkDir(files, "static", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		body, err := files.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		page, err := newPage(path.Ext(name), body)
+		if err != nil {
+			return fmt.Errorf("prepare %s: %w", name, err)
+		}
+		p.byPath["/"+name] = page
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the embedded pages: %w", err)
+	}
+	p.event = p.byPath["/static/event.html"]
+	p.byPath["/"] = p.byPath["/static/index.html"]
+	delete(p.byPath, "/static/event.html")
+	delete(p.byPath, "/static/index.html")
+	if icon := p.byPath["/static/icon.svg"]; icon != nil {
+		p.byPath["/favicon.ico"] = icon
+	}
+	return p, nil
+}
+
+func newPage(ext string, body []byte) (*Page, error) {
+	contentType, ok := types[ext]
+	if !ok {
+		return nil, fmt.Errorf("no content type for %q files", ext)
+	}
+	var zipped bytes.Buffer
+	z, err := gzip.NewWriterLevel(&zipped, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := z.Write(body); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(body)
+	return &Page{
+		Type: contentType, ETag: `"` + hex.EncodeToString(sum[:12]) + `"`, Body: body, Gzip: zipped.Bytes(),
+		// Revalidated at each use, which costs a 304: a new release must not meet old scripts.
+		CacheControl: "no-cache",
+	}, nil
+}
+
+// Find returns what lies at a path, or nil. Every possible event has a page: whether there is such an event is for the
+// script to find out.
+func (p *Pages) Find(path []byte) *Page {
+	if len(path) > len(eventPrefix) && string(path[:len(eventPrefix)]) == eventPrefix {
+		if lottery.ValidSlug(string(path[len(eventPrefix):])) {
+			return p.event
+		}
+		return nil
+	}
+	return p.byPath[string(path)]
+}

@@ -1,0 +1,48 @@
+package edge
+
+import (
+	"errors"
+
+	"github.com/valyala/fasthttp"
+)
+
+// webhookHeaders are what providers sign their webhooks with.
+var webhookHeaders = []string{"Stripe-Signature"}
+
+// webhook passes a provider's bytes on as they came: their signature is over exactly these.
+func (s *Server) webhook(ctx *fasthttp.RequestCtx) {
+	if s.hooks == nil {
+		refuse(ctx, problemNotFound)
+		return
+	}
+	if !s.enter(ctx) {
+		return
+	}
+	defer s.leave()
+	s.counts.webhooks.Inc()
+	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(resp)
+	req.Header.SetMethod(fasthttp.MethodPost)
+	req.SetRequestURIBytes(ctx.Path())
+	req.URI().SetScheme(schemeOf(s.hooks.IsTLS))
+	req.URI().SetHost(s.hooks.Addr)
+	req.Header.SetUserAgent("fairgate-edge")
+	req.Header.SetContentTypeBytes(ctx.Request.Header.ContentType())
+	for _, name := range webhookHeaders {
+		if value := ctx.Request.Header.Peek(name); len(value) > 0 {
+			req.Header.SetBytesV(name, value)
+		}
+	}
+	req.SetBody(ctx.PostBody())
+	if err := s.hooks.DoTimeout(req, resp, s.cfg.Core.Timeout); err != nil {
+		// The provider repeats what was not answered with success.
+		s.counts.coreErrors.Inc()
+		if !errors.Is(err, errNotSent) {
+			err = errLost
+		}
+		s.refuseUpstream(ctx, err)
+		return
+	}
+	copyResponse(ctx, resp)
+}
