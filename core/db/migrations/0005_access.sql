@@ -3,6 +3,7 @@
 -- One row per event: its current on-sale. generation counts the on-sales of the event.
 CREATE TABLE IF NOT EXISTS draws (
     event_id       UUID        NOT NULL PRIMARY KEY,
+    slug           TEXT        NOT NULL,
     generation     INT8        NOT NULL,
     phase          TEXT        NOT NULL CHECK (phase IN ('announced', 'joining', 'sealing', 'drawn', 'open', 'paused', 'sold_out', 'ended')),
     joining_at     TIMESTAMPTZ NOT NULL,
@@ -13,6 +14,7 @@ CREATE TABLE IF NOT EXISTS draws (
     chain_length   INT8        NOT NULL,
     commitment     BYTEA       NOT NULL, -- end of the chain, published before joining opens
     blocks         INT8        NOT NULL, -- how many pool blocks there are; the next one's number
+    next_window    INT8        NOT NULL, -- windows below it are sealed, or closed without entrants
     cursor_set     BOOL        NOT NULL,
     cursor_window  INT8        NOT NULL,
     cursor_band    INT8        NOT NULL,
@@ -24,6 +26,8 @@ CREATE TABLE IF NOT EXISTS draws (
     epoch          INT8        NOT NULL, -- lease epoch of the last core that wrote
     updated_at     TIMESTAMPTZ NOT NULL
 );
+
+CREATE INDEX IF NOT EXISTS draws_running ON draws (event_id) WHERE phase <> 'ended';
 
 CREATE TABLE IF NOT EXISTS draw_windows (
     event_id   UUID        NOT NULL,
@@ -85,6 +89,7 @@ CREATE TABLE IF NOT EXISTS sessions (
     value      BYTEA       NOT NULL,
     issued_at  TIMESTAMPTZ NOT NULL,
     expires_at TIMESTAMPTZ NOT NULL,
+    finished_at TIMESTAMPTZ NULL, -- the buyer has bought: their place inside is free again
     PRIMARY KEY (event_id, entrant, generation)
 );
 

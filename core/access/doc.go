@@ -1,0 +1,45 @@
+// Package access is core's waiting room: who has joined, in which order they are called, and who may come in.
+//
+// It owns the tables draws, draw_windows, draw_blocks, draw_markers, draw_cursors, sessions, edges, edge_keys, bans and
+// leases. It refuses to admit anybody on the word of an edge: a token is redeemed only for an entrant of the sealed
+// pool, on the device that joined, whose place the committed cursor has reached. It never reorders what was drawn.
+//
+// # Phases
+//
+//	             joining_at        opens_at          window 0 sealed
+//	announced ──────────────▶ joining ────────▶ sealing ────────▶ drawn ──▶ open ◀──▶ sold_out
+//	                                                                        ▲  ╲        ╱
+//	                                              anything ──▶ ended        ╰── paused ◀╯
+//
+// In sealing, core waits for each live edge's marker that it has sent everybody who came before the sale instant, for
+// at most Config.MarkerWait. A pause before the draw holds back calling, not the draw. ended is final: the next Schedule
+// starts a new generation with another chain of secrets and an empty pool.
+//
+// # The pool
+//
+// Acknowledged entrants are stored in blocks, see block.go, and kept in memory by every core. A block is appended in one
+// transaction that also counts up the row of draws; a window is sealed in one transaction on the same row. So the
+// database puts appending and sealing in one order, whichever core does which, and an entrant acknowledged for a window
+// is in that window's draw. Memory follows: blocks are applied in order of their number after their commit, and a sealed
+// window only if the pool has exactly the root that was committed.
+//
+// # Who drives
+//
+// One core at a time drives an on-sale: it seals windows, moves the phase, and moves the cursor. The right is a row of
+// leases; each of the driver's transactions reads it, and so fails once another core has taken over. What a driver
+// remembers is only convenience. Everything else (joining, redeeming, publishing) any core does at any time.
+//
+// # What is published
+//
+// State objects are made from rows read back after their commit, never from what is about to be written. Every core
+// builds its own; they tell the same facts.
+//
+// # When things die
+//
+//   - Core after appending a block and before answering: the edge sends the entrants again and gets the same receipts.
+//   - Core while sealing: the transaction is there or not. If not, another core takes over within three seconds, waits for
+//     markers again and seals; the secret of the window is fixed by the chain, so sealing again cannot choose.
+//   - An edge before its marker: the seal waits out its bound; whom it had not sent joins again elsewhere, in the next
+//     window.
+//   - The database: nothing is sealed, called or admitted until it is back. Nobody loses a place.
+package access

@@ -1,0 +1,62 @@
+package access
+
+import (
+	"errors"
+
+	"github.com/VictoriaMetrics/metrics"
+)
+
+// Metrics of every Room of the process.
+var (
+	joinsAcknowledged = metrics.NewCounter(`core_access_joins_total{result="acknowledged"}`)
+	joinsBanned       = metrics.NewCounter(`core_access_joins_total{result="banned"}`)
+	joinSeconds       = metrics.NewHistogram(`core_access_join_commit_seconds`)
+
+	sealSeconds   = metrics.NewHistogram(`core_access_seal_seconds`)
+	sealsTotal    = metrics.NewCounter(`core_access_seals_total`)
+	sealsUnmarked = metrics.NewCounter(`core_access_seals_unmarked_total`) // sealed at the bound, before every live edge's marker
+
+	calledTotal  = metrics.NewCounter(`core_access_called_total`)
+	insideNow    = metrics.NewGauge(`core_access_inside`, nil) // of the on-sale that was counted last
+	leasesTaken  = metrics.NewCounter(`core_access_leases_taken_total`)
+	leasesLost   = metrics.NewCounter(`core_access_leases_lost_total`)
+	statesBuilt  = metrics.NewCounter(`core_access_states_built_total`)
+	feedsWaiting = metrics.NewGauge(`core_access_feeds_waiting`, nil)
+	bansInForce  = metrics.NewGauge(`core_access_bans`, nil)
+
+	backgroundErrors = metrics.NewCounter(`core_access_background_errors_total`)
+
+	redeemedOK        = metrics.NewCounter(`core_access_redeem_total{result="admitted"}`)
+	redeemedNotCalled = metrics.NewCounter(`core_access_redeem_total{result="not_called"}`)
+	redeemedNotInPool = metrics.NewCounter(`core_access_redeem_total{result="not_in_pool"}`)
+	redeemedForged    = metrics.NewCounter(`core_access_redeem_total{result="forged"}`)
+	redeemedExpired   = metrics.NewCounter(`core_access_redeem_total{result="expired"}`)
+	redeemedElsewhere = metrics.NewCounter(`core_access_redeem_total{result="bound_elsewhere"}`)
+	redeemedBanned    = metrics.NewCounter(`core_access_redeem_total{result="banned"}`)
+	redeemedClosed    = metrics.NewCounter(`core_access_redeem_total{result="closed"}`)
+	redeemedFailed    = metrics.NewCounter(`core_access_redeem_total{result="failed"}`)
+)
+
+// countRedemption counts how an admission token was answered.
+func countRedemption(err error) {
+	switch {
+	case err == nil:
+		redeemedOK.Inc()
+	case errors.Is(err, ErrNotCalled):
+		redeemedNotCalled.Inc()
+	case errors.Is(err, ErrNotInPool):
+		redeemedNotInPool.Inc()
+	case errors.Is(err, ErrTokenExpired), errors.Is(err, ErrSessionExpired):
+		redeemedExpired.Inc()
+	case errors.Is(err, ErrTokenMalformed), errors.Is(err, ErrTokenForged), errors.Is(err, ErrTokenKeyUnknown), errors.Is(err, ErrTokenOtherEvent):
+		redeemedForged.Inc()
+	case errors.Is(err, ErrBoundElsewhere), errors.Is(err, ErrDeviceMismatch):
+		redeemedElsewhere.Inc()
+	case errors.Is(err, ErrBanned):
+		redeemedBanned.Inc()
+	case errors.Is(err, ErrPaused), errors.Is(err, ErrSoldOut), errors.Is(err, ErrEnded):
+		redeemedClosed.Inc()
+	default:
+		redeemedFailed.Inc()
+	}
+}

@@ -1,0 +1,260 @@
+package access
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"fairgate/edge/lottery"
+)
+
+// chainSlack is how much longer than scheduled an on-sale may run with its chain, so that its end can be put off.
+const chainSlack = 2
+
+// Schedule sets when an event's on-sale opens for joining, sells and ends; a zero joiningAt or endsAt means the event's
+// and the room's default. The first Schedule, and the first after an on-sale has ended, starts a generation with a new
+// chain, whose commitment is public from then on. A later one moves the times as long as the sale instant has not come.
+func (r *Room) Schedule(ctx context.Context, slug string, opensAt, joiningAt, endsAt time.Time) (Status, error) {
+	if opensAt.IsZero() {
+		return Status{}, fmt.Errorf("%w: no sale instant is given", ErrTimes)
+	}
+	return r.schedule(ctx, slug, opensAt, joiningAt, endsAt)
+}
+
+// Open makes now the sale instant: of the scheduled on-sale, or of a new one when none is. Once the sale instant has
+// come it does nothing.
+func (r *Room) Open(ctx context.Context, slug string) (Status, error) {
+	return r.schedule(ctx, slug, time.Time{}, time.Time{}, time.Time{})
+}
+
+func (r *Room) schedule(ctx context.Context, slug string, opensAt, joiningAt, endsAt time.Time) (Status, error) {
+	sale, err := r.deps.Sales(ctx, slug)
+	if err != nil {
+		return Status{}, fmt.Errorf("load the event %q: %w", slug, err)
+	}
+	secret, err := newSecret()
+	if err != nil {
+		return Status{}, err
+	}
+	event := lottery.EventID(slug)
+	leave, err := r.takeTurn(ctx, event)
+	if err != nil {
+		return Status{}, err
+	}
+	err = r.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		plan := plan{room: r, sale: sale, opensAt: opensAt, joiningAt: joiningAt, endsAt: endsAt, secret: secret}
+		return plan.run(ctx, tx, event, slug)
+	})
+	leave()
+	if err != nil {
+		return Status{}, fmt.Errorf("schedule %q: %w", slug, err)
+	}
+	return r.changed(ctx, slug)
+}
+
+func newSecret() ([32]byte, error) {
+	var secret [32]byte
+	if _, err := rand.Read(secret[:]); err != nil {
+		return secret, fmt.Errorf("draw the secret of a chain: %w", err)
+	}
+	return secret, nil
+}
+
+// plan is one attempt to schedule. A zero opensAt means now.
+type plan struct {
+	room                       *Room
+	sale                       Sale
+	opensAt, joiningAt, endsAt time.Time
+	secret                     [32]byte
+}
+
+const (
+	sqlAddDraw = `INSERT INTO draws (event_id, slug, generation, phase, joining_at, opens_at, ends_at, window_seconds, chain_secret,
+	chain_length, commitment, blocks, next_window, cursor_set, cursor_window, cursor_band, cursor_value, called, paused, message,
+	version, epoch, updated_at)
+	VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, false, 0, 0, $11, 0, false, '', 1, 0, now())`
+	sqlNextGeneration = `UPDATE draws SET generation = generation + 1, phase = $2, joining_at = $3, opens_at = $4, ends_at = $5,
+	window_seconds = $6, chain_secret = $7, chain_length = $8, commitment = $9, blocks = 0, next_window = 0, cursor_set = false,
+	cursor_window = 0, cursor_band = 0, cursor_value = $10, called = 0, paused = false, message = '', version = version + 1,
+	updated_at = now()
+	WHERE event_id = $1`
+	sqlReschedule = `UPDATE draws SET phase = $2, joining_at = $3, opens_at = $4, ends_at = $5, version = version + 1, updated_at = now()
+	WHERE event_id = $1`
+)
+
+var noValue = make([]byte, 8) // of a cursor that is not set
+
+func (p *plan) run(ctx context.Context, tx pgx.Tx, event uuid.UUID, slug string) error {
+	old, err := loadDraw(ctx, tx, event)
+	known := true
+	if errors.Is(err, ErrNoSale) {
+		known = false
+		if err := tx.QueryRow(ctx, sqlNow).Scan(&old.now); err != nil {
+			return fmt.Errorf("read the database's clock: %w", err)
+		}
+	} else if err != nil {
+		return err
+	}
+	over := !known || old.phase == Ended || !old.now.Before(old.endsAt)
+	immediate := p.opensAt.IsZero()
+	switch {
+	case !over && !old.now.Before(old.opensAt):
+		if immediate {
+			return nil // open already
+		}
+		return ErrStarted
+	case immediate:
+		p.opensAt, p.joiningAt = old.now, old.now
+		if !over {
+			p.endsAt = old.endsAt
+			if old.joiningAt.Before(old.now) {
+				p.joiningAt = old.joiningAt
+			}
+		}
+	}
+	if err := p.complete(old.now); err != nil {
+		return err
+	}
+	next := draw{joiningAt: p.joiningAt, opensAt: p.opensAt, endsAt: p.endsAt}
+	phase := string(next.nextPhase(old.now, false))
+	if !over {
+		if windows := p.windows(old.window); windows > old.chainLength {
+			return fmt.Errorf("%w: the committed chain covers %d windows, that would be %d", ErrTimes, old.chainLength, windows)
+		}
+		if _, err := tx.Exec(ctx, sqlReschedule, event, phase, p.joiningAt, p.opensAt, p.endsAt); err != nil {
+			return fmt.Errorf("move the times: %w", err)
+		}
+		return nil
+	}
+	window := max(p.sale.Window.Truncate(time.Second), time.Second)
+	length := min(max(p.room.cfg.ChainLength, chainSlack*p.windows(window)), lottery.MaxChain)
+	if p.windows(window) > length {
+		return fmt.Errorf("%w: windows of %s do not cover %s", ErrTimes, window, p.endsAt.Sub(p.opensAt))
+	}
+	chain, err := lottery.NewChain(event, p.secret, length)
+	if err != nil {
+		return fmt.Errorf("make the chain: %w", err)
+	}
+	commitment := chain.Commitment()
+	seconds := int64(window / time.Second)
+	if !known {
+		_, err = tx.Exec(ctx, sqlAddDraw, event, slug, phase, p.joiningAt, p.opensAt, p.endsAt, seconds, p.secret[:], int64(length), commitment[:], noValue)
+	} else {
+		_, err = tx.Exec(ctx, sqlNextGeneration, event, phase, p.joiningAt, p.opensAt, p.endsAt, seconds, p.secret[:], int64(length), commitment[:], noValue)
+	}
+	if err != nil {
+		return fmt.Errorf("write the on-sale: %w", err)
+	}
+	return nil
+}
+
+// complete fills in the defaults and checks the times against each other and the clock.
+func (p *plan) complete(now time.Time) error {
+	if p.joiningAt.IsZero() {
+		p.joiningAt = p.opensAt.Add(-p.sale.JoiningBefore)
+	}
+	if p.endsAt.IsZero() {
+		p.endsAt = p.opensAt.Add(p.room.cfg.Duration)
+	}
+	switch {
+	case p.opensAt.Before(now):
+		return fmt.Errorf("%w: the sale instant %s has passed", ErrTimes, p.opensAt.UTC().Format(time.RFC3339))
+	case p.joiningAt.After(p.opensAt):
+		return fmt.Errorf("%w: joining would open after the sale instant", ErrTimes)
+	case !p.endsAt.After(p.opensAt):
+		return fmt.Errorf("%w: it would end before it opens", ErrTimes)
+	}
+	return nil
+}
+
+// windows is how many links the on-sale can use, the last window rounded up by coarse.
+func (p *plan) windows(window time.Duration) int {
+	last := min(p.endsAt.Sub(p.opensAt)/window+1, math.MaxInt32)
+	return int(coarse(uint32(last))) + 1
+}
+
+const (
+	sqlPause = `UPDATE draws SET paused = true, message = $2, version = version + 1, updated_at = now(),
+	phase = CASE WHEN next_window > 0 THEN 'paused' ELSE phase END WHERE event_id = $1 AND phase <> 'ended'`
+	sqlResume = `UPDATE draws SET paused = false, message = $2, version = version + 1, updated_at = now(),
+	phase = CASE WHEN phase = 'paused' THEN 'open' ELSE phase END WHERE event_id = $1 AND phase <> 'ended'`
+	sqlEnd = `UPDATE draws SET phase = 'ended', message = $2, version = version + 1, updated_at = now()
+	WHERE event_id = $1 AND phase <> 'ended'`
+)
+
+// Pause stops calling and admitting, with a message for the page. Joining, the draw, and everybody already inside go on.
+func (r *Room) Pause(ctx context.Context, slug, message string) (Status, error) {
+	return r.operate(ctx, slug, sqlPause, message)
+}
+
+// Resume ends a pause; the message replaces the earlier one.
+func (r *Room) Resume(ctx context.Context, slug, message string) (Status, error) {
+	return r.operate(ctx, slug, sqlResume, message)
+}
+
+// End closes the on-sale for good: nobody joins, is called or admitted any more.
+func (r *Room) End(ctx context.Context, slug, message string) (Status, error) {
+	return r.operate(ctx, slug, sqlEnd, message)
+}
+
+func (r *Room) operate(ctx context.Context, slug, statement, message string) (Status, error) {
+	s, err := r.onSaleOf(ctx, slug)
+	if err != nil {
+		return Status{}, err
+	}
+	leave, err := r.takeTurn(ctx, s.event)
+	if err != nil {
+		return Status{}, err
+	}
+	changed := false
+	err = r.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, statement, s.event, message)
+		if err != nil {
+			return fmt.Errorf("change the on-sale: %w", err)
+		}
+		changed = tag.RowsAffected() == 1
+		return nil
+	})
+	leave()
+	if err != nil {
+		return Status{}, fmt.Errorf("change the on-sale of %q: %w", slug, err)
+	}
+	if !changed {
+		return Status{}, ErrEnded
+	}
+	return r.changed(ctx, slug)
+}
+
+// takeTurn waits for the turn to write the row of an event, if the event has one.
+func (r *Room) takeTurn(ctx context.Context, event uuid.UUID) (leave func(), err error) {
+	s, err := r.onSaleByID(ctx, event)
+	if errors.Is(err, ErrNoSale) {
+		return func() {}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.turn.enter(ctx); err != nil {
+		return nil, err
+	}
+	return s.turn.leave, nil
+}
+
+// changed brings memory up to date after the operator changed something, and tells how things stand.
+func (r *Room) changed(ctx context.Context, slug string) (Status, error) {
+	s, err := r.onSaleOf(ctx, slug)
+	if err != nil {
+		return Status{}, err
+	}
+	if err := s.refresh(ctx); err != nil {
+		return Status{}, err
+	}
+	s.wake()
+	return r.Status(ctx, slug)
+}

@@ -1,0 +1,91 @@
+package access
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"fairgate/edge/lottery"
+)
+
+// Status is how an on-sale stands, for operators.
+type Status struct {
+	Event       string         `json:"event"`
+	Generation  uint32         `json:"generation"`
+	Phase       Phase          `json:"phase"`
+	Paused      bool           `json:"paused"`
+	Message     string         `json:"message"`
+	JoiningAt   time.Time      `json:"joining_at"`
+	OpensAt     time.Time      `json:"opens_at"`
+	EndsAt      time.Time      `json:"ends_at"`
+	ServerTime  time.Time      `json:"server_time"`
+	Commitment  lottery.Hex32  `json:"commitment"`
+	ChainLength int            `json:"chain_length"`
+	Joined      int            `json:"joined"`
+	Drawn       int            `json:"drawn"` // of them, in sealed windows
+	Called      int            `json:"called"`
+	Cursor      *CursorStatus  `json:"cursor"`
+	Sessions    int            `json:"sessions"` // ever given
+	Inside      int            `json:"inside"`   // neither over nor finished
+	Blocks      uint64         `json:"blocks"`   // of the pool
+	LiveEdges   int            `json:"live_edges"`
+	Driver      string         `json:"driver"` // of which room the lease is; empty when nobody drives
+	Epoch       int64          `json:"epoch"`
+	Windows     []WindowStatus `json:"windows"` // window 0 and those that have entrants
+}
+
+// CursorStatus is the last place that has been called.
+type CursorStatus struct {
+	Window uint32           `json:"window"`
+	Band   lottery.Band     `json:"band"`
+	Value  lottery.Fraction `json:"value"`
+}
+
+// WindowStatus is one window.
+type WindowStatus struct {
+	Window   uint32        `json:"window"`
+	Sealed   bool          `json:"sealed"`
+	Entrants int           `json:"entrants"`
+	Root     lottery.Hex32 `json:"root,omitzero"`
+	Seed     lottery.Hex32 `json:"seed,omitzero"`
+}
+
+const sqlStatus = `SELECT
+	(SELECT count(*) FROM sessions WHERE event_id = $1 AND generation = $2),
+	(SELECT count(*) FROM sessions WHERE event_id = $1 AND generation = $2 AND finished_at IS NULL AND expires_at > now()),
+	(SELECT count(*) FROM edges WHERE seen_at > now() - $4::INT8 * INTERVAL '1 millisecond'),
+	COALESCE((SELECT holder::TEXT FROM leases WHERE name = $3 AND expires_at > now()), ''),
+	COALESCE((SELECT epoch FROM leases WHERE name = $3), 0)`
+
+// Status tells how the on-sale of an event stands.
+func (r *Room) Status(ctx context.Context, slug string) (Status, error) {
+	s, err := r.onSaleOf(ctx, slug)
+	if err != nil {
+		return Status{}, err
+	}
+	if err := s.refresh(ctx); err != nil {
+		return Status{}, err
+	}
+	v := s.snapshot()
+	d := &v.draw
+	joined, drawn := v.pool.counts()
+	status := Status{
+		Event: slug, Generation: d.generation, Phase: d.phase, Paused: d.paused, Message: d.message,
+		JoiningAt: d.joiningAt, OpensAt: d.opensAt, EndsAt: d.endsAt, ServerTime: d.now,
+		Commitment: d.commitment, ChainLength: d.chainLength, Joined: joined, Drawn: drawn, Called: d.called, Blocks: d.blocks,
+	}
+	if d.cursor != nil {
+		status.Cursor = &CursorStatus{d.cursor.Window, d.cursor.Band, lottery.Fraction(d.cursor.Value)}
+	}
+	for _, w := range v.pool.view(d.called, r.cfg.Quantiles) {
+		status.Windows = append(status.Windows, WindowStatus{w.number, w.sealed, w.entrants, w.root, w.seed})
+	}
+	var sessions, inside, edges int64
+	err = r.db.Pool.QueryRow(ctx, sqlStatus, s.event, int64(d.generation), leaseName(s.event), r.cfg.EdgeLive.Milliseconds()).
+		Scan(&sessions, &inside, &edges, &status.Driver, &status.Epoch)
+	if err != nil {
+		return Status{}, fmt.Errorf("read the status of %q: %w", slug, err)
+	}
+	status.Sessions, status.Inside, status.LiveEdges = int(sessions), int(inside), int(edges)
+	return status, nil
+}
