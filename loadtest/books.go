@@ -12,6 +12,8 @@ import (
 type Books struct {
 	Intents  []BookedIntent   `json:"intents"`
 	Balances map[string]int64 `json:"balances"` // taken minus given back, by upper-case currency
+	// Consistent says that the provider's balances, kept as the money moved, are what its intents add up to.
+	Consistent bool `json:"consistent"`
 }
 
 // BookedIntent is one payment as the provider has it.

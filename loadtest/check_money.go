@@ -63,6 +63,7 @@ func checkCharges(e *evidence) Verdict {
 // checkProviderBalance holds what the provider has of ours against the ledger's clearing accounts, in sum and order by order.
 func checkProviderBalance(e *evidence) Verdict {
 	q := inquire("provider_balance", "Provider balance equal to the ledger", "currencies and orders")
+	q.that(e.books.Consistent, "the provider's own books contradict themselves")
 	ours := make(map[string]int64)
 	for _, b := range e.balances {
 		if strings.HasPrefix(b.Code, "provider_clearing/") {

@@ -162,6 +162,9 @@ func (h *host) send(c call, j *jar, forwarded string, timeout time.Duration) ans
 	if c.key != "" {
 		req.Header.Set("Idempotency-Key", c.key)
 	}
+	if c.op == OpProvider {
+		req.Header.Set("Accept", "application/json") // the form's page is not looked at
+	}
 	if c.op == OpState || c.op == OpSeats {
 		req.Header.Set("Accept-Encoding", "gzip")
 	}

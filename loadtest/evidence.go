@@ -146,6 +146,11 @@ func (e *evidence) readDatabase(ctx context.Context, db Beginner) error {
 		return fmt.Errorf("begin to read: %w", err)
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // nothing was written
+	return e.readFrom(ctx, tx)
+}
+
+// readFrom fills in what the database says in one transaction.
+func (e *evidence) readFrom(ctx context.Context, tx pgx.Tx) error {
 	event := lottery.EventID(e.event)
 	steps := []func() error{
 		func() error { return read(ctx, tx, &e.stock, sqlAuditStock, event) },

@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"time"
 )
@@ -245,16 +246,19 @@ func (v *visitor) card(ctx context.Context, payURL string, decline bool) bool {
 		v.problem(OpProvider, answer{status: 200, code: "bad_answer", detail: "pay_url is no URL: " + err.Error()})
 		return false
 	}
-	form := url.Values{"card": {number}}
+	form := url.Values{"card": {number}, "client_secret": {u.Query().Get("client_secret")}}
 	c := call{op: OpProvider, method: "POST", path: u.RequestURI(), contentType: "application/x-www-form-urlencoded", body: []byte(form.Encode())}
 	due := time.Now()
 	for try := 1; ; try++ {
 		a := v.run.paysim.send(c, nil, "", v.run.plan.Limits.RequestTimeout.D())
+		if a.status == http.StatusPaymentRequired {
+			a.code = "card_declined"
+		}
 		if v.isBuyer() {
 			v.run.rec.Latency(OpProvider, due, a.at)
 			v.run.rec.Answer(OpProvider, a.code)
 		}
-		if a.ok() || a.status == 402 {
+		if a.ok() || a.status == http.StatusPaymentRequired {
 			return true
 		}
 		if try == maxUnreachable || (a.err == nil && !waits(a) && a.status < 500) {
