@@ -317,14 +317,14 @@ func TestAReceiptForAWindowNotYetSealedIsLeftOut(t *testing.T) {
 	}
 }
 
-// A walk down the whole chain takes some milliseconds; 3,000 false secrets must not make the verifier walk 3,000 times.
+// A walk down the chain takes milliseconds; 3,000 false secrets must not make the verifier walk 3,000 times.
 func TestFalseSecretsDoNotKeepTheVerifierBusy(t *testing.T) {
 	tr := Transcript{Event: "arena", Length: MaxChain}
 	for w := range uint32(3000) {
-		tr.Windows = append(tr.Windows, SealedWindow{Window: 60_000 + w, Secret: sha256.Sum256(fmt.Append(nil, w))})
+		tr.Windows = append(tr.Windows, SealedWindow{Window: 10_000 + w, Secret: sha256.Sum256(fmt.Append(nil, w))})
 	}
 	began := time.Now()
-	descend(EventID("arena"), [32]byte{}, 60_000, -1)
+	descend(EventID("arena"), [32]byte{}, 10_000, -1)
 	walk := time.Since(began)
 	began = time.Now()
 	v := tr.Verify()
