@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -68,9 +69,12 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// DB is a pool of connections to one database, all of them SERIALIZABLE.
+// DB is two pools of connections to one database. Those of Pool are SERIALIZABLE and for InTx. Those of Reader refuse to
+// write and are for single statements that read outside a transaction: on PostgreSQL they see one committed snapshot and
+// never fail with a serialization failure, which even a lone SELECT may under SERIALIZABLE; CockroachDB retries those itself.
 type DB struct {
 	Pool    *pgxpool.Pool
+	Reader  *pgxpool.Pool
 	Engine  Engine
 	Version string // what the server answered to version()
 
@@ -103,15 +107,24 @@ func Open(ctx context.Context, url string, opt Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the pool: %w", err)
 	}
+	reading := config.Copy()
+	for key, value := range engine.readerParams() {
+		reading.ConnConfig.RuntimeParams[key] = value
+	}
+	reader, err := pgxpool.NewWithConfig(ctx, reading)
+	if err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("open the reading pool: %w", err)
+	}
 	d := &DB{
-		Pool: pool, Engine: engine, Version: version, log: opt.Log,
+		Pool: pool, Reader: reader, Engine: engine, Version: version, log: opt.Log,
 		policy: retryPolicy{
 			retries: opt.MaxRetries, base: opt.RetryBackoff, ceiling: opt.RetryBackoffMax,
 			acquire: opt.AcquireTimeout, rollback: 5 * time.Second,
 		},
 	}
 	if err := d.checkIsolation(ctx); err != nil {
-		pool.Close()
+		d.Close()
 		return nil, err
 	}
 	opt.Log.Info("database connected", "engine", string(engine), "version", version,
@@ -169,11 +182,23 @@ const sqlNow = `SELECT clock_timestamp()`
 // Now is the database's clock, the only one expiry is decided by.
 func (d *DB) Now(ctx context.Context) (time.Time, error) {
 	var now time.Time
-	if err := d.Pool.QueryRow(ctx, sqlNow).Scan(&now); err != nil {
+	if err := d.Reader.QueryRow(ctx, sqlNow).Scan(&now); err != nil {
 		return time.Time{}, outageOf(fmt.Errorf("read the database clock: %w", err))
 	}
 	return now.UTC(), nil
 }
 
-// Close waits for connections in use and closes the pool.
-func (d *DB) Close() { d.Pool.Close() }
+// Exec runs one statement that writes, in a transaction of its own, with the retries and the outcomes of InTx.
+func (d *DB) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
+	err = d.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		tag, err = tx.Exec(ctx, sql, args...)
+		return err
+	})
+	return tag, err
+}
+
+// Close waits for connections in use and closes the pools.
+func (d *DB) Close() {
+	d.Reader.Close()
+	d.Pool.Close()
+}

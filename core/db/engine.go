@@ -78,6 +78,15 @@ func (e Engine) sessionParams(application string) map[string]string {
 	return params
 }
 
+// readerParams are what connections that only read have besides.
+func (e Engine) readerParams() map[string]string {
+	params := map[string]string{"default_transaction_read_only": "on"}
+	if e == PostgreSQL {
+		params["default_transaction_isolation"] = "repeatable read"
+	}
+	return params
+}
+
 // runTx runs one transaction to its end in the way the engine wants it.
 func (e Engine) runTx(ctx context.Context, pool *pgxpool.Pool, policy retryPolicy, fn func(context.Context, pgx.Tx) error) error {
 	if e == CockroachDB {
