@@ -89,3 +89,16 @@ func (r *Room) Status(ctx context.Context, slug string) (Status, error) {
 	status.Sessions, status.Inside, status.LiveEdges = int(sessions), int(inside), int(edges)
 	return status, nil
 }
+
+// Phase is the phase of an event's on-sale and its sale instant, from memory: right to one tick.
+func (r *Room) Phase(ctx context.Context, slug string) (Phase, time.Time, error) {
+	s, err := r.onSaleOf(ctx, slug)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	d := s.snapshot().draw
+	return d.phase, d.opensAt, nil
+}
+
+// Now is the database's clock as far as it is known here: right to a few milliseconds.
+func (r *Room) Now() time.Time { return r.now() }

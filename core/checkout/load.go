@@ -59,13 +59,13 @@ func (s *Service) Find(ctx context.Context, id uuid.UUID) (Order, error) {
 		o.Tickets, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 		return err
 	})
-	if err := s.db.Pool.SendBatch(ctx, batch).Close(); err != nil {
+	if err := s.db.Reader.SendBatch(ctx, batch).Close(); err != nil {
 		return Order{}, fmt.Errorf("read order %s: %w", id, err)
 	}
 	if !found {
 		return Order{}, ErrOrderUnknown
 	}
-	if err := s.db.Pool.QueryRow(ctx, sqlHoldDeadline, o.Hold).Scan(&o.Deadline); err != nil {
+	if err := s.db.Reader.QueryRow(ctx, sqlHoldDeadline, o.Hold).Scan(&o.Deadline); err != nil {
 		return Order{}, fmt.Errorf("read the deadline of order %s: %w", id, err)
 	}
 	terms, err := s.catalog(ctx, o.Event)
@@ -104,7 +104,7 @@ ORDER BY created_at, order_id LIMIT $5`
 
 // List returns one page of an event's orders.
 func (s *Service) List(ctx context.Context, p Page) ([]Summary, error) {
-	rows, err := s.db.Pool.Query(ctx, sqlOrderPage, p.Event, string(p.State), p.AfterTime, p.AfterOrder, p.Limit)
+	rows, err := s.db.Reader.Query(ctx, sqlOrderPage, p.Event, string(p.State), p.AfterTime, p.AfterOrder, p.Limit)
 	if err != nil {
 		return nil, fmt.Errorf("list orders: %w", err)
 	}
@@ -135,7 +135,7 @@ const sqlOrderHistory = `SELECT seq, cause, from_state, to_state, actor, reason,
 
 // History returns everything that happened to an order, in order.
 func (s *Service) History(ctx context.Context, id uuid.UUID) ([]Happening, error) {
-	rows, err := s.db.Pool.Query(ctx, sqlOrderHistory, id)
+	rows, err := s.db.Reader.Query(ctx, sqlOrderHistory, id)
 	if err != nil {
 		return nil, fmt.Errorf("read the history of order %s: %w", id, err)
 	}
@@ -146,7 +146,7 @@ const sqlOrderStates = `SELECT state, count(*) FROM orders WHERE event_id = $1 G
 
 // States counts an event's orders by state.
 func (s *Service) States(ctx context.Context, event uuid.UUID) (map[State]int64, error) {
-	rows, err := s.db.Pool.Query(ctx, sqlOrderStates, event)
+	rows, err := s.db.Reader.Query(ctx, sqlOrderStates, event)
 	if err != nil {
 		return nil, fmt.Errorf("count orders: %w", err)
 	}

@@ -67,6 +67,7 @@ type outcomes struct {
 	transfers []ledger.Transfer
 	unsell    []uuid.UUID
 	issue     []ticket.Item
+	bought    []Order
 	causes    []Cause
 }
 
@@ -215,6 +216,7 @@ func (b *outcomes) authorized(ctx context.Context, r *record, p *Payment, o Outc
 	}
 	b.transfers = append(b.transfers, transfers...)
 	b.tasks = append(b.tasks, task(taskCapture, r.order.ID, p.ID))
+	b.bought = append(b.bought, r.order)
 	return b.note(r, CauseAuthorized, o, "")
 }
 
@@ -304,6 +306,11 @@ func (b *outcomes) write(ctx context.Context) error {
 	}
 	if len(b.issue) > 0 {
 		if err := b.service.issuer.Issue(ctx, b.tx, b.issue); err != nil {
+			return err
+		}
+	}
+	if sold := b.service.cfg.Sold; sold != nil && len(b.bought) > 0 {
+		if err := sold(ctx, b.tx, b.bought); err != nil {
 			return err
 		}
 	}

@@ -158,7 +158,7 @@ func (s *Service) intent(ctx context.Context, id uuid.UUID) (payment.Intent, Pay
 	var state PaymentState
 	var event uuid.UUID
 	var amount ledger.Amount
-	err := s.db.Pool.QueryRow(ctx, sqlPaymentIntent, id).Scan(&intent.OrderID, &intent.Attempt, &amount.Minor, &amount.Currency,
+	err := s.db.Reader.QueryRow(ctx, sqlPaymentIntent, id).Scan(&intent.OrderID, &intent.Attempt, &amount.Minor, &amount.Currency,
 		&intent.ProviderRef, &state, &event, &intent.Email)
 	if err != nil {
 		return payment.Intent{}, "", fmt.Errorf("read payment %s: %w", id, err)
@@ -219,7 +219,7 @@ func (s *Service) lookUpSilent(ctx context.Context) {
 }
 
 func (s *Service) lookUpBatch(ctx context.Context) error {
-	rows, err := s.db.Pool.Query(ctx, sqlSilentPayments, s.cfg.LookupAfter.Milliseconds(), lookupBatch)
+	rows, err := s.db.Reader.Query(ctx, sqlSilentPayments, s.cfg.LookupAfter.Milliseconds(), lookupBatch)
 	if err != nil {
 		return fmt.Errorf("find silent payments: %w", err)
 	}
@@ -237,7 +237,7 @@ func (s *Service) lookUpBatch(ctx context.Context) error {
 		return err
 	}
 	// Touched first, so that a provider that does not answer is not asked about the same ones for ever.
-	if _, err := s.db.Pool.Exec(ctx, sqlTouchPayments, ids); err != nil {
+	if _, err := s.db.Exec(ctx, sqlTouchPayments, ids); err != nil {
 		return fmt.Errorf("touch silent payments: %w", err)
 	}
 	for _, t := range tasks {

@@ -249,6 +249,7 @@ func TestAServerThatIsGoneIsUnavailable(t *testing.T) {
 	server := newWireServer(t, postgresVersion, at("INSERT", 0, reply{hangUp: true}))
 	d := openScripted(t, server, db.Options{MaxConns: 1, MinConns: 1, AcquireTimeout: time.Second})
 	server.ln.Close()
+	d.Reader.Reset() // its idle connection would still answer
 	for range 3 {
 		err := d.InTx(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, "INSERT INTO book VALUES (1)")

@@ -73,13 +73,13 @@ func NewStore(d *db.DB, opt Options) *Store {
 
 // Load reads an event from the database. ErrUnknown when there is none.
 func (s *Store) Load(ctx context.Context, slug string) (*Event, error) {
-	return loadEvent(ctx, s.db.Pool, lottery.EventID(slug))
+	return loadEvent(ctx, s.db.Reader, lottery.EventID(slug))
 }
 
 // ByID answers from memory while what it knows is fresh, which bounds how long a change stays unseen here. Unknown events are
 // remembered too. Concurrent callers share one query, and that query outlives a caller who gives up.
 func (s *Store) ByID(ctx context.Context, id uuid.UUID) (*Event, error) {
-	return s.events.find(ctx, id, func(ctx context.Context) (*Event, error) { return loadEvent(ctx, s.db.Pool, id) })
+	return s.events.find(ctx, id, func(ctx context.Context) (*Event, error) { return loadEvent(ctx, s.db.Reader, id) })
 }
 
 // BySlug is ByID for those who know the slug.
@@ -93,7 +93,7 @@ func (s *Store) BySlug(ctx context.Context, slug string) (*Event, error) {
 // Keys is the function Keys with the memory of ByID.
 func (s *Store) Keys(ctx context.Context, purpose Purpose, scope string) (KeyRing, error) {
 	return s.keys.find(ctx, ringKey{purpose, scope}, func(ctx context.Context) (KeyRing, error) {
-		return Keys(ctx, s.db.Pool, purpose, scope)
+		return Keys(ctx, s.db.Reader, purpose, scope)
 	})
 }
 
@@ -119,7 +119,7 @@ func (s *Store) List(ctx context.Context, after string, limit int) ([]*Event, st
 	if limit < 1 || limit > maxPage {
 		limit = maxPage
 	}
-	rows, err := s.db.Pool.Query(ctx, sqlEventsAfter, from.startsAt, from.slug, limit+1)
+	rows, err := s.db.Reader.Query(ctx, sqlEventsAfter, from.startsAt, from.slug, limit+1)
 	if err != nil {
 		return nil, "", fmt.Errorf("list events: %w", err)
 	}

@@ -46,7 +46,7 @@ const sqlActiveHolds = `SELECT count(*) FROM holds WHERE state = 'active' AND ev
 // sweep has been there.
 func (s *Service) Active(ctx context.Context, event uuid.UUID) (int, error) {
 	var n int
-	if err := s.db.Pool.QueryRow(ctx, sqlActiveHolds, event).Scan(&n); err != nil {
+	if err := s.db.Reader.QueryRow(ctx, sqlActiveHolds, event).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count the active holds of event %s: %w", event, err)
 	}
 	return n, nil

@@ -1,0 +1,430 @@
+package api
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"fairgate/core/access"
+	"fairgate/core/checkout"
+	"fairgate/core/event"
+	"fairgate/edge/lottery"
+	"fairgate/ledger"
+)
+
+// Bounds of an operator's lists.
+const (
+	defaultPage = 50
+	maxPage     = 500
+	// maxInvitations is how many codes one request makes.
+	maxInvitations = 10_000
+)
+
+func (s *Server) applyEvent(w http.ResponseWriter, r *http.Request) error {
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return &detailed{errRequest, "The event file could not be read, or is longer than allowed."}
+	}
+	spec, err := event.Parse(text)
+	if err != nil {
+		return err
+	}
+	result, err := s.Events.Apply(r.Context(), spec)
+	if err != nil {
+		return err
+	}
+	changes := result.Changes
+	if changes == nil {
+		changes = []string{}
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"event": spec.ID, "revision": result.Revision, "changed": result.Changed, "changes": changes})
+	return nil
+}
+
+// adminEvent shows an event as it was applied, with its stock.
+func (s *Server) adminEvent(w http.ResponseWriter, r *http.Request) error {
+	e, err := s.Events.BySlug(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	view, err := s.eventView(r.Context(), e)
+	if err != nil {
+		return err
+	}
+	stock, err := s.stockView(r, e.ID)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, struct {
+		eventJSON
+		State    string      `json:"state"`
+		Revision int64       `json:"revision"`
+		Spec     event.Spec  `json:"spec"`
+		Stock    []stockJSON `json:"stock"`
+	}{view, e.State, e.Revision, e.Spec, stock})
+	return nil
+}
+
+type stockJSON struct {
+	Tier       string `json:"tier"`
+	Allocation string `json:"allocation"`
+	Capacity   int64  `json:"capacity"`
+	Taken      int64  `json:"taken"`
+}
+
+func (s *Server) stockView(r *http.Request, id uuid.UUID) ([]stockJSON, error) {
+	rows, err := s.Inventory.Availability(r.Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	stock := make([]stockJSON, len(rows))
+	for i, row := range rows {
+		stock[i] = stockJSON{row.Tier, row.Allocation, row.Capacity, row.Taken}
+	}
+	return stock, nil
+}
+
+func (s *Server) changeOnSale(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		OpensAt   time.Time `json:"opens_at"`
+		JoiningAt time.Time `json:"joining_at"`
+		EndsAt    time.Time `json:"ends_at"`
+		Message   string    `json:"message"`
+	}
+	if r.ContentLength != 0 {
+		if err := decode(r, &body); err != nil {
+			return err
+		}
+	}
+	ctx, slug := r.Context(), r.PathValue("id")
+	if _, err := s.Events.BySlug(ctx, slug); err != nil {
+		return err
+	}
+	var err error
+	switch verb := r.PathValue("verb"); verb {
+	case "schedule":
+		_, err = s.Room.Schedule(ctx, slug, body.OpensAt, body.JoiningAt, body.EndsAt)
+	case "open":
+		_, err = s.Room.Open(ctx, slug)
+	case "pause":
+		_, err = s.Room.Pause(ctx, slug, body.Message)
+	case "resume":
+		_, err = s.Room.Resume(ctx, slug, body.Message)
+	case "end":
+		_, err = s.Room.End(ctx, slug, body.Message)
+	default:
+		return errNotFound
+	}
+	if err != nil {
+		return err
+	}
+	return s.onSale(w, r)
+}
+
+// lottery publishes what anybody needs to check the draw. It has no personal data and no secret that still counts.
+func (s *Server) lottery(w http.ResponseWriter, r *http.Request) error {
+	transcript, err := s.Room.Transcript(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, transcript)
+	return nil
+}
+
+// invite makes invitation codes for an event that asks for them.
+func (s *Server) invite(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Count int `json:"count"`
+	}
+	if err := decode(r, &body); err != nil {
+		return err
+	}
+	if body.Count < 1 || body.Count > maxInvitations {
+		return &detailed{errRequest, fmt.Sprintf("count must be from 1 to %d.", maxInvitations)}
+	}
+	e, err := s.Events.BySlug(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	ring, err := s.Events.Keys(r.Context(), event.InvitationPurpose, event.Scope(e.ID))
+	if err != nil {
+		return err
+	}
+	codes := make([]string, body.Count)
+	for i := range codes {
+		code := lottery.Invitation{Event: e.ID, ID: uuid.New(), KeyNo: ring[0].Number}
+		codes[i] = code.Sign(ring[0].Private())
+	}
+	writeJSON(w, http.StatusCreated, map[string]any{"event": e.Slug, "invitations": codes})
+	return nil
+}
+
+type summaryJSON struct {
+	ID        uuid.UUID `json:"id"`
+	Event     string    `json:"event"`
+	State     string    `json:"state"`
+	Amount    moneyJSON `json:"amount"`
+	Tickets   int       `json:"tickets"`
+	CreatedAt timeJSON  `json:"created_at"`
+	UpdatedAt timeJSON  `json:"updated_at"`
+}
+
+func (s *Server) listOrders(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	e, err := s.Events.BySlug(r.Context(), q.Get("event"))
+	if err != nil {
+		return err
+	}
+	page := checkout.Page{Event: e.ID, State: checkout.State(q.Get("state"))}
+	if page.Limit, err = limitOf(q.Get("limit")); err != nil {
+		return err
+	}
+	if after := q.Get("after"); after != "" {
+		if page.AfterTime, page.AfterOrder, err = parseOrderCursor(after); err != nil {
+			return err
+		}
+	}
+	orders, err := s.Checkout.List(r.Context(), page)
+	if err != nil {
+		return err
+	}
+	list, next := make([]summaryJSON, len(orders)), ""
+	for i, o := range orders {
+		list[i] = summaryJSON{o.ID, e.Slug, string(o.State), moneyJSON{o.Minor, o.Currency}, o.Tickets, timeJSON(o.CreatedAt), timeJSON(o.UpdatedAt)}
+	}
+	if len(orders) == page.Limit {
+		last := orders[len(orders)-1]
+		next = orderCursor(last.CreatedAt, last.ID)
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"orders": list, "next": next})
+	return nil
+}
+
+func limitOf(text string) (int, error) {
+	if text == "" {
+		return defaultPage, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxPage {
+		return 0, &detailed{errRequest, fmt.Sprintf("limit must be from 1 to %d.", maxPage)}
+	}
+	return n, nil
+}
+
+func orderCursor(at time.Time, id uuid.UUID) string {
+	return strconv.FormatInt(at.UnixMicro(), 16) + "." + id.String()
+}
+
+func parseOrderCursor(text string) (time.Time, uuid.UUID, error) {
+	for i := range text {
+		if text[i] != '.' {
+			continue
+		}
+		micros, err := strconv.ParseInt(text[:i], 16, 64)
+		id, idErr := uuid.Parse(text[i+1:])
+		if err == nil && idErr == nil {
+			return time.UnixMicro(micros), id, nil
+		}
+		break
+	}
+	return time.Time{}, uuid.Nil, &detailed{errRequest, "after must be the next of an earlier page."}
+}
+
+type happeningJSON struct {
+	Seq    int64    `json:"seq"`
+	Cause  string   `json:"cause"`
+	From   string   `json:"from"`
+	To     string   `json:"to"`
+	Actor  string   `json:"actor"`
+	Reason string   `json:"reason"`
+	At     timeJSON `json:"at"`
+}
+
+type taskJSON struct {
+	Kind      string    `json:"kind"`
+	State     string    `json:"state"`
+	Attempts  int       `json:"attempts"`
+	LastError string    `json:"last_error"`
+	DueAt     timeJSON  `json:"due_at"`
+	PaymentID uuid.UUID `json:"payment_id"`
+}
+
+// adminOrder tells the whole story of one order. The buyer's client secret is not part of it.
+func (s *Server) adminOrder(w http.ResponseWriter, r *http.Request) error {
+	id, err := pathID(r, checkout.ErrOrderUnknown)
+	if err != nil {
+		return err
+	}
+	order, err := s.Checkout.Find(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	history, err := s.Checkout.History(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	tasks, err := s.Outbox.OfOrder(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	view := orderOf(order, s.Form)
+	view.Payment.ClientSecret, view.Payment.PayURL = "", ""
+	happenings := make([]happeningJSON, len(history))
+	for i, h := range history {
+		happenings[i] = happeningJSON{h.Seq, string(h.Cause), string(h.From), string(h.To), h.Actor, h.Reason, timeJSON(h.At)}
+	}
+	outbox := make([]taskJSON, len(tasks))
+	for i, t := range tasks {
+		outbox[i] = taskJSON{Kind: t.Kind, State: string(t.State), Attempts: t.Attempts, LastError: t.LastError, DueAt: timeJSON(t.DueAt), PaymentID: t.PaymentID}
+	}
+	writeJSON(w, http.StatusOK, struct {
+		orderJSON
+		Entrant string          `json:"entrant"`
+		Email   string          `json:"email"`
+		History []happeningJSON `json:"history"`
+		Outbox  []taskJSON      `json:"outbox"`
+	}{view, order.Entrant.String(), order.Email, happenings, outbox})
+	return nil
+}
+
+type checkJSON struct {
+	Name    string `json:"name"`
+	Checked int64  `json:"checked"`
+	Failed  int64  `json:"failed"`
+	Detail  string `json:"detail"`
+}
+
+func (s *Server) verifyLedger(w http.ResponseWriter, r *http.Request) error {
+	report, err := ledger.Verify(r.Context(), s.DB.Reader)
+	if err != nil {
+		return err
+	}
+	checks := make([]checkJSON, len(report.Checks))
+	for i, c := range report.Checks {
+		checks[i] = checkJSON{Name: c.Name, Checked: int64(c.Checked), Failed: int64(c.Failed), Detail: c.Detail}
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"ok": report.OK, "transfers": report.Transfers, "accounts": report.Accounts, "checks": checks})
+	return nil
+}
+
+type balanceJSON struct {
+	Account        string `json:"account"`
+	Currency       string `json:"currency"`
+	DebitsPending  int64  `json:"debits_pending"`
+	CreditsPending int64  `json:"credits_pending"`
+	DebitsPosted   int64  `json:"debits_posted"`
+	CreditsPosted  int64  `json:"credits_posted"`
+}
+
+func (s *Server) balances(w http.ResponseWriter, r *http.Request) error {
+	found, err := ledger.Balances(r.Context(), s.DB.Reader)
+	if err != nil {
+		return err
+	}
+	list := make([]balanceJSON, len(found))
+	for i, b := range found {
+		list[i] = balanceJSON{b.Account.Code, b.Account.Currency, b.DebitsPending, b.CreditsPending, b.DebitsPosted, b.CreditsPosted}
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"balances": list})
+	return nil
+}
+
+type publicKeyJSON struct {
+	No     uint32 `json:"no"`
+	Public string `json:"public"`
+}
+
+func publicKeys(ring event.KeyRing) []publicKeyJSON {
+	keys := make([]publicKeyJSON, len(ring))
+	for i, k := range ring {
+		keys[i] = publicKeyJSON{k.Number, hex.EncodeToString(k.Public)}
+	}
+	return keys
+}
+
+// ticketKeys are what a gate needs to verify an event's tickets.
+func (s *Server) ticketKeys(w http.ResponseWriter, r *http.Request) error {
+	e, err := s.Events.BySlug(r.Context(), r.URL.Query().Get("event"))
+	if err != nil {
+		return err
+	}
+	ring, err := s.Events.Keys(r.Context(), event.TicketPurpose, event.Scope(e.ID))
+	if err != nil && !errors.Is(err, event.ErrNoKey) {
+		return err
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"event": e.Slug, "keys": publicKeys(ring)})
+	return nil
+}
+
+type banJSON struct {
+	Kind      string    `json:"kind"`
+	Subject   string    `json:"subject"`
+	Reason    string    `json:"reason"`
+	Actor     string    `json:"actor"`
+	CreatedAt timeJSON  `json:"created_at"`
+	LiftedAt  *timeJSON `json:"lifted_at,omitempty"`
+}
+
+func (s *Server) listBans(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	limit, err := limitOf(q.Get("limit"))
+	if err != nil {
+		return err
+	}
+	after, err := hex.DecodeString(q.Get("after_subject"))
+	if err != nil {
+		return access.ErrBanInvalid
+	}
+	bans, err := s.Room.Bans(r.Context(), access.BanKind(q.Get("after_kind")), after, limit)
+	if err != nil {
+		return err
+	}
+	list := make([]banJSON, len(bans))
+	for i, b := range bans {
+		list[i] = banJSON{Kind: string(b.Kind), Subject: hex.EncodeToString(b.Subject), Reason: b.Reason, Actor: b.Actor, CreatedAt: timeJSON(b.CreatedAt)}
+		if b.LiftedAt != nil {
+			lifted := timeJSON(*b.LiftedAt)
+			list[i].LiftedAt = &lifted
+		}
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"bans": list})
+	return nil
+}
+
+func (s *Server) addBan(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Kind    string `json:"kind"`
+		Subject string `json:"subject"`
+		Reason  string `json:"reason"`
+	}
+	if err := decode(r, &body); err != nil {
+		return err
+	}
+	subject, err := hex.DecodeString(body.Subject)
+	if err != nil {
+		return access.ErrBanInvalid
+	}
+	if err := s.Room.AddBan(r.Context(), access.Ban{Kind: access.BanKind(body.Kind), Subject: subject, Reason: body.Reason, Actor: "operator"}); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusCreated, map[string]any{"kind": body.Kind, "subject": body.Subject, "reason": body.Reason})
+	return nil
+}
+
+func (s *Server) liftBan(w http.ResponseWriter, r *http.Request) error {
+	subject, err := hex.DecodeString(r.PathValue("subject"))
+	if err != nil {
+		return access.ErrBanInvalid
+	}
+	if err := s.Room.LiftBan(r.Context(), access.BanKind(r.PathValue("kind")), subject); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

@@ -1,0 +1,347 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"fairgate/core/access"
+	"fairgate/core/checkout"
+	"fairgate/core/inventory"
+	"fairgate/edge/admission"
+	"fairgate/edge/lottery"
+)
+
+// maxSessions bounds how many sessions one request may show: a browser may be inside several events.
+const maxSessions = 4
+
+// sessions are what a buyer's request proves: sessions that core made, for this device. Expired ones are left in for
+// looking at what one owns; inside tells them apart.
+func (s *Server) sessions(r *http.Request) ([]admission.Session, error) {
+	device, err := deviceOf(r.Header.Get("Fairgate-Device"))
+	if err != nil {
+		return nil, err
+	}
+	var found []admission.Session
+	var last error = errSessionMissing
+	for i, text := range strings.Split(r.Header.Get("Fairgate-Session"), ",") {
+		if i == maxSessions {
+			break
+		}
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		session, err := s.session(text, device)
+		if err != nil {
+			last = err
+			continue
+		}
+		found = append(found, session)
+	}
+	if len(found) == 0 {
+		return nil, last
+	}
+	return found, nil
+}
+
+// session checks one session for looking: it may have expired, but no longer ago than SessionReadTTL.
+func (s *Server) session(text string, device lottery.DeviceHash) (admission.Session, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return admission.Session{}, access.ErrSessionMalformed
+	}
+	session, err := s.Room.CheckSession(raw, device)
+	if errors.Is(err, access.ErrSessionExpired) && s.Room.Now().Before(session.ExpiresAt.Add(s.SessionReadTTL)) {
+		return session, nil
+	}
+	return session, err
+}
+
+func deviceOf(text string) (lottery.DeviceHash, error) {
+	var d lottery.DeviceHash
+	if b, err := hex.DecodeString(text); err != nil || copy(d[:], b) != len(d) || len(b) != len(d) {
+		return d, access.ErrDeviceMismatch
+	}
+	return d, nil
+}
+
+// pathID reads the {id} of a hold, order or ticket; what is no id is nobody's.
+func pathID(r *http.Request, unknown error) (uuid.UUID, error) {
+	id, err := uuid.Parse(r.PathValue("id"))
+	if err != nil {
+		return uuid.Nil, unknown
+	}
+	return id, nil
+}
+
+// idempotencyKey checks the header that every creating request needs.
+func idempotencyKey(key string) error {
+	if len(key) == 0 || len(key) > 128 {
+		return errKeyMissing
+	}
+	for _, c := range []byte(key) {
+		if c <= ' ' || c > '~' {
+			return errKeyMissing
+		}
+	}
+	return nil
+}
+
+type holdRequest struct {
+	Event string `json:"event"`
+	Items []struct {
+		Tier     string   `json:"tier,omitempty"`
+		Quantity int      `json:"quantity,omitempty"`
+		Seats    []string `json:"seats,omitempty"`
+	} `json:"items"`
+}
+
+type batchItem struct {
+	Event   string          `json:"event"`
+	Session string          `json:"session"`
+	Device  string          `json:"device"`
+	Key     string          `json:"key"`
+	Client  string          `json:"client"`
+	Body    json.RawMessage `json:"body"`
+}
+
+type batchResult struct {
+	Status  int      `json:"status"`
+	Body    any      `json:"body,omitempty"`
+	Problem *Problem `json:"problem,omitempty"`
+}
+
+func refused(err error) batchResult {
+	p := problemOf(err)
+	return batchResult{Status: p.Status, Problem: &p}
+}
+
+// maxHoldBatch is how many holds an edge may send together.
+const maxHoldBatch = 500
+
+// holdBatch decides the holds that an edge has collected. Each item is judged on its own.
+func (s *Server) holdBatch(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Items []batchItem `json:"items"`
+	}
+	if err := decode(r, &body); err != nil {
+		return err
+	}
+	if len(body.Items) > maxHoldBatch {
+		return access.ErrTooMany
+	}
+	results := make([]batchResult, len(body.Items))
+	requests := make([]inventory.Request, 0, len(body.Items))
+	index := make([]int, 0, len(body.Items))
+	for i, item := range body.Items {
+		request, err := s.holdRequest(r.Context(), item)
+		if err != nil {
+			results[i] = refused(err)
+			continue
+		}
+		requests, index = append(requests, request), append(index, i)
+	}
+	for n, result := range s.Inventory.HoldBatch(r.Context(), requests) {
+		i := index[n]
+		if result.Err != nil {
+			if p := problemOf(result.Err); p.Code == "internal" {
+				s.Log.Error("hold failed", "event", body.Items[i].Event, "error", result.Err)
+			}
+			results[i] = refused(result.Err)
+			continue
+		}
+		results[i] = batchResult{Status: http.StatusCreated, Body: holdOf(result.Hold, body.Items[i].Event)}
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"results": results})
+	return nil
+}
+
+// holdRequest checks one item of a batch: its session must be alive, of this device and for this event.
+func (s *Server) holdRequest(ctx context.Context, item batchItem) (inventory.Request, error) {
+	if err := idempotencyKey(item.Key); err != nil {
+		return inventory.Request{}, err
+	}
+	device, err := deviceOf(item.Device)
+	if err != nil {
+		return inventory.Request{}, err
+	}
+	if item.Session == "" {
+		return inventory.Request{}, errSessionMissing
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(item.Session)
+	if err != nil {
+		return inventory.Request{}, access.ErrSessionMalformed
+	}
+	session, err := s.Room.CheckSession(raw, device)
+	if err != nil {
+		return inventory.Request{}, err
+	}
+	var ask holdRequest
+	d := json.NewDecoder(bytes.NewReader(item.Body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&ask); err != nil {
+		return inventory.Request{}, &detailed{errJSON, "The body is not the JSON a hold needs: " + err.Error()}
+	}
+	if ask.Event != item.Event || !lottery.ValidSlug(ask.Event) || lottery.EventID(ask.Event) != session.Event {
+		return inventory.Request{}, errSessionEvent
+	}
+	if err := s.shopping(ctx, ask.Event); err != nil {
+		return inventory.Request{}, err
+	}
+	request := inventory.Request{Event: session.Event, Entrant: session.Entrant, Key: item.Key}
+	for _, i := range ask.Items {
+		request.Items = append(request.Items, inventory.Item{Tier: i.Tier, Quantity: i.Quantity, Seats: i.Seats})
+	}
+	canonical, err := json.Marshal(ask)
+	if err != nil {
+		return inventory.Request{}, fmt.Errorf("encode a hold request: %w", err)
+	}
+	request.BodyHash = sha256.Sum256(canonical)
+	return request, nil
+}
+
+// ownHold finds a hold that belongs to one of the request's sessions.
+func (s *Server) ownHold(r *http.Request) (inventory.Hold, admission.Session, error) {
+	id, err := pathID(r, inventory.ErrHoldUnknown)
+	if err != nil {
+		return inventory.Hold{}, admission.Session{}, err
+	}
+	sessions, err := s.sessions(r)
+	if err != nil {
+		return inventory.Hold{}, admission.Session{}, err
+	}
+	hold, err := s.Inventory.Load(r.Context(), id)
+	if err != nil {
+		return inventory.Hold{}, admission.Session{}, err
+	}
+	for _, session := range sessions {
+		if session.Entrant == hold.Entrant && session.Event == hold.Event {
+			return hold, session, nil
+		}
+	}
+	return inventory.Hold{}, admission.Session{}, inventory.ErrHoldUnknown
+}
+
+func (s *Server) loadHold(w http.ResponseWriter, r *http.Request) error {
+	hold, _, err := s.ownHold(r)
+	if err != nil {
+		return err
+	}
+	return s.writeHold(w, r, hold)
+}
+
+func (s *Server) releaseHold(w http.ResponseWriter, r *http.Request) error {
+	hold, session, err := s.ownHold(r)
+	if err != nil {
+		return err
+	}
+	released, err := s.Inventory.Release(r.Context(), hold.ID, session.Entrant)
+	if err != nil {
+		return err
+	}
+	return s.writeHold(w, r, released)
+}
+
+func (s *Server) writeHold(w http.ResponseWriter, r *http.Request, hold inventory.Hold) error {
+	e, err := s.Events.ByID(r.Context(), hold.Event)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, holdOf(hold, e.Slug))
+	return nil
+}
+
+// maxEmail is the longest address SMTP knows (RFC 5321).
+const maxEmail = 254
+
+func (s *Server) openOrder(w http.ResponseWriter, r *http.Request) error {
+	if err := idempotencyKey(r.Header.Get("Idempotency-Key")); err != nil {
+		return err
+	}
+	sessions, err := s.sessions(r)
+	if err != nil {
+		return err
+	}
+	var body struct {
+		HoldID string `json:"hold_id"`
+		Email  string `json:"email"`
+	}
+	if err := decode(r, &body); err != nil {
+		return err
+	}
+	id, err := uuid.Parse(body.HoldID)
+	if err != nil {
+		return checkout.ErrHoldUnknown
+	}
+	if at := strings.IndexByte(body.Email, '@'); body.Email != "" && (at < 1 || at == len(body.Email)-1 || len(body.Email) > maxEmail) {
+		return &detailed{errRequest, "The e-mail address does not look like one."}
+	}
+	hold, err := s.Inventory.Load(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	for _, session := range sessions {
+		if session.Event != hold.Event || session.Entrant != hold.Entrant {
+			continue
+		}
+		order, created, err := s.Checkout.Open(r.Context(), checkout.Opening{Hold: id, Entrant: session.Entrant, Email: body.Email})
+		if err != nil {
+			return err
+		}
+		status := http.StatusOK
+		if created {
+			status = http.StatusCreated
+		}
+		writeJSON(w, status, orderOf(order, s.Form))
+		return nil
+	}
+	return checkout.ErrHoldUnknown
+}
+
+// ownOrder calls do with the order of the path for the first session that owns it.
+func (s *Server) ownOrder(w http.ResponseWriter, r *http.Request, do func(id uuid.UUID, owner lottery.Entrant) (checkout.Order, error)) error {
+	id, err := pathID(r, checkout.ErrOrderUnknown)
+	if err != nil {
+		return err
+	}
+	sessions, err := s.sessions(r)
+	if err != nil {
+		return err
+	}
+	for _, session := range sessions {
+		order, err := do(id, session.Entrant)
+		if errors.Is(err, checkout.ErrOrderUnknown) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		writeJSON(w, http.StatusOK, orderOf(order, s.Form))
+		return nil
+	}
+	return checkout.ErrOrderUnknown
+}
+
+func (s *Server) loadOrder(w http.ResponseWriter, r *http.Request) error {
+	return s.ownOrder(w, r, func(id uuid.UUID, owner lottery.Entrant) (checkout.Order, error) {
+		return s.Checkout.Load(r.Context(), id, owner)
+	})
+}
+
+func (s *Server) payOrder(w http.ResponseWriter, r *http.Request) error {
+	if err := idempotencyKey(r.Header.Get("Idempotency-Key")); err != nil {
+		return err
+	}
+	return s.ownOrder(w, r, func(id uuid.UUID, owner lottery.Entrant) (checkout.Order, error) {
+		return s.Checkout.Pay(r.Context(), id, owner)
+	})
+}

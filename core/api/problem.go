@@ -1,0 +1,174 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"fairgate/core/access"
+	"fairgate/core/checkout"
+	"fairgate/core/db"
+	"fairgate/core/event"
+	"fairgate/core/inventory"
+	"fairgate/core/payment"
+	"fairgate/core/ticket"
+)
+
+// Problem is an RFC 9457 problem. Code is stable and meant for programs, Detail for people.
+type Problem struct {
+	Type       string          `json:"type"`
+	Title      string          `json:"title"`
+	Status     int             `json:"status"`
+	Detail     string          `json:"detail"`
+	Code       string          `json:"code"`
+	RetryAfter int             `json:"retry_after,omitempty"` // seconds
+	Problems   []event.Problem `json:"problems,omitempty"`    // of an event file
+}
+
+// outcome is how an error is told to a client.
+type outcome struct {
+	is     error
+	status int
+	code   string
+	detail string
+	retry  time.Duration
+}
+
+// outcomes is the only table from errors to HTTP. The first match wins.
+var outcomes = []outcome{
+	{inventory.ErrSoldOut, 409, "sold_out", "Nothing of this is left. Held tickets that are not paid for come back; look again in a while.", 0},
+	{inventory.ErrNotEnoughLeft, 409, "not_enough_left", "Fewer are left than you asked for. Ask for less.", 0},
+	{inventory.ErrSeatUnknown, 404, "seat_unknown", "There is no such seat. Take the names from /v1/events/{id}/seats.", 0},
+	{inventory.ErrSeatTaken, 409, "seat_taken", "Somebody else has one of these seats. Choose others.", 0},
+	{inventory.ErrTierUnknown, 404, "tier_unknown", "There is no such tier. Take the names from /v1/events/{id}.", 0},
+	{inventory.ErrQuantityInvalid, 422, "quantity_invalid", "The quantity must be a whole number from 1 up, and fit the seats named.", 0},
+	{inventory.ErrOverLimit, 422, "quantity_over_limit", "That is more than one buyer may have for this event, counting what you hold and bought.", 0},
+	{inventory.ErrItemsInvalid, 422, "items_invalid", "Name either a tier with a quantity, or seats, each seat once.", 0},
+	{inventory.ErrKeyReused, 422, "idempotency_key_reused", "This was asked for before with another body. Use a new Idempotency-Key for a new request.", 0},
+	{inventory.ErrHoldUnknown, 404, "hold_unknown", "There is no such hold of yours.", 0},
+	{inventory.ErrHoldExpired, 410, "hold_expired", "The hold ran out and its tickets are back on sale. Make a new hold.", 0},
+	{inventory.ErrHoldClosed, 409, "hold_closed", "The hold is no longer active: it was bought or given back.", 0},
+	{checkout.ErrOrderUnknown, 404, "order_unknown", "There is no such order of yours.", 0},
+	{checkout.ErrTransition, 409, "order_state", "The order's state does not allow that. Look at the order to see where it stands.", 0},
+	{checkout.ErrPriceMismatch, 409, "price_changed", "The price changed while you chose. Give the hold back and make a new one.", 0},
+	{ticket.ErrUnknown, 404, "ticket_unknown", "There is no such ticket of yours.", 0},
+	{event.ErrUnknown, 404, "event_unknown", "There is no such event.", 0},
+	{access.ErrNoSale, 409, "sale_not_open", "The event has no on-sale yet. Schedule one first.", 0},
+	{access.ErrNotOpen, 425, "sale_not_open", "The waiting room is not open yet. Wait for the time the event names.", 5 * time.Second},
+	{access.ErrEnded, 409, "sale_ended", "The on-sale is over.", 0},
+	{access.ErrStarted, 409, "sale_started", "The on-sale has started. End it before another one is scheduled.", 0},
+	{access.ErrTimes, 422, "times_invalid", "The times do not fit: joining, then the sale instant in the future, then the end.", 0},
+	{access.ErrGeneration, 409, "sale_other", "Another on-sale of the event is current. Join that one.", 0},
+	{access.ErrTooMany, 413, "batch_too_long", "The batch is longer than allowed.", 0},
+	{access.ErrTokenMalformed, 400, "token_malformed", "This is no admission token.", 0},
+	{access.ErrTokenForged, 401, "token_forged", "The admission token's signature does not verify.", 0},
+	{access.ErrTokenExpired, 401, "token_expired", "The admission token has expired. Claim again.", 0},
+	{access.ErrTokenKeyUnknown, 401, "token_key_unknown", "The admission token is signed with a key that is not valid for this event now. Claim again.", 0},
+	{access.ErrTokenOtherEvent, 401, "token_other_event", "The admission token is for another event.", 0},
+	{access.ErrNotInPool, 403, "not_in_pool", "The draw does not know this entrant. Join the waiting room.", 0},
+	{access.ErrNotCalled, 425, "not_called", "It is not your turn yet. Wait.", 2 * time.Second},
+	{access.ErrBoundElsewhere, 409, "session_bound_elsewhere", "This turn belongs to another browser.", 0},
+	{access.ErrPaused, 503, "sale_paused", "The sale is paused. Your place is safe; wait for it to go on.", 5 * time.Second},
+	{access.ErrSoldOut, 409, "sold_out", "Nothing is left for now. What is not paid for comes back.", 0},
+	{access.ErrBanned, 403, "banned", "This entrant, device or network is excluded from the sale. The organizer can say why.", 0},
+	{access.ErrSessionMalformed, 401, "session_malformed", "This is no session.", 0},
+	{access.ErrSessionForged, 401, "session_forged", "The session is not one of ours.", 0},
+	{access.ErrSessionExpired, 401, "session_expired", "The session has ended. What you hold or bought is still yours to see.", 0},
+	{access.ErrDeviceMismatch, 401, "device_mismatch", "This belongs to another browser.", 0},
+	{access.ErrEdgeUnknown, 401, "edge_unknown", "The edge is not enrolled. Enroll first.", 0},
+	{access.ErrKeyRefused, 422, "key_refused", "The signing key cannot be registered: it must be valid now and for two hours at most.", 0},
+	{access.ErrBanInvalid, 422, "ban_invalid", "A ban names a kind (device, network or entrant) and a subject in hex of that kind's length.", 0},
+	{access.ErrBanUnknown, 404, "ban_unknown", "There is no such ban in force.", 0},
+	{payment.ErrSignature, 400, "webhook_signature", "The webhook's signature does not verify.", 0},
+	{payment.ErrMalformed, 400, "webhook_malformed", "The webhook cannot be read.", 0},
+	{payment.ErrUnknownProvider, 404, "not_found", "No payment provider of that name is configured.", 0},
+	{errUnauthorized, 401, "unauthorized", "The bearer secret is missing or wrong.", 0},
+	{errSessionEvent, 401, "session_other_event", "The session is for another event.", 0},
+	{errSessionMissing, 401, "session_missing", "A session is needed. Join the waiting room and wait for your turn.", 0},
+	{errKeyMissing, 400, "idempotency_key_missing", "The Idempotency-Key header is required: 1 to 128 visible ASCII characters, new for every new request.", 0},
+	{errJSON, 400, "bad_json", "The body is not the JSON this needs.", 0},
+	{errRequest, 400, "bad_request", "The request does not make sense.", 0},
+	{errNotFound, 404, "not_found", "There is nothing here.", 0},
+	{db.ErrOverloaded, 503, "overloaded", "Too many requests are waiting. Nothing was done; try again.", time.Second},
+	{db.ErrClosed, 503, "overloaded", "This node is stopping. Nothing was done; try again.", time.Second},
+	{db.ErrAmbiguous, 503, "outcome_unknown", "It may or may not have worked. Repeat the request with the same Idempotency-Key.", time.Second},
+	{db.ErrUnavailable, 503, "database_unavailable", "The database does not answer. Nothing is lost; repeat the request with the same Idempotency-Key.", 2 * time.Second},
+	{context.DeadlineExceeded, 503, "overloaded", "It took too long. Repeat the request with the same Idempotency-Key.", time.Second},
+	{context.Canceled, 503, "overloaded", "The request was given up. Repeat it with the same Idempotency-Key.", time.Second},
+}
+
+// problemOf translates an error. What the table does not know is an internal error whose text stays in the log.
+func problemOf(err error) Problem {
+	var bad event.Problems
+	if errors.As(err, &bad) {
+		return Problem{Type: "about:blank", Title: http.StatusText(422), Status: 422, Code: "event_invalid",
+			Detail: "The event file has mistakes. Nothing was changed.", Problems: bad}
+	}
+	for _, o := range outcomes {
+		if !errors.Is(err, o.is) {
+			continue
+		}
+		p := Problem{Type: "about:blank", Title: http.StatusText(o.status), Status: o.status, Code: o.code, Detail: o.detail,
+			RetryAfter: int(o.retry / time.Second)}
+		var said *detailed
+		if errors.As(err, &said) {
+			p.Detail = said.detail
+		}
+		return p
+	}
+	return Problem{Type: "about:blank", Title: http.StatusText(500), Status: 500, Code: "internal",
+		Detail: "Something went wrong on our side. It is logged; repeat the request with the same Idempotency-Key."}
+}
+
+// detailed says more about an error than the table does, to the client.
+type detailed struct {
+	err    error
+	detail string
+}
+
+func (d *detailed) Error() string { return d.err.Error() + ": " + d.detail }
+func (d *detailed) Unwrap() error { return d.err }
+
+// Errors of the HTTP layer itself.
+var (
+	errUnauthorized   = errors.New("api: bearer secret missing or wrong")
+	errSessionEvent   = errors.New("api: session for another event")
+	errSessionMissing = errors.New("api: session missing")
+	errKeyMissing     = errors.New("api: idempotency key missing")
+	errJSON           = errors.New("api: body is not the JSON expected")
+	errRequest        = errors.New("api: bad request")
+	errNotFound       = errors.New("api: not found")
+)
+
+// writeProblem answers a request with what became of it.
+func writeProblem(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
+	p := problemOf(err)
+	if p.Status >= 500 && p.Code == "internal" {
+		log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	if p.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(p.RetryAfter))
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(p.Status)
+	encode(w, p)
+}
+
+// writeJSON answers with a value.
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	encode(w, v)
+}
+
+func encode(w http.ResponseWriter, v any) {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(v) // the client has gone
+}

@@ -1,0 +1,199 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+	"strings"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"fairgate/core/access"
+	"fairgate/core/checkout"
+	"fairgate/core/db"
+	"fairgate/core/event"
+	"fairgate/core/inventory"
+	"fairgate/core/payment"
+)
+
+// Limits of a request.
+const (
+	maxBuyerBody   = 16 << 10
+	maxEdgeBody    = 4 << 20 // 1,000 pool entries, or 500 holds
+	maxAdminBody   = 8 << 20 // a stadium's event file
+	maxWebhookBody = 1 << 20
+	requestTimeout = 20 * time.Second
+)
+
+// Server answers for the parts it is given. All fields but Log are required.
+type Server struct {
+	DB          *db.DB
+	Events      *event.Store
+	Inventory   *inventory.Service
+	Checkout    *checkout.Service
+	Room        *access.Room
+	Inbox       *payment.Inbox
+	Outbox      *payment.Outbox
+	EdgeSecret  string
+	AdminSecret string
+	// Form is what a buyer's browser needs to pay a begun payment at its provider.
+	Form func(providerRef, clientSecret string) payment.Form
+	// SessionReadTTL is how long after a session's end its buyer may still look at holds, orders and tickets.
+	SessionReadTTL time.Duration
+	Log            *slog.Logger
+
+	seats seatMaps
+}
+
+// handler is an HTTP handler that returns what went wrong instead of writing it.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+// on adapts a handler: bounded body and time, and the error table.
+func (s *Server) on(limit int64, h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+		defer cancel()
+		r = r.WithContext(ctx)
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
+		if err := h(w, r); err != nil {
+			writeProblem(w, r, s.Log, err)
+		}
+	}
+}
+
+// bearer lets a request pass that knows the secret.
+func bearer(secret string, h handler) handler {
+	want := sha256.Sum256([]byte(secret))
+	return func(w http.ResponseWriter, r *http.Request) error {
+		given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		got := sha256.Sum256([]byte(given))
+		if !ok || secret == "" || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			return errUnauthorized
+		}
+		return h(w, r)
+	}
+}
+
+// Edge is the handler of the edge listener.
+func (s *Server) Edge() http.Handler {
+	mux := http.NewServeMux()
+	edge := func(pattern string, limit int64, h handler) {
+		mux.HandleFunc(pattern, s.on(limit, bearer(s.EdgeSecret, h)))
+	}
+	edge("POST /edge/v1/enroll", maxBuyerBody, s.enroll)
+	edge("POST /edge/v1/keys", maxBuyerBody, s.edgeKeys)
+	edge("POST /edge/v1/pool", maxEdgeBody, s.pool)
+	edge("GET /edge/v1/state", maxBuyerBody, s.feed)
+	edge("POST /edge/v1/redeem", maxEdgeBody, s.redeem)
+	edge("POST /edge/v1/holds:batch", maxEdgeBody, s.holdBatch)
+	edge("GET /v1/holds/{id}", maxBuyerBody, s.loadHold)
+	edge("DELETE /v1/holds/{id}", maxBuyerBody, s.releaseHold)
+	edge("POST /v1/orders", maxBuyerBody, s.openOrder)
+	edge("GET /v1/orders/{id}", maxBuyerBody, s.loadOrder)
+	edge("POST /v1/orders/{id}/pay", maxBuyerBody, s.payOrder)
+	edge("GET /v1/tickets/{id}", maxBuyerBody, s.loadTicket)
+	edge("GET /v1/events", maxBuyerBody, s.listEvents)
+	edge("GET /v1/events/{id}", maxBuyerBody, s.showEvent)
+	edge("GET /v1/events/{id}/seats", maxBuyerBody, s.showSeats)
+	mux.HandleFunc("/", s.on(maxBuyerBody, nothing))
+	return mux
+}
+
+// Webhook is the handler of the webhook listener.
+func (s *Server) Webhook() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /webhooks/{provider}", s.on(maxWebhookBody, s.webhook))
+	mux.HandleFunc("/", s.on(maxBuyerBody, nothing))
+	return mux
+}
+
+// Admin is the handler of the admin listener.
+func (s *Server) Admin() http.Handler {
+	mux := http.NewServeMux()
+	admin := func(pattern string, h handler) {
+		mux.HandleFunc(pattern, s.on(maxAdminBody, bearer(s.AdminSecret, h)))
+	}
+	admin("PUT /admin/v1/events", s.applyEvent)
+	admin("GET /admin/v1/events", s.listEvents)
+	admin("GET /admin/v1/events/{id}", s.adminEvent)
+	admin("POST /admin/v1/events/{id}/onsale/{verb}", s.changeOnSale)
+	admin("GET /admin/v1/events/{id}/onsale", s.onSale)
+	admin("GET /admin/v1/events/{id}/lottery", s.lottery)
+	admin("POST /admin/v1/events/{id}/invitations", s.invite)
+	admin("GET /admin/v1/orders", s.listOrders)
+	admin("GET /admin/v1/orders/{id}", s.adminOrder)
+	admin("GET /admin/v1/ledger/verify", s.verifyLedger)
+	admin("GET /admin/v1/ledger/balances", s.balances)
+	admin("GET /admin/v1/tickets/keys", s.ticketKeys)
+	admin("GET /admin/v1/bans", s.listBans)
+	admin("POST /admin/v1/bans", s.addBan)
+	admin("DELETE /admin/v1/bans/{kind}/{subject}", s.liftBan)
+	admin("GET /admin/v1/stats", s.stats)
+	mux.HandleFunc("/", s.on(maxBuyerBody, nothing))
+	return mux
+}
+
+// Private is the handler of the private listener: health, metrics and profiles.
+func (s *Server) Private() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", s.on(maxBuyerBody, func(w http.ResponseWriter, r *http.Request) error {
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		if _, err := s.DB.Now(ctx); err != nil {
+			return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
+		}
+		fmt.Fprintln(w, "ready")
+		return nil
+	}))
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) { metrics.WritePrometheus(w, true) })
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+func nothing(http.ResponseWriter, *http.Request) error { return errNotFound }
+
+// webhook takes what a provider reports. It answers once the event is stored.
+func (s *Server) webhook(w http.ResponseWriter, r *http.Request) error {
+	raw, err := io.ReadAll(r.Body)
+	if err != nil {
+		return &detailed{errRequest, "The body could not be read, or is longer than allowed."}
+	}
+	if err := s.Inbox.Receive(r.Context(), r.PathValue("provider"), raw, r.Header); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, map[string]bool{"received": true})
+	return nil
+}
+
+// decode reads a JSON body into v, strictly: no unknown fields, nothing behind the value.
+func decode(r *http.Request, v any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		var long *http.MaxBytesError
+		if errors.As(err, &long) {
+			return &detailed{errRequest, fmt.Sprintf("The body is longer than %d bytes.", long.Limit)}
+		}
+		if errors.Is(err, io.EOF) {
+			return &detailed{errJSON, "The body is empty; this needs a JSON object."}
+		}
+		return &detailed{errJSON, "The body is not the JSON this needs: " + err.Error()}
+	}
+	if d.More() {
+		return &detailed{errJSON, "There is more behind the JSON object."}
+	}
+	return nil
+}

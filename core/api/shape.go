@@ -1,0 +1,108 @@
+package api
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"fairgate/core/checkout"
+	"fairgate/core/inventory"
+	"fairgate/core/payment"
+	"fairgate/ledger"
+)
+
+// The JSON of the buyers' API. Times are UTC with milliseconds.
+
+type moneyJSON struct {
+	Minor    int64  `json:"minor"`
+	Currency string `json:"currency"`
+}
+
+func money(a ledger.Amount) moneyJSON { return moneyJSON{a.Minor, a.Currency} }
+
+type timeJSON time.Time
+
+// MarshalJSON writes RFC 3339 in UTC with milliseconds.
+func (t timeJSON) MarshalJSON() ([]byte, error) {
+	return []byte(time.Time(t).UTC().Format(`"2006-01-02T15:04:05.000Z07:00"`)), nil
+}
+
+type holdItemJSON struct {
+	Tier       string   `json:"tier"`
+	Allocation string   `json:"allocation"`
+	Quantity   int      `json:"quantity"`
+	Seats      []string `json:"seats,omitempty"`
+}
+
+type holdJSON struct {
+	ID         uuid.UUID      `json:"id"`
+	Event      string         `json:"event"`
+	State      string         `json:"state"`
+	Deadline   timeJSON       `json:"deadline"`
+	ServerTime timeJSON       `json:"server_time"`
+	Items      []holdItemJSON `json:"items"`
+	Amount     moneyJSON      `json:"amount"`
+}
+
+func holdOf(h inventory.Hold, slug string) holdJSON {
+	items := make([]holdItemJSON, len(h.Items))
+	for i, item := range h.Items {
+		items[i] = holdItemJSON(item)
+	}
+	return holdJSON{ID: h.ID, Event: slug, State: string(h.State), Deadline: timeJSON(h.Deadline), ServerTime: timeJSON(h.AsOf),
+		Items: items, Amount: money(h.Amount)}
+}
+
+type lineJSON struct {
+	Tier string    `json:"tier"`
+	Seat string    `json:"seat"`
+	Face moneyJSON `json:"face"`
+	Fee  moneyJSON `json:"fee"`
+	Tax  moneyJSON `json:"tax"`
+}
+
+type paymentJSON struct {
+	Attempt        int    `json:"attempt"`
+	Provider       string `json:"provider"`
+	State          string `json:"state"`
+	ProviderRef    string `json:"provider_ref"`
+	ClientSecret   string `json:"client_secret,omitempty"`
+	PublishableKey string `json:"publishable_key,omitempty"`
+	PayURL         string `json:"pay_url,omitempty"`
+	Failure        string `json:"failure"`
+}
+
+type orderJSON struct {
+	ID         uuid.UUID   `json:"id"`
+	Event      string      `json:"event"`
+	HoldID     uuid.UUID   `json:"hold_id"`
+	State      string      `json:"state"`
+	Amount     moneyJSON   `json:"amount"`
+	Lines      []lineJSON  `json:"lines"`
+	Deadline   timeJSON    `json:"deadline"`
+	ServerTime timeJSON    `json:"server_time"`
+	Payment    paymentJSON `json:"payment"`
+	Tickets    []uuid.UUID `json:"tickets"`
+}
+
+// orderOf shows an order to its buyer. The way to pay is shown only while there is something to pay.
+func orderOf(o checkout.Order, form func(ref, secret string) payment.Form) orderJSON {
+	in := func(minor int64) moneyJSON { return moneyJSON{minor, o.Amount.Currency} }
+	lines := make([]lineJSON, len(o.Lines))
+	for i, l := range o.Lines {
+		lines[i] = lineJSON{Tier: l.Tier, Seat: l.Seat, Face: in(l.Face), Fee: in(l.Fee), Tax: in(l.Tax)}
+	}
+	p := paymentJSON{Attempt: o.Payment.Attempt, Provider: o.Payment.Provider, State: string(o.Payment.State),
+		ProviderRef: o.Payment.ProviderRef, Failure: o.Payment.Failure}
+	payable := o.State == checkout.PaymentPending || o.State == checkout.PaymentFailed
+	if payable && o.Payment.State == checkout.PaymentBegun {
+		f := form(o.Payment.ProviderRef, o.Payment.ClientSecret)
+		p.ClientSecret, p.PublishableKey, p.PayURL = o.Payment.ClientSecret, f.PublishableKey, f.URL
+	}
+	tickets := o.Tickets
+	if tickets == nil {
+		tickets = []uuid.UUID{}
+	}
+	return orderJSON{ID: o.ID, Event: o.Slug, HoldID: o.Hold, State: string(o.State), Amount: money(o.Amount), Lines: lines,
+		Deadline: timeJSON(o.Deadline), ServerTime: timeJSON(o.ServerTime), Payment: p, Tickets: tickets}
+}

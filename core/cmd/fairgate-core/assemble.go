@@ -1,0 +1,311 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"fairgate/core/access"
+	"fairgate/core/api"
+	"fairgate/core/checkout"
+	"fairgate/core/db"
+	"fairgate/core/event"
+	"fairgate/core/inventory"
+	"fairgate/core/payment"
+	"fairgate/core/payment/stripe"
+	"fairgate/core/ticket"
+	"fairgate/ledger"
+)
+
+// core is the assembled program: what serves each listener and what runs beside them.
+type core struct {
+	handlers map[string]http.Handler
+	workers  map[string]func(context.Context) error
+	closers  []func() // in the order in which they were opened
+}
+
+func (c *core) opened(closer func()) { c.closers = append(c.closers, closer) }
+
+func (c *core) close() {
+	for i := len(c.closers) - 1; i >= 0; i-- {
+		c.closers[i]()
+	}
+}
+
+// sealEvery is how often a core extends its part of the ledger's hash chain.
+const sealEvery = 2 * time.Second
+
+// assemble opens the database and puts the parts together. It is the only place that knows all of them.
+func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err error) {
+	c := &core{}
+	defer func() {
+		if err != nil {
+			c.close()
+		}
+	}()
+	d, err := openDatabase(ctx, cfg, log, c)
+	if err != nil {
+		return nil, err
+	}
+	edgeSecret, err := secret(cfg.Secrets.Dir, "edge")
+	if err != nil {
+		return nil, err
+	}
+	adminSecret, err := secret(cfg.Secrets.Dir, "admin")
+	if err != nil {
+		return nil, err
+	}
+	events := event.NewStore(d, event.Options{})
+	if err := events.EnsureGlobalKeys(ctx, event.SessionPurpose, event.SessionFilterPurpose); err != nil {
+		return nil, fmt.Errorf("make the keys of sessions: %w", err)
+	}
+	provider, err := stripe.New(stripe.Config{
+		SecretKey: cfg.Payment.Stripe.SecretKey, PublishableKey: cfg.Payment.Stripe.PublishableKey,
+		WebhookSecret: cfg.Payment.Stripe.WebhookSecret, BaseURL: cfg.Payment.Stripe.BaseURL, PayURL: cfg.Payment.Stripe.PayURL,
+		RequestsPerSecond: cfg.Payment.Stripe.RatePerSecond, EndpointRequestsPerSecond: cfg.Payment.Stripe.EndpointRatePerSecond,
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	writer := ledger.NewWriter()
+	outbox := payment.NewOutbox(d, payment.OutboxConfig{Workers: cfg.Checkout.OutboxWorkers, Log: log})
+	orders := checkout.New(checkout.Config{
+		DB: d, Catalog: terms(events), Provider: provider, Outbox: outbox, Ledger: writer,
+		Issuer:   ticket.NewIssuer(signingKey(events)),
+		Sold:     finish,
+		MaxBatch: cfg.Checkout.MaxBatch, LookupAfter: cfg.Checkout.LookupAfter, Log: log,
+	})
+	c.opened(orders.Close)
+	stock := inventory.New(d, inventory.Config{
+		Offers: offers(events), Lanes: cfg.Inventory.Lanes, MaxBatch: cfg.Inventory.MaxBatch, MaxQueue: cfg.Inventory.MaxQueue, Log: log,
+	}, orders.Hooks())
+	c.opened(stock.Close)
+	inbox := payment.NewInbox(d, map[string]payment.WebhookReader{stripe.Name: provider}, payment.InboxConfig{Log: log})
+	c.opened(inbox.Close)
+	room, err := access.New(ctx, d, access.Config{
+		Tick: cfg.Access.Tick, MarkerWait: cfg.Access.MarkerWait, LeaseTTL: cfg.Access.LeaseTTL, PollMin: cfg.Access.PollMin,
+		PollMax: cfg.Access.PollMax, PollsPerSecond: cfg.Access.PollsPerSecond, Log: log,
+	}, access.Deps{
+		Sales: sales(events), Stock: tierStock(stock), Holding: holding(stock), SpareRate: provider.SpareRate, Keys: keys(events),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the waiting room: %w", err)
+	}
+	c.opened(room.Close)
+
+	server := &api.Server{
+		DB: d, Events: events, Inventory: stock, Checkout: orders, Room: room, Inbox: inbox, Outbox: outbox,
+		EdgeSecret: edgeSecret, AdminSecret: adminSecret, Form: provider.Form, SessionReadTTL: cfg.Session.ReadTTL, Log: log,
+	}
+	c.handlers = map[string]http.Handler{"edge": server.Edge(), "admin": server.Admin(), "webhook": server.Webhook(), "private": server.Private()}
+	c.workers = map[string]func(context.Context) error{
+		"inventory": stock.Run,
+		"checkout":  orders.Run,
+		"webhooks": func(ctx context.Context) error {
+			return inbox.Run(ctx, orders.Webhooks)
+		},
+		"waiting room": room.Run,
+		"ledger seals": sealer(d, writer, log),
+	}
+	return c, nil
+}
+
+// openDatabase starts the database where none is configured, connects and brings the schema up to date.
+func openDatabase(ctx context.Context, cfg config, log *slog.Logger, c *core) (*db.DB, error) {
+	server, err := db.Start(ctx, db.ServerConfig{URL: cfg.Database.URL, DataDir: cfg.Database.DataDir, Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("start the database: %w", err)
+	}
+	if server.Private {
+		c.opened(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			if err := server.Stop(ctx); err != nil {
+				log.Warn("stop the database", "error", err)
+			}
+		})
+	}
+	d, err := db.Open(ctx, server.URL, db.Options{Application: "fairgate-core", MaxConns: cfg.Database.MaxConns, Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	c.opened(d.Close)
+	log.Info("database", "engine", d.Engine, "version", d.Version)
+	if cfg.Database.Migrate {
+		applied, err := d.Migrate(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("bring the schema up to date: %w", err)
+		}
+		log.Info("schema is up to date", "migrations_applied", len(applied))
+	}
+	return d, nil
+}
+
+// sealer extends the ledger's hash chain now and then, away from the hot path. What it misses it does the next time.
+func sealer(d *db.DB, writer *ledger.Writer, log *slog.Logger) func(context.Context) error {
+	seal := func(ctx context.Context) error {
+		return d.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+			_, err := writer.Seal(ctx, tx)
+			return err
+		})
+	}
+	return func(ctx context.Context) error {
+		tick := time.NewTicker(sealEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				// What was recorded last shall not wait for the next start.
+				last, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+				defer cancel()
+				return seal(last)
+			case <-tick.C:
+			}
+			if err := seal(ctx); err != nil && ctx.Err() == nil {
+				log.Warn("seal the ledger", "error", err)
+			}
+		}
+	}
+}
+
+// finish frees the places of buyers who have bought, so that others are called.
+func finish(ctx context.Context, tx pgx.Tx, orders []checkout.Order) error {
+	buyers := make([]access.Buyer, len(orders))
+	for i, o := range orders {
+		buyers[i] = access.Buyer{Event: o.Event, Entrant: o.Entrant}
+	}
+	return access.Finish(ctx, tx, buyers)
+}
+
+// terms, offers, sales and the rest adapt an event to what each part has to know of it.
+
+func terms(events *event.Store) checkout.Catalog {
+	return func(ctx context.Context, id uuid.UUID) (checkout.Terms, error) {
+		e, err := events.ByID(ctx, id)
+		if err != nil {
+			return checkout.Terms{}, err
+		}
+		prices := make(map[string]checkout.Price, len(e.Tiers))
+		for name, t := range e.Tiers {
+			prices[name] = checkout.Price{Face: t.Price.Face.Minor, Fee: t.Price.Fee.Minor, Tax: t.Price.Tax.Minor}
+		}
+		return checkout.Terms{Slug: e.Slug, Organizer: e.Spec.Organizer, Currency: e.Spec.Currency, Prices: prices,
+			PaymentExtension: e.Spec.Hold.PaymentExtension.Duration}, nil
+	}
+}
+
+// offers remembers the offer of an event as long as the event is the same: it is asked for every hold.
+func offers(events *event.Store) inventory.Offers {
+	type made struct {
+		of    *event.Event
+		offer inventory.Offer
+	}
+	var mu sync.RWMutex
+	known := map[uuid.UUID]made{}
+	return func(ctx context.Context, id uuid.UUID) (inventory.Offer, error) {
+		e, err := events.ByID(ctx, id)
+		if err != nil {
+			return inventory.Offer{}, err
+		}
+		mu.RLock()
+		m, ok := known[id]
+		mu.RUnlock()
+		if ok && m.of == e {
+			return m.offer, nil
+		}
+		offer := inventory.Offer{Currency: e.Spec.Currency, Limit: e.Spec.Limits.PerBuyer, HoldTTL: e.Spec.Hold.TTL.Duration,
+			Tiers: make(map[string]inventory.TierOffer, len(e.Tiers))}
+		for name, t := range e.Tiers {
+			offer.Tiers[name] = inventory.TierOffer{Kind: inventory.Kind(t.Kind), PriceMinor: t.Price.AllIn.Minor, Allocation: event.GeneralAllocation}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if len(known) >= maxOffers {
+			clear(known)
+		}
+		known[id] = made{e, offer}
+		return offer, nil
+	}
+}
+
+// maxOffers bounds what offers remembers; a core sells fewer events than that at a time.
+const maxOffers = 10_000
+
+func sales(events *event.Store) func(context.Context, string) (access.Sale, error) {
+	return func(ctx context.Context, slug string) (access.Sale, error) {
+		e, err := events.BySlug(ctx, slug)
+		if err != nil {
+			return access.Sale{}, err
+		}
+		on := e.Spec.OnSale
+		sale := access.Sale{
+			Event: e.ID, Slug: e.Slug, Identity: on.Identity, TimeZone: e.Spec.TimeZone, PseudonymKey: e.PseudonymKey,
+			Window: on.Window.Duration, JoiningBefore: on.JoiningBefore.Duration, SessionTTL: on.SessionTTL.Duration,
+			ClaimWithin: on.ClaimWithin.Duration, MaxPerNetwork: on.MaxPerNetwork, MaxInside: on.MaxInside, PacePerSecond: on.PacePerSecond,
+		}
+		for _, t := range e.Spec.Tiers {
+			sale.Tiers = append(sale.Tiers, access.Tier{ID: t.ID, Name: t.Name, Price: e.Tiers[t.ID].Price.AllIn})
+		}
+		return sale, nil
+	}
+}
+
+// tierStock is what general sale has of each tier.
+func tierStock(stock *inventory.Service) func(context.Context, uuid.UUID) ([]access.TierStock, error) {
+	return func(ctx context.Context, id uuid.UUID) ([]access.TierStock, error) {
+		rows, err := stock.Availability(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		var tiers []access.TierStock
+		for _, row := range rows {
+			if row.Allocation == event.GeneralAllocation {
+				tiers = append(tiers, access.TierStock{Tier: row.Tier, Capacity: int(row.Capacity), Taken: int(row.Taken)})
+			}
+		}
+		return tiers, nil
+	}
+}
+
+func holding(stock *inventory.Service) func(context.Context, uuid.UUID) (access.Holding, error) {
+	return func(ctx context.Context, id uuid.UUID) (access.Holding, error) {
+		n, err := stock.Active(ctx, id)
+		return access.Holding{Holds: n}, err
+	}
+}
+
+// keys gives the waiting room its keys. Those of an event were made with it, the global ones at the start.
+func keys(events *event.Store) func(context.Context, string, string) ([]access.Key, error) {
+	return func(ctx context.Context, purpose, scope string) ([]access.Key, error) {
+		ring, err := events.Keys(ctx, event.Purpose(purpose), scope)
+		if err != nil {
+			return nil, err
+		}
+		found := make([]access.Key, len(ring))
+		for i, k := range ring {
+			found[i] = access.Key{No: k.Number, Secret: k.Secret, Public: k.Public}
+		}
+		return found, nil
+	}
+}
+
+func signingKey(events *event.Store) func(context.Context, uuid.UUID) (ticket.SigningKey, error) {
+	return func(ctx context.Context, id uuid.UUID) (ticket.SigningKey, error) {
+		ring, err := events.Keys(ctx, event.TicketPurpose, event.Scope(id))
+		if err != nil {
+			return ticket.SigningKey{}, err
+		}
+		if len(ring) == 0 {
+			return ticket.SigningKey{}, errors.New("the event has no key for tickets")
+		}
+		return ticket.SigningKey{No: ring[0].Number, Private: ring[0].Private()}, nil
+	}
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/viper"
+)
+
+// config is core's configuration; configs/core.yaml explains every key.
+type config struct {
+	Listen struct {
+		Edge, Admin, Webhook, Private string
+	}
+	Database struct {
+		URL      string
+		DataDir  string `mapstructure:"data_dir"`
+		MaxConns int    `mapstructure:"max_conns"`
+		Migrate  bool
+	}
+	Secrets struct{ Dir string }
+	Session struct {
+		ReadTTL time.Duration `mapstructure:"read_ttl"`
+	}
+	Inventory struct {
+		Lanes    int
+		MaxBatch int `mapstructure:"max_batch"`
+		MaxQueue int `mapstructure:"max_queue"`
+	}
+	Checkout struct {
+		MaxBatch      int           `mapstructure:"max_batch"`
+		LookupAfter   time.Duration `mapstructure:"lookup_after"`
+		OutboxWorkers int           `mapstructure:"outbox_workers"`
+	}
+	Payment struct {
+		Stripe struct {
+			BaseURL        string  `mapstructure:"base_url"`
+			SecretKey      string  `mapstructure:"secret_key"`
+			PublishableKey string  `mapstructure:"publishable_key"`
+			WebhookSecret  string  `mapstructure:"webhook_secret"`
+			PayURL         string  `mapstructure:"pay_url"`
+			RatePerSecond  float64 `mapstructure:"rate_per_second"`
+			// EndpointRatePerSecond bounds each kind of call.
+			EndpointRatePerSecond float64 `mapstructure:"endpoint_rate_per_second"`
+		}
+	}
+	Access struct {
+		Tick           time.Duration
+		MarkerWait     time.Duration `mapstructure:"marker_wait"`
+		LeaseTTL       time.Duration `mapstructure:"lease_ttl"`
+		PollMin        time.Duration `mapstructure:"poll_min"`
+		PollMax        time.Duration `mapstructure:"poll_max"`
+		PollsPerSecond int           `mapstructure:"polls_per_second"`
+	}
+	Log struct{ Level string }
+}
+
+// defaults are what configs/core.yaml says, for whoever starts without it; a test holds the two together.
+var defaults = map[string]any{
+	"listen.edge": "127.0.0.1:8081", "listen.admin": "127.0.0.1:8082", "listen.webhook": "127.0.0.1:8083", "listen.private": "127.0.0.1:8084",
+	"database.url": "", "database.data_dir": "", "database.max_conns": 16, "database.migrate": true,
+	"secrets.dir":      "var/secrets",
+	"session.read_ttl": "720h",
+	"inventory.lanes":  2, "inventory.max_batch": 500, "inventory.max_queue": 10000,
+	"checkout.max_batch": 200, "checkout.lookup_after": "5s", "checkout.outbox_workers": 32,
+	"payment.stripe.base_url": "", "payment.stripe.secret_key": "", "payment.stripe.publishable_key": "",
+	"payment.stripe.webhook_secret": "", "payment.stripe.pay_url": "", "payment.stripe.rate_per_second": 100, "payment.stripe.endpoint_rate_per_second": 25,
+	"access.tick": "250ms", "access.marker_wait": "2s", "access.lease_ttl": "2500ms",
+	"access.poll_min": "2s", "access.poll_max": "20s", "access.polls_per_second": 10000,
+	"log.level": "info",
+}
+
+// loadConfig reads a file, empty for none, and the environment, and reports every problem at once.
+func loadConfig(path string) (config, error) {
+	v := viper.New()
+	for key, value := range defaults {
+		v.SetDefault(key, value)
+	}
+	v.SetEnvPrefix("FAIRGATE")
+	v.SetEnvKeyReplacer(strings.NewReplacer(".", "_"))
+	v.AutomaticEnv()
+	if path != "" {
+		v.SetConfigFile(path)
+		if err := v.ReadInConfig(); err != nil {
+			return config{}, fmt.Errorf("read %s: %w", path, err)
+		}
+	}
+	var c config
+	if err := v.UnmarshalExact(&c); err != nil {
+		return config{}, fmt.Errorf("read the configuration: %w", err)
+	}
+	return c, c.validate()
+}
+
+// validate reports every problem of the configuration at once.
+func (c config) validate() error {
+	var errs []error
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: "+format, append([]any{key}, args...)...))
+	}
+	for key, addr := range map[string]string{"listen.edge": c.Listen.Edge, "listen.admin": c.Listen.Admin, "listen.webhook": c.Listen.Webhook, "listen.private": c.Listen.Private} {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			bad(key, "%q is no host:port", addr)
+		}
+	}
+	for key, text := range map[string]string{"database.url": c.Database.URL, "payment.stripe.base_url": c.Payment.Stripe.BaseURL, "payment.stripe.pay_url": c.Payment.Stripe.PayURL} {
+		if u, err := url.Parse(text); text != "" && (err != nil || u.Scheme == "" || u.Host == "") {
+			bad(key, "this is no URL")
+		}
+	}
+	for key, n := range map[string]int{"database.max_conns": c.Database.MaxConns, "inventory.lanes": c.Inventory.Lanes, "inventory.max_batch": c.Inventory.MaxBatch,
+		"inventory.max_queue": c.Inventory.MaxQueue, "checkout.max_batch": c.Checkout.MaxBatch, "checkout.outbox_workers": c.Checkout.OutboxWorkers, "access.polls_per_second": c.Access.PollsPerSecond} {
+		if n < 1 {
+			bad(key, "%d must be 1 or more", n)
+		}
+	}
+	for key, d := range map[string]time.Duration{"session.read_ttl": c.Session.ReadTTL, "checkout.lookup_after": c.Checkout.LookupAfter, "access.tick": c.Access.Tick,
+		"access.marker_wait": c.Access.MarkerWait, "access.lease_ttl": c.Access.LeaseTTL, "access.poll_min": c.Access.PollMin, "access.poll_max": c.Access.PollMax} {
+		if d <= 0 {
+			bad(key, "%s must be longer than nothing", d)
+		}
+	}
+	if c.Access.PollMax < c.Access.PollMin {
+		bad("access.poll_max", "%s is less than poll_min, %s", c.Access.PollMax, c.Access.PollMin)
+	}
+	if c.Access.LeaseTTL < 4*c.Access.Tick {
+		bad("access.lease_ttl", "%s is less than four ticks of %s: drivers would change all the time", c.Access.LeaseTTL, c.Access.Tick)
+	}
+	if c.Database.MaxConns < 4 && c.Database.MaxConns > 0 {
+		bad("database.max_conns", "%d is too few: the lanes need 4 or more", c.Database.MaxConns)
+	}
+	if c.Secrets.Dir == "" {
+		bad("secrets.dir", "a folder is needed")
+	}
+	if c.Payment.Stripe.SecretKey == "" {
+		bad("payment.stripe.secret_key", "needed; for a try-out without a provider use `make demo KEEP=1`")
+	}
+	if c.Payment.Stripe.WebhookSecret == "" {
+		bad("payment.stripe.webhook_secret", "needed: webhooks are believed by their signature only")
+	}
+	if c.Payment.Stripe.RatePerSecond <= 0 {
+		bad("payment.stripe.rate_per_second", "must be more than 0")
+	}
+	if c.Payment.Stripe.PublishableKey == "" {
+		bad("payment.stripe.publishable_key", "needed: the buyer's browser names the account with it")
+	}
+	if c.Payment.Stripe.EndpointRatePerSecond <= 0 {
+		bad("payment.stripe.endpoint_rate_per_second", "must be more than 0")
+	}
+	if _, err := c.level(); err != nil {
+		bad("log.level", "%q is none of debug, info, warn, error", c.Log.Level)
+	}
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(errs...)
+}
+
+func (c config) level() (slog.Level, error) {
+	var l slog.Level
+	err := l.UnmarshalText([]byte(c.Log.Level))
+	return l, err
+}
