@@ -24,12 +24,11 @@ func (r *refusal) Error() string { return fmt.Sprintf("%d releases were refused"
 
 // commit decides one batch of a lane and returns when the outcome is durable.
 func (s *Service) commit(ctx context.Context, batch []op) ([]answer, error) {
-	keys := keysOf(batch)
 	var refused map[uuid.UUID]error
 	var unknown error // the last commit's outcome, when nobody could tell it
 	for reading := 1; ; reading++ {
 		readAt := time.Now()
-		snap, err := s.read(ctx, keys)
+		snap, err := s.read(ctx, batch)
 		if err != nil {
 			return nil, errors.Join(unknown, err)
 		}
@@ -56,7 +55,7 @@ func (s *Service) commit(ctx context.Context, batch []op) ([]answer, error) {
 			maps.Copy(refused, r.holds)
 		case errors.Is(err, db.ErrAmbiguous):
 			unknown = err // reading again finds what was committed
-		case errors.Is(err, errOutdated) || db.Violates(err, constraintHoldID):
+		case errors.Is(err, errOutdated), db.Violates(err, constraintHold), db.Violates(err, constraintQuota):
 			s.figure.outdated.Inc()
 		default:
 			return nil, errors.Join(unknown, err)
@@ -103,17 +102,17 @@ func (p *plan) answer() {
 // lookUp answers requests that memory calls sold out: with the hold they were given before, if there is one, since a
 // repeated request must find it; else with the refusal.
 func (s *Service) lookUp(ctx context.Context, batch []op) ([]answer, error) {
-	keys := rowKeys{holds: make(map[uuid.UUID]struct{}, len(batch))}
+	ids := make([][16]byte, len(batch))
 	for i := range batch {
-		keys.holds[batch[i].id] = struct{}{}
+		ids[i] = batch[i].id
 	}
-	snap, err := s.read(ctx, keys)
+	holds, err := s.loadAll(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
 	p := plan{answers: make([]answer, len(batch))}
 	for i := range batch {
-		switch h, ok := snap.holds[batch[i].id]; {
+		switch h, ok := holds[batch[i].id]; {
 		case !ok:
 			p.answers[i].err = ErrSoldOut
 		case h.BodyHash != batch[i].body:

@@ -58,7 +58,7 @@ type snapshot struct {
 	now   time.Time
 	stock map[stockKey]stockRow
 	seats map[seatKey]seatRow
-	quota map[quotaKey]int64 // units taken; no entry means none
+	quota map[quotaKey]int64 // units taken; no entry means that there is no row
 	holds map[uuid.UUID]Hold
 }
 
@@ -73,7 +73,6 @@ type granted struct {
 	hold  Hold
 	first stockKey // row whose version becomes the hold's CommitNo
 	ttl   time.Duration
-	limit int64
 	ops   []int
 }
 
@@ -90,15 +89,21 @@ type seatMove struct {
 	hold uuid.UUID
 }
 
+// quotaChange is what a batch does to a buyer's row.
+type quotaChange struct {
+	units int64 // change of taken
+	limit int64 // as the last grant had it; 0 without grants
+	fresh bool  // there is no row yet
+}
+
 // plan is the outcome of a batch: an answer for each op, and what to write before any of them may be given.
 type plan struct {
 	answers []answer
 	grants  []granted
 	closes  []closing
 	stock   map[stockKey]int64 // change of taken; an entry of 0 still counts as a change of the row
-	quota   map[quotaKey]int64 // change of taken
-	limits  map[quotaKey]int64 // limit of the buyers in quota who were granted something
-	freed   []seatMove         // seats to free; all of them before taken
+	quota   map[quotaKey]quotaChange
+	freed   []seatMove // seats to free; all of them before taken
 	taken   []seatMove
 }
 
@@ -123,8 +128,7 @@ func decide(s *snapshot, ops []op, refused map[uuid.UUID]error) plan {
 		plan: plan{
 			answers: make([]answer, len(ops)),
 			stock:   make(map[stockKey]int64),
-			quota:   make(map[quotaKey]int64, len(ops)),
-			limits:  make(map[quotaKey]int64, len(ops)),
+			quota:   make(map[quotaKey]quotaChange, len(ops)),
 			grants:  make([]granted, 0, len(ops)),
 		},
 		free:  make(map[seatKey]bool),
@@ -174,8 +178,10 @@ func (d *decider) grant(i int, o *op) error {
 		return err
 	}
 	buyer := quotaKey{o.event, o.entrant}
-	limit := o.offer.limit()
-	if d.was.quota[buyer]+d.plan.quota[buyer]+int64(units) > limit {
+	before, known := d.was.quota[buyer]
+	quota := d.plan.quota[buyer]
+	quota.units, quota.limit, quota.fresh = quota.units+int64(units), o.offer.limit(), !known
+	if before+quota.units > quota.limit {
 		return ErrOverLimit
 	}
 	for n := range lines {
@@ -184,7 +190,7 @@ func (d *decider) grant(i int, o *op) error {
 		}
 	}
 	g := granted{
-		first: stockKey{o.event, lines[0].Tier, lines[0].Allocation}, ttl: o.offer.HoldTTL, limit: limit, ops: []int{i},
+		first: stockKey{o.event, lines[0].Tier, lines[0].Allocation}, ttl: o.offer.HoldTTL, ops: []int{i},
 		hold: Hold{
 			ID: o.id, Event: o.event, Entrant: o.entrant, State: Active, Units: units, Items: lines, BodyHash: o.body,
 			Amount: ledger.Amount{Currency: o.offer.Currency},
@@ -199,8 +205,7 @@ func (d *decider) grant(i int, o *op) error {
 			d.plan.taken = append(d.plan.taken, seatMove{key, o.id})
 		}
 	}
-	d.plan.quota[buyer] += int64(units)
-	d.plan.limits[buyer] = limit
+	d.plan.quota[buyer] = quota
 	d.given[o.id] = len(d.plan.grants)
 	d.plan.grants = append(d.plan.grants, g)
 	return nil
@@ -344,7 +349,10 @@ func (p *plan) giveBack(h Hold, previous, next State, ops ...int) {
 			p.freed = append(p.freed, seatMove{seatKey{h.Event, seat}, h.ID})
 		}
 	}
-	p.quota[quotaKey{h.Event, h.Entrant}] -= int64(h.Units)
+	buyer := quotaKey{h.Event, h.Entrant}
+	quota := p.quota[buyer]
+	quota.units -= int64(h.Units)
+	p.quota[buyer] = quota
 }
 
 // orElse is the first of two strings that is not empty.

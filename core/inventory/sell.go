@@ -91,7 +91,7 @@ func giveBack(ctx context.Context, tx pgx.Tx, ids []uuid.UUID, previous State) (
 		return nil, err
 	}
 	failed := make(map[uuid.UUID]error)
-	p := plan{stock: make(map[stockKey]int64), quota: make(map[quotaKey]int64)}
+	p := plan{stock: make(map[stockKey]int64), quota: make(map[quotaKey]quotaChange)}
 	for _, id := range ids {
 		switch h, ok := holds[id]; {
 		case !ok:
@@ -171,9 +171,9 @@ func inOrder(ids []uuid.UUID) []uuid.UUID {
 
 // raw is ids in the type that pgx encodes without reflection.
 func raw(ids []uuid.UUID) [][16]byte {
-	plain := make([][16]byte, len(ids))
+	out := make([][16]byte, len(ids))
 	for i, id := range ids {
-		plain[i] = id
+		out[i] = id
 	}
-	return plain
+	return out
 }

@@ -125,8 +125,13 @@ func (s *Service) Close() {
 // its present state, whatever became of it. An error that is none of this package's refusals says nothing about the
 // outcome: repeat the request.
 func (s *Service) Hold(ctx context.Context, r Request) (Hold, error) {
-	result := s.HoldBatch(ctx, []Request{r})[0]
-	return result.Hold, result.Err
+	o, err := s.prepare(ctx, &r, nil)
+	if err != nil {
+		s.figure.refused(err)
+		return Hold{}, err
+	}
+	a, err := s.route(&o).Do(ctx, o)
+	return a.hold, cmp.Or(err, a.err)
 }
 
 // HoldBatch asks for many holds at once; results are in the order of the requests.
@@ -167,18 +172,19 @@ func (s *Service) Release(ctx context.Context, id uuid.UUID, entrant lottery.Ent
 
 // Load finds a hold.
 func (s *Service) Load(ctx context.Context, id uuid.UUID) (Hold, error) {
-	snap, err := s.read(ctx, rowKeys{holds: map[uuid.UUID]struct{}{id: {}}})
+	holds, err := s.loadAll(ctx, [][16]byte{id})
 	if err != nil {
 		return Hold{}, fmt.Errorf("load hold %s: %w", id, err)
 	}
-	h, ok := snap.holds[id]
+	h, ok := holds[id]
 	if !ok {
 		return Hold{}, ErrHoldUnknown
 	}
 	return h, nil
 }
 
-// prepare checks a request without the database and finds its event's offer.
+// prepare checks a request without the database and finds its event's offer, in offers if another request of the same
+// batch has put it there.
 func (s *Service) prepare(ctx context.Context, r *Request, offers map[uuid.UUID]*Offer) (op, error) {
 	if err := checkItems(r.Items); err != nil {
 		return op{}, err
@@ -190,7 +196,9 @@ func (s *Service) prepare(ctx context.Context, r *Request, offers map[uuid.UUID]
 			return op{}, fmt.Errorf("find the offer of event %s: %w", r.Event, err)
 		}
 		offer = &found
-		offers[r.Event] = offer
+		if offers != nil {
+			offers[r.Event] = offer
+		}
 	}
 	return op{
 		do: grant, id: HoldID(r.Event, r.Entrant, r.Key), event: r.Event, entrant: r.Entrant,

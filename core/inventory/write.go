@@ -41,17 +41,16 @@ UPDATE seats AS s SET state = 'held', hold_id = k.hold_id
 FROM unnest($1::UUID[], $2::TEXT[], $3::UUID[]) AS k (event_id, seat, hold_id)
 WHERE s.event_id = k.event_id AND s.seat = k.seat AND s.state = 'free'`
 
-const sqlShrinkQuota = `
-UPDATE quota AS q SET taken = q.taken - k.units
-FROM unnest($1::UUID[], $2::BYTEA[], $3::INT8[]) AS k (event_id, buyer, units)
-WHERE q.event_id = k.event_id AND q.buyer = k.buyer AND q.taken >= k.units`
-
-const sqlGrowQuota = `
-INSERT INTO quota AS q (event_id, buyer, taken, max_units)
-SELECT k.event_id, k.buyer, k.units, k.max_units
+const sqlMoveQuota = `
+UPDATE quota AS q SET taken = q.taken + k.units, max_units = CASE WHEN k.max_units > 0 THEN k.max_units ELSE q.max_units END
 FROM unnest($1::UUID[], $2::BYTEA[], $3::INT8[], $4::INT8[]) AS k (event_id, buyer, units, max_units)
-ON CONFLICT (event_id, buyer) DO UPDATE SET taken = q.taken + excluded.taken, max_units = excluded.max_units
-WHERE q.taken + excluded.taken <= excluded.max_units`
+WHERE q.event_id = k.event_id AND q.buyer = k.buyer
+  AND q.taken + k.units >= 0 AND (k.units < 0 OR q.taken + k.units <= k.max_units)`
+
+const sqlInsertQuota = `
+INSERT INTO quota (event_id, buyer, taken, max_units)
+SELECT k.event_id, k.buyer, k.units, k.max_units
+FROM unnest($1::UUID[], $2::BYTEA[], $3::INT8[], $4::INT8[]) AS k (event_id, buyer, units, max_units)`
 
 const sqlInsertHolds = `
 INSERT INTO holds (hold_id, event_id, entrant, state, units, items, amount_minor, currency, body_hash, commit_no,
@@ -62,8 +61,12 @@ FROM unnest($1::UUID[], $2::UUID[], $3::BYTEA[], $4::INT8[], $5::TEXT[], $6::INT
             $11::TIMESTAMPTZ[])
      AS k (hold_id, event_id, entrant, units, items, amount_minor, currency, body_hash, commit_no, deadline)`
 
-// constraintHoldID is what a second insert of a hold id violates.
-const constraintHoldID = "holds_pkey"
+// What a row that another core inserted in the meantime violates. The inserts are plain on purpose: passing over a row
+// that exists would leave the stock taken for a repeated request.
+const (
+	constraintHold  = "holds_pkey"
+	constraintQuota = "quota_pkey"
+)
 
 // errOutdated means that a guard failed: the rows are no longer as the plan found them.
 var errOutdated = errors.New("inventory: the rows changed between reading and writing")
@@ -158,7 +161,7 @@ func queueSeats(b *pgx.Batch, sql, what string, moves []seatMove) {
 	b.Queue(sql, events, seats, holds).Exec(exactly(what, len(moves)))
 }
 
-// queueQuota touches every buyer's row at most once: it grows, shrinks, or stays.
+// queueQuota touches every buyer's row at most once.
 func (p *plan) queueQuota(b *pgx.Batch) {
 	keys := make([]quotaKey, 0, len(p.quota))
 	for k := range p.quota {
@@ -167,21 +170,17 @@ func (p *plan) queueQuota(b *pgx.Batch) {
 	slices.SortFunc(keys, func(a, b quotaKey) int {
 		return cmp.Or(bytes.Compare(a.event[:], b.event[:]), bytes.Compare(a.buyer[:], b.buyer[:]))
 	})
-	var grow, shrink quotaRows
+	var insert, move quotaRows
 	for i := range keys {
 		switch change := p.quota[keys[i]]; {
-		case change > 0:
-			grow.add(&keys[i], change, p.limits[keys[i]])
-		case change < 0:
-			shrink.add(&keys[i], -change, 0)
+		case change.fresh:
+			insert.add(&keys[i], change)
+		case change.units != 0:
+			move.add(&keys[i], change)
 		}
 	}
-	if n := len(shrink.units); n > 0 {
-		b.Queue(sqlShrinkQuota, shrink.events, shrink.buyers, shrink.units).Exec(exactly("shrink quotas", n))
-	}
-	if n := len(grow.units); n > 0 {
-		b.Queue(sqlGrowQuota, grow.events, grow.buyers, grow.units, grow.limits).Exec(exactly("grow quotas", n))
-	}
+	move.queue(b, sqlMoveQuota, "move quotas")
+	insert.queue(b, sqlInsertQuota, "insert quotas")
 }
 
 // quotaRows are the arrays of a quota statement.
@@ -192,9 +191,15 @@ type quotaRows struct {
 	limits []int64
 }
 
-func (r *quotaRows) add(k *quotaKey, units, limit int64) {
+func (r *quotaRows) add(k *quotaKey, change quotaChange) {
 	r.events, r.buyers = append(r.events, k.event), append(r.buyers, k.buyer[:])
-	r.units, r.limits = append(r.units, units), append(r.limits, limit)
+	r.units, r.limits = append(r.units, change.units), append(r.limits, change.limit)
+}
+
+func (r *quotaRows) queue(b *pgx.Batch, sql, what string) {
+	if len(r.units) > 0 {
+		b.Queue(sql, r.events, r.buyers, r.units, r.limits).Exec(exactly(what, len(r.units)))
+	}
 }
 
 func (p *plan) queueGrants(b *pgx.Batch, now time.Time) {
