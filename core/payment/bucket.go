@@ -116,7 +116,7 @@ func (b *Bucket) Spare() float64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now()
-	if b.next.Add(-b.burst).After(now) {
+	if b.next.Add(-b.burst - b.interval).After(now) { // the last call has not started yet
 		return 0
 	}
 	current := now.UnixNano() / int64(spareSlot1)

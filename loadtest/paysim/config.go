@@ -10,7 +10,7 @@ import (
 )
 
 // ErrConfig means the configuration cannot work.
-var ErrConfig = errors.New("paysim: wrong configuration")
+var ErrConfig = errors.New("wrong configuration")
 
 // Config is everything a Server can be told. The zero value is a well-behaved provider with the test keys below and no
 // webhooks.
