@@ -40,8 +40,16 @@ func (m *model) clone() *model {
 	return c
 }
 
-// record is the reference: one transfer at a time. The batch's sums decide whether an account is covered, not the order in it.
+// record is the reference. A batch that contradicts itself is refused before the books are looked at; then one transfer at a time;
+// the batch's sums decide whether an account is covered, not the order in it.
 func (m *model) record(batch []ledger.Transfer) error {
+	for i, t := range batch {
+		for _, other := range batch[:i] {
+			if t.ID == other.ID && t != other {
+				return ledger.ErrMismatch
+			}
+		}
+	}
 	for _, t := range batch {
 		if known, ok := m.recorded[t.ID]; ok {
 			if known != t {
