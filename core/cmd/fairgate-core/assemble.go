@@ -242,6 +242,9 @@ const maxOffers = 10_000
 func sales(events *event.Store) func(context.Context, string) (access.Sale, error) {
 	return func(ctx context.Context, slug string) (access.Sale, error) {
 		e, err := events.BySlug(ctx, slug)
+		if errors.Is(err, event.ErrUnknown) {
+			return access.Sale{}, fmt.Errorf("%w: %w", access.ErrNoSale, err)
+		}
 		if err != nil {
 			return access.Sale{}, err
 		}

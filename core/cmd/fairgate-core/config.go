@@ -63,7 +63,7 @@ type config struct {
 
 // defaults are what configs/core.yaml says, for whoever starts without it; a test holds the two together.
 var defaults = map[string]any{
-	"listen.edge": "127.0.0.1:8081", "listen.admin": "127.0.0.1:8082", "listen.webhook": "127.0.0.1:8083", "listen.private": "127.0.0.1:8084",
+	"listen.edge": "127.0.0.1:7001", "listen.admin": "127.0.0.1:7002", "listen.webhook": "127.0.0.1:7003", "listen.private": "127.0.0.1:7004",
 	"database.url": "", "database.data_dir": "", "database.max_conns": 16, "database.migrate": true,
 	"secrets.dir":      "var/secrets",
 	"session.read_ttl": "720h",
