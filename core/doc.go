@@ -1,0 +1,55 @@
+// Package core is the map of Fairgate's middle; it has no code of its own.
+//
+//	db         pool, InTx (the one way to run a transaction), migrations, group commit, private database servers
+//	event      events from YAML: venue, seating, tiers, prices, allocations, on-sale rules, and the keys of an event
+//	inventory  stock, seats, holds, limits; decided in batches, each one transaction
+//	checkout   the order's state table; composes inventory, payment, ledger and ticket in one transaction
+//	payment    providers, the outbox that calls them, the inbox of their webhooks; stripe/ is the adapter
+//	ticket     tickets and their signed codes
+//	access     waiting room: pool, draw ceremony, admission controller, sessions, bans
+//	api        HTTP: four listeners, the only table from errors to answers
+//	cmd        the program that puts them together
+//
+// The ledger is beside this folder, not in it: it knows nothing of tickets. Core shares two pure packages with the edge,
+// edge/lottery and edge/admission, because both sides must agree on bytes.
+//
+// # The life of a purchase, and what happens when a step dies
+//
+// Each step is one serializable transaction unless it says otherwise. Whoever asks may ask again with the same key; a step
+// that was committed is found, one that was not is done.
+//
+//  1. Join. An edge streams entrants; access appends them to the event's pool in blocks and answers with signed receipts
+//     (access.JoinBatch). Edge dies before the receipt: the page joins again anywhere, gets the same entrant. Core dies
+//     after the commit: the repeated join finds the entrant with the window it had.
+//  2. Draw. At the sale instant the core that holds the event's lease waits for the edges' final markers, bounded, and
+//     seals the window: root, secret and seed are written together (access, draw ceremony). It dies before: another core
+//     takes the lease within seconds and seals. After: the committed row is what everybody publishes. A join that comes
+//     too late for a sealed window is in the next one; the transaction on the draws row orders the two.
+//  3. Call. The controller moves the cursor by as many as fit (access, control). Fenced by the lease's epoch, so an old
+//     driver that wakes up writes nothing.
+//  4. Claim. The edge mints an admission token; core checks key, pool, device and cursor, and makes the one session of the
+//     entrant (access.Redeem). The answer is lost: the same device gets the same session again.
+//  5. Hold. Requests of many buyers, many events, are decided together (inventory.Hold). The answer is lost: the same key
+//     is the same hold. The process dies before the commit: nothing was taken. Nobody comes back: the sweep of any core
+//     returns the units after the deadline, by the database's clock.
+//  6. Order. Order, payment attempt and the outbox row that begins it (checkout.Open). Dies after: any core's outbox goes on.
+//  7. Begin. No transaction: the outbox calls the provider with a key derived from the attempt, then writes the answer as
+//     an outcome. Dies in between: the lease of the task ends, the identical call is repeated, the provider answers the same.
+//  8. Pay. Between the buyer and the provider. Its news comes as a webhook (stored before it is acknowledged, so it is
+//     handled even if core dies right after) or by looking it up, whichever is first, in any order, any number of times.
+//  9. Sell. Hold to sold, ledger transfers pending, capture in the outbox, the buyer's place inside is free
+//     (checkout.Apply, authorized). The hold died first: the money is late, the void goes into the outbox instead.
+//  10. Capture. Like begin. Then one transaction posts the transfers and queues the issue (captured). Refused for good:
+//     transfers voided, units back on sale, the rest of the authorization voided (capture_refused).
+//  11. Issue. Tickets with their codes and the order's last state (issued). Repeating it changes nothing.
+//
+// # Two or more cores
+//
+// Any core serves any event. Edges send an event's requests to one of them so that batches are large; correctness comes
+// from SERIALIZABLE, guarded updates and constraints. One core at a time drives an event's draw and cursor, by lease.
+//
+// # What is never done
+//
+// A call to a provider inside a transaction. A balance or a stock row changed without its reason in the same transaction.
+// A retry of anything without its key. A plain SELECT on the serializable pool outside a transaction: db.DB.Reader is for that.
+package core
