@@ -16,7 +16,19 @@ func TestMain(m *testing.M) {
 	case "cockroach":
 		playCockroach(os.Args[1:])
 	}
-	dbtest.Main(m)
+	dbtest.Main(cleaner{m})
+}
+
+// cleaner removes what the tests share when they are over.
+type cleaner struct{ *testing.M }
+
+func (c cleaner) Run() int {
+	defer func() {
+		if dir, err := usedDir(); err == nil {
+			os.RemoveAll(dir)
+		}
+	}()
+	return c.M.Run()
 }
 
 func TestMigrationsRunOnceAndThenNeverAgain(t *testing.T) {

@@ -29,15 +29,15 @@ const sqlPostgresReady = `SELECT 1`
 // postgresFolders are where distributions keep the server's binaries outside the PATH.
 var postgresFolders = []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin", "/usr/local/opt/postgresql@*/bin"}
 
-// findPostgres returns the folder with initdb and postgres: the one on the PATH, the newest version in postgresFolders,
-// or what pg_config says; empty if there is none.
-func findPostgres(ctx context.Context) string {
+// findPostgres returns the folder with initdb and postgres: the one on the PATH, the newest version in the folders, or
+// what pg_config says; empty if there is none.
+func findPostgres(ctx context.Context, folders []string) string {
 	var candidates []string
 	if initdb := findBinary("initdb"); initdb != "" {
 		candidates = append(candidates, filepath.Dir(initdb))
 	}
 	var versioned []string
-	for _, pattern := range postgresFolders {
+	for _, pattern := range folders {
 		if found, err := filepath.Glob(pattern); err == nil {
 			versioned = append(versioned, found...)
 		}
@@ -132,6 +132,8 @@ func (in *instance) logFile() string      { return filepath.Join(in.dir, "postgr
 // command builds a command that runs as the unprivileged user when we are root.
 func (in *instance) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(in.bin, name), args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // initdb then clears away what it made
+	cmd.WaitDelay = killTimeout
 	cmd.Dir = in.dir // the caller's folder may be closed to the user
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC")
 	cmd.SysProcAttr = &syscall.SysProcAttr{}
@@ -211,8 +213,7 @@ func (in *instance) settings(port int) []string {
 		"log_destination=stderr",
 		"logging_collector=off",
 		"log_line_prefix=%m [%p] ",
-		"log_min_messages=warning",
-		"log_min_error_statement=panic", // serialization failures are routine and would fill the log with statements
+		"log_min_messages=log", // leaves errors to the client: serialization failures are routine and would fill the log
 		"jit=off",
 	} {
 		args = append(args, "-c", setting)

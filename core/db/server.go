@@ -89,7 +89,7 @@ func Start(ctx context.Context, cfg ServerConfig) (*Server, error) {
 	if cfg.CockroachBinary != "" {
 		return nil, fmt.Errorf("%w: the configured cockroach binary %s cannot be run", ErrNoServer, cfg.CockroachBinary)
 	}
-	if bin := findPostgres(ctx); bin != "" {
+	if bin := findPostgres(ctx, postgresFolders); bin != "" {
 		return startPrivate(ctx, cfg, log, PostgreSQL, func(dir string) (*Server, error) {
 			return startPostgres(ctx, bin, dir, cfg.Detach, log)
 		})

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -54,6 +55,26 @@ func privateDir(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// usedDir is one data folder for all tests that only start and stop what is in it, made once since initdb takes seconds.
+// These tests do not run in parallel, and each leaves it without a running server.
+var usedDir = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "fairgate-db-test-")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o755)
+})
+
+func sharedDir(t *testing.T) string {
+	t.Helper()
+	needPostgres(t)
+	dir, err := usedDir()
+	if err != nil {
+		t.Fatal(err)
+	}
 	return dir
 }
 
@@ -135,8 +156,7 @@ func gone(pid int) func() bool {
 }
 
 func TestAPrivateServerKeepsItsDataAndItsSettings(t *testing.T) {
-	needPostgres(t)
-	dir := privateDir(t)
+	dir := sharedDir(t)
 	server, err := db.Start(t.Context(), db.ServerConfig{DataDir: dir})
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +164,7 @@ func TestAPrivateServerKeepsItsDataAndItsSettings(t *testing.T) {
 	if !server.Private || server.Engine != db.PostgreSQL {
 		t.Errorf("got %+v, want a private PostgreSQL", server)
 	}
-	run(t, server.URL, `CREATE TABLE kept (n INT8 PRIMARY KEY)`)
+	run(t, server.URL, `CREATE TABLE kept_stopped (n INT8 PRIMARY KEY)`)
 	conn, err := pgx.Connect(t.Context(), server.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -174,14 +194,13 @@ func TestAPrivateServerKeepsItsDataAndItsSettings(t *testing.T) {
 		t.Errorf("a second Stop: %v", err)
 	}
 	again := mustStart(t, db.ServerConfig{DataDir: dir})
-	run(t, again.URL, `INSERT INTO kept VALUES (1)`)
+	run(t, again.URL, `INSERT INTO kept_stopped VALUES (1)`)
 }
 
 func TestAServerThatWasKilledStartsAgainOnItsData(t *testing.T) {
-	needPostgres(t)
-	dir := privateDir(t)
+	dir := sharedDir(t)
 	server := mustStart(t, db.ServerConfig{DataDir: dir})
-	run(t, server.URL, `CREATE TABLE kept (n INT8 PRIMARY KEY)`)
+	run(t, server.URL, `CREATE TABLE kept_killed (n INT8 PRIMARY KEY)`)
 	pid := postmaster(t, dir)
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -198,12 +217,11 @@ func TestAServerThatWasKilledStartsAgainOnItsData(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := mustStart(t, db.ServerConfig{DataDir: dir})
-	run(t, again.URL, `INSERT INTO kept VALUES (1)`)
+	run(t, again.URL, `INSERT INTO kept_killed VALUES (1)`)
 }
 
 func TestAServerDiesWithAProcessThatIsKilled(t *testing.T) {
-	needPostgres(t)
-	dir := privateDir(t)
+	dir := sharedDir(t)
 	url, kill := runStarter(t, dir, false)
 	pid := postmaster(t, dir)
 	if !answers(url) {
@@ -214,8 +232,7 @@ func TestAServerDiesWithAProcessThatIsKilled(t *testing.T) {
 }
 
 func TestADetachedServerOutlivesItsStarterAndIsFoundAgain(t *testing.T) {
-	needPostgres(t)
-	dir := privateDir(t)
+	dir := sharedDir(t)
 	url, kill := runStarter(t, dir, true)
 	pid := postmaster(t, dir)
 	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGQUIT) })
@@ -268,6 +285,7 @@ func runStarter(t *testing.T, dir string, detach bool) (url string, kill func())
 func TestTwoStartsAtOnceInOneFolderShareOneServer(t *testing.T) {
 	needPostgres(t)
 	dir := privateDir(t)
+	writeFile(t, filepath.Join(dir, "postgresql.new", "half"), "the remains of an initdb that died")
 	type result struct {
 		server *db.Server
 		err    error
@@ -342,12 +360,6 @@ func TestUnusableDataFoldersAreNamedAndLeftAlone(t *testing.T) {
 		if !errors.Is(err, db.ErrDataDir) || !strings.Contains(err.Error(), closed) {
 			t.Errorf("got %v, want ErrDataDir naming %s", err, closed)
 		}
-	})
-	t.Run("the remains of an initdb that died", func(t *testing.T) {
-		dir := privateDir(t)
-		writeFile(t, filepath.Join(dir, "postgresql.new", "half"), "x")
-		server := mustStart(t, db.ServerConfig{DataDir: dir})
-		run(t, server.URL, `SELECT 1`)
 	})
 }
 

@@ -1,12 +1,15 @@
 package db_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/VictoriaMetrics/metrics"
 	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/db"
@@ -265,4 +268,41 @@ func TestAServerThatIsGoneIsUnavailable(t *testing.T) {
 	if _, err := d.Pool.Exec(t.Context(), "SELECT 1"); !db.IsUnavailable(err) {
 		t.Errorf("a bare statement: %v is not recognised as an outage", err)
 	}
+}
+
+func TestEveryEndOfATransactionIsCounted(t *testing.T) {
+	server := newWireServer(t, postgresVersion, func(n int, sql string) reply {
+		if strings.HasPrefix(sql, "COMMIT") {
+			return []reply{{}, {code: "40001"}, {}, {hangUp: true}}[min(n-1, 3)]
+		}
+		return reply{}
+	})
+	d := openScripted(t, server, db.Options{})
+	before := readMetrics(t)
+	for range 3 {
+		_ = d.InTx(t.Context(), func(context.Context, pgx.Tx) error { return nil })
+	}
+	after := readMetrics(t)
+	for name, least := range map[string]float64{
+		`core_db_tx_total{result="committed"}`: 2, `core_db_tx_total{result="ambiguous"}`: 1, `core_db_tx_retries_total`: 1,
+	} {
+		if got := after[name] - before[name]; got < least { // other tests may count at the same time
+			t.Errorf("%s grew by %v, want at least %v", name, got, least)
+		}
+	}
+}
+
+// readMetrics reads the process's metrics as a scraper would.
+func readMetrics(t *testing.T) map[string]float64 {
+	t.Helper()
+	var text bytes.Buffer
+	metrics.WritePrometheus(&text, false)
+	out := map[string]float64{}
+	for line := range strings.Lines(text.String()) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if n, err := strconv.ParseFloat(value, 64); ok && err == nil {
+			out[name] = n
+		}
+	}
+	return out
 }

@@ -34,8 +34,8 @@ var shared struct {
 	spare  []string  // URLs of migrated databases that tests have given back
 }
 
-// Main runs the tests of a package, stops the server they used and exits. Where they ran on PostgreSQL only, it says so.
-func Main(m *testing.M) {
+// Main runs the tests of a package, a *testing.M, stops the server they used and exits. Where they ran on PostgreSQL only, it says so.
+func Main(m interface{ Run() int }) {
 	code := m.Run()
 	if shared.server != nil {
 		for _, url := range shared.spare {

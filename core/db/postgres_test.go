@@ -1,0 +1,116 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+func TestTheNewestInstalledPostgreSQLIsChosenByNumber(t *testing.T) {
+	root := t.TempDir()
+	for _, version := range []string{"9", "14", "16"} {
+		for _, name := range []string{"initdb", "postgres"} {
+			path := filepath.Join(root, version, "bin", name)
+			if version == "16" && name == "postgres" {
+				continue // only the client programs of 16 are there
+			}
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, nil, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Setenv("PATH", root) // nothing there
+	if got, want := findPostgres(t.Context(), []string{root + "/*/bin"}), filepath.Join(root, "14", "bin"); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := findPostgres(t.Context(), []string{root + "/none/*/bin"}); got != "" {
+		t.Errorf("got %q where nothing is installed", got)
+	}
+	t.Setenv("PATH", filepath.Join(root, "9", "bin"))
+	if got, want := findPostgres(t.Context(), []string{root + "/*/bin"}), filepath.Join(root, "9", "bin"); got != want {
+		t.Errorf("got %q; the PATH, where somebody chose %q, comes first", got, want)
+	}
+}
+
+func TestAPortThatIsTakenMeanwhileIsToldApart(t *testing.T) {
+	bin := findPostgres(t.Context(), postgresFolders)
+	if bin == "" {
+		t.Skip("no PostgreSQL is installed")
+	}
+	dir, err := os.MkdirTemp("", "fairgate-db-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	server, err := startPostgres(t.Context(), bin, dir, false, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.child.stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rival, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rival.Close()
+	in := &instance{bin: bin, dir: dir, data: filepath.Join(dir, "postgresql"), log: log}
+	if os.Geteuid() == 0 {
+		if in.user, err = findUnprivileged(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	password, err := os.ReadFile(in.passwordFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.start(t.Context(), rival.Addr().(*net.TCPAddr).Port, string(password), false); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("got %v, want EADDRINUSE", err)
+	}
+	again, err := startPostgres(t.Context(), bin, dir, false, log)
+	if err != nil {
+		t.Fatalf("after the failed start: %v", err)
+	}
+	if err := again.child.stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPortsOfPrivateServersLieBelowTheEphemeralRange(t *testing.T) {
+	for range 50 {
+		port, err := freePort()
+		if err != nil || port < firstPort || port >= lastPort {
+			t.Fatalf("got %d, %v", port, err)
+		}
+	}
+}
+
+func TestTheEngineIsReadOutOfItsVersion(t *testing.T) {
+	for version, want := range map[string]Engine{
+		"PostgreSQL 15.14 (Debian 15.14-0+deb12u1) on x86_64-pc-linux-gnu": PostgreSQL,
+		"PostgreSQL 14.0": PostgreSQL,
+		"PostgreSQL 18beta1 on aarch64-apple-darwin":           PostgreSQL,
+		"CockroachDB CCL v24.3.1 (x86_64-pc-linux-gnu)":        CockroachDB,
+		"CockroachDB OSS v22.1.0 (PostgreSQL 13.0 compatible)": CockroachDB,
+		"PostgreSQL 13.9": "",
+		"PostgreSQL":      "",
+		"8.0.35 MySQL":    "",
+	} {
+		got, err := engineOf(version)
+		if got != want || (err == nil) != (want != "") || err != nil && !errors.Is(err, ErrEngine) {
+			t.Errorf("%q: got %q, %v; want %q", version, got, err, want)
+		}
+	}
+}
