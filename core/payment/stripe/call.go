@@ -13,8 +13,8 @@ import (
 )
 
 // maxKeys is how many keys one step may use up before somebody has to look: each one after the first means that Stripe
-// stored a failure of its own.
-const maxKeys = 3
+// stored a failure of its own. Of calls that fail one time in ten, one in a million uses up six.
+const maxKeys = 6
 
 // Steps of a payment, as they appear in keys.
 const (
