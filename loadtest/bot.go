@@ -139,7 +139,9 @@ func (b *bot) hammer(ctx context.Context, arrived time.Time) {
 			}
 		}
 		if n%10 == 0 {
-			b.early(ctx)
+			if try, worked, detail := b.early(ctx); try != "" {
+				b.run.witness.Tried(try, worked, b.index, b.kind.String(), detail)
+			}
 		}
 		if !b.run.sleep(ctx, pause) {
 			return

@@ -3,6 +3,7 @@ package loadtest
 import (
 	"context"
 	"encoding/base64"
+	"net/http"
 	"time"
 )
 
@@ -10,6 +11,14 @@ import (
 
 // crime is one forbidden thing: it reports what was tried and the answer that decides.
 type crime func(ctx context.Context) (try string, worked bool, detail string)
+
+// tried is the outcome of a crime. One that was throttled away, or never answered, has tested nothing and does not count.
+func tried(try string, a answer) (string, bool, string) {
+	if a.err != nil || a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable {
+		return "", false, ""
+	}
+	return try, a.ok(), a.code
+}
 
 // commit tries the crimes in turn with pauses, until the bot's own turn has come, the tries are used up, or the sale is over.
 func (b *bot) commit(ctx context.Context, crimes []crime) {
@@ -21,7 +30,7 @@ func (b *bot) commit(ctx context.Context, crimes []crime) {
 		if s := b.run.states.latest(); s != nil && (s.soldOut() || s.ended()) {
 			return
 		}
-		if !b.run.sleep(ctx, time.Second/2+time.Duration(b.rng.Int64N(int64(2*time.Second)))) {
+		if !b.run.sleep(ctx, b.think(b.run.plan.Bots.TryEvery)) {
 			return
 		}
 	}
@@ -49,7 +58,7 @@ func (b *bot) thieve(ctx context.Context, arrived time.Time) {
 func (b *bot) early(ctx context.Context) (string, bool, string) {
 	a := b.once(b.claimCall("{}"), time.Now())
 	if !a.ok() {
-		return "claim before the turn", false, ""
+		return tried("claim before the turn", a)
 	}
 	s, ok := b.look(ctx, time.Now())
 	if !ok || b.called(s) {
@@ -97,7 +106,7 @@ func (b *bot) editedPass(context.Context) (string, bool, string) {
 	raw[b.rng.IntN(len(raw))] ^= 1 << b.rng.IntN(8)
 	cookies := b.cookies("fg_pass_"+b.run.plan.Event, base64.RawURLEncoding.EncodeToString(raw))
 	a := b.with(cookies, func() answer { return b.once(b.claimCall("{}"), time.Now()) })
-	return "claim with an edited pass", a.ok(), a.code
+	return tried("claim with an edited pass", a)
 }
 
 // forgedPass makes a pass of its own from nothing.
@@ -105,7 +114,7 @@ func (b *bot) forgedPass(context.Context) (string, bool, string) {
 	own, _ := b.jar.find("fg_pass_" + b.run.plan.Event)
 	cookies := b.cookies("fg_pass_"+b.run.plan.Event, b.noise(base64.RawURLEncoding.DecodedLen(len(own.value))))
 	a := b.with(cookies, func() answer { return b.once(b.claimCall("{}"), time.Now()) })
-	return "claim with a forged pass", a.ok(), a.code
+	return tried("claim with a forged pass", a)
 }
 
 // forgedToken claims with an admission token that no edge has signed.
@@ -115,7 +124,7 @@ func (b *bot) forgedToken(context.Context) (string, bool, string) {
 		size = base64.RawURLEncoding.DecodedLen(len(l.token))
 	}
 	a := b.once(b.claimCall(`{"admission_token":"`+b.noise(size)+`"}`), time.Now())
-	return "claim with a forged token", a.ok(), a.code
+	return tried("claim with a forged token", a)
 }
 
 // noise is n random bytes as base64url.
@@ -142,7 +151,7 @@ func (b *bot) tryHold(try string, cookies []cookie) (string, bool, string) {
 		return "", false, ""
 	}
 	a := b.with(cookies, func() answer { return b.once(c, time.Now()) })
-	return try, a.ok(), a.code
+	return tried(try, a)
 }
 
 func (b *bot) noSession(context.Context) (string, bool, string) {
@@ -163,7 +172,7 @@ func (b *bot) stolenPass(context.Context) (string, bool, string) {
 		return "", false, ""
 	}
 	a := b.with(b.cookies("fg_pass_"+b.run.plan.Event, l.pass.value), func() answer { return b.once(b.claimCall("{}"), time.Now()) })
-	return "claim with another buyer's pass", a.ok(), a.code
+	return tried("claim with another buyer's pass", a)
 }
 
 func (b *bot) stolenToken(context.Context) (string, bool, string) {
@@ -173,7 +182,7 @@ func (b *bot) stolenToken(context.Context) (string, bool, string) {
 	}
 	own := append([]cookie(nil), b.jar.cookies...)
 	a := b.with(own, func() answer { return b.once(b.claimCall(`{"admission_token":"`+l.token+`"}`), time.Now()) })
-	return "claim with another buyer's token", a.ok(), a.code
+	return tried("claim with another buyer's token", a)
 }
 
 func (b *bot) stolenSession(context.Context) (string, bool, string) {
@@ -212,7 +221,7 @@ func (b *bot) tryRead(try, method, path string, id func(loot) string) (string, b
 		a := b.with(b.cookies("fg_session_"+b.run.plan.Event, l.session.value), func() answer {
 			return b.once(call{op: OpFollow, method: method, path: path + id(l)}, time.Now())
 		})
-		return try, a.ok(), a.code
+		return tried(try, a)
 	}
 	return "", false, ""
 }

@@ -119,6 +119,7 @@ type BotsPlan struct {
 	Skipper   int           `yaml:"skipper" json:"skipper"`
 	Thief     int           `yaml:"thief" json:"thief"`
 	Tries     int           `yaml:"tries" json:"tries"`
+	TryEvery  Duration      `yaml:"try_every" json:"try_every"`
 	Addresses AddressesPlan `yaml:"addresses" json:"addresses"`
 }
 
@@ -151,7 +152,7 @@ func DefaultPlan() Plan {
 			SeatsFor: Duration(250 * time.Millisecond), Addresses: AddressesPlan{Network: "127.64.0.0/10", Count: 20000},
 		},
 		Bots: BotsPlan{
-			TabJoins: 50, FreshEach: 20, HammerRPS: 5, Tries: 10,
+			TabJoins: 50, FreshEach: 20, HammerRPS: 5, Tries: 10, TryEvery: Duration(1500 * time.Millisecond),
 			Addresses: AddressesPlan{Network: "127.32.0.0/16", Count: 16},
 		},
 		Limits: LimitsPlan{
@@ -259,6 +260,7 @@ func (b BotsPlan) validate(c *checker) {
 	c.that(b.FreshEach >= 1 && b.FreshEach <= 1000, "bots.fresh_identities: %d is not between 1 and 1000", b.FreshEach)
 	c.that(b.HammerRPS > 0 && b.HammerRPS <= 1000, "bots.hammer_per_second: %g is not above 0 and at most 1000", b.HammerRPS)
 	c.that(b.Tries >= 1 && b.Tries <= 1000, "bots.tries: %d is not between 1 and 1000", b.Tries)
+	c.that(b.TryEvery >= 0, "bots.try_every: %s is negative", b.TryEvery.D())
 	b.Addresses.validate(c, "bots.addresses")
 }
 

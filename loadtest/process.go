@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,6 +30,7 @@ type Watch struct {
 	mu   sync.Mutex
 	seen map[string]Process
 	stop chan struct{}
+	once sync.Once
 	done sync.WaitGroup
 }
 
@@ -50,9 +52,9 @@ func Follow(names []string, roots map[string]int) *Watch {
 	return w
 }
 
-// Stop ends the watch and returns what was seen.
+// Stop ends the watch and returns what was seen. It may be called again.
 func (w *Watch) Stop() []Process {
-	close(w.stop)
+	w.once.Do(func() { close(w.stop) })
 	w.done.Wait()
 	w.sample()
 	w.mu.Lock()
@@ -171,4 +173,11 @@ func kilobytes(path, key string) (int64, bool) {
 		}
 	}
 	return 0, false
+}
+
+// ChildrenOf lists the processes that a process has started and that still run, lowest id first.
+func ChildrenOf(pid int) []int {
+	all := processTree()[pid]
+	slices.Sort(all)
+	return all
 }
