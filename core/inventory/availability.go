@@ -26,8 +26,8 @@ type Stock struct {
 // Availability is what an event has and what is taken, ordered by tier and allocation. An event without stock has none.
 func (s *Service) Availability(ctx context.Context, event uuid.UUID) ([]Stock, error) {
 	var stock []Stock
-	err := s.inSnapshot(ctx, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, sqlAvailability, event)
+	err := s.reading(ctx, func() error {
+		rows, err := s.db.Reader.Query(ctx, sqlAvailability, event)
 		if err != nil {
 			return err
 		}

@@ -53,9 +53,8 @@ type seatRow struct {
 	free             bool
 }
 
-// snapshot is what the database held for the rows of a batch at one moment. decide does not change it.
+// snapshot is what the database held for the rows of a batch. decide does not change it.
 type snapshot struct {
-	now   time.Time
 	stock map[stockKey]stockRow
 	seats map[seatKey]seatRow
 	quota map[quotaKey]int64 // units taken; no entry means that there is no row

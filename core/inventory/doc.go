@@ -26,8 +26,7 @@
 // Requests of many events meet in a few lanes (db.Lane), an event always in the same one. A lane's writer takes what has
 // gathered while the previous commit was in flight and then:
 //
-//  1. reads the rows concerned in one round trip, from one snapshot (read.go). Hold rows are read with them, so that a
-//     repeated request finds the hold it was given before;
+//  1. reads the rows concerned in one round trip (read.go), and the holds that repeated requests were given before;
 //  2. decides every request in order of arrival (decide.go, a pure function);
 //  3. writes the outcome in one SERIALIZABLE transaction of set-based statements (write.go), each of which repeats as its
 //     guard what the decision rested on: stock within capacity, seat free, quota within the limit, hold still active,

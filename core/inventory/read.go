@@ -8,15 +8,11 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"fairgate/core/db"
 	"fairgate/edge/lottery"
 )
-
-// snapshotTx is how rows are read that a guarded write will check again: one snapshot, no predicate locks.
-var snapshotTx = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-
-const sqlNow = `SELECT now()`
 
 const sqlReadStock = `
 SELECT s.event_id, s.tier, s.allocation, s.capacity, s.taken
@@ -39,53 +35,61 @@ SELECT h.hold_id, h.event_id, h.entrant, h.state, h.units, h.items, h.amount_min
 FROM unnest($1::UUID[]) AS k (hold_id)
 JOIN holds AS h ON h.hold_id = k.hold_id`
 
-// inSnapshot runs fn, which only reads, in a transaction of one snapshot.
-func (s *Service) inSnapshot(ctx context.Context, fn func(pgx.Tx) error) error {
-	err := pgx.BeginTxFunc(ctx, s.db.Pool, snapshotTx, fn)
-	if err != nil && db.IsUnavailable(err) && !errors.Is(err, db.ErrUnavailable) {
-		return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
+// reading runs fn, which only reads, again when the connection it got turned out to be dead, as all those that were idle
+// when the server went away do.
+func (s *Service) reading(ctx context.Context, fn func() error) error {
+	for dead := int32(0); ; dead++ {
+		err := fn()
+		var connect *pgconn.ConnectError
+		switch {
+		case err == nil || !db.IsUnavailable(err) && !pgconn.SafeToRetry(err) || ctx.Err() != nil:
+			return err
+		case dead >= s.db.Reader.Config().MaxConns || errors.As(err, &connect):
+			return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
+		}
 	}
-	return err
 }
 
 // loadAll finds holds; unknown ones are missing from the map.
 func (s *Service) loadAll(ctx context.Context, ids [][16]byte) (map[uuid.UUID]Hold, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
 	var holds map[uuid.UUID]Hold
-	err := s.inSnapshot(ctx, func(tx pgx.Tx) error {
-		var err error
-		holds, err = queryHolds(ctx, tx, ids)
+	err := s.reading(ctx, func() (err error) {
+		holds, err = queryHolds(ctx, s.db.Reader, ids)
 		return err
 	})
 	return holds, err
 }
 
-// read fetches the rows that ops rest on from one snapshot.
+// read fetches the rows that ops rest on, without a transaction: what is written will be guarded.
 //
 // A grant has to find the hold that the same request was given before. Whoever was ever given one has a quota row, so
 // holds are looked up only for buyers who have one: in a rush nearly all buyers are new, and the lookup would be a third
-// of the cost.
+// of the cost. Holds are read last: whoever is told "sold out" because of the stock, the seats or the quota that their own
+// earlier request took is then told of that hold instead.
 func (s *Service) read(ctx context.Context, ops []op) (*snapshot, error) {
 	snap := &snapshot{
 		stock: make(map[stockKey]stockRow),
 		seats: make(map[seatKey]seatRow),
 		quota: make(map[quotaKey]int64, len(ops)),
 	}
-	err := s.inSnapshot(ctx, func(tx pgx.Tx) error {
-		if err := tx.SendBatch(ctx, snap.queries(keysOf(ops))).Close(); err != nil {
-			return err
+	if keys := keysOf(ops); len(keys.quota) > 0 {
+		err := s.reading(ctx, func() error { return s.db.Reader.SendBatch(ctx, snap.queries(keys)).Close() })
+		if err != nil {
+			return nil, fmt.Errorf("read a batch: %w", err)
 		}
-		var ids [][16]byte
-		for i := range ops {
-			if _, known := snap.quota[quotaKey{ops[i].event, ops[i].entrant}]; known || ops[i].do != grant {
-				ids = append(ids, ops[i].id)
-			}
+	}
+	var ids [][16]byte
+	for i := range ops {
+		if _, known := snap.quota[quotaKey{ops[i].event, ops[i].entrant}]; known || ops[i].do != grant {
+			ids = append(ids, ops[i].id)
 		}
-		var err error
-		snap.holds, err = queryHolds(ctx, tx, ids)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read a batch: %w", err)
+	}
+	var err error
+	if snap.holds, err = s.loadAll(ctx, ids); err != nil {
+		return nil, fmt.Errorf("read the holds of a batch: %w", err)
 	}
 	return snap, nil
 }
@@ -134,7 +138,6 @@ func keysOf(ops []op) rowKeys {
 // queries prepares the statements that fill the snapshot.
 func (snap *snapshot) queries(keys rowKeys) *pgx.Batch {
 	b := &pgx.Batch{}
-	b.Queue(sqlNow).QueryRow(func(row pgx.Row) error { return row.Scan(&snap.now) })
 	snap.queueStock(b, keys.stock)
 	snap.queueSeats(b, keys.seats)
 	snap.queueQuota(b, keys.quota)
@@ -210,12 +213,14 @@ func Read(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID]Hold, 
 	return holds, nil
 }
 
-func queryHolds(ctx context.Context, tx pgx.Tx, ids [][16]byte) (map[uuid.UUID]Hold, error) {
+// querier is what reads: a transaction or the reading pool.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+func queryHolds(ctx context.Context, q querier, ids [][16]byte) (map[uuid.UUID]Hold, error) {
 	holds := make(map[uuid.UUID]Hold, len(ids))
-	if len(ids) == 0 {
-		return holds, nil
-	}
-	rows, err := tx.Query(ctx, sqlReadHolds, ids)
+	rows, err := q.Query(ctx, sqlReadHolds, ids)
 	if err != nil {
 		return nil, err
 	}

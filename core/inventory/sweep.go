@@ -86,8 +86,8 @@ func (s *Service) sweep(ctx context.Context) error {
 // dueHolds is the next page of holds that are past their deadline and still active.
 func (s *Service) dueHolds(ctx context.Context, after dueHold) ([]dueHold, error) {
 	var page []dueHold
-	err := s.inSnapshot(ctx, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, sqlDueHolds, after.deadline, after.id, sweepPage)
+	err := s.reading(ctx, func() error {
+		rows, err := s.db.Reader.Query(ctx, sqlDueHolds, after.deadline, after.id, sweepPage)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package inventory_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -147,6 +148,52 @@ func (w *world) sell(ids ...uuid.UUID) map[uuid.UUID]error {
 
 func (w *world) unsell(ids ...uuid.UUID) map[uuid.UUID]error {
 	return w.inTx(func(tx pgx.Tx) (map[uuid.UUID]error, error) { return inventory.Unsell(w.ctx, tx, ids) })
+}
+
+// run sweeps until the test ends.
+func (w *world) run(s *inventory.Service) {
+	ctx, cancel := context.WithCancel(w.ctx)
+	stopped := make(chan error)
+	go func() { stopped <- s.Run(ctx) }()
+	w.t.Cleanup(func() {
+		cancel()
+		if err := <-stopped; !errors.Is(err, context.Canceled) {
+			w.t.Errorf("the sweep ended with %v", err)
+		}
+	})
+}
+
+// sweep runs s until the holds are closed.
+func (w *world) sweep(s *inventory.Service, ids ...uuid.UUID) {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(w.ctx)
+	stopped := make(chan error)
+	go func() { stopped <- s.Run(ctx) }()
+	for _, id := range ids {
+		w.eventually("the sweep comes by", func() bool { return !w.load(s, id).ClosedAt.IsZero() })
+	}
+	cancel()
+	<-stopped
+}
+
+// eventually waits for something that another goroutine does.
+func (w *world) eventually(what string, done func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("waited 20 s until %s", what)
+		}
+	}
+}
+
+// seat is a seat's state.
+func (w *world) seat(name string) (state string) {
+	w.t.Helper()
+	err := w.db.Pool.QueryRow(w.ctx, `SELECT state FROM seats WHERE event_id = $1 AND seat = $2`, w.event, name).Scan(&state)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return state
 }
 
 // load is the hold as the database has it.
