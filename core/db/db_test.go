@@ -16,19 +16,11 @@ func TestMain(m *testing.M) {
 	case "cockroach":
 		playCockroach(os.Args[1:])
 	}
-	dbtest.Main(cleaner{m})
-}
-
-// cleaner removes what the tests share when they are over.
-type cleaner struct{ *testing.M }
-
-func (c cleaner) Run() int {
-	defer func() {
-		if dir, err := usedDir(); err == nil {
-			os.RemoveAll(dir)
-		}
-	}()
-	return c.M.Run()
+	code := dbtest.Run(m)
+	if dir, err := usedDir(); err == nil { // what the tests of the server share
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
 }
 
 func TestMigrationsRunOnceAndThenNeverAgain(t *testing.T) {

@@ -34,11 +34,17 @@ var shared struct {
 	spare  []string  // URLs of migrated databases that tests have given back
 }
 
-// Main runs the tests of a package, a *testing.M, stops the server they used and exits. Where they ran on PostgreSQL only, it says so.
-func Main(m interface{ Run() int }) {
+// Main runs the tests of a package, stops the server they used and exits. Where they ran on PostgreSQL only, it says so.
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run is Main without the exit, for a TestMain that has more to do.
+func Run(m *testing.M) int {
 	code := m.Run()
 	if shared.server != nil {
 		for _, url := range shared.spare {
+			if shared.server.Private {
+				break // they go with the server
+			}
 			if err := drop(shared.server.URL, url, shared.engine); err != nil {
 				fmt.Fprintln(os.Stderr, "drop a test database:", err)
 			}
@@ -53,7 +59,7 @@ func Main(m interface{ Run() int }) {
 			fmt.Println("NOT RUN ON COCKROACHDB: these tests ran on", shared.engine)
 		}
 	}
-	os.Exit(code)
+	return code
 }
 
 // Server is the server of the test binary, started if it was not yet.
