@@ -9,8 +9,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// maxBatchItems is what core takes in one request.
-const maxBatchItems = 500
+const (
+	// maxBatchItems is what core takes in one request.
+	maxBatchItems = 500
+	// maxBatchBytes bounds a request; core takes four times as much, and one item more may come on top.
+	maxBatchBytes = 1 << 20
+)
 
 // item is one buyer's request on its way to core in company.
 type item struct {
@@ -86,18 +90,24 @@ func (b *batcher) run(ctx context.Context, to *core) {
 			b.drain(queue)
 			return
 		}
-		for len(items) < b.config.Batch {
-			select {
-			case it := <-queue:
-				items = append(items, it)
-				continue
-			default:
-			}
-			break
-		}
+		items = b.collect(queue, items)
 		b.send(to, items)
 		clear(items)
 	}
+}
+
+// collect adds to the first item whatever else waits already, as far as it fits.
+func (b *batcher) collect(queue chan *item, items []*item) []*item {
+	size := len(items[0].payload)
+	for len(items) < b.config.Batch && size < maxBatchBytes {
+		select {
+		case it := <-queue:
+			items, size = append(items, it), size+len(it.payload)
+		default:
+			return items
+		}
+	}
+	return items
 }
 
 // drain answers what nobody will send any more.

@@ -2,14 +2,11 @@ package edge
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/google/uuid"
 
 	"fairgate/edge/admission"
 	"fairgate/edge/lottery"
@@ -125,18 +122,17 @@ func (s *Server) refreshKeys(room *room) {
 		return
 	}
 	key, due, err := s.ring.Due(room.event, at)
-	if err == nil && !due && s.keysWanted(room, entry.State.Generation, local) {
-		// The way to learn an event's keys is to register one of our own.
-		key, err = s.spareKey(room.event, at)
-		due = true
-	}
 	if err != nil {
 		s.log.Error("could not make a signing key", "event", room.slug, "error", err)
 		room.retryAt = local.Add(longPause)
 		return
 	}
 	if !due {
-		return
+		// The way to learn an event's other keys is to register one of our own; the same may be registered again.
+		var current bool
+		if key, current = s.ring.Current(room.event, at); !current || !s.keysWanted(room, entry.State.Generation, local) {
+			return
+		}
 	}
 	got, err := s.register(room, key)
 	if err != nil {
@@ -149,7 +145,9 @@ func (s *Server) refreshKeys(room *room) {
 		return
 	}
 	room.pause, room.learntAt = 0, local
-	s.ring.Add(key, s.clock.core())
+	if due {
+		s.ring.Add(key, s.clock.core())
+	}
 	newest, _ := got.Passes.Newest()
 	room.keys.Store(&roomKeys{
 		generation: got.Generation, identity: got.Identity, pseudonym: got.Pseudonym, passes: got.Passes, newest: newest,
@@ -168,16 +166,6 @@ func (s *Server) keysWanted(room *room, generation uint32, local time.Time) bool
 		return local.Sub(room.learntAt) > generationPause
 	}
 	return room.wanted.Load() && local.Sub(room.learntAt) > keyPause
-}
-
-// spareKey makes a key although the newest is still good.
-func (s *Server) spareKey(event uuid.UUID, at time.Time) (admission.Key, error) {
-	ring, err := admission.NewRing(s.cfg.Keys.Validity, s.cfg.Keys.Overlap, rand.Reader)
-	if err != nil {
-		return admission.Key{}, fmt.Errorf("make a ring: %w", err)
-	}
-	key, _, err := ring.Due(event, at)
-	return key, err
 }
 
 // keysUseful tells whether anybody could need the event's keys by now.

@@ -62,8 +62,8 @@ func (s *Server) routeQueue(ctx *fasthttp.RequestCtx, rest []byte) {
 // routeBuyer: /v1/events…, /v1/holds…, /v1/orders…, /v1/tickets….
 func (s *Server) routeBuyer(ctx *fasthttp.RequestCtx, rest []byte) {
 	collection, id, tail := cutPath(rest)
-	if len(id) == 0 && len(rest) > len(collection) {
-		refuse(ctx, problemNotFound) // a trailing or doubled slash
+	if bytes.HasSuffix(rest, []byte("/")) || len(id) == 0 && len(rest) > len(collection) {
+		refuse(ctx, problemNotFound) // one thing has one address
 		return
 	}
 	switch string(collection) {

@@ -27,7 +27,11 @@ type seat struct {
 	receipt     string // base64; empty while not acknowledged
 	otherDevice bool
 	banned      bool
+	at          time.Time // when core said so, by core's clock
 }
+
+// freshFor is how long core's word about somebody counts who may be on the ban list.
+const freshFor = 2 * time.Second
 
 // timing is what a stream needs of the state object.
 type timing struct {
@@ -111,14 +115,12 @@ func (s *stream) observe(t timing) {
 }
 
 // join puts an entrant in line, unless they are in it or acknowledged already, and returns what is known of their place.
-// at is core's time. fresh asks for core's own word even if an acknowledgement is remembered. full: nothing was done.
+// at is core's time. fresh wants core's word of just now, not one remembered. full: nothing was done.
 func (s *stream) join(e poolEntry, at time.Time, fresh bool) (place seat, full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !fresh {
-		if place, ok := s.acks.find(e.entrant, at); ok {
-			return place, false
-		}
+	if place, ok := s.acks.find(e.entrant, at); ok && (!fresh || at.Sub(place.at) < freshFor) {
+		return place, false
 	}
 	if window, ok := s.pending[e.entrant]; ok {
 		return seat{window: window}, false
@@ -198,6 +200,7 @@ func (s *stream) settle(out shipment, seats []seat, marked bool, at time.Time) {
 	for i, e := range out.entries {
 		delete(s.pending, e.entrant)
 		if i < len(seats) {
+			seats[i].at = at
 			s.acks.put(e.entrant, seats[i], at)
 		}
 	}

@@ -1,0 +1,364 @@
+// The pages of Fairgate. Everything that comes from outside is put into the page as text, never as markup.
+
+const view = document.getElementById('view');
+const say = (text) => { document.getElementById('status').textContent = text; };
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+const jitter = (ms) => ms * (0.85 + 0.3 * Math.random()); // keeps pages that saw the same news from coming back together
+
+/** Makes an element: properties that start with "on" are listeners, the rest are attributes. */
+function el(tag, props = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, '');
+    else if (value !== false && value != null) node.setAttribute(name, value);
+  }
+  node.append(...children.flat().filter((child) => child != null).map((child) => (child instanceof Node ? child : String(child))));
+  return node;
+}
+
+function show(...nodes) {
+  view.replaceChildren(...nodes);
+  view.removeAttribute('aria-busy');
+}
+
+const card = (...children) => el('section', { class: 'card' }, ...children);
+const fact = (name, value) => el('div', {}, el('dt', {}, name), el('dd', {}, value));
+const number = (n) => new Intl.NumberFormat().format(n);
+
+function money(m) {
+  const format = new Intl.NumberFormat(undefined, { style: 'currency', currency: m.currency });
+  return format.format(m.minor / 10 ** format.resolvedOptions().maximumFractionDigits);
+}
+
+function when(text, zone) {
+  return new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'short', timeZone: zone }).format(new Date(text));
+}
+
+function duration(seconds) {
+  const s = Math.max(0, Math.round(seconds));
+  if (s >= 3600) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+  return `${Math.floor(s / 60)}:${String(s % 60).padStart(2, '0')}`;
+}
+
+/** A random key for one purchase step. A step that is repeated keeps its key, so it is done once only. */
+function newKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
+}
+
+/** Calls the interface. Answers {status, data}; a network failure counts as "come back shortly". */
+async function api(method, path, { body, key, headers = {} } = {}) {
+  const init = { method, headers: { Accept: 'application/json', ...headers }, credentials: 'same-origin' };
+  if (body !== undefined) {
+    init.body = JSON.stringify(body);
+    init.headers['Content-Type'] = 'application/json';
+  }
+  if (key) init.headers['Idempotency-Key'] = key;
+  try {
+    const response = await fetch(path, init);
+    const data = await response.json().catch(() => ({}));
+    return { status: response.status, data, wait: Number(response.headers.get('Retry-After')) || data.retry_after || 0 };
+  } catch {
+    return { status: 0, data: { code: 'offline', detail: 'The network does not answer. Trying again …' }, wait: 2 };
+  }
+}
+
+/** Repeats a call for as long as the answer is an honest "wait". */
+async function patiently(method, path, options) {
+  for (;;) {
+    const answer = await api(method, path, options);
+    if (answer.status !== 0 && answer.status !== 429 && answer.status !== 503) return answer;
+    say(answer.data.detail || 'Please wait …');
+    await pause(jitter(1000 * (answer.wait || 2)));
+  }
+}
+
+// ---- list of events
+
+async function eventsPage(after = '', cards = []) {
+  const { status, data } = await patiently('GET', `/v1/events?limit=50&after=${encodeURIComponent(after)}`);
+  say('');
+  if (status !== 200) return show(el('p', { class: 'notice bad' }, data.detail || 'The list could not be loaded.'));
+  const all = cards.concat((data.events || []).map((event) => el('li', {}, el('a', { href: `/e/${encodeURIComponent(event.id)}` },
+    card(el('h2', {}, event.name), el('p', { class: 'quiet' }, `${when(event.starts_at, event.time_zone)} · ${event.venue.name}, ${event.venue.city}`),
+      event.on_sale && el('span', { class: 'badge' }, phaseName(event.on_sale.phase)))))));
+  if (!all.length) return show(el('p', { class: 'quiet' }, 'No events yet.'));
+  show(el('ul', { class: 'list' }, all), data.next ? el('button', { onclick: () => eventsPage(data.next, all) }, 'More events') : '');
+}
+
+function phaseName(phase) {
+  return { announced: 'Announced', joining: 'Waiting room open', sealing: 'Drawing', drawn: 'Drawn', open: 'On sale', paused: 'Paused', sold_out: 'Sold out', ended: 'Ended' }[phase] || phase;
+}
+
+// ---- one event
+
+const slug = decodeURIComponent(location.pathname.split('/')[2] || '');
+const base = `/q/${encodeURIComponent(slug)}`;
+let event; // as /v1/events/{id} shows it
+
+/** What this browser remembers of the event: pass data, hold and order. Secrets are in cookies that scripts cannot read. */
+const memory = {
+  read() { try { return JSON.parse(localStorage.getItem(`fairgate:${slug}`)) || {}; } catch { return {}; } },
+  write(change) { localStorage.setItem(`fairgate:${slug}`, JSON.stringify({ ...memory.read(), ...change })); },
+};
+
+async function eventPage() {
+  if (location.search) history.replaceState(null, '', location.pathname); // what the payment page added
+  const { status, data } = await patiently('GET', `/v1/events/${encodeURIComponent(slug)}`);
+  if (status !== 200) return show(el('p', { class: 'notice bad' }, data.detail || 'There is no such event.'));
+  event = data;
+  document.title = `${event.name} · Fairgate`;
+  document.getElementById('title').textContent = event.name;
+  document.getElementById('when').textContent = `${when(event.starts_at, event.time_zone)} · ${event.venue.name}, ${event.venue.city}`;
+  say('');
+  const { order, hold } = memory.read();
+  if (order) return orderPage(order);
+  if (hold) return holdPage(hold);
+  return waitingRoom();
+}
+
+/** Polls the state object as often as it says, shows it, and claims when the buyer is called. */
+async function waitingRoom() {
+  let { mine } = memory.read();
+  let state = null;
+  let etag = '';
+  let wanted = null; // what the join form was sent with
+  let wake = () => {};
+  const news = el('div');
+  const code = el('input', { id: 'invitation', autocomplete: 'off' });
+  const invitation = el('p', { hidden: true }, el('label', { for: 'invitation' }, 'Your invitation'), el('br'), code);
+  const form = el('form', { class: 'card', hidden: true, onsubmit: (e) => { e.preventDefault(); wanted = code.value.trim(); wake(); } },
+    el('p', {}, 'Join, and take part in the draw. One entry a person; more tabs do not help.'), invitation, el('div', { class: 'actions' }, el('button', {}, 'Join the waiting room')));
+  show(form, news);
+  for (;;) {
+    const response = await fetch(`${base}/state`, { headers: etag ? { 'If-None-Match': etag } : {} }).catch(() => null);
+    if (response && response.status === 404) return show(el('p', { class: 'notice' }, 'Tickets for this event are not on sale yet. Come back later.'));
+    if (response && response.status === 200) {
+      state = await response.json();
+      etag = response.headers.get('ETag') || '';
+    }
+    if (response && (response.status === 200 || response.status === 304)) say(state.message || '');
+    else say(((response && (await response.json().catch(() => null))) || { detail: 'The network does not answer. Your place is kept.' }).detail);
+    if (state) {
+      if (mine && mine.generation !== state.generation) mine = undefined;
+      if (wanted !== null || (mine && !mine.receipt && state.phase !== 'ended')) mine = (await join(wanted === null ? mine.invitation : wanted)) || mine;
+      wanted = null;
+      const place = mine && (await placeIn(state, mine));
+      if (place && place.called && !state.doubt && ['open', 'sold_out'].includes(state.phase) && (await claim())) return shop();
+      form.hidden = Boolean(mine) || ['announced', 'ended'].includes(state.phase);
+      invitation.hidden = state.identity !== 'invitation';
+      news.replaceChildren(...roomParts(state, mine, place));
+    }
+    await Promise.race([pause(jitter((state && state.poll_after_ms) || 2000)), new Promise((done) => { wake = done; })]);
+  }
+}
+
+/** Joins; repeated until there is a receipt. Answers what is to be remembered, or nothing when it was refused. */
+async function join(invitation) {
+  const known = memory.read().mine;
+  for (;;) {
+    const { status, data } = await patiently('POST', `${base}/join`, { body: { invitation: invitation || undefined, receipt: (known && known.receipt) || undefined } });
+    if (status !== 200) { say(data.detail || 'Joining was refused.'); return undefined; }
+    const mine = { entrant: data.entrant, generation: data.generation, window: data.window, band: data.band, reason: data.reason, receipt: data.receipt, invitation };
+    memory.write({ mine });
+    if (data.receipt) { say(''); return mine; }
+    say('You are in. Waiting for the receipt …');
+    await pause(jitter(data.retry_after_ms || 500));
+  }
+}
+
+/** The same arithmetic as the edges': where the draw put this browser, and about how many are ahead. */
+async function placeIn(state, mine) {
+  const at = state.windows.findIndex((w) => w.window === mine.window);
+  if (at < 0 || !state.windows[at].sealed || !crypto.subtle) return undefined;
+  const bytes = (hex) => Uint8Array.from(hex.match(/../g), (pair) => parseInt(pair, 16));
+  const key = await crypto.subtle.importKey('raw', bytes(state.windows[at].seed), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']);
+  const sum = new Uint8Array(await crypto.subtle.sign('HMAC', key, bytes(mine.entrant)));
+  const value = Array.from(sum.slice(0, 8), (b) => b.toString(16).padStart(2, '0')).join(''); // hex of one length sorts like the number
+  const mineKey = [mine.window, mine.band, value];
+  const c = state.cursor && [state.cursor.window, state.cursor.band, state.cursor.value];
+  const called = Boolean(c) && (mineKey[0] - c[0] || mineKey[1] - c[1] || (mineKey[2] <= c[2] ? -1 : 1)) < 0;
+  let rank = state.windows.slice(0, at).reduce((sum, w) => sum + w.entrants, 0);
+  for (const band of state.windows[at].bands) {
+    if (band.band < mine.band) rank += band.entrants;
+    if (band.band === mine.band) rank += Math.round((band.quantiles.filter((q) => q < value).length / band.quantiles.length) * band.entrants);
+  }
+  return { called, rank: rank + 1, ahead: Math.max(0, rank - state.called) };
+}
+
+/** What the waiting room shows of the state and of this browser's place. */
+function roomParts(state, mine, place) {
+  const facts = el('dl', { class: 'facts' });
+  const parts = [];
+  if (place) {
+    parts.push(el('p', { class: 'quiet' }, place.called ? 'It is your turn' : 'People ahead of you, about'), el('p', { class: 'big' }, place.called ? '✓' : number(place.ahead)),
+      el('div', { class: 'bar', role: 'img', 'aria-label': `about ${place.ahead} ahead` }, bar(1 - place.ahead / place.rank)));
+    facts.append(fact('Your place in the draw', `about ${number(place.rank)} of ${number(state.joined)}`));
+    if (state.pace_per_second > 0) facts.append(fact('Expected wait', `about ${duration((place.ahead + 1) / state.pace_per_second)}`));
+  } else if (mine) {
+    parts.push(el('p', { class: 'big' }, 'You are in'), el('p', { class: 'quiet' }, mine.window === 0
+      ? 'The order is drawn when the sale opens. You may close this page; this browser keeps your place.'
+      : 'You queue behind those who were here before the draw. Your order among the latecomers is drawn shortly.'));
+  }
+  if (mine && mine.band > 0) parts.push(el('p', { class: 'notice' }, 'Many entries came from your network, so this one queues behind the first ones.'));
+  if (!mine && state.phase === 'announced') parts.push(el('p', {}, `The waiting room opens ${when(state.joining_at, state.time_zone)}.`));
+  if (!mine && state.phase === 'ended') parts.push(el('p', {}, 'The sale is over.'));
+  const opens = (new Date(state.opens_at) - new Date(state.server_time)) / 1000;
+  if (opens > 0) facts.append(fact('Sale opens', when(state.opens_at, state.time_zone)), fact('That is in', duration(opens)));
+  facts.append(fact('Phase', phaseName(state.phase)), fact('In the waiting room', number(state.joined)));
+  if (state.price_range) facts.append(fact('Prices, all included', `${money(state.price_range.from)} – ${money(state.price_range.to)}`));
+  const stock = (state.stock || []).map((s) => el('div', { class: 'row' }, el('span', {}, s.name),
+    el('span', {}, money(s.price), el('small', {}, s.left ? `${s.rounded ? 'about ' : ''}${number(s.left)} left` : 'none left'))));
+  return [card(...parts, facts), ...(stock.length ? [card(el('h2', {}, 'Still available'), ...stock)] : [])];
+}
+
+function bar(share) {
+  const fill = el('i');
+  fill.style.width = `${Math.round(100 * Math.min(1, Math.max(0, share)))}%`;
+  return fill;
+}
+
+async function claim() {
+  const { status, data } = await patiently('POST', `${base}/claim`, { body: {} });
+  if (status === 200) { say('It is your turn.'); return true; }
+  say(data.detail || 'Please wait …');
+  return false;
+}
+
+// ---- choosing
+
+async function shop(problem) {
+  const [{ data: fresh }, { data: map }] = await Promise.all([patiently('GET', `/v1/events/${encodeURIComponent(slug)}`), patiently('GET', `/v1/events/${encodeURIComponent(slug)}/seats`)]);
+  if (fresh.tiers) event = fresh;
+  const most = event.per_buyer || 8;
+  const chosen = { counts: {}, seats: new Set() };
+  const total = () => Object.values(chosen.counts).reduce((sum, n) => sum + n, 0) + chosen.seats.size;
+  const go = el('button', { disabled: true, onclick: () => hold() }, 'Hold these tickets');
+  const changed = () => { const n = total(); go.disabled = n < 1 || n > most; say(n > most ? `At most ${most} tickets.` : n ? `${n} chosen.` : ''); };
+  const rows = event.tiers.filter((t) => t.kind === 'general').map((tier) => {
+    const pick = el('select', { id: `tier-${tier.id}`, onchange: (e) => { chosen.counts[tier.id] = Number(e.target.value); changed(); } },
+      Array.from({ length: Math.min(most, Math.max(0, tier.left)) + 1 }, (_, n) => el('option', { value: n }, n)));
+    return el('div', { class: 'row' }, el('label', { for: `tier-${tier.id}` }, tier.name, el('small', {}, tier.left > 0 ? `${number(tier.left)} left` : 'none left')), el('span', {}, `${money(tier.price)} `, pick));
+  });
+  const sections = (map.sections || []).map((section) => {
+    const box = el('div', { class: 'seats' });
+    const details = el('details', { ontoggle: () => { if (details.open && !box.firstChild) box.append(...seatRows(section, chosen, changed)); } },
+      el('summary', {}, `Section ${section.id}: ${section.rows.flatMap((r) => r.seats).filter((s) => s.state === 'free').length} seats free`), box);
+    return details;
+  });
+  async function hold() {
+    go.disabled = true;
+    const items = Object.entries(chosen.counts).filter(([, n]) => n > 0).map(([tier, quantity]) => ({ tier, quantity }));
+    if (chosen.seats.size) items.push({ seats: [...chosen.seats] });
+    const { status, data } = await patiently('POST', '/v1/holds', { body: { event: slug, items }, key: newKey() });
+    if (status === 201) { memory.write({ hold: data.id, orderKey: newKey() }); return holdPage(data.id, data); }
+    if (status === 401) return waitingRoom();
+    return shop(data.detail);
+  }
+  show(problem ? el('p', { class: 'notice bad', role: 'alert' }, problem) : '', card(el('h2', {}, `Choose up to ${most} tickets`), ...rows),
+    sections.length ? card(el('h2', {}, 'Numbered seats'), ...sections) : '', el('div', { class: 'actions' }, go, el('button', { class: 'plain', onclick: () => shop() }, 'Look again')));
+}
+
+function seatRows(section, chosen, changed) {
+  const tiers = Object.fromEntries(event.tiers.map((t) => [t.id, t]));
+  return section.rows.map((row) => el('div', { class: 'seatrow' }, el('b', {}, row.row), row.seats.map((seat) => {
+    const price = tiers[seat.tier] ? money(tiers[seat.tier].price) : '';
+    const name = seat.seat.split('/').pop();
+    return el('button', { type: 'button', class: 'seat', disabled: seat.state !== 'free', 'aria-pressed': String(chosen.seats.has(seat.seat)), title: `${seat.seat} ${price}`, 'aria-label': `Row ${row.row} seat ${name}, ${price}`,
+      onclick: (e) => { const on = !chosen.seats.delete(seat.seat); if (on) chosen.seats.add(seat.seat); e.target.setAttribute('aria-pressed', String(on)); changed(); } }, name);
+  })));
+}
+
+// ---- hold, order, tickets
+
+/** Shows the time left by the server's clock, and calls when it is over. */
+function countdown(thing, over) {
+  const end = performance.now() + (new Date(thing.deadline) - new Date(thing.server_time));
+  const node = el('p', { class: 'big', role: 'timer' });
+  const tick = () => {
+    const left = (end - performance.now()) / 1000;
+    node.textContent = duration(left);
+    if (left <= 0) { if (over) over(); return; }
+    setTimeout(() => node.isConnected && tick(), 250);
+  };
+  setTimeout(tick, 0);
+  return node;
+}
+
+async function holdPage(id, known) {
+  const hold = known || (await patiently('GET', `/v1/holds/${id}`)).data;
+  if (hold.state !== 'active') { memory.write({ hold: undefined }); return hold.state === 'sold' ? waitingRoom() : shop(known ? undefined : 'The hold ran out; its tickets are back on sale.'); }
+  const mail = el('input', { id: 'email', type: 'email', autocomplete: 'email' });
+  const lost = () => { memory.write({ hold: undefined }); shop('The hold ran out; its tickets are back on sale.'); };
+  const pay = el('form', { onsubmit: async (e) => {
+    e.preventDefault();
+    pay.querySelector('button').disabled = true;
+    const { status, data } = await patiently('POST', '/v1/orders', { body: { hold_id: id, email: mail.value }, key: memory.read().orderKey || id });
+    if (status === 201 || status === 200) { memory.write({ order: data.id, hold: undefined }); return orderPage(data.id); }
+    say(data.detail || 'That did not work.');
+    if (status === 410 || status === 404) return lost();
+    pay.querySelector('button').disabled = false;
+  } }, el('label', { for: 'email' }, 'E-mail for your tickets (optional)'), mail, el('div', { class: 'actions' }, el('button', {}, `Continue to payment · ${money(hold.amount)}`),
+    el('button', { class: 'plain', type: 'button', onclick: async () => { await patiently('DELETE', `/v1/holds/${id}`); memory.write({ hold: undefined }); shop(); } }, 'Give them back')));
+  show(card(el('p', { class: 'quiet' }, 'Held for you for another'), countdown(hold, lost),
+    ...hold.items.map((item) => el('div', { class: 'row' }, el('span', {}, `${item.quantity || (item.seats || []).length} × ${tierName(item.tier)}`), el('span', {}, (item.seats || []).join(', '))))), card(pay));
+}
+
+const tierName = (id) => ((event.tiers || []).find((t) => t.id === id) || { name: id }).name;
+
+async function orderPage(id) {
+  let shown = '';
+  for (;;) {
+    const { status, data: order } = await patiently('GET', `/v1/orders/${id}`);
+    if (status !== 200) { memory.write({ order: undefined }); return waitingRoom(); }
+    if (order.state === 'ticket_issued') return ticketsPage(order);
+    const stamp = `${order.state} ${order.payment && order.payment.state} ${order.payment && order.payment.attempt}`;
+    if (stamp !== shown) showOrder(order);
+    shown = stamp;
+    if (['expired', 'cancelled', 'refunded', 'disputed', 'capture_failed'].includes(order.state)) { memory.write({ order: undefined }); return undefined; }
+    await pause(jitter(1500));
+  }
+}
+
+function showOrder(order) {
+  const payment = order.payment || {};
+  const parts = [el('h2', {}, orderText(order.state)), ...order.lines.map((line) => el('div', { class: 'row' }, el('span', {}, tierName(line.tier), line.seat && el('small', {}, line.seat)),
+    el('span', {}, money({ minor: line.face.minor + line.fee.minor + line.tax.minor, currency: line.face.currency })))), el('div', { class: 'row' }, el('strong', {}, 'Total'), el('strong', {}, money(order.amount)))];
+  if (['payment_pending', 'payment_failed', 'reserved'].includes(order.state)) parts.push(el('p', { class: 'quiet' }, 'Time left to pay'), countdown(order));
+  if (payment.failure) parts.push(el('p', { class: 'notice bad', role: 'alert' }, `The payment did not go through: ${payment.failure}`));
+  if (order.state === 'payment_pending' && payment.pay_url) {
+    const target = new URL(payment.pay_url, location.href);
+    if (/^https?:$/.test(target.protocol)) {
+      target.searchParams.set('return_url', location.origin + location.pathname);
+      parts.push(el('div', { class: 'actions' }, el('a', { class: 'button', href: target.href, rel: 'noreferrer' }, 'Pay now')));
+    }
+  } else if (['payment_failed', 'reserved', 'payment_pending'].includes(order.state) && !payment.pay_url) {
+    parts.push(el('div', { class: 'actions' }, el('button', { onclick: async (e) => { e.target.disabled = true; const { data } = await patiently('POST', `/v1/orders/${order.id}/pay`, { body: {}, key: newKey() }); if (data.state) showOrder(data); else say(data.detail || ''); } },
+      order.state === 'payment_failed' ? 'Try another payment' : 'Begin payment')));
+  }
+  if (['expired', 'cancelled', 'refunded', 'capture_failed'].includes(order.state)) parts.push(el('div', { class: 'actions' }, el('button', { onclick: () => shop() }, 'Choose again')));
+  show(card(...parts));
+}
+
+function orderText(state) {
+  return { reserved: 'Your order', payment_pending: 'Waiting for your payment', payment_complete: 'Paid. Your tickets are being made …', payment_failed: 'The payment failed', capture_failed: 'The payment could not be taken; nothing was charged',
+    expired: 'Time ran out; nothing was charged', cancelled: 'The order was cancelled', refunded: 'Your money is on its way back', disputed: 'This payment is disputed' }[state] || state;
+}
+
+async function ticketsPage(order) {
+  const cards = await Promise.all(order.tickets.map(async (id) => {
+    const { status, data: ticket } = await patiently('GET', `/v1/tickets/${id}`);
+    if (status !== 200) return card(el('p', { class: 'notice bad' }, ticket.detail || 'This ticket cannot be shown.'));
+    const picture = el('img', { alt: `QR code of the ticket ${ticket.seat || tierName(ticket.tier)}`, width: 272, height: 272 });
+    fetch(`/v1/tickets/${id}`, { headers: { Accept: 'image/png' } }).then((r) => (r.ok ? r.blob() : Promise.reject(r))).then((blob) => {
+      picture.addEventListener('load', () => URL.revokeObjectURL(picture.src), { once: true });
+      picture.src = URL.createObjectURL(blob);
+    }).catch(() => picture.replaceWith(el('code', {}, ticket.code)));
+    return el('section', { class: 'card ticket' }, el('h2', {}, tierName(ticket.tier), ticket.seat ? ` · ${ticket.seat}` : ''), picture);
+  }));
+  say('');
+  show(el('p', { class: 'good', role: 'status' }, 'Your tickets are here. They stay on this page in this browser.'), ...cards,
+    el('div', { class: 'actions' }, el('button', { class: 'plain', onclick: () => { memory.write({ order: undefined }); shop(); } }, 'Buy more')));
+}
+
+if (document.body.dataset.page === 'events') eventsPage(); else eventPage();

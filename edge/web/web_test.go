@@ -1,0 +1,90 @@
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func pages(t *testing.T) *Pages {
+	t.Helper()
+	p, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestEveryFileIsServedWithTypeTagAndCompressedCopy(t *testing.T) {
+	p := pages(t)
+	tags := map[string]string{}
+	for path, wantType := range map[string]string{
+		"/": "text/html", "/e/arena": "text/html", "/static/app.js": "text/javascript", "/static/app.css": "text/css", "/static/icon.svg": "image/svg+xml",
+	} {
+		page := p.Find([]byte(path))
+		if page == nil || !strings.HasPrefix(page.Type, wantType) {
+			t.Fatalf("%s: %+v", path, page)
+		}
+		if other, taken := tags[page.ETag]; taken || len(page.ETag) < 10 {
+			t.Errorf("%s has the tag of %s", path, other)
+		}
+		tags[page.ETag] = path
+		z, err := gzip.NewReader(bytes.NewReader(page.Gzip))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plain, err := io.ReadAll(z); err != nil || !bytes.Equal(plain, page.Body) {
+			t.Errorf("%s is compressed to something else: %v", path, err)
+		}
+	}
+}
+
+func TestOnlyWhatIsPublishedIsFound(t *testing.T) {
+	p := pages(t)
+	for _, path := range []string{"", "/static", "/static/", "/static/event.html", "/e/", "/e/Arena", "/e/a/b", "/web.go", "/e/" + strings.Repeat("a", 64)} {
+		if p.Find([]byte(path)) != nil {
+			t.Errorf("%q is found", path)
+		}
+	}
+}
+
+// The policy forbids all that is inline, so a page that has any would break silently.
+func TestPagesObeyTheirPolicy(t *testing.T) {
+	p := pages(t)
+	inline := regexp.MustCompile(`(?i)<script>|<style|\son[a-z]+\s*=|\sstyle\s*=|javascript:|https?://`)
+	links := regexp.MustCompile(`(?:src|href)="([^"]+)"`)
+	for _, path := range []string{"/", "/e/arena"} {
+		body := p.Find([]byte(path)).Body
+		if found := inline.Find(body); found != nil {
+			t.Errorf("%s has %q", path, found)
+		}
+		for _, link := range links.FindAllSubmatch(body, -1) {
+			if p.Find(link[1]) == nil {
+				t.Errorf("%s links to %s, which is not there", path, link[1])
+			}
+		}
+		for _, want := range []string{`lang="en"`, `name="viewport"`, `aria-live`, `<noscript>`} {
+			if !bytes.Contains(body, []byte(want)) {
+				t.Errorf("%s lacks %s", path, want)
+			}
+		}
+	}
+	script := p.Find([]byte("/static/app.js")).Body
+	if found := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function`).Find(script); found != nil {
+		t.Errorf("the script makes markup or code out of text: %s", found)
+	}
+	if !strings.Contains(ContentSecurityPolicy, "default-src 'none'") || strings.Contains(ContentSecurityPolicy, "unsafe") {
+		t.Errorf("policy %q", ContentSecurityPolicy)
+	}
+}
+
+func TestFindingAPageDoesNotAllocateMuch(t *testing.T) {
+	p := pages(t)
+	path := []byte("/e/arena")
+	if n := testing.AllocsPerRun(100, func() { p.Find(path) }); n > 1 {
+		t.Errorf("%v allocations", n)
+	}
+}
