@@ -14,8 +14,10 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// sealRows is how many transfers one seal covers at most, so that sealing a long backlog stays a series of short transactions.
-const sealRows = 1000
+const (
+	sealRows  = 1000 // transfers that one seal covers at most
+	sealParts = 20   // seals that one call makes at most, so that a long backlog becomes a series of short transactions
+)
 
 // sealTag separates these hashes from every other use of SHA-256.
 const sealTag = "fairgate-ledger-seal-v1"
@@ -45,8 +47,8 @@ const sqlInsertSeal = `
 INSERT INTO ledger_seals (writer, last_sequence, first_sequence, hash, sealed_at)
 VALUES ($1::UUID, $2::INT8, $3::INT8, $4::BYTEA, now())`
 
-// Seal chains the writer's next unsealed transfers, at most a thousand, and returns how many: call it until it returns less than it
-// can, each time in a serializable transaction of its own. It refuses to seal across a gap in the numbers.
+// Seal chains the writer's next unsealed transfers, at most 20,000, and returns how many. After a long pause call it until it returns
+// 0, each time in a serializable transaction of its own. It refuses to seal across a gap in the numbers.
 func (w *Writer) Seal(ctx context.Context, tx pgx.Tx) (int, error) {
 	return sealWriter(ctx, tx, w.incarnation)
 }
@@ -73,6 +75,22 @@ func SealOrphan(ctx context.Context, tx pgx.Tx, writer uuid.UUID) (int, error) {
 }
 
 func sealWriter(ctx context.Context, tx pgx.Tx, writer uuid.UUID) (int, error) {
+	sealed := 0
+	for range sealParts {
+		n, err := sealPart(ctx, tx, writer)
+		if err != nil {
+			return 0, err
+		}
+		sealed += n
+		if n < sealRows {
+			break
+		}
+	}
+	return sealed, nil
+}
+
+// sealPart adds one seal to the writer's chain, unless there is nothing to seal.
+func sealPart(ctx context.Context, tx pgx.Tx, writer uuid.UUID) (int, error) {
 	var last int64
 	var head []byte
 	err := tx.QueryRow(ctx, sqlLastSeal, writer).Scan(&last, &head)
