@@ -87,18 +87,18 @@ func (c *cache[K, V]) remember(key K, entry cached[V], epoch uint64) {
 	c.entries[key] = entry
 }
 
-// evict makes room: what has expired goes, and if nothing has, any one entry.
+// evict makes room at a bounded price: of a few entries that chance picks, those that have expired go, and the last one goes anyway.
 func (c *cache[K, V]) evict(now time.Time) {
+	const sample = 32
+	looked := 0
 	for key, entry := range c.entries {
-		if !now.Before(entry.until) {
+		looked++
+		if !now.Before(entry.until) || looked == sample {
 			delete(c.entries, key)
 		}
-	}
-	for key := range c.entries {
-		if len(c.entries) < maxCached {
+		if looked == sample {
 			return
 		}
-		delete(c.entries, key)
 	}
 }
 

@@ -42,7 +42,7 @@ func (d *decoder) checkClock(s *Spec) {
 
 func (d *decoder) checkTiers(s *Spec) map[string]*TierSpec {
 	tiers := make(map[string]*TierSpec, len(s.Tiers))
-	if len(s.Tiers) == 0 && !d.bad["tiers"] {
+	if len(s.Tiers) == 0 && !d.bad["tiers"] && !d.bad[""] {
 		d.add("tiers", "must have at least one tier")
 	}
 	for i := range s.Tiers {

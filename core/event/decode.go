@@ -52,7 +52,7 @@ func (d *decoder) mapping(n *yaml.Node, path string, keys ...key) {
 		name, value := n.Content[i], n.Content[i+1]
 		k := slices.IndexFunc(keys, func(k key) bool { return k.name == name.Value })
 		if name.Kind != yaml.ScalarNode || k < 0 {
-			d.refuse(name, join(path, clip(name.Value)), "unknown key; there are %s", names(keys))
+			d.refuse(name, join(path, clip(name.Value)), "unknown key; %s", suggest(name.Value, keys))
 			continue
 		}
 		at := join(path, name.Value)
@@ -253,6 +253,37 @@ func names(keys []key) string {
 		all[i] = k.name
 	}
 	return strings.Join(all, ", ")
+}
+
+// suggest names the key that was probably meant, or else all there are.
+func suggest(name string, keys []key) string {
+	for _, k := range keys {
+		if len(name) <= 40 && distance(name, k.name) <= 2 && len(k.name) > 3 {
+			return "did you mean " + k.name + "?"
+		}
+	}
+	return "there are " + names(keys)
+}
+
+// distance is how many letters must be added, left out or replaced to get from a to b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }
 
 // describe says what a node is, in words for people who do not know YAML's.

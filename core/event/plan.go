@@ -290,16 +290,25 @@ func (p *plan) compareStock() {
 	wanted := p.after.stock()
 	for _, k := range sortedStock(p.stock, wanted) {
 		row, known := p.stock[k]
-		capacity, stays := wanted[k]
+		capacity := wanted[k]
 		p.note(known && row.capacity != capacity, "stock %s/%s: %d → %d", k.tier, k.allocation, row.capacity, capacity)
 		if _, at := p.after.tier(k.tier); at >= 0 && row.taken > capacity {
-			path := fmt.Sprintf("tiers[%d].capacity", at)
-			if p.after.Tiers[at].Kind == Seated || stays && k.allocation != GeneralAllocation {
-				path = fmt.Sprintf("tiers[%d]", at)
-			}
-			p.add(path, "%s of tier %s cannot go down to %d: %d are held or sold", k.allocation, k.tier, capacity, row.taken)
+			p.add(p.after.stockPath(k, at), "%s of tier %s cannot go down to %d: %d are held or sold", k.allocation, k.tier, capacity, row.taken)
 		}
 	}
+}
+
+// stockPath is where a file says how much there is of a tier, its place being at, and allocation.
+func (s Spec) stockPath(k stockKey, at int) string {
+	if k.allocation == GeneralAllocation && s.Tiers[at].Kind == General {
+		return fmt.Sprintf("tiers[%d].capacity", at)
+	}
+	for i, a := range s.Allocations {
+		if a.ID == k.allocation && a.Tier == k.tier {
+			return fmt.Sprintf("allocations[%d].quantity", i)
+		}
+	}
+	return fmt.Sprintf("tiers[%d]", at)
 }
 
 func sortedStock(a map[stockKey]stockRow, b map[stockKey]int64) []stockKey {

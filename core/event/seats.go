@@ -46,7 +46,7 @@ func (s *Store) seatStates(ctx context.Context, id uuid.UUID) (map[string]string
 	states := make(map[string]string)
 	var last string
 	for n := planRows; n == planRows; {
-		rows, err := s.db.Pool.Query(ctx, sqlSeats, id, last, planRows)
+		rows, err := s.db.Reader.Query(ctx, sqlSeats, id, last, planRows)
 		if err != nil {
 			return nil, err
 		}
