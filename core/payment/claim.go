@@ -8,8 +8,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-
-	"fairgate/core/db"
 )
 
 // claimed is a task with the lease this process holds on it. The lease's end is also the token that tells this run from
@@ -55,7 +53,7 @@ func (o *Outbox) claim(ctx context.Context, kinds []string, limit int) (tasks []
 	if err != nil || len(ids) == 0 {
 		return nil, false, err
 	}
-	err = o.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = o.db.InBookkeeping(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		tasks = tasks[:0]
 		rows, err := tx.Query(ctx, sqlClaim, ids, o.cfg.Lease.Microseconds())
 		if err != nil {
@@ -83,37 +81,29 @@ func (o *Outbox) claim(ctx context.Context, kinds []string, limit int) (tasks []
 	return tasks, found == limit && len(tasks) > 0, nil
 }
 
-// due searches for free due tasks, the first of each order. It reads outside SERIALIZABLE, since what it finds is only a
+// due searches for free due tasks, the first of each order. It reads outside transactions, since what it finds is only a
 // hint and what it reads must not stand in the way of those who write.
 func (o *Outbox) due(ctx context.Context, kinds []string, limit int) (ids []uuid.UUID, found int, err error) {
 	orders := make(map[uuid.UUID]bool, limit)
-	err = hint(ctx, o.db, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, sqlDue, kinds, limit)
-		if err != nil {
-			return err
+	rows, err := o.db.Reader.Query(ctx, sqlDue, kinds, limit)
+	if err != nil {
+		return nil, 0, fmt.Errorf("search the outbox: %w", err)
+	}
+	var id, order uuid.UUID
+	var due, now time.Time
+	_, err = pgx.ForEachRow(rows, []any{&id, &order, &due, &now}, func() error {
+		found++
+		if !orders[order] {
+			orders[order] = true
+			ids = append(ids, id)
+			outboxLag.Update(now.Sub(due).Seconds())
 		}
-		var id, order uuid.UUID
-		var due, now time.Time
-		_, err = pgx.ForEachRow(rows, []any{&id, &order, &due, &now}, func() error {
-			found++
-			if !orders[order] {
-				orders[order] = true
-				ids = append(ids, id)
-				outboxLag.Update(now.Sub(due).Seconds())
-			}
-			return nil
-		})
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("search the outbox: %w", err)
 	}
 	return ids, found, nil
-}
-
-// hint runs a read whose result is checked again before anything is done with it.
-func hint(ctx context.Context, d *db.DB, read func(pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, d.Pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadOnly}, read)
 }
 
 // A run that is done is done whoever holds the lease by now; any other end is written only by the holder.
@@ -140,7 +130,7 @@ func (o *Outbox) settle(ctx context.Context, batch []result) error {
 			undo[i] = 1
 		}
 	}
-	return o.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	return o.db.InBookkeeping(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, sqlSettle, ids, states, after, undo, errors, leases); err != nil {
 			return fmt.Errorf("settle %d outbox tasks: %w", len(batch), err)
 		}

@@ -180,7 +180,7 @@ func (b *Inbox) write(ctx context.Context, verdicts []verdict) error {
 		providers[i], ids[i], texts[i] = v.event.Provider, v.event.ID, errorText(v.err)
 		handled[i], after[i] = v.handled, v.after.Microseconds()
 	}
-	return b.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	return b.db.InBookkeeping(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, sqlMarkWebhooks, providers, ids, handled, after, texts); err != nil {
 			return fmt.Errorf("mark %d webhooks: %w", n, err)
 		}
@@ -212,17 +212,14 @@ func (b *Inbox) take(ctx context.Context) []stored {
 
 func (b *Inbox) takeDue(ctx context.Context) ([]stored, error) {
 	var providers, ids []string
-	err := hint(ctx, b.db, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, sqlDueWebhooks, b.cfg.Batch)
-		if err != nil {
-			return err
-		}
-		var provider, id string
-		_, err = pgx.ForEachRow(rows, []any{&provider, &id}, func() error {
-			providers, ids = append(providers, provider), append(ids, id)
-			return nil
-		})
-		return err
+	rows, err := b.db.Reader.Query(ctx, sqlDueWebhooks, b.cfg.Batch)
+	if err != nil {
+		return nil, fmt.Errorf("search the webhooks: %w", err)
+	}
+	var provider, id string
+	_, err = pgx.ForEachRow(rows, []any{&provider, &id}, func() error {
+		providers, ids = append(providers, provider), append(ids, id)
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("search the webhooks: %w", err)
@@ -231,7 +228,7 @@ func (b *Inbox) takeDue(ctx context.Context) ([]stored, error) {
 		return nil, nil
 	}
 	var batch []stored
-	err = b.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = b.db.InBookkeeping(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		batch = batch[:0]
 		rows, err := tx.Query(ctx, sqlTakeWebhooks, providers, ids, b.cfg.Lease.Microseconds())
 		if err != nil {

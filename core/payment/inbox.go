@@ -168,7 +168,7 @@ func (b *Inbox) store(ctx context.Context, batch []delivery) ([]bool, error) {
 		payloads, relevant = append(payloads, d.raw), append(relevant, d.event.Relevant())
 	}
 	var fresh []bool
-	err := b.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := b.db.InBookkeeping(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		fresh = make([]bool, len(batch))
 		rows, err := tx.Query(ctx, sqlStoreWebhooks, providers, ids, types, payloads, relevant, b.cfg.Lease.Microseconds())
 		if err != nil {

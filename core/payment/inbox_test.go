@@ -36,7 +36,7 @@ func (plainReader) Parse(raw []byte) (Event, error) {
 }
 
 var quickInbox = InboxConfig{
-	Poll: 20 * time.Millisecond, Lease: time.Second, Backoff: time.Millisecond, BackoffMax: 5 * time.Millisecond, MaxAttempts: 3,
+	Poll: 20 * time.Millisecond, Lease: 30 * time.Second, Backoff: time.Millisecond, BackoffMax: 5 * time.Millisecond, MaxAttempts: 3,
 	Log: slog.New(slog.DiscardHandler),
 }
 

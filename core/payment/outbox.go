@@ -17,10 +17,9 @@ import (
 // ErrPermanent, wrapped in a Handler's error, makes its task dead at once: trying again cannot help.
 var ErrPermanent = errors.New("the task can never succeed")
 
-// Kinds of tasks that package checkout uses. A kind is a metric label: there are few and they are fixed.
+// Kinds of tasks about a payment.
 const (
 	KindBegin   = "begin"
-	KindLookup  = "lookup"
 	KindCapture = "capture"
 	KindVoid    = "void"
 	KindIssue   = "issue"
@@ -68,7 +67,7 @@ type OutboxConfig struct {
 	Backoff     time.Duration  // mean wait before the second attempt, doubling; default 200 ms
 	BackoffMax  time.Duration  // longest mean wait between two attempts; default 5 min
 	MaxAttempts int            // attempts before a task is dead; default 25
-	AttemptsOf  map[string]int // MaxAttempts of single kinds
+	AttemptsOf  map[string]int // MaxAttempts of single kinds; default 300, some 24 hours, of capture, void and issue
 	Grace       time.Duration  // how long running handlers may finish after Run's context ended; default 5 s
 	Jitter      func() float64 // uniform in [0, 1); default math/rand/v2
 	Log         *slog.Logger   // default slog.Default()
@@ -93,6 +92,11 @@ func (c OutboxConfig) withDefaults() OutboxConfig {
 	set(&c.Grace, 5*time.Second)
 	if c.MaxAttempts <= 0 {
 		c.MaxAttempts = 25
+	}
+	if c.AttemptsOf == nil {
+		// Money that is reserved must be taken or let go, and what is paid for delivered, even if a provider's outage lasts a
+		// day. A payment that cannot begin is of no use to a buyer for that long.
+		c.AttemptsOf = map[string]int{KindCapture: 300, KindVoid: 300, KindIssue: 300}
 	}
 	if c.Jitter == nil {
 		c.Jitter = rand.Float64

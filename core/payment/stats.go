@@ -26,16 +26,13 @@ const sqlCountDead = `SELECT count(*)::INT8 FROM outbox WHERE state = 'dead'`
 // Stats reads the figures.
 func (o *Outbox) Stats(ctx context.Context) (Stats, error) {
 	var s Stats
-	err := hint(ctx, o.db, func(tx pgx.Tx) error {
-		var oldest float64
-		if err := tx.QueryRow(ctx, sqlStats).Scan(&s.Ready, &s.Running, &oldest); err != nil {
-			return err
-		}
-		s.OldestDue = time.Duration(max(oldest, 0) * float64(time.Second))
-		return tx.QueryRow(ctx, sqlCountDead).Scan(&s.Dead)
-	})
-	if err != nil {
-		return Stats{}, fmt.Errorf("read the outbox's figures: %w", err)
+	var oldest float64
+	if err := o.db.Reader.QueryRow(ctx, sqlStats).Scan(&s.Ready, &s.Running, &oldest); err != nil {
+		return Stats{}, fmt.Errorf("count the outbox's tasks: %w", err)
+	}
+	s.OldestDue = time.Duration(max(oldest, 0) * float64(time.Second))
+	if err := o.db.Reader.QueryRow(ctx, sqlCountDead).Scan(&s.Dead); err != nil {
+		return Stats{}, fmt.Errorf("count the outbox's dead tasks: %w", err)
 	}
 	return s, nil
 }
@@ -75,15 +72,11 @@ func (o *Outbox) Dead(ctx context.Context, limit int) ([]Record, error) {
 }
 
 func (o *Outbox) records(ctx context.Context, sql string, args ...any) ([]Record, error) {
-	var records []Record
-	err := hint(ctx, o.db, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, sql, args...)
-		if err != nil {
-			return err
-		}
-		records, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Record])
-		return err
-	})
+	rows, err := o.db.Reader.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list outbox tasks: %w", err)
+	}
+	records, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Record])
 	if err != nil {
 		return nil, fmt.Errorf("list outbox tasks: %w", err)
 	}
