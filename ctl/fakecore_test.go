@@ -1,0 +1,336 @@
+package ctl_test
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const fakeSecret = "only-for-tests"
+
+// fakeCore keeps what an admin API has to keep, so that commands can be tested one after the other. What it answers has
+// the form of core's answers.
+type fakeCore struct {
+	*httptest.Server
+
+	mu         sync.Mutex
+	events     map[string]*fakeEvent
+	bans       []map[string]any
+	orders     []map[string]any
+	transcript []byte
+	ledgerOK   bool
+	busy       bool // answers 503
+	clock      time.Time
+}
+
+type fakeEvent struct {
+	text     string
+	revision int
+	sale     map[string]any
+}
+
+func newFakeCore() *fakeCore {
+	f := &fakeCore{events: map[string]*fakeEvent{}, ledgerOK: true, clock: time.Date(2027, 2, 1, 12, 0, 0, 0, time.UTC)}
+	mux := http.NewServeMux()
+	mux.HandleFunc("PUT /admin/v1/events", f.apply)
+	mux.HandleFunc("GET /admin/v1/events", f.listEvents)
+	mux.HandleFunc("GET /admin/v1/events/{id}", f.withEvent(f.showEvent))
+	mux.HandleFunc("POST /admin/v1/events/{id}/onsale/{verb}", f.withEvent(f.changeSale))
+	mux.HandleFunc("GET /admin/v1/events/{id}/onsale", f.withEvent(f.showSale))
+	mux.HandleFunc("GET /admin/v1/events/{id}/lottery", f.withEvent(f.lottery))
+	mux.HandleFunc("GET /admin/v1/orders", f.listOrders)
+	mux.HandleFunc("GET /admin/v1/orders/{id}", f.showOrder)
+	mux.HandleFunc("GET /admin/v1/ledger/verify", f.verifyLedger)
+	mux.HandleFunc("GET /admin/v1/bans", f.listBans)
+	mux.HandleFunc("POST /admin/v1/bans", f.addBan)
+	mux.HandleFunc("DELETE /admin/v1/bans/{kind}/{subject}", f.liftBan)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { refuse(w, 404, "not_found", "There is nothing here.") })
+	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		switch {
+		case r.Header.Get("Authorization") != "Bearer "+fakeSecret:
+			refuse(w, 401, "unauthorized", "The bearer secret is missing or wrong.")
+		case f.busy:
+			refuse(w, 503, "overloaded", "Too many requests are waiting. Nothing was done; try again.", "retry_after", 7)
+		default:
+			mux.ServeHTTP(w, r)
+		}
+	}))
+	return f
+}
+
+func answer(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(value)
+}
+
+func refuse(w http.ResponseWriter, status int, code, detail string, more ...any) {
+	problem := map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": status, "code": code, "detail": detail}
+	for i := 0; i+1 < len(more); i += 2 {
+		problem[more[i].(string)] = more[i+1]
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(problem)
+}
+
+func (f *fakeCore) withEvent(h func(http.ResponseWriter, *http.Request, *fakeEvent)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		e, ok := f.events[r.PathValue("id")]
+		if !ok {
+			refuse(w, 404, "event_unknown", "There is no such event.")
+			return
+		}
+		h(w, r, e)
+	}
+}
+
+// apply takes the word WRONG in a file for a mistake, with its place.
+func (f *fakeCore) apply(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	text := string(body)
+	var problems []map[string]any
+	for i, line := range strings.Split(text, "\n") {
+		if column := strings.Index(line, "WRONG"); column >= 0 {
+			key, _, _ := strings.Cut(strings.TrimSpace(line), ":")
+			problems = append(problems, map[string]any{"line": i + 1, "column": column + 1, "path": key, "message": "must not be WRONG"})
+		}
+	}
+	match := regexp.MustCompile(`(?m)^id: (\S+)$`).FindStringSubmatch(text)
+	if match == nil {
+		problems = append(problems, map[string]any{"line": 0, "column": 0, "path": "", "message": "id is missing"})
+	}
+	if problems != nil {
+		refuse(w, 422, "event_invalid", "The event file has mistakes. Nothing was changed.", "problems", problems)
+		return
+	}
+	id := match[1]
+	e, known := f.events[id]
+	switch {
+	case !known:
+		f.events[id] = &fakeEvent{text: text, revision: 1}
+		answer(w, 200, map[string]any{"event": id, "revision": 1, "changed": true, "changes": []string{}})
+	case e.text == text:
+		answer(w, 200, map[string]any{"event": id, "revision": e.revision, "changed": false, "changes": []string{}})
+	default:
+		e.text = text
+		e.revision++
+		answer(w, 200, map[string]any{"event": id, "revision": e.revision, "changed": true, "changes": []string{"capacity of floor: 10 → 20"}})
+	}
+}
+
+func (f *fakeCore) summary(id string) map[string]any {
+	e := f.events[id]
+	view := map[string]any{
+		"id": id, "name": "Night at the " + id, "starts_at": "2027-03-02T20:30:00.000Z", "time_zone": "Europe/Madrid", "currency": "EUR",
+		"venue": map[string]any{"name": "Hall", "city": "Madrid", "country": "ES"}, "on_sale": nil,
+	}
+	if e.sale != nil {
+		view["on_sale"] = map[string]any{"phase": e.sale["phase"], "opens_at": e.sale["opens_at"]}
+	}
+	return view
+}
+
+func (f *fakeCore) listEvents(w http.ResponseWriter, r *http.Request) {
+	ids := slices.Sorted(maps.Keys(f.events))
+	ids = slices.DeleteFunc(ids, func(id string) bool { return id <= r.URL.Query().Get("after") })
+	limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
+	next := ""
+	if len(ids) > limit {
+		ids = ids[:limit]
+		next = ids[limit-1]
+	}
+	list := []any{}
+	for _, id := range ids {
+		list = append(list, f.summary(id))
+	}
+	answer(w, 200, map[string]any{"events": list, "next": next})
+}
+
+func (f *fakeCore) showEvent(w http.ResponseWriter, r *http.Request, e *fakeEvent) {
+	view := f.summary(r.PathValue("id"))
+	view["state"], view["revision"], view["per_buyer"], view["identity"] = "active", e.revision, 4, "device"
+	view["tiers"] = []any{map[string]any{"id": "floor", "name": "Floor", "kind": "general", "price": euros(6550), "left": 1900}}
+	view["stock"] = fakeStock()
+	view["sections"] = []string{"A", "B"}
+	answer(w, 200, view)
+}
+
+func euros(minor int) map[string]any { return map[string]any{"minor": minor, "currency": "EUR"} }
+
+func fakeStock() []any {
+	return []any{map[string]any{"tier": "floor", "allocation": "general", "capacity": 2000, "taken": 100}}
+}
+
+func (f *fakeCore) changeSale(w http.ResponseWriter, r *http.Request, e *fakeEvent) {
+	var body struct {
+		OpensAt time.Time `json:"opens_at"`
+		EndsAt  time.Time `json:"ends_at"`
+		Message string    `json:"message"`
+	}
+	if json.NewDecoder(r.Body).Decode(&body) != nil {
+		refuse(w, 400, "bad_json", "The body is not the JSON this needs.")
+		return
+	}
+	verb := r.PathValue("verb")
+	switch {
+	case verb == "schedule" && body.OpensAt.Before(f.clock):
+		refuse(w, 422, "times_invalid", "The times do not fit: joining, then the sale instant in the future, then the end.")
+		return
+	case verb == "schedule" || verb == "open" && e.sale == nil:
+		e.sale = map[string]any{
+			"event": r.PathValue("id"), "generation": 1, "phase": "announced", "message": "", "joining_at": body.OpensAt.Add(-time.Hour),
+			"opens_at": body.OpensAt, "ends_at": body.OpensAt.Add(24 * time.Hour), "commitment": strings.Repeat("ab", 32), "chain_length": 4096,
+			"joined": 0, "drawn": 0, "called": 0, "cursor": nil, "sessions": 0, "inside": 0, "live_edges": 2, "driver": "room-1", "epoch": 1, "windows": []any{},
+		}
+	case e.sale == nil:
+		refuse(w, 409, "sale_not_open", "The event has no on-sale yet. Schedule one first.")
+		return
+	}
+	if verb != "schedule" {
+		e.sale["phase"] = map[string]string{"open": "open", "pause": "paused", "resume": "open", "end": "ended"}[verb]
+		e.sale["message"] = body.Message
+		e.sale["joined"], e.sale["drawn"], e.sale["called"] = 20000, 20000, 1200
+		e.sale["windows"] = []any{map[string]any{"window": 0, "sealed": true, "entrants": 20000, "root": strings.Repeat("cd", 32)}}
+	}
+	f.showSale(w, r, e)
+}
+
+func (f *fakeCore) showSale(w http.ResponseWriter, _ *http.Request, e *fakeEvent) {
+	if e.sale == nil {
+		refuse(w, 409, "sale_not_open", "The event has no on-sale yet. Schedule one first.")
+		return
+	}
+	view := maps.Clone(e.sale)
+	view["server_time"], view["holds_active"], view["stock"] = f.clock, 37, fakeStock()
+	view["orders"] = map[string]any{"ticket_issued": 60, "payment_pending": 3}
+	answer(w, 200, view)
+}
+
+func (f *fakeCore) lottery(w http.ResponseWriter, _ *http.Request, _ *fakeEvent) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(f.transcript)
+}
+
+// addOrders makes n orders of an event, as if they had been bought.
+func (f *fakeCore) addOrders(event string, n int) {
+	for i := range n {
+		state := []string{"ticket_issued", "payment_failed"}[i%2]
+		at := f.clock.Add(time.Duration(i) * time.Second)
+		f.orders = append(f.orders, map[string]any{
+			"id": fmt.Sprintf("00000000-0000-0000-0000-%012d", i+1), "event": event, "state": state, "amount": euros(13100),
+			"tickets": []string{}, "created_at": at, "updated_at": at,
+		})
+	}
+}
+
+func (f *fakeCore) listOrders(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	if _, ok := f.events[q.Get("event")]; !ok {
+		refuse(w, 404, "event_unknown", "There is no such event.")
+		return
+	}
+	limit, _ := strconv.Atoi(q.Get("limit"))
+	list, next := []any{}, ""
+	for _, o := range f.orders {
+		id := o["id"].(string)
+		if o["event"] != q.Get("event") || q.Get("state") != "" && o["state"] != q.Get("state") || id <= q.Get("after") {
+			continue
+		}
+		if len(list) == limit {
+			break
+		}
+		line := maps.Clone(o)
+		line["tickets"] = len(o["tickets"].([]string))
+		list = append(list, line)
+		next = id
+	}
+	if len(list) < limit {
+		next = ""
+	}
+	answer(w, 200, map[string]any{"orders": list, "next": next})
+}
+
+func (f *fakeCore) showOrder(w http.ResponseWriter, r *http.Request) {
+	for _, o := range f.orders {
+		if o["id"] != r.PathValue("id") {
+			continue
+		}
+		view := maps.Clone(o)
+		view["hold_id"], view["email"], view["entrant"] = "11111111-0000-0000-0000-000000000001", "ann@example.org", strings.Repeat("00", 16)
+		view["deadline"], view["server_time"] = f.clock.Add(time.Minute), f.clock
+		view["lines"] = []any{map[string]any{"tier": "floor", "seat": "", "face": euros(6000), "fee": euros(500), "tax": euros(50)}}
+		view["payment"] = map[string]any{"attempt": 2, "provider": "stripe", "state": "failed", "provider_ref": "pi_1", "failure": "card_declined"}
+		view["history"] = []any{map[string]any{"seq": 1, "cause": "opened", "from": "reserved", "to": "payment_pending", "actor": "buyer", "reason": "", "at": f.clock}}
+		view["outbox"] = []any{map[string]any{"kind": "begin", "state": "done", "attempts": 1, "last_error": "", "due_at": f.clock}}
+		answer(w, 200, view)
+		return
+	}
+	refuse(w, 404, "order_unknown", "There is no such order.")
+}
+
+func (f *fakeCore) verifyLedger(w http.ResponseWriter, _ *http.Request) {
+	failed := 0
+	if !f.ledgerOK {
+		failed = 1
+	}
+	answer(w, 200, map[string]any{"ok": f.ledgerOK, "transfers": 120, "accounts": 6, "checks": []any{
+		map[string]any{"name": "balances", "checked": 6, "failed": failed, "detail": map[bool]string{true: "", false: "taxes_payable is off by 50"}[f.ledgerOK]},
+		map[string]any{"name": "chains", "checked": 120, "failed": 0, "detail": ""},
+	}})
+}
+
+func (f *fakeCore) addBan(w http.ResponseWriter, r *http.Request) {
+	var body map[string]any
+	length := map[string]int{"device": 16, "network": 8, "entrant": 16}
+	if json.NewDecoder(r.Body).Decode(&body) != nil {
+		refuse(w, 400, "bad_json", "The body is not the JSON this needs.")
+		return
+	}
+	subject, err := hex.DecodeString(body["subject"].(string))
+	if err != nil || len(subject) == 0 || len(subject) != length[body["kind"].(string)] {
+		refuse(w, 422, "ban_invalid", "A ban names a kind (device, network or entrant) and a subject in hex of that kind's length.")
+		return
+	}
+	body["actor"], body["created_at"] = "operator", f.clock
+	f.bans = append(f.bans, body)
+	answer(w, 201, map[string]any{"kind": body["kind"], "subject": body["subject"], "reason": body["reason"]})
+}
+
+func (f *fakeCore) listBans(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	key := func(b map[string]any) string { return b["kind"].(string) + " " + b["subject"].(string) }
+	all := slices.Clone(f.bans)
+	slices.SortFunc(all, func(a, b map[string]any) int { return strings.Compare(key(a), key(b)) })
+	limit, _ := strconv.Atoi(q.Get("limit"))
+	list := []any{}
+	for _, b := range all {
+		if key(b) > q.Get("after_kind")+" "+q.Get("after_subject") && len(list) < limit {
+			list = append(list, b)
+		}
+	}
+	answer(w, 200, map[string]any{"bans": list})
+}
+
+func (f *fakeCore) liftBan(w http.ResponseWriter, r *http.Request) {
+	for _, b := range f.bans {
+		if b["kind"] == r.PathValue("kind") && b["subject"] == r.PathValue("subject") && b["lifted_at"] == nil {
+			b["lifted_at"] = f.clock
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+	}
+	refuse(w, 404, "ban_unknown", "There is no such ban in force.")
+}
