@@ -76,7 +76,7 @@ func (r *Room) AddBan(ctx context.Context, b Ban) error {
 	if err := b.check(); err != nil {
 		return err
 	}
-	if _, err := r.db.Pool.Exec(ctx, sqlAddBan, string(b.Kind), b.Subject, b.Reason, b.Actor); err != nil {
+	if _, err := r.db.Exec(ctx, sqlAddBan, string(b.Kind), b.Subject, b.Reason, b.Actor); err != nil {
 		return fmt.Errorf("write a ban: %w", err)
 	}
 	return r.bansChanged(ctx)
@@ -84,7 +84,7 @@ func (r *Room) AddBan(ctx context.Context, b Ban) error {
 
 // LiftBan ends a ban; its row stays as a record. ErrBanUnknown when there is none in force.
 func (r *Room) LiftBan(ctx context.Context, kind BanKind, subject []byte) error {
-	tag, err := r.db.Pool.Exec(ctx, sqlLiftBan, string(kind), subject)
+	tag, err := r.db.Exec(ctx, sqlLiftBan, string(kind), subject)
 	if err != nil {
 		return fmt.Errorf("lift a ban: %w", err)
 	}
@@ -99,7 +99,7 @@ func (r *Room) Bans(ctx context.Context, afterKind BanKind, afterSubject []byte,
 	if afterSubject == nil {
 		afterSubject = []byte{}
 	}
-	rows, err := r.db.Pool.Query(ctx, sqlListBans, string(afterKind), afterSubject, int64(limit))
+	rows, err := r.db.Reader.Query(ctx, sqlListBans, string(afterKind), afterSubject, int64(limit))
 	if err != nil {
 		return nil, fmt.Errorf("list the bans: %w", err)
 	}
@@ -218,7 +218,7 @@ func (l *banList) refresh(ctx context.Context) (changed bool, err error) {
 func (l *banList) readFigures(ctx context.Context) (banFigures, error) {
 	var f banFigures
 	var ban, lift *time.Time
-	if err := l.db.Pool.QueryRow(ctx, sqlBanFigures).Scan(&f.count, &f.lifted, &ban, &lift); err != nil {
+	if err := l.db.Reader.QueryRow(ctx, sqlBanFigures).Scan(&f.count, &f.lifted, &ban, &lift); err != nil {
 		return f, fmt.Errorf("look whether bans changed: %w", err)
 	}
 	if ban != nil {
@@ -231,7 +231,7 @@ func (l *banList) readFigures(ctx context.Context) (banFigures, error) {
 }
 
 func (l *banList) readActive(ctx context.Context) ([][]byte, error) {
-	rows, err := l.db.Pool.Query(ctx, sqlActiveBans)
+	rows, err := l.db.Reader.Query(ctx, sqlActiveBans)
 	if err != nil {
 		return nil, fmt.Errorf("read the bans: %w", err)
 	}

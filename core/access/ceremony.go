@@ -35,7 +35,7 @@ func (r *Room) markersIn(ctx context.Context, v snapshot, window uint32, since t
 		return false, nil
 	}
 	var missing int64
-	err := r.db.Pool.QueryRow(ctx, sqlMissingMarkers, d.event, int64(d.generation), int64(window), r.cfg.EdgeLive.Milliseconds()).Scan(&missing)
+	err := r.db.Reader.QueryRow(ctx, sqlMissingMarkers, d.event, int64(d.generation), int64(window), r.cfg.EdgeLive.Milliseconds()).Scan(&missing)
 	if err != nil {
 		return false, fmt.Errorf("look for final markers: %w", err)
 	}

@@ -119,7 +119,7 @@ func (s *onSale) crowd(ctx context.Context, v snapshot) (c crowd, due bool, err 
 		oldWindow = -1
 	}
 	var total, inside, fresh, recent int64
-	err = s.room.db.Pool.QueryRow(ctx, sqlCountSessions, s.event, int64(d.generation), oldWindow, int64(old.Band), value,
+	err = s.room.db.Reader.QueryRow(ctx, sqlCountSessions, s.event, int64(d.generation), oldWindow, int64(old.Band), value,
 		cfg.DecideWithin.Milliseconds()).Scan(&total, &inside, &fresh, &recent)
 	if err != nil {
 		return crowd{}, false, fmt.Errorf("count the sessions: %w", err)
@@ -139,7 +139,7 @@ func (s *onSale) crowd(ctx context.Context, v snapshot) (c crowd, due bool, err 
 func (s *onSale) cursorBefore(ctx context.Context, d *draw, ago time.Duration) (lottery.Place, int, error) {
 	var window, band, called int64
 	var value []byte
-	err := s.room.db.Pool.QueryRow(ctx, sqlOldCursor, s.event, int64(d.generation), ago.Milliseconds()).Scan(&window, &band, &value, &called)
+	err := s.room.db.Reader.QueryRow(ctx, sqlOldCursor, s.event, int64(d.generation), ago.Milliseconds()).Scan(&window, &band, &value, &called)
 	if isNoRows(err) {
 		return lottery.Place{}, 0, nil
 	}

@@ -76,7 +76,7 @@ func (r *Room) Enroll(ctx context.Context, edge, boot uuid.UUID) (Enrolled, erro
 	mac := lottery.MAC(ring.core.Find(ring.newest), edgeTokenTag, append(append([]byte{}, edge[:]...), boot[:]...))
 	token := edge.String() + "." + base64.RawURLEncoding.EncodeToString(mac[:])
 	hash := sha256.Sum256([]byte(token))
-	if _, err := r.db.Pool.Exec(ctx, sqlEnroll, edge, boot, hash[:]); err != nil {
+	if _, err := r.db.Exec(ctx, sqlEnroll, edge, boot, hash[:]); err != nil {
 		return Enrolled{}, fmt.Errorf("enroll edge %s: %w", edge, err)
 	}
 	r.edges.forget(edge)
@@ -95,7 +95,7 @@ func (r *Room) Authenticate(ctx context.Context, token string) (uuid.UUID, error
 		return edge, nil
 	}
 	var stored []byte
-	err = r.db.Pool.QueryRow(ctx, sqlLoadEdge, edge).Scan(&stored)
+	err = r.db.Reader.QueryRow(ctx, sqlLoadEdge, edge).Scan(&stored)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return uuid.Nil, ErrEdgeUnknown
 	}
@@ -115,7 +115,7 @@ func (r *Room) Seen(ctx context.Context, edge uuid.UUID) error {
 	if !r.edges.dueSeen(edge) {
 		return nil
 	}
-	if _, err := r.db.Pool.Exec(ctx, sqlSeen, edge); err != nil {
+	if _, err := r.db.Exec(ctx, sqlSeen, edge); err != nil {
 		return fmt.Errorf("note that edge %s lives: %w", edge, err)
 	}
 	return nil
@@ -150,11 +150,14 @@ func (r *Room) RegisterKey(ctx context.Context, edge uuid.UUID, slug string, key
 	if err := r.checkKey(key); err != nil {
 		return EventKeys{}, err
 	}
-	_, err = r.db.Pool.Exec(ctx, sqlAddEdgeKey, key.ID, edge, event, []byte(key.Public), key.ValidFrom, key.ValidUntil)
+	_, err = r.db.Exec(ctx, sqlAddEdgeKey, key.ID, edge, event, []byte(key.Public), key.ValidFrom, key.ValidUntil)
 	if err != nil {
 		return EventKeys{}, fmt.Errorf("register key %s: %w", key.ID, err)
 	}
 	stored, err := r.loadEdgeKey(ctx, key.ID)
+	if errors.Is(err, ErrTokenKeyUnknown) {
+		return EventKeys{}, fmt.Errorf("%w: the key %s was revoked", ErrKeyRefused, key.ID)
+	}
 	if err != nil {
 		return EventKeys{}, err
 	}
@@ -194,7 +197,7 @@ func (r *Room) eventKeys(ctx context.Context, slug string) (EventKeys, uuid.UUID
 		Event: slug, Identity: sale.Identity, PseudonymKey: sale.PseudonymKey, PassKeys: ring.pass, ReceiptKeys: ring.receiptKeys,
 		InvitationKeys: ring.invitation, SessionFilterKeys: r.rings.global.Load().filter,
 	}
-	d, err := loadDraw(ctx, r.db.Pool, event)
+	d, err := loadDraw(ctx, r.db.Reader, event)
 	if err != nil && !errors.Is(err, ErrNoSale) {
 		return EventKeys{}, uuid.Nil, err
 	}
@@ -219,7 +222,7 @@ func (r *Room) loadEdgeKey(ctx context.Context, id uuid.UUID) (signer, error) {
 	var key signer
 	var public []byte
 	var revoked bool
-	err := r.db.Pool.QueryRow(ctx, sqlLoadEdgeKey, id).Scan(&key.edge, &key.event, &public, &key.validFrom, &key.validUntil, &revoked)
+	err := r.db.Reader.QueryRow(ctx, sqlLoadEdgeKey, id).Scan(&key.edge, &key.event, &public, &key.validFrom, &key.validUntil, &revoked)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && revoked {
 		return signer{}, ErrTokenKeyUnknown
 	}

@@ -69,7 +69,7 @@ func (r *Room) release(event uuid.UUID, l *lease) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if _, err := r.db.Pool.Exec(ctx, sqlReleaseLease, leaseName(event), r.id, l.epoch); err != nil {
+	if _, err := r.db.Exec(ctx, sqlReleaseLease, leaseName(event), r.id, l.epoch); err != nil {
 		r.cfg.Log.Info("a lease was left to expire", "event", event, "error", err)
 	}
 	l.epoch, l.until = 0, time.Time{}

@@ -73,7 +73,7 @@ func (s *onSale) snapshot() snapshot {
 
 // loadOnSale makes the on-sale of an event from the database: row, event and pool.
 func (r *Room) loadOnSale(ctx context.Context, event uuid.UUID) (*onSale, error) {
-	d, err := loadDraw(ctx, r.db.Pool, event)
+	d, err := loadDraw(ctx, r.db.Reader, event)
 	if err != nil {
 		return nil, err
 	}
@@ -88,31 +88,47 @@ func (r *Room) loadOnSale(ctx context.Context, event uuid.UUID) (*onSale, error)
 	return s, nil
 }
 
+// endedFor tells whether the on-sale is over and nobody has looked at it for so long.
+func (s *onSale) endedFor(idle time.Duration) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.draw.phase == Ended && !s.tending && time.Since(s.readAt) > idle
+}
+
 // saleTTL is for how long the event's own facts are believed: price and limits may change while it sells.
 const saleTTL = 2 * time.Second
 
 // refresh reads the committed row, then whatever blocks and sealed windows memory lacks. What it publishes was
 // committed: the driver's own writes come back through here too.
 func (s *onSale) refresh(ctx context.Context) error {
+	return s.refreshSince(ctx, time.Now())
+}
+
+// refreshSince is refresh unless the row has been read after the instant at, maybe while waiting for the turn to: however
+// many ask at once, two reads serve them all.
+func (s *onSale) refreshSince(ctx context.Context, at time.Time) error {
 	if err := s.reading.enter(ctx); err != nil {
 		return err
 	}
 	defer s.reading.leave()
+	s.mu.RLock()
+	p, fresh := s.pool, s.readAt.After(at)
+	s.mu.RUnlock()
+	if fresh {
+		return nil
+	}
 	if err := s.refreshSale(ctx); err != nil {
 		return err
 	}
 	started := time.Now()
-	d, err := loadDraw(ctx, s.room.db.Pool, s.event)
+	d, err := loadDraw(ctx, s.room.db.Reader, s.event)
 	if err != nil {
 		return err
 	}
-	s.mu.RLock()
-	p := s.pool
-	s.mu.RUnlock()
 	if d.generation != p.generation {
 		p = newPool(d.generation)
 	}
-	if err := catchUp(ctx, s.room.db.Pool, p, d); err != nil {
+	if err := catchUp(ctx, s.room.db.Reader, p, d); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -136,17 +152,6 @@ func (s *onSale) refreshSale(ctx context.Context) error {
 	defer s.mu.Unlock()
 	s.sale, s.saleRead = sale, time.Now()
 	return nil
-}
-
-// refreshSince is refresh unless somebody read the row after the instant at.
-func (s *onSale) refreshSince(ctx context.Context, at time.Time) error {
-	s.mu.RLock()
-	fresh := s.readAt.After(at)
-	s.mu.RUnlock()
-	if fresh {
-		return nil
-	}
-	return s.refresh(ctx)
 }
 
 const (

@@ -53,8 +53,9 @@ func (r *Room) Redeem(ctx context.Context, items []Redemption) ([]Redeemed, erro
 	answers := make([]Redeemed, len(items))
 	calls := make([]*redemption, len(items))
 	var batch []*redemption
+	asked := time.Now()
 	for i, item := range items {
-		call, err := r.examine(ctx, item)
+		call, err := r.examine(ctx, item, asked)
 		switch {
 		case err == nil:
 			calls[i] = call
@@ -96,8 +97,8 @@ func isRefusal(err error) bool {
 	return slices.ContainsFunc(refusals, func(refusal error) bool { return errors.Is(err, refusal) })
 }
 
-// examine checks all that does not need the database, which memory answers in nearly every case.
-func (r *Room) examine(ctx context.Context, item Redemption) (*redemption, error) {
+// examine checks all that memory can answer. Before it refuses, memory is as new as the request.
+func (r *Room) examine(ctx context.Context, item Redemption, asked time.Time) (*redemption, error) {
 	s, err := r.onSaleOf(ctx, item.Event)
 	if err != nil {
 		return nil, err
@@ -109,7 +110,6 @@ func (r *Room) examine(ctx context.Context, item Redemption) (*redemption, error
 	if token.Device != item.Device {
 		return nil, ErrDeviceMismatch
 	}
-	asked := time.Now()
 	v := s.snapshot()
 	rec, ready := v.called(token)
 	if !ready { // this core may be behind the one that drives

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,121 +12,7 @@ import (
 
 	"fairgate/core/db"
 	"fairgate/edge/lottery"
-	"fairgate/ledger"
 )
-
-// Sale is what the waiting room must know of an event.
-type Sale struct {
-	Event         uuid.UUID
-	Slug          string
-	Identity      string // "device", "invitation" or "account"
-	TimeZone      string // IANA name
-	PseudonymKey  []byte
-	Window        time.Duration // length of the windows after the sale instant, whole seconds
-	JoiningBefore time.Duration // joining opens this long before the sale instant unless scheduled otherwise
-	SessionTTL    time.Duration
-	ClaimWithin   time.Duration // somebody called is reckoned with for this long
-	MaxPerNetwork int           // device entries of one network in band 0; 0: no limit
-	MaxInside     int           // shoppers inside at once; 0: no limit
-	PacePerSecond int           // entrants called in a second; 0: no limit
-	UnitsPerBuyer float64       // what a buyer typically takes; 0: 2
-	Tiers         []Tier        // in the order in which pages show them
-}
-
-// Tier is a price level as the state object shows it.
-type Tier struct {
-	ID, Name string
-	Price    ledger.Amount // all-in
-}
-
-// TierStock is the stock of one tier that this on-sale sells, summed over its allocations.
-type TierStock struct {
-	Tier            string
-	Capacity, Taken int // taken counts held and sold units
-}
-
-// Holding is what shoppers hold at the moment.
-type Holding struct {
-	Holds int // active holds
-}
-
-// Key is one key of a ring. Secret of an Ed25519 key is its seed (32 bytes) or its private key (64 bytes); Public is
-// empty for a MAC key.
-type Key struct {
-	No             uint32
-	Secret, Public []byte
-}
-
-// Deps are the parts of core the waiting room asks. All are called often and from many goroutines.
-type Deps struct {
-	// Sales loads an event; its error for an unknown event is passed on to the caller.
-	Sales func(ctx context.Context, slug string) (Sale, error)
-	// Stock is what there is to sell; Holding what is held of it. A nil Holding means nobody holds anything.
-	Stock   func(ctx context.Context, event uuid.UUID) ([]TierStock, error)
-	Holding func(ctx context.Context, event uuid.UUID) (Holding, error)
-	// SpareRate is how many calls a second the payment providers have to spare. Nil: no bound.
-	SpareRate func() float64
-	// Keys are the unretired keys of a purpose and scope, made if there are none: "receipt" (Ed25519), "invitation"
-	// (Ed25519) and "pass" (MAC) for an event id, "session" and "session_filter" (MAC) for "global".
-	Keys func(ctx context.Context, purpose, scope string) ([]Key, error)
-	// Beacon is public randomness for a window whose root is known. It is called inside the sealing transaction: no
-	// I/O. Nil: no beacon.
-	Beacon func(event uuid.UUID, window uint32, root [32]byte) []byte
-}
-
-// Config are the bounds of the waiting room. The zero value is right for production.
-type Config struct {
-	Tick             time.Duration    // how often an on-sale is looked at, driven and published; default 250 ms
-	ChainLength      int              // least links of a chain; default 4096
-	Duration         time.Duration    // of an on-sale scheduled without an end; default 24 h
-	MarkerWait       time.Duration    // longest wait for the edges' final markers; default 2 s
-	EdgeLive         time.Duration    // an edge not seen for this long is not waited for; default 3 s
-	LeaseTTL         time.Duration    // a driver silent for this long is replaced; default 2.5 s
-	DecideWithin     time.Duration    // a shopper without a hold after this long is not reckoned with; default 30 s
-	CallsPerBuyer    float64          // provider calls that one buyer costs; default 2
-	PollMin, PollMax time.Duration    // poll interval of waiting pages; default 2 s and 20 s
-	PollsPerSecond   int              // state requests a second aimed at; default 10,000
-	StateMaxAge      time.Duration    // an unchanged state is built again after this long, for its clock; default 10 s
-	Quantiles        int              // in one state object; default 1000
-	BanFalsePositive float64          // of the ban filter; default 1 in 10,000
-	MaxPoolBatch     int              // entries in one request of an edge; default 1000
-	MaxRedeemBatch   int              // tokens in one request of an edge; default 500
-	Clock            func() time.Time // default time.Now. Decisions about instants use the database's clock
-	Log              *slog.Logger     // default: discarded
-}
-
-func (c Config) withDefaults() Config {
-	c.Tick = positive(c.Tick, 250*time.Millisecond)
-	c.ChainLength = positive(c.ChainLength, 4096)
-	c.Duration = positive(c.Duration, 24*time.Hour)
-	c.MarkerWait = positive(c.MarkerWait, 2*time.Second)
-	c.EdgeLive = positive(c.EdgeLive, 3*time.Second)
-	c.LeaseTTL = positive(c.LeaseTTL, 2500*time.Millisecond)
-	c.DecideWithin = positive(c.DecideWithin, 30*time.Second)
-	c.CallsPerBuyer = positive(c.CallsPerBuyer, 2)
-	c.PollMin = positive(c.PollMin, 2*time.Second)
-	c.PollMax = max(positive(c.PollMax, 20*time.Second), c.PollMin)
-	c.PollsPerSecond = positive(c.PollsPerSecond, 10_000)
-	c.StateMaxAge = positive(c.StateMaxAge, 10*time.Second)
-	c.Quantiles = positive(c.Quantiles, 1000)
-	c.BanFalsePositive = positive(c.BanFalsePositive, 1e-4)
-	c.MaxPoolBatch = positive(c.MaxPoolBatch, 1000)
-	c.MaxRedeemBatch = positive(c.MaxRedeemBatch, 500)
-	if c.Clock == nil {
-		c.Clock = time.Now
-	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
-	return c
-}
-
-func positive[T int | float64 | time.Duration](v, otherwise T) T {
-	if v > 0 {
-		return v
-	}
-	return otherwise
-}
 
 // Room is the waiting room of one core: every event's pool in memory, the draw and the admission controller of those it
 // drives, and what edges and buyers ask of it.
@@ -236,6 +121,27 @@ func (r *Room) chores(ctx context.Context) {
 		r.complain(ctx, "read the keys", err)
 	}
 	r.edges.sweep()
+	r.forgetEnded()
+}
+
+// keepEnded is for how long the pool of an ended on-sale stays in memory, and its state with the edges.
+const keepEnded = time.Hour
+
+// forgetEnded frees the memory of on-sales that ended a while ago. Whoever asks for one again loads it again.
+func (r *Room) forgetEnded() {
+	r.mu.Lock()
+	var old []*onSale
+	for event, s := range r.sales {
+		if s.endedFor(keepEnded) {
+			old = append(old, s)
+			delete(r.sales, event)
+		}
+	}
+	r.mu.Unlock()
+	for _, s := range old {
+		r.feed.drop(s.slug)
+		s.joins.Close()
+	}
 }
 
 // complain logs a failure of the background work, which is tried again at the next tick.
@@ -253,7 +159,7 @@ const sqlNow = `SELECT now()`
 func (r *Room) readClock(ctx context.Context) error {
 	var now time.Time
 	before := r.cfg.Clock()
-	if err := r.db.Pool.QueryRow(ctx, sqlNow).Scan(&now); err != nil {
+	if err := r.db.Reader.QueryRow(ctx, sqlNow).Scan(&now); err != nil {
 		return fmt.Errorf("read the database's clock: %w", err)
 	}
 	r.skew.Store(int64(now.Sub(before.Add(r.cfg.Clock().Sub(before) / 2))))
@@ -277,7 +183,7 @@ func (r *Room) discover(ctx context.Context, tenders *sync.WaitGroup, first bool
 	if first {
 		query = sqlRecent
 	}
-	rows, err := r.db.Pool.Query(ctx, query)
+	rows, err := r.db.Reader.Query(ctx, query)
 	if err != nil {
 		return fmt.Errorf("list the running on-sales: %w", err)
 	}

@@ -14,6 +14,10 @@ import (
 	"fairgate/edge/lottery"
 )
 
+// longestSale is how many windows an on-sale without a given end has at most, so that the longest chain covers it even
+// after its last window is rounded up by coarse.
+const longestSale = lottery.MaxChain - lottery.MaxChain/16
+
 // chainSlack is how much longer than scheduled an on-sale may run with its chain, so that its end can be put off.
 const chainSlack = 2
 
@@ -132,7 +136,7 @@ func (p *plan) run(ctx context.Context, tx pgx.Tx, event uuid.UUID, slug string)
 		}
 		return nil
 	}
-	window := max(p.sale.Window.Truncate(time.Second), time.Second)
+	window := p.window()
 	length := min(max(p.room.cfg.ChainLength, chainSlack*p.windows(window)), lottery.MaxChain)
 	if p.windows(window) > length {
 		return fmt.Errorf("%w: windows of %s do not cover %s", ErrTimes, window, p.endsAt.Sub(p.opensAt))
@@ -154,13 +158,16 @@ func (p *plan) run(ctx context.Context, tx pgx.Tx, event uuid.UUID, slug string)
 	return nil
 }
 
+// window is the length of windows of a new on-sale: whole seconds, as the state object tells it.
+func (p *plan) window() time.Duration { return max(p.sale.Window.Truncate(time.Second), time.Second) }
+
 // complete fills in the defaults and checks the times against each other and the clock.
 func (p *plan) complete(now time.Time) error {
 	if p.joiningAt.IsZero() {
 		p.joiningAt = p.opensAt.Add(-p.sale.JoiningBefore)
 	}
 	if p.endsAt.IsZero() {
-		p.endsAt = p.opensAt.Add(p.room.cfg.Duration)
+		p.endsAt = p.opensAt.Add(min(p.room.cfg.Duration, longestSale*p.window()))
 	}
 	switch {
 	case p.opensAt.Before(now):

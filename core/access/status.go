@@ -81,7 +81,7 @@ func (r *Room) Status(ctx context.Context, slug string) (Status, error) {
 		status.Windows = append(status.Windows, WindowStatus{w.number, w.sealed, w.entrants, w.root, w.seed})
 	}
 	var sessions, inside, edges int64
-	err = r.db.Pool.QueryRow(ctx, sqlStatus, s.event, int64(d.generation), leaseName(s.event), r.cfg.EdgeLive.Milliseconds()).
+	err = r.db.Reader.QueryRow(ctx, sqlStatus, s.event, int64(d.generation), leaseName(s.event), r.cfg.EdgeLive.Milliseconds()).
 		Scan(&sessions, &inside, &edges, &status.Driver, &status.Epoch)
 	if err != nil {
 		return Status{}, fmt.Errorf("read the status of %q: %w", slug, err)

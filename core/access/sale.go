@@ -1,0 +1,69 @@
+package access
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"fairgate/ledger"
+)
+
+// Sale is what the waiting room must know of an event.
+type Sale struct {
+	Event         uuid.UUID
+	Slug          string
+	Identity      string // "device", "invitation" or "account"
+	TimeZone      string // IANA name
+	PseudonymKey  []byte
+	Window        time.Duration // length of the windows after the sale instant, whole seconds
+	JoiningBefore time.Duration // joining opens this long before the sale instant unless scheduled otherwise
+	SessionTTL    time.Duration
+	ClaimWithin   time.Duration // somebody called is reckoned with for this long
+	MaxPerNetwork int           // device entries of one network in band 0; 0: no limit
+	MaxInside     int           // shoppers inside at once; 0: no limit
+	PacePerSecond int           // entrants called in a second; 0: no limit
+	UnitsPerBuyer float64       // what a buyer typically takes; 0: 2
+	Tiers         []Tier        // in the order in which pages show them
+}
+
+// Tier is a price level as the state object shows it.
+type Tier struct {
+	ID, Name string
+	Price    ledger.Amount // all-in
+}
+
+// TierStock is the stock of one tier that this on-sale sells, summed over its allocations.
+type TierStock struct {
+	Tier            string
+	Capacity, Taken int // taken counts held and sold units
+}
+
+// Holding is what shoppers hold at the moment.
+type Holding struct {
+	Holds int // active holds
+}
+
+// Key is one key of a ring. Secret of an Ed25519 key is its seed (32 bytes) or its private key (64 bytes); Public is
+// empty for a MAC key.
+type Key struct {
+	No             uint32
+	Secret, Public []byte
+}
+
+// Deps are the parts of core the waiting room asks. All are called often and from many goroutines.
+type Deps struct {
+	// Sales loads an event; its error for an unknown event is passed on to the caller.
+	Sales func(ctx context.Context, slug string) (Sale, error)
+	// Stock is what there is to sell; Holding what is held of it. A nil Holding means nobody holds anything.
+	Stock   func(ctx context.Context, event uuid.UUID) ([]TierStock, error)
+	Holding func(ctx context.Context, event uuid.UUID) (Holding, error)
+	// SpareRate is how many calls a second the payment providers have to spare. Nil: no bound.
+	SpareRate func() float64
+	// Keys are the unretired keys of a purpose and scope, made if there are none: "receipt" (Ed25519), "invitation"
+	// (Ed25519) and "pass" (MAC) for an event id, "session" and "session_filter" (MAC) for "global".
+	Keys func(ctx context.Context, purpose, scope string) ([]Key, error)
+	// Beacon is public randomness for a window whose root is known. It is called inside the sealing transaction: no
+	// I/O. Nil: no beacon.
+	Beacon func(event uuid.UUID, window uint32, root [32]byte) []byte
+}
