@@ -76,8 +76,9 @@ func TestManyWantOneSeatAndOneGetsIt(t *testing.T) {
 func TestOneRequestAtTwoCoresIsOneHold(t *testing.T) {
 	w := newWorld(t, dbtest.New(t))
 	cores := []*inventory.Service{w.service(inventory.Hooks{}), w.service(inventory.Hooks{})}
-	for n := range 3 { // the third time it takes the last units: it must not be told "sold out" because of itself
-		r := w.request(w.someone(), "k", general("pit", 1))
+	buyer := w.someone()
+	for n := range 3 { // the third time it takes the last unit: it must not be told "sold out" because of itself
+		r := w.request(buyer, fmt.Sprint(n), general("pit", 1))
 		var running sync.WaitGroup
 		for i := range 16 {
 			running.Go(func() {

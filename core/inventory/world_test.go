@@ -224,13 +224,18 @@ func (w *world) taken(s *inventory.Service) map[string]int64 {
 // state.
 func (w *world) audit() []string {
 	w.t.Helper()
+	tx, err := w.db.Reader.Begin(w.ctx) // one snapshot: others may be at work
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer tx.Rollback(w.ctx)
 	var wrong []string
 	tell := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	type seatState struct{ state, hold string }
 	wantStock, wantQuota, wantSeats := map[string]int64{}, map[string]int64{}, map[string]seatState{}
 	var id, entrant, state, text string
 	var units int64
-	w.each(`SELECT hold_id::TEXT, encode(entrant, 'hex'), state, units, items FROM holds WHERE event_id = $1`,
+	w.each(tx, `SELECT hold_id::TEXT, encode(entrant, 'hex'), state, units, items FROM holds WHERE event_id = $1`,
 		[]any{&id, &entrant, &state, &units, &text}, func() {
 			if state != "active" && state != "sold" {
 				return
@@ -256,7 +261,7 @@ func (w *world) audit() []string {
 		})
 	var name string
 	var capacity, taken int64
-	w.each(`SELECT tier || '/' || allocation, capacity, taken FROM stock WHERE event_id = $1`,
+	w.each(tx, `SELECT tier || '/' || allocation, capacity, taken FROM stock WHERE event_id = $1`,
 		[]any{&name, &capacity, &taken}, func() {
 			if taken != wantStock[name] || taken > capacity {
 				tell("stock %s: taken %d of %d, holds have %d", name, taken, capacity, wantStock[name])
@@ -264,7 +269,7 @@ func (w *world) audit() []string {
 			delete(wantStock, name)
 		})
 	var limit int64
-	w.each(`SELECT encode(buyer, 'hex'), taken, max_units FROM quota WHERE event_id = $1`,
+	w.each(tx, `SELECT encode(buyer, 'hex'), taken, max_units FROM quota WHERE event_id = $1`,
 		[]any{&name, &taken, &limit}, func() {
 			if taken != wantQuota[name] || taken > limit {
 				tell("quota of %s: taken %d of %d, holds have %d", name, taken, limit, wantQuota[name])
@@ -272,7 +277,7 @@ func (w *world) audit() []string {
 			delete(wantQuota, name)
 		})
 	var hold *string
-	w.each(`SELECT seat, state, hold_id::TEXT FROM seats WHERE event_id = $1`, []any{&name, &state, &hold}, func() {
+	w.each(tx, `SELECT seat, state, hold_id::TEXT FROM seats WHERE event_id = $1`, []any{&name, &state, &hold}, func() {
 		want, ok := wantSeats[name]
 		switch {
 		case !ok && (state == "held" || state == "sold"), ok && (hold == nil || want != seatState{state, *hold}):
@@ -294,9 +299,9 @@ func (w *world) mustAudit() {
 	}
 }
 
-func (w *world) each(sql string, into []any, row func()) {
+func (w *world) each(tx pgx.Tx, sql string, into []any, row func()) {
 	w.t.Helper()
-	rows, err := w.db.Pool.Query(w.ctx, sql, w.event)
+	rows, err := tx.Query(w.ctx, sql, w.event)
 	if err != nil {
 		w.t.Fatal(err)
 	}
