@@ -87,12 +87,12 @@ func (e Engine) readerParams() map[string]string {
 	return params
 }
 
-// runTx runs one transaction to its end in the way the engine wants it.
-func (e Engine) runTx(ctx context.Context, pool *pgxpool.Pool, policy retryPolicy, fn func(context.Context, pgx.Tx) error) error {
+// runTx runs one transaction to its end in the way the engine wants it. CockroachDB always runs it SERIALIZABLE.
+func (e Engine) runTx(ctx context.Context, pool *pgxpool.Pool, level pgx.TxIsoLevel, policy retryPolicy, fn func(context.Context, pgx.Tx) error) error {
 	if e == CockroachDB {
 		return runCockroach(ctx, pool, policy, fn)
 	}
-	return runPostgres(ctx, pool, policy, fn)
+	return runPostgres(ctx, pool, level, policy, fn)
 }
 
 // runsMigration tells whether a migration file is meant for the engine.

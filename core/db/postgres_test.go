@@ -7,8 +7,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestTheNewestInstalledPostgreSQLIsChosenByNumber(t *testing.T) {
@@ -111,6 +113,59 @@ func TestTheEngineIsReadOutOfItsVersion(t *testing.T) {
 		got, err := engineOf(version)
 		if got != want || (err == nil) != (want != "") || err != nil && !errors.Is(err, ErrEngine) {
 			t.Errorf("%q: got %q, %v; want %q", version, got, err, want)
+		}
+	}
+}
+
+func TestOnlyAbandonedTemporaryFoldersAreRemoved(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	long := time.Now().Add(-time.Hour)
+	make := func(name, file, text string, age time.Time) string {
+		dir := filepath.Join(os.TempDir(), name)
+		for path, content := range map[string]string{filepath.Join(dir, startLock): "", filepath.Join(dir, file): text} {
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chtimes(filepath.Join(dir, startLock), age, age); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	const nobody = "2147483646\n" // no such process
+	alive := strconv.Itoa(os.Getpid())
+	gone := []string{
+		make("fairgate-db-crashed", "postgresql/postmaster.pid", nobody, long),
+		make("fairgate-db-stopped", "postgresql/PG_VERSION", "15", long),
+		make("fairgate-db-roach", "cockroach.running", "2147483646 postgres://x", long),
+	}
+	kept := []string{
+		make("fairgate-db-running", "postgresql/postmaster.pid", alive+"\n", long),
+		make("fairgate-db-roach-running", "cockroach.running", alive+" postgres://x", long),
+		make("fairgate-db-young", "postgresql/PG_VERSION", "15", time.Now()),
+		make("somebody-elses", "postgresql/postmaster.pid", nobody, long),
+		make("fairgate-db-starting", "postgresql/PG_VERSION", "15", long),
+	}
+	unlock, err := lockDir(t.Context(), filepath.Join(kept[len(kept)-1], startLock))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	made, err := newScrap(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range append(kept, made) {
+		if _, err := os.Stat(dir); err != nil {
+			t.Errorf("%s should be there: %v", filepath.Base(dir), err)
+		}
+	}
+	for _, dir := range gone {
+		if _, err := os.Stat(dir); !os.IsNotExist(err) {
+			t.Errorf("%s should be gone: %v", filepath.Base(dir), err)
 		}
 	}
 }

@@ -34,6 +34,9 @@ const (
 	portAttempts = 8
 )
 
+// startLock is the file in a data folder that is locked while a server is started in it.
+const startLock = "start.lock"
+
 const (
 	startTimeout = 60 * time.Second // recovery after a crash can take a while
 	stopTimeout  = 20 * time.Second // a fast shutdown writes a checkpoint
@@ -104,15 +107,11 @@ func Start(ctx context.Context, cfg ServerConfig) (*Server, error) {
 func startPrivate(ctx context.Context, cfg ServerConfig, log *slog.Logger, engine Engine, start func(dir string) (*Server, error)) (*Server, error) {
 	dir, scrap := cfg.DataDir, ""
 	if dir == "" {
-		made, err := os.MkdirTemp("", "fairgate-db-")
+		made, err := newScrap(log)
 		if err != nil {
-			return nil, fmt.Errorf("make a temporary data folder: %w", err)
+			return nil, err
 		}
 		dir, scrap = made, made
-		// The unprivileged user of the server has to pass through; the data below is closed to others.
-		if err := os.Chmod(dir, 0o711); err != nil {
-			return nil, fmt.Errorf("open up the temporary data folder: %w", err)
-		}
 	}
 	dir, err := filepath.Abs(dir)
 	if err == nil {
@@ -121,7 +120,7 @@ func startPrivate(ctx context.Context, cfg ServerConfig, log *slog.Logger, engin
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDataDir, err)
 	}
-	unlock, err := lockDir(ctx, filepath.Join(dir, "start.lock"))
+	unlock, err := lockDir(ctx, filepath.Join(dir, startLock))
 	if err != nil {
 		return nil, err
 	}

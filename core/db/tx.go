@@ -45,7 +45,17 @@ func (p retryPolicy) wait(ctx context.Context, n int) error {
 // nil means committed. ErrAmbiguous and ErrUnavailable say what else happened; any other error is fn's own or the
 // server's, and nothing was committed.
 func (d *DB) InTx(ctx context.Context, fn func(context.Context, pgx.Tx) error) error {
-	err := d.Engine.runTx(ctx, d.Pool, d.policy, fn)
+	err := d.Engine.runTx(ctx, d.Pool, pgx.Serializable, d.policy, fn)
+	countTx(err)
+	return err
+}
+
+// InBookkeeping runs fn like InTx, except that PostgreSQL runs it at READ COMMITTED. It is for the bookkeeping of queues,
+// where each write is one statement that repeats its guard, so that two writers of a row decide by the row's lock. There
+// SERIALIZABLE would add nothing but false conflicts: its locks on index pages, held by whoever claims a task, make the
+// transactions abort that add tasks together with money and seats. Never use it for anything that moves those.
+func (d *DB) InBookkeeping(ctx context.Context, fn func(context.Context, pgx.Tx) error) error {
+	err := d.Engine.runTx(ctx, d.Pool, pgx.ReadCommitted, d.policy, fn)
 	countTx(err)
 	return err
 }
@@ -68,9 +78,9 @@ func acquire(ctx context.Context, pool *pgxpool.Pool, policy retryPolicy) (*pgxp
 }
 
 // runPostgres retries the whole transaction, since PostgreSQL reports serialization failures at COMMIT too.
-func runPostgres(ctx context.Context, pool *pgxpool.Pool, policy retryPolicy, fn func(context.Context, pgx.Tx) error) error {
+func runPostgres(ctx context.Context, pool *pgxpool.Pool, level pgx.TxIsoLevel, policy retryPolicy, fn func(context.Context, pgx.Tx) error) error {
 	for n := 0; ; n++ {
-		err := attemptPostgres(ctx, pool, policy, fn)
+		err := attemptPostgres(ctx, pool, level, policy, fn)
 		switch {
 		case err == nil:
 			return nil
@@ -87,13 +97,13 @@ func runPostgres(ctx context.Context, pool *pgxpool.Pool, policy retryPolicy, fn
 }
 
 // attemptPostgres runs BEGIN, fn and COMMIT once on one connection.
-func attemptPostgres(ctx context.Context, pool *pgxpool.Pool, policy retryPolicy, fn func(context.Context, pgx.Tx) error) (err error) {
+func attemptPostgres(ctx context.Context, pool *pgxpool.Pool, level pgx.TxIsoLevel, policy retryPolicy, fn func(context.Context, pgx.Tx) error) (err error) {
 	conn, err := acquire(ctx, pool, policy)
 	if err != nil {
 		return err
 	}
 	defer conn.Release() // destroys the connection if it is not idle by then
-	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.Serializable})
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: level})
 	if err != nil {
 		return undone(ctx, conn, fmt.Errorf("begin: %w", err))
 	}
