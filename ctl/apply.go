@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,6 +66,10 @@ func (t *tool) applyAll(cmd *cobra.Command, c *client, files []string) error {
 		if err == nil {
 			done = append(done, result)
 			continue
+		}
+		if exitCode(err) == ExitUnreachable { // nor would the others get through
+			first = cmp.Or(first, err)
+			break
 		}
 		err = t.mistakes(cmd, file, err)
 		if first == nil {

@@ -60,8 +60,11 @@ func printLedger(out *table, l ledgerView) {
 	}
 	out.gap()
 	verdict := "the ledger agrees with itself"
-	if !l.OK {
+	switch {
+	case !l.OK:
 		verdict = "THE LEDGER DOES NOT AGREE WITH ITSELF"
+	case l.Transfers == 0:
+		verdict = "the ledger is empty, so nothing was compared"
 	}
 	out.line("%s: %d transfers, %d accounts", verdict, l.Transfers, l.Accounts)
 }

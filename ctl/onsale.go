@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -203,7 +204,7 @@ func printCrowd(out *table, s saleView) {
 	out.gap()
 	out.row("JOINED", "DRAWN", "CALLED", "SESSIONS", "INSIDE", "HOLDS", "EDGES")
 	out.row(s.Joined, s.Drawn, s.Called, s.Sessions, s.Inside, s.Holds, s.LiveEdges)
-	if s.Driver == "" {
+	if s.Driver == "" && slices.Contains([]string{"joining", "sealing", "drawn", "open"}, s.Phase) {
 		out.line("no core drives this sale: nobody is called")
 	}
 	if len(s.Windows) > 0 {

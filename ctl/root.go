@@ -114,18 +114,18 @@ func group(use, short, example string, commands ...*cobra.Command) *cobra.Comman
 // hints are what to try next, by problem code.
 var hints = map[string]string{
 	"unauthorized":         "give the file with the admin secret by --secret-file, FAIRGATE_CTL_SECRET_FILE or secret_file in the settings file; core makes it at its first start (admin.secret in secrets.dir)",
-	"event_unknown":        "ticketctl event list shows the events there are",
-	"order_unknown":        "ticketctl orders list EVENT shows an event's orders",
-	"ban_unknown":          "ticketctl ban list shows the bans in force",
-	"ban_invalid":          "ticketctl ban add --help says how a ban is written",
-	"sale_not_open":        "ticketctl onsale schedule EVENT --opens-at TIME makes one",
-	"sale_started":         "ticketctl onsale end EVENT ends it for good",
-	"times_invalid":        "ticketctl onsale schedule --help says how times are written",
-	"database_unavailable": "look at core's log; nothing was changed",
-	"overloaded":           "nothing was changed; try again",
-	"outcome_unknown":      "look whether it was done before you repeat it",
-	"not_found":            "is this ticketctl newer than core? compare ticketctl version with core's log",
-	"internal":             "the reason is in core's log",
+	"event_unknown":        "ticketctl event list",
+	"order_unknown":        "ticketctl orders list EVENT",
+	"ban_unknown":          "ticketctl ban list",
+	"ban_invalid":          "ticketctl ban add --help",
+	"sale_not_open":        "ticketctl onsale schedule EVENT --opens-at TIME",
+	"sale_started":         "ticketctl onsale end EVENT, which ends it for good",
+	"times_invalid":        "ticketctl onsale schedule --help",
+	"database_unavailable": "again in a while; nothing was changed, and core's log says what is wrong",
+	"overloaded":           "again in a while; nothing was changed",
+	"outcome_unknown":      "to see whether it was done before you repeat it",
+	"not_found":            "ticketctl version, and compare with core's: one of the two may be too old",
+	"internal":             "core's log, which has the reason",
 }
 
 // explain prints an error and what to try next.
@@ -152,7 +152,7 @@ func (t *tool) hint(command *cobra.Command, err error) (string, *problemError) {
 	}
 	var unreachable *unreachableError
 	if errors.As(err, &unreachable) {
-		return "is fairgate-core running, and is this the address of its admin listener? --core, FAIRGATE_CTL_CORE or core in the settings file say where it is", nil
+		return "start fairgate-core, or say where its admin listener is: --core, FAIRGATE_CTL_CORE, or core in the settings file", nil
 	}
 	var usage usageError
 	if errors.As(err, &usage) && command != nil {
