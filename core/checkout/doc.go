@@ -28,7 +28,7 @@
 //
 // # Concurrency
 //
-// Openings and outcomes are group-committed in one lane each: many orders per transaction, one writer per core. Several
+// Openings and outcomes are group-committed in one lane: many orders per transaction, one writer per core. Several
 // cores may do so at once; SERIALIZABLE and the unique constraints decide between them. A Service is safe for concurrent
 // use. Run must be running for anything to move after an order is opened.
 package checkout

@@ -30,23 +30,16 @@ type Opening struct {
 	Email   string
 }
 
-func (o Opening) hash() []byte {
+func (o *Opening) hash() []byte {
 	h := sha256.Sum256([]byte(o.Hold.String() + "\x00" + o.Email))
 	return h[:]
-}
-
-// opened answers one opening; Err is the buyer's outcome, not a failure of the batch.
-type opened struct {
-	id      uuid.UUID
-	created bool
-	err     error
 }
 
 // Open opens the order of a hold, or returns the one that was opened before with the same body; created says which.
 // Errors: ErrHoldUnknown, ErrHoldExpired, ErrHoldClosed, ErrKeyReused (another body), db.ErrOverloaded, db.ErrAmbiguous
 // (ask again: the id of the order is fixed by the hold).
 func (s *Service) Open(ctx context.Context, o Opening) (order Order, created bool, err error) {
-	answer, err := s.openings.Do(ctx, o)
+	answer, err := s.lane.Do(ctx, ask{opening: &o})
 	if err == nil {
 		err = answer.err
 	}
@@ -55,32 +48,17 @@ func (s *Service) Open(ctx context.Context, o Opening) (order Order, created boo
 		return Order{}, false, err
 	}
 	s.metrics.openedWith(nil)
-	order, err = s.Load(ctx, answer.id, o.Entrant)
+	order, err = s.Load(ctx, OrderID(o.Hold), o.Entrant)
 	return order, answer.created, err
 }
 
-// commitOpenings is the opening lane's transaction.
-func (s *Service) commitOpenings(ctx context.Context, batch []Opening) ([]opened, error) {
-	var answers []opened
-	var started bool
-	err := s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		var err error
-		answers, started, err = s.open(ctx, tx, batch)
-		return err
-	})
-	if err == nil && started {
-		s.outbox.Wake()
-	}
-	return answers, err
-}
-
-func (s *Service) open(ctx context.Context, tx pgx.Tx, batch []Opening) (answers []opened, started bool, err error) {
-	answers = make([]opened, len(batch))
+// open opens the orders of a batch. Each answer's error is a buyer's outcome, not a failure of the batch.
+func (s *Service) open(ctx context.Context, tx pgx.Tx, batch []*Opening) (answers []answer, started bool, err error) {
+	answers = make([]answer, len(batch))
 	holdIDs := make([]uuid.UUID, len(batch))
 	orderIDs := make([]uuid.UUID, len(batch))
 	for i, o := range batch {
 		holdIDs[i], orderIDs[i] = o.Hold, OrderID(o.Hold)
-		answers[i].id = orderIDs[i]
 	}
 	existing, err := loadRecords(ctx, tx, orderIDs)
 	if err != nil {
@@ -161,7 +139,7 @@ func (s *Service) open(ctx context.Context, tx pgx.Tx, batch []Opening) (answers
 }
 
 // sameOrder tells a repeated opening from another one with the same hold.
-func sameOrder(r *record, o Opening) error {
+func sameOrder(r *record, o *Opening) error {
 	if r.order.Entrant != o.Entrant {
 		return ErrHoldUnknown
 	}

@@ -119,7 +119,7 @@ func price(h inventory.Hold, terms Terms) ([]Line, error) {
 		}
 		for n := range item.Quantity {
 			line := Line{Tier: item.Tier, Face: p.Face, Fee: p.Fee, Tax: p.Tax}
-			if int(n) < len(item.Seats) {
+			if n < len(item.Seats) {
 				line.Seat = item.Seats[n]
 			}
 			lines = append(lines, line)

@@ -25,42 +25,20 @@ type Outcome struct {
 	Actor   string // "webhook", "lookup", "outbox"
 }
 
-// applied answers one outcome.
-type applied struct{ err error }
-
 // Apply applies an outcome. An outcome that changes nothing is no error; ErrOrderUnknown means it is none of ours.
 func (s *Service) Apply(ctx context.Context, o Outcome) error {
-	answer, err := s.outcomes.Do(ctx, o)
+	answer, err := s.lane.Do(ctx, ask{outcome: &o})
 	if err == nil {
 		err = answer.err
 	}
 	return err
 }
 
-// commitOutcomes is the outcome lane's transaction.
-func (s *Service) commitOutcomes(ctx context.Context, batch []Outcome) ([]applied, error) {
-	var b *outcomes
-	err := s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		b = &outcomes{service: s, tx: tx, answers: make([]applied, len(batch))}
-		return b.run(ctx, batch)
-	})
-	if err != nil {
-		return nil, err
-	}
-	if len(b.tasks) > 0 {
-		s.outbox.Wake()
-	}
-	for _, cause := range b.causes {
-		s.metrics.applied(cause)
-	}
-	return b.answers, nil
-}
-
 // outcomes is one transaction's worth of outcomes.
 type outcomes struct {
 	service   *Service
 	tx        pgx.Tx
-	answers   []applied
+	answers   []answer
 	records   map[uuid.UUID]*record
 	sold      map[uuid.UUID]error // by order: nil when the hold was sold in this transaction
 	tasks     []payment.Task
@@ -71,7 +49,7 @@ type outcomes struct {
 	causes    []Cause
 }
 
-func (b *outcomes) run(ctx context.Context, batch []Outcome) error {
+func (b *outcomes) run(ctx context.Context, batch []*Outcome) error {
 	ids := make([]uuid.UUID, len(batch))
 	for i, o := range batch {
 		ids[i] = o.Order
@@ -103,7 +81,7 @@ func (b *outcomes) run(ctx context.Context, batch []Outcome) error {
 }
 
 // sell marks the holds of the newly authorized orders as sold, in one statement.
-func (b *outcomes) sell(ctx context.Context, batch []Outcome) error {
+func (b *outcomes) sell(ctx context.Context, batch []*Outcome) error {
 	b.sold = map[uuid.UUID]error{}
 	byHold := map[uuid.UUID]uuid.UUID{}
 	var holds []uuid.UUID
@@ -132,7 +110,7 @@ func (b *outcomes) sell(ctx context.Context, batch []Outcome) error {
 }
 
 // authorizes reports whether the outcome is the first word of an authorization.
-func authorizes(r *record, o Outcome) bool {
+func authorizes(r *record, o *Outcome) bool {
 	if o.Cause != CauseAuthorized && o.Cause != CauseCaptured {
 		return false
 	}
@@ -142,7 +120,7 @@ func authorizes(r *record, o Outcome) bool {
 }
 
 // apply decides what one outcome means for its order.
-func (b *outcomes) apply(ctx context.Context, r *record, o Outcome) error {
+func (b *outcomes) apply(ctx context.Context, r *record, o *Outcome) error {
 	if o.Cause == CauseIssued {
 		return b.issued(r, o)
 	}
@@ -182,7 +160,7 @@ func (b *outcomes) apply(ctx context.Context, r *record, o Outcome) error {
 }
 
 // learn keeps what the outcome tells of the provider's object.
-func (b *outcomes) learn(r *record, p *Payment, o Outcome) {
+func (b *outcomes) learn(r *record, p *Payment, o *Outcome) {
 	if p.ProviderRef == "" && o.Ref != "" {
 		p.ProviderRef = o.Ref
 	}
@@ -192,7 +170,7 @@ func (b *outcomes) learn(r *record, p *Payment, o Outcome) {
 	r.touch(p)
 }
 
-func (b *outcomes) authorized(ctx context.Context, r *record, p *Payment, o Outcome) error {
+func (b *outcomes) authorized(ctx context.Context, r *record, p *Payment, o *Outcome) error {
 	switch p.State {
 	case PaymentAuthorized, PaymentCaptured, PaymentCaptureFailed:
 		return nil // told before
@@ -220,7 +198,7 @@ func (b *outcomes) authorized(ctx context.Context, r *record, p *Payment, o Outc
 	return b.note(r, CauseAuthorized, o, "")
 }
 
-func (b *outcomes) captured(ctx context.Context, r *record, p *Payment, o Outcome) error {
+func (b *outcomes) captured(ctx context.Context, r *record, p *Payment, o *Outcome) error {
 	if p.State != PaymentAuthorized {
 		if p.State != PaymentCaptured {
 			b.service.log.Error("the provider captured what it was not asked to", "order_id", r.order.ID, "payment_state", p.State)
@@ -237,7 +215,7 @@ func (b *outcomes) captured(ctx context.Context, r *record, p *Payment, o Outcom
 	return b.note(r, CauseCaptured, o, "")
 }
 
-func (b *outcomes) captureRefused(ctx context.Context, r *record, p *Payment, o Outcome) error {
+func (b *outcomes) captureRefused(ctx context.Context, r *record, p *Payment, o *Outcome) error {
 	if p.State != PaymentAuthorized {
 		return nil
 	}
@@ -252,7 +230,7 @@ func (b *outcomes) captureRefused(ctx context.Context, r *record, p *Payment, o 
 	return b.note(r, CauseCaptureRefused, o, o.Failure)
 }
 
-func (b *outcomes) voided(r *record, p *Payment, o Outcome) error {
+func (b *outcomes) voided(r *record, p *Payment, o *Outcome) error {
 	switch p.State {
 	case PaymentCreated, PaymentBegun, PaymentVoiding:
 		p.State = PaymentVoided
@@ -266,7 +244,7 @@ func (b *outcomes) voided(r *record, p *Payment, o Outcome) error {
 	return nil // an authorized attempt finds out when it is captured
 }
 
-func (b *outcomes) issued(r *record, o Outcome) error {
+func (b *outcomes) issued(r *record, o *Outcome) error {
 	if r.order.State != PaymentComplete {
 		return nil
 	}
@@ -278,7 +256,7 @@ func (b *outcomes) issued(r *record, o Outcome) error {
 	return b.note(r, CauseIssued, o, "")
 }
 
-func (b *outcomes) note(r *record, cause Cause, o Outcome, reason string) error {
+func (b *outcomes) note(r *record, cause Cause, o *Outcome, reason string) error {
 	b.causes = append(b.causes, cause)
 	if err := r.apply(cause, o.Actor, reason); err != nil {
 		return fmt.Errorf("order %s: %w", r.order.ID, err)

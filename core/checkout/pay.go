@@ -19,8 +19,12 @@ const beginWait = 3 * time.Second
 // back to pending, and opens another attempt when the last one is dead. It may be called any number of times.
 // Errors: ErrOrderUnknown, ErrHoldExpired, ErrHoldClosed, ErrTransition (paid, or over).
 func (s *Service) Pay(ctx context.Context, id uuid.UUID, entrant lottery.Entrant) (Order, error) {
+	order, err := s.Load(ctx, id, entrant)
+	if err != nil || order.State == PaymentPending && order.Payment.State != PaymentCreated {
+		return order, err // nothing to write: the usual case
+	}
 	var started bool
-	err := s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		var err error
 		started, err = s.retry(ctx, tx, id, entrant)
 		return err

@@ -48,11 +48,10 @@ type Service struct {
 	log      *slog.Logger
 	metrics  metricSet
 
-	openings *db.Lane[Opening, opened]
-	outcomes *db.Lane[Outcome, applied]
+	lane *db.Lane[ask, answer]
 }
 
-// New starts the lanes of a Service.
+// New starts the lane of a Service.
 func New(cfg Config) *Service {
 	if cfg.MaxBatch <= 0 {
 		cfg.MaxBatch = 200
@@ -70,11 +69,7 @@ func New(cfg Config) *Service {
 		db: cfg.DB, catalog: cfg.Catalog, provider: cfg.Provider, outbox: cfg.Outbox, ledger: cfg.Ledger, issuer: cfg.Issuer,
 		cfg: cfg, log: cfg.Log, metrics: newMetrics(),
 	}
-	lane := db.LaneConfig{MaxBatch: cfg.MaxBatch, MaxQueue: cfg.MaxQueue, Log: cfg.Log}
-	lane.Name = "openings"
-	s.openings = db.NewLane(lane, s.commitOpenings)
-	lane.Name = "outcomes"
-	s.outcomes = db.NewLane(lane, s.commitOutcomes)
+	s.lane = db.NewLane(db.LaneConfig{Name: "checkout", MaxBatch: cfg.MaxBatch, MaxQueue: cfg.MaxQueue, Log: cfg.Log}, s.commit)
 	return s
 }
 
@@ -90,11 +85,8 @@ func (s *Service) Run(ctx context.Context) error {
 	return err
 }
 
-// Close finishes what waits in the lanes.
-func (s *Service) Close() {
-	s.openings.Close()
-	s.outcomes.Close()
-}
+// Close finishes what waits in the lane.
+func (s *Service) Close() { s.lane.Close() }
 
 // Hooks let orders end together with their holds, in the transactions of package inventory.
 func (s *Service) Hooks() inventory.Hooks {
