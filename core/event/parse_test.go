@@ -263,14 +263,13 @@ func TestHostileFilesAreRefusedInBoundedTime(t *testing.T) {
 		"multibyte":            fill("name: ", "é", ""),
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			began := time.Now()
 			_, err := Parse([]byte(file))
 			var problems Problems
 			if !errors.As(err, &problems) || len(problems) > maxProblems+1 {
 				t.Errorf("got %d problems, %T", len(problems), err)
 			}
-			if took := time.Since(began); took > 5*time.Second {
+			if took := time.Since(began); took > 20*time.Second { // a fraction of a second, unless the machine is busy
 				t.Errorf("took %s", took)
 			}
 			if len(err.Error()) > 64<<10 {
