@@ -45,17 +45,23 @@ func TestNobodyIsAcknowledgedIntoASealedWindowWithoutBeingInItsDraw(t *testing.T
 	cfg := testConfig()
 	cfg.MarkerWait = 10 * time.Millisecond
 	cores := []*core{w.start(cfg), w.start(cfg)}
-	cores[0].schedule(t, 400*time.Millisecond)
+	cores[0].schedule(t, time.Hour)
 	var mu sync.Mutex
 	var receipts [][]byte
 	windows := make(map[uint32]int)
+	const enough = 3 // windows that somebody came into: the race was run at least twice
+	deadline := time.Now().Add(30 * time.Second)
+	again := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(windows) < enough && time.Now().Before(deadline)
+	}
 	var wait sync.WaitGroup
-	stop := time.Now().Add(2500 * time.Millisecond)
 	for g := range 12 {
 		c := cores[g%2]
 		e := c.enroll(t, slug)
 		wait.Go(func() {
-			for k := 0; time.Now().Before(stop); k++ {
+			for k := 0; again(); k++ {
 				// Always said to have come in window 0: the seal alone decides.
 				acks := c.join(t, e, 1, inWindow(0, buyers(g*1_000_000+k*5, 5)))
 				mu.Lock()
@@ -67,9 +73,15 @@ func TestNobodyIsAcknowledgedIntoASealedWindowWithoutBeingInItsDraw(t *testing.T
 			}
 		})
 	}
+	for opened := false; !opened; time.Sleep(time.Millisecond) { // in the middle of it
+		mu.Lock()
+		opened = windows[0] > 100
+		mu.Unlock()
+	}
+	cores[1].open(t)
 	wait.Wait()
 	status := cores[1].until(t, "every window sealed", func(s Status) bool { return s.Joined > 0 && s.Drawn == s.Joined })
-	if len(windows) < 3 {
+	if len(windows) < enough {
 		t.Fatalf("the race was not run: windows %v", windows)
 	}
 	transcript := cores[0].verify(t, receipts...)
