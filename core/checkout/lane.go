@@ -7,10 +7,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ask is what waits in the lane: an opening or an outcome. Both share one lane, and so one writer, because they touch the
-// same pages of the same indexes: two writers would make each other's transactions fail.
+// ask is what waits in the lane: one of an opening, another try, or an outcome. They share one lane, and so one writer,
+// because they touch the same pages of the same indexes: two writers would make each other's transactions fail. For the
+// same reason nothing else in this package reads orders in a serializable transaction while it can read a snapshot.
 type ask struct {
 	opening *Opening
+	retry   *retry
 	outcome *Outcome
 }
 
@@ -20,26 +22,36 @@ type answer struct {
 	err     error
 }
 
-// commit is the lane's transaction: the openings of a batch, then its outcomes.
+// commit is the lane's transaction: the openings of a batch, then the retries, then the outcomes.
 func (s *Service) commit(ctx context.Context, batch []ask) ([]answer, error) {
 	var openings []*Opening
+	var retries []*retry
 	var news []*Outcome
 	for _, a := range batch {
-		if a.opening != nil {
+		switch {
+		case a.opening != nil:
 			openings = append(openings, a.opening)
-		} else {
+		case a.retry != nil:
+			retries = append(retries, a.retry)
+		default:
 			news = append(news, a.outcome)
 		}
 	}
-	var opened []answer
+	var opened, retried []answer
+	var started, restarted bool
 	var applied *outcomes
-	var started bool
 	err := s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		var err error
-		opened, started, applied = nil, false, &outcomes{service: s, tx: tx, answers: make([]answer, len(news))}
+		opened, retried, started, restarted = nil, nil, false, false
+		applied = &outcomes{service: s, tx: tx, answers: make([]answer, len(news))}
 		if len(openings) > 0 {
 			if opened, started, err = s.open(ctx, tx, openings); err != nil {
 				return fmt.Errorf("open %d orders: %w", len(openings), err)
+			}
+		}
+		if len(retries) > 0 {
+			if retried, restarted, err = s.again(ctx, tx, retries); err != nil {
+				return fmt.Errorf("try %d orders again: %w", len(retries), err)
 			}
 		}
 		if len(news) > 0 {
@@ -52,7 +64,7 @@ func (s *Service) commit(ctx context.Context, batch []ask) ([]answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if started || len(applied.tasks) > 0 {
+	if started || restarted || len(applied.tasks) > 0 {
 		s.outbox.Wake()
 	}
 	for _, cause := range applied.causes {
@@ -60,11 +72,14 @@ func (s *Service) commit(ctx context.Context, batch []ask) ([]answer, error) {
 	}
 	answers := make([]answer, len(batch))
 	for i, a := range batch {
-		if a.opening != nil {
-			answers[i], opened = opened[0], opened[1:]
-		} else {
-			answers[i], applied.answers = applied.answers[0], applied.answers[1:]
+		from := &applied.answers
+		switch {
+		case a.opening != nil:
+			from = &opened
+		case a.retry != nil:
+			from = &retried
 		}
+		answers[i], *from = (*from)[0], (*from)[1:]
 	}
 	return answers, nil
 }

@@ -20,65 +20,82 @@ const beginWait = 3 * time.Second
 // Errors: ErrOrderUnknown, ErrHoldExpired, ErrHoldClosed, ErrTransition (paid, or over).
 func (s *Service) Pay(ctx context.Context, id uuid.UUID, entrant lottery.Entrant) (Order, error) {
 	order, err := s.Load(ctx, id, entrant)
-	if err != nil || order.State == PaymentPending && order.Payment.State != PaymentCreated {
-		return order, err // nothing to write: the usual case
-	}
-	var started bool
-	err = s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		var err error
-		started, err = s.retry(ctx, tx, id, entrant)
-		return err
-	})
 	if err != nil {
 		return Order{}, err
 	}
-	if started {
-		s.outbox.Wake()
+	switch order.State {
+	case PaymentPending: // the usual case: there is nothing to write
+	case PaymentFailed:
+		answer, err := s.lane.Do(ctx, ask{retry: &retry{order: id, entrant: entrant}})
+		if err == nil {
+			err = answer.err
+		}
+		if err != nil {
+			return Order{}, err
+		}
+	case Expired:
+		return Order{}, ErrHoldExpired
+	default:
+		_, err := Next(order.State, CauseRetried)
+		return Order{}, err
 	}
 	return s.awaitBegun(ctx, id, entrant)
 }
 
-// retry makes sure that an unpaid order is pending with a live attempt.
-func (s *Service) retry(ctx context.Context, tx pgx.Tx, id uuid.UUID, entrant lottery.Entrant) (started bool, err error) {
-	records, err := loadRecords(ctx, tx, []uuid.UUID{id})
+// retry asks for another try at an order whose payment failed.
+type retry struct {
+	order   uuid.UUID
+	entrant lottery.Entrant
+}
+
+// again makes sure that failed orders are pending with a live attempt. Each answer's error is a buyer's outcome.
+func (s *Service) again(ctx context.Context, tx pgx.Tx, batch []*retry) (answers []answer, started bool, err error) {
+	answers = make([]answer, len(batch))
+	ids := make([]uuid.UUID, len(batch))
+	for i, r := range batch {
+		ids[i] = r.order
+	}
+	records, err := loadRecords(ctx, tx, ids)
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
-	r := records[id]
-	if r == nil || r.order.Entrant != entrant {
-		return false, ErrOrderUnknown
+	holdIDs := make([]uuid.UUID, 0, len(records))
+	for _, r := range records {
+		holdIDs = append(holdIDs, r.order.Hold)
 	}
-	switch r.order.State {
-	case PaymentPending:
-		return false, nil
-	case PaymentFailed:
-	case Expired:
-		return false, ErrHoldExpired
-	default:
-		_, err := Next(r.order.State, CauseRetried)
-		return false, err
-	}
-	holds, err := inventory.Read(ctx, tx, []uuid.UUID{r.order.Hold})
+	holds, err := inventory.Read(ctx, tx, holdIDs)
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
-	if err := holdOpen(holds[r.order.Hold]); err != nil {
-		return false, err
+	var tasks []payment.Task
+	for i, ask := range batch {
+		r := records[ask.order]
+		if r == nil || r.order.Entrant != ask.entrant {
+			answers[i].err = ErrOrderUnknown
+			continue
+		}
+		if r.order.State == PaymentPending {
+			continue // somebody asked before
+		}
+		if answers[i].err = holdOpen(holds[r.order.Hold]); answers[i].err != nil {
+			continue
+		}
+		if answers[i].err = r.apply(CauseRetried, "buyer", ""); answers[i].err != nil {
+			continue
+		}
+		if p := r.live(); p != nil {
+			// A declined intent lives on at the provider and takes another card: no second one, so no second charge.
+			p.Failure = ""
+			r.touch(p)
+			continue
+		}
+		p := s.attempt(r)
+		tasks = append(tasks, task(taskBegin, r.order.ID, p.ID))
 	}
-	if err := r.apply(CauseRetried, "buyer", ""); err != nil {
-		return false, err
-	}
-	if p := r.live(); p != nil {
-		// A declined intent lives on at the provider and takes another card: no second one, so no second charge.
-		p.Failure = ""
-		r.touch(p)
-		return false, flush(ctx, tx, records)
-	}
-	p := s.attempt(r)
 	if err := flush(ctx, tx, records); err != nil {
-		return false, err
+		return nil, false, err
 	}
-	return true, s.outbox.Enqueue(ctx, tx, []payment.Task{task(taskBegin, id, p.ID)})
+	return answers, len(tasks) > 0, s.outbox.Enqueue(ctx, tx, tasks)
 }
 
 func (s *Service) awaitBegun(ctx context.Context, id uuid.UUID, entrant lottery.Entrant) (Order, error) {
