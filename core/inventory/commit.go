@@ -88,7 +88,8 @@ func (s *Service) callHooks(ctx context.Context, tx pgx.Tx, p *plan) error {
 // answer hands the committed holds to the ops that asked.
 func (p *plan) answer() {
 	for i := range p.grants {
-		for _, n := range p.grants[i].ops {
+		p.answers[p.grants[i].op].hold = p.grants[i].hold
+		for _, n := range p.grants[i].again {
 			p.answers[n].hold = p.grants[i].hold
 		}
 	}

@@ -67,12 +67,13 @@ type answer struct {
 	err  error
 }
 
-// granted is a hold to insert. The ops it answers are the first request and its repetitions in the same batch.
+// granted is a hold to insert.
 type granted struct {
 	hold  Hold
 	first stockKey // row whose version becomes the hold's CommitNo
 	ttl   time.Duration
-	ops   []int
+	op    int   // the request
+	again []int // its repetitions in the same batch
 }
 
 // closing is a hold to close, and how its row has to look for that.
@@ -158,7 +159,7 @@ func (d *decider) grant(i int, o *op) error {
 		if d.plan.grants[n].hold.BodyHash != o.body {
 			return ErrKeyReused
 		}
-		d.plan.grants[n].ops = append(d.plan.grants[n].ops, i)
+		d.plan.grants[n].again = append(d.plan.grants[n].again, i)
 		return nil
 	}
 	if h, ok := d.was.holds[o.id]; ok {
@@ -189,7 +190,7 @@ func (d *decider) grant(i int, o *op) error {
 		}
 	}
 	g := granted{
-		first: stockKey{o.event, lines[0].Tier, lines[0].Allocation}, ttl: o.offer.HoldTTL, ops: []int{i},
+		first: stockKey{o.event, lines[0].Tier, lines[0].Allocation}, ttl: o.offer.HoldTTL, op: i,
 		hold: Hold{
 			ID: o.id, Event: o.event, Entrant: o.entrant, State: Active, Units: units, Items: lines, BodyHash: o.body,
 			Amount: ledger.Amount{Currency: o.offer.Currency},

@@ -207,12 +207,15 @@ func (p *plan) queueGrants(b *pgx.Batch, now time.Time) {
 	if n == 0 {
 		return
 	}
-	slices.SortFunc(p.grants, func(a, b granted) int { return bytes.Compare(a.hold.ID[:], b.hold.ID[:]) })
+	order := make([]*Hold, n)
+	for i := range p.grants {
+		order[i] = &p.grants[i].hold
+	}
+	slices.SortFunc(order, func(a, b *Hold) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	ids, events, entrants := make([][16]byte, n), make([][16]byte, n), make([][]byte, n)
 	units, items, amounts := make([]int64, n), make([]string, n), make([]int64, n)
 	currencies, bodies, commits, deadlines := make([]string, n), make([][]byte, n), make([]int64, n), make([]time.Time, n)
-	for i := range p.grants {
-		h := &p.grants[i].hold
+	for i, h := range order {
 		ids[i], events[i], entrants[i] = h.ID, h.Event, h.Entrant[:]
 		units[i], items[i], amounts[i] = int64(h.Units), encodeItems(h.Items), h.Amount.Minor
 		currencies[i], bodies[i], commits[i], deadlines[i] = h.Amount.Currency, h.BodyHash[:], h.CommitNo, h.Deadline
