@@ -33,7 +33,8 @@ type child struct {
 // nursery starts processes and sees to it that none outlives the demo unless that is wanted. The kernel ties the signal for a dead
 // parent to the thread that forked, so one thread forks them all and lives as long as the nursery.
 type nursery struct {
-	detached bool // they shall live on
+	detached bool          // they shall live on
+	patience time.Duration // for one process to stop by itself
 	forks    chan func()
 	closed   sync.Once
 
@@ -44,7 +45,7 @@ type nursery struct {
 }
 
 func newNursery(detached bool) *nursery {
-	n := &nursery{detached: detached, forks: make(chan func()), died: make(chan *child, 1)}
+	n := &nursery{detached: detached, patience: childStop, forks: make(chan func()), died: make(chan *child, 1)}
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
 		for fork := range n.forks {
@@ -99,13 +100,13 @@ func (n *nursery) stop() error {
 	slices.Reverse(all)
 	var problems []error
 	for _, c := range all {
-		problems = append(problems, c.stop())
+		problems = append(problems, c.stop(n.patience))
 	}
 	n.closed.Do(func() { close(n.forks) })
 	return errors.Join(problems...)
 }
 
-func (c *child) stop() error {
+func (c *child) stop(patience time.Duration) error {
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		if err := syscall.Kill(c.pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return fmt.Errorf("stop %s: %w", c.name, err)
@@ -113,7 +114,7 @@ func (c *child) stop() error {
 		select {
 		case <-c.exited:
 			return nil
-		case <-time.After(childStop):
+		case <-time.After(patience):
 		}
 	}
 	return fmt.Errorf("stop %s: process %d does not end", c.name, c.pid)

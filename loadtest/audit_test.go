@@ -400,7 +400,7 @@ func TestTheAuditWaitsForWhatIsUnderWay(t *testing.T) {
 
 func TestTheAuditCannotWrite(t *testing.T) {
 	d := dbtest.New(t)
-	tx, err := d.Pool.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.Serializable, AccessMode: pgx.ReadOnly})
+	tx, err := d.Pool.BeginTx(t.Context(), asOfNow)
 	if err != nil {
 		t.Fatal(err)
 	}

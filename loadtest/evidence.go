@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The audit's SQL reads and never writes; it runs in one read-only transaction, so that everything is of one moment.
+// The audit's SQL reads and never writes; it runs in one read-only transaction.
 const (
 	sqlAuditStock    = `SELECT tier, allocation, capacity, taken FROM stock WHERE event_id = $1 ORDER BY tier, allocation`
 	sqlAuditSeats    = `SELECT seat, state, hold_id FROM seats WHERE event_id = $1 ORDER BY seat`
@@ -134,6 +134,10 @@ type ledgerReport struct {
 	} `json:"checks"`
 }
 
+// asOfNow is how the audit reads: everything of one moment, and without the conflicts between readers and writers that SERIALIZABLE
+// brings on PostgreSQL, which would make the audit fail, or worse, the sale it watches. It looks when nothing is written any more.
+var asOfNow = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+
 // Beginner begins transactions: a connection or a pool.
 type Beginner interface {
 	BeginTx(ctx context.Context, opt pgx.TxOptions) (pgx.Tx, error)
@@ -141,7 +145,7 @@ type Beginner interface {
 
 // readDatabase fills in what the database says.
 func (e *evidence) readDatabase(ctx context.Context, db Beginner) error {
-	tx, err := db.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.Serializable, AccessMode: pgx.ReadOnly})
+	tx, err := db.BeginTx(ctx, asOfNow)
 	if err != nil {
 		return fmt.Errorf("begin to read: %w", err)
 	}
@@ -194,7 +198,7 @@ func settle(ctx context.Context, db Beginner, event string, atMost time.Duration
 	until := time.Now().Add(atMost)
 	for {
 		var left unsettled
-		tx, err := db.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.Serializable, AccessMode: pgx.ReadOnly})
+		tx, err := db.BeginTx(ctx, asOfNow)
 		if err == nil {
 			err = tx.QueryRow(ctx, sqlAuditUnsettled, lottery.EventID(event)).Scan(&left.Holds, &left.Outbox, &left.Webhooks, &left.Orders)
 			if ended := tx.Rollback(ctx); err == nil {
