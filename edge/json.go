@@ -85,6 +85,9 @@ func (j *joined) append(dst []byte) []byte {
 	} else {
 		dst = appendJSONString(dst, j.seat.receipt)
 	}
+	if j.seat.otherDevice {
+		dst = append(dst, `,"other_device":true`...) // this browser cannot take the turn
+	}
 	dst = append(dst, `,"retry_after_ms":`...)
 	dst = strconv.AppendInt(dst, j.retryAfter.Milliseconds(), 10)
 	return append(dst, '}')

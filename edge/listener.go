@@ -3,8 +3,6 @@ package edge
 import (
 	"net"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -13,12 +11,13 @@ import (
 // refusalTimeout bounds the writing of a refusal to somebody who is one connection too many.
 const refusalTimeout = 500 * time.Millisecond
 
-// boundedListener accepts no more connections than its limit; whoever comes beyond is told to come back.
+// boundedListener accepts no more connections than its limit; whoever comes beyond is told to come back. It gives
+// connections on as they are: fasthttp writes head and body of an answer in one system call only to a *net.TCPConn.
 type boundedListener struct {
 	net.Listener
 
-	limit   int64
-	open    atomic.Int64
+	limit   int32
+	open    func() int32 // connections the server has
 	refused *metrics.Counter
 }
 
@@ -29,10 +28,9 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.open.Add(1) <= l.limit {
-			return &boundedConn{Conn: conn, open: &l.open}, nil
+		if l.open() < l.limit {
+			return conn, nil
 		}
-		l.open.Add(-1)
 		l.refused.Inc()
 		refuseConn(conn)
 	}
@@ -47,18 +45,4 @@ func refuseConn(conn net.Conn) {
 		_, _ = conn.Write(append([]byte(head), body...)) // the client may be gone already
 	}
 	conn.Close()
-}
-
-// boundedConn gives its place back once, when closed.
-type boundedConn struct {
-	net.Conn
-
-	open *atomic.Int64
-	once sync.Once
-}
-
-// Close implements net.Conn.
-func (c *boundedConn) Close() error {
-	c.once.Do(func() { c.open.Add(-1) })
-	return c.Conn.Close()
 }

@@ -159,7 +159,7 @@ async function join(invitation) {
   for (;;) {
     const { status, data } = await patiently('POST', `${base}/join`, { body: { invitation: invitation || undefined, receipt: (known && known.receipt) || undefined } });
     if (status !== 200) { say(data.detail || 'Joining was refused.'); return undefined; }
-    const mine = { entrant: data.entrant, generation: data.generation, window: data.window, band: data.band, reason: data.reason, receipt: data.receipt, invitation };
+    const mine = { entrant: data.entrant, generation: data.generation, window: data.window, band: data.band, reason: data.reason, receipt: data.receipt, invitation, elsewhere: Boolean(data.other_device) };
     memory.write({ mine });
     if (data.receipt) { say(''); return mine; }
     say('You are in. Waiting for the receipt …');
@@ -200,6 +200,7 @@ function roomParts(state, mine, place) {
       ? 'The order is drawn when the sale opens. You may close this page; this browser keeps your place.'
       : 'You queue behind those who were here before the draw. Your order among the latecomers is drawn shortly.'));
   }
+  if (mine && mine.elsewhere) parts.push(el('p', { class: 'notice bad' }, 'This invitation was used in another browser first. Take your turn there.'));
   if (mine && mine.band > 0) parts.push(el('p', { class: 'notice' }, 'Many entries came from your network, so this one queues behind the first ones.'));
   if (!mine && state.phase === 'announced') parts.push(el('p', {}, `The waiting room opens ${when(state.joining_at, state.time_zone)}.`));
   if (!mine && state.phase === 'ended') parts.push(el('p', {}, 'The sale is over.'));

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"fairgate/edge/lottery"
+	"fairgate/edge/queue"
+)
+
+const (
+	benchSecret = "the-secret-of-a-benchmark"
+	benchEvent  = "arena"
+	statePath   = "/q/" + benchEvent + "/state"
+	// entrants and quantiles of the state object: an event of some size, in the middle of its sale.
+	benchEntrants  = 20_000
+	benchQuantiles = 1_000
+)
+
+// feedingCore is just enough of core for a node to have a state object to serve.
+type feedingCore struct {
+	url   string
+	state []byte
+	srv   *http.Server
+}
+
+func startCore() (*feedingCore, error) {
+	state, err := benchState()
+	if err != nil {
+		return nil, err
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	c := &feedingCore{url: "http://" + ln.Addr().String(), state: state}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /edge/v1/enroll", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, map[string]any{"edge_token": "bench", "session_filter_keys": filterKeys(), "server_time": time.Now()})
+	})
+	mux.HandleFunc("POST /edge/v1/keys", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, map[string]any{
+			"event": benchEvent, "generation": 1, "identity": "device", "pseudonym_key": lottery.Hex32{1},
+			"pass_keys": filterKeys(), "session_filter_keys": filterKeys(),
+		})
+	})
+	mux.HandleFunc("GET /edge/v1/state", c.feed)
+	mux.HandleFunc("POST /edge/v1/pool", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, map[string]any{"acks": []int{}}) })
+	c.srv = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = c.srv.Serve(ln) }() // ends with close
+	return c, nil
+}
+
+func (c *feedingCore) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if c.srv.Shutdown(ctx) != nil {
+		c.srv.Close()
+	}
+}
+
+// feed tells the state object once and then, as a core without news does, nothing for as long as it may.
+func (c *feedingCore) feed(w http.ResponseWriter, r *http.Request) {
+	events := []map[string]string{}
+	if r.URL.Query().Get("since") == "0" {
+		sum := sha256.Sum256(c.state)
+		events = append(events, map[string]string{"slug": benchEvent, "etag": `"` + hex.EncodeToString(sum[:8]) + `"`, "state": string(c.state)})
+	} else if wait, err := strconv.Atoi(r.URL.Query().Get("wait_ms")); err == nil {
+		select {
+		case <-time.After(time.Duration(wait) * time.Millisecond):
+		case <-r.Context().Done():
+		}
+	}
+	writeJSON(w, map[string]any{"version": 1, "server_time": time.Now(), "events": events, "live": []string{benchEvent}})
+}
+
+func filterKeys() lottery.MACKeys { return lottery.MACKeys{{No: 1, Key: lottery.Hex32{2}}} }
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // the node asks again
+}
+
+// benchState is a state object as core builds it.
+func benchState() ([]byte, error) {
+	event := lottery.EventID(benchEvent)
+	chain, err := lottery.NewChain(event, [32]byte{3}, 4096)
+	if err != nil {
+		return nil, fmt.Errorf("make the chain: %w", err)
+	}
+	leaves := make([]lottery.Leaf, benchEntrants)
+	for i := range leaves {
+		id := uuid.NewSHA1(event, []byte(strconv.Itoa(i)))
+		leaves[i] = lottery.Leaf{Entrant: lottery.Entrant(id)}
+	}
+	root := lottery.Root(leaves)
+	secret, err := chain.Secret(0)
+	if err != nil {
+		return nil, fmt.Errorf("open the chain: %w", err)
+	}
+	seed := lottery.Seed(event, 0, secret, root, nil)
+	order := lottery.Order(seed, 0, leaves)
+	now := queue.Instant{Time: time.Now()}
+	state := queue.State{
+		Event: benchEvent, Generation: 1, Version: 1, Phase: queue.PhaseOpen, ServerTime: now, JoiningAt: now, OpensAt: now,
+		EndsAt: queue.Instant{Time: now.Add(time.Hour)}, TimeZone: "Europe/Madrid", WindowSeconds: 30, Identity: "device",
+		Commitment: chain.Commitment(), ChainLength: 4096, Joined: benchEntrants, PollAfterMS: 5000,
+		Windows: []queue.Window{{
+			Sealed: true, Entrants: benchEntrants, Bands: lottery.Summarize(order, benchQuantiles), Root: root, Seed: seed, Secret: secret,
+		}},
+		Stock: []queue.Stock{{Tier: "floor", Name: "Floor", Left: 1900, Rounded: true, Price: queue.Money{Minor: 6500, Currency: "EUR"}}},
+	}
+	return state.Encode()
+}
