@@ -1,8 +1,10 @@
 package payment
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -35,8 +37,13 @@ WHERE t.state = 'ready' AND t.due_at <= now() AND t.kind = ANY($1::TEXT[]) AND N
 ORDER BY t.due_at
 LIMIT $2`
 
-// The NOT EXISTS reads the index of leased tasks only, which nobody who enqueues writes to, so that claims and checkouts
-// never make each other's transactions fail.
+// Locking all tasks of an order that are not over, in key order, makes the processes that want one of them take turns.
+const sqlLockOrders = `SELECT outbox_id FROM outbox
+WHERE order_id = ANY($1::UUID[]) AND state = 'ready'
+ORDER BY outbox_id
+FOR UPDATE`
+
+// What was locked before is read anew here, so a lease that another process took meanwhile is seen.
 const sqlClaim = `UPDATE outbox AS t
 SET lease_until = now() + $2::INT8 * INTERVAL '1 microsecond', due_at = now() + $2::INT8 * INTERVAL '1 microsecond',
 	attempts = t.attempts + 1
@@ -49,12 +56,29 @@ RETURNING t.outbox_id, t.kind, t.order_id, t.payment_id, t.payload, t.attempts, 
 // full tells that there are probably more.
 func (o *Outbox) claim(ctx context.Context, kinds []string, limit int) (tasks []claimed, full bool, err error) {
 	outboxClaims.Inc()
-	ids, found, err := o.due(ctx, kinds, limit)
+	ids, orders, found, err := o.due(ctx, kinds, limit)
 	if err != nil || len(ids) == 0 {
 		return nil, false, err
 	}
+	if tasks, err = o.lease(ctx, ids, orders); err != nil {
+		return nil, false, err
+	}
+	place := make(map[uuid.UUID]int, len(ids))
+	for i, id := range ids {
+		place[id] = i
+	}
+	sort.Slice(tasks, func(a, b int) bool { return place[tasks[a].ID] < place[tasks[b].ID] })
+	outboxClaimed.Add(len(tasks))
+	return tasks, found == limit && len(tasks) > 0, nil
+}
+
+// lease takes those of the tasks that are still free and of whose orders no other task is leased.
+func (o *Outbox) lease(ctx context.Context, ids, orders []uuid.UUID) (tasks []claimed, err error) {
 	err = o.db.InBookkeeping(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		tasks = tasks[:0]
+		if _, err := tx.Exec(ctx, sqlLockOrders, orders); err != nil {
+			return fmt.Errorf("lock the orders of outbox tasks: %w", err)
+		}
 		rows, err := tx.Query(ctx, sqlClaim, ids, o.cfg.Lease.Microseconds())
 		if err != nil {
 			return fmt.Errorf("claim outbox tasks: %w", err)
@@ -69,41 +93,32 @@ func (o *Outbox) claim(ctx context.Context, kinds []string, limit int) (tasks []
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, false, err
-	}
-	place := make(map[uuid.UUID]int, len(ids))
-	for i, id := range ids {
-		place[id] = i
-	}
-	sort.Slice(tasks, func(a, b int) bool { return place[tasks[a].ID] < place[tasks[b].ID] })
-	outboxClaimed.Add(len(tasks))
-	return tasks, found == limit && len(tasks) > 0, nil
+	return tasks, err
 }
 
 // due searches for free due tasks, the first of each order. It reads outside transactions, since what it finds is only a
 // hint and what it reads must not stand in the way of those who write.
-func (o *Outbox) due(ctx context.Context, kinds []string, limit int) (ids []uuid.UUID, found int, err error) {
-	orders := make(map[uuid.UUID]bool, limit)
+func (o *Outbox) due(ctx context.Context, kinds []string, limit int) (ids, orders []uuid.UUID, found int, err error) {
+	met := make(map[uuid.UUID]bool, limit)
 	rows, err := o.db.Reader.Query(ctx, sqlDue, kinds, limit)
 	if err != nil {
-		return nil, 0, fmt.Errorf("search the outbox: %w", err)
+		return nil, nil, 0, fmt.Errorf("search the outbox: %w", err)
 	}
 	var id, order uuid.UUID
 	var due, now time.Time
 	_, err = pgx.ForEachRow(rows, []any{&id, &order, &due, &now}, func() error {
 		found++
-		if !orders[order] {
-			orders[order] = true
-			ids = append(ids, id)
+		if !met[order] {
+			met[order] = true
+			ids, orders = append(ids, id), append(orders, order)
 			outboxLag.Update(now.Sub(due).Seconds())
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, 0, fmt.Errorf("search the outbox: %w", err)
+		return nil, nil, 0, fmt.Errorf("search the outbox: %w", err)
 	}
-	return ids, found, nil
+	return ids, orders, found, nil
 }
 
 // A run that is done is done whoever holds the lease by now; any other end is written only by the holder.
@@ -115,8 +130,9 @@ FROM unnest($1::UUID[], $2::TEXT[], $3::INT8[], $4::INT8[], $5::TEXT[], $6::TIME
 	AS r (outbox_id, state, after_us, undo, error, lease_until)
 WHERE t.outbox_id = r.outbox_id AND t.state = 'ready' AND (r.state = 'done' OR t.lease_until = r.lease_until)`
 
-// settle writes how a batch of runs ended. Running it twice changes nothing.
+// settle writes how a batch of runs ended, in key order as all who lock several tasks. Running it twice changes nothing.
 func (o *Outbox) settle(ctx context.Context, batch []result) error {
+	batch = slices.SortedFunc(slices.Values(batch), func(a, b result) int { return bytes.Compare(a.task.ID[:], b.task.ID[:]) })
 	ids := make([]uuid.UUID, len(batch))
 	states := make([]string, len(batch))
 	after := make([]int64, len(batch))

@@ -268,6 +268,48 @@ func TestTasksOfOneOrderNeverOverlapEvenBetweenProcesses(t *testing.T) {
 	}
 }
 
+func TestAHintThatIsOutOfDateLeasesNothing(t *testing.T) {
+	d := dbtest.New(t)
+	slow, quicker := NewOutbox(d, quick), NewOutbox(d, quick)
+	order := uuid.New()
+	capture, void := newTask(order, KindCapture), newTask(order, KindVoid)
+	enqueue(t, d, slow, capture, void)
+	ids, orders, _, err := slow.due(t.Context(), []string{KindCapture}, 10)
+	if err != nil || len(ids) != 1 {
+		t.Fatalf("found %v, %v", ids, err)
+	}
+	if got, err := quicker.lease(t.Context(), []uuid.UUID{void.ID}, []uuid.UUID{order}); err != nil || len(got) != 1 {
+		t.Fatalf("leased %v, %v", got, err)
+	}
+	if got, err := slow.lease(t.Context(), ids, orders); err != nil || len(got) != 0 {
+		t.Errorf("while another task of the order is leased: leased %v, %v", got, err)
+	}
+}
+
+func TestTwoProcessesThatLeaseTasksOfOneOrderAtOnceDoNotBothGetOne(t *testing.T) {
+	d := dbtest.New(t)
+	for range 30 {
+		order := uuid.New()
+		tasks := []Task{newTask(order, KindCapture), newTask(order, KindVoid), newTask(order, KindBegin)}
+		enqueue(t, d, NewOutbox(d, quick), tasks...)
+		var leased atomic.Int32
+		var all sync.WaitGroup
+		for _, task := range tasks {
+			all.Go(func() {
+				got, err := NewOutbox(d, quick).lease(t.Context(), []uuid.UUID{task.ID}, []uuid.UUID{order})
+				if err != nil {
+					t.Error(err)
+				}
+				leased.Add(int32(len(got)))
+			})
+		}
+		all.Wait()
+		if n := leased.Load(); n != 1 {
+			t.Fatalf("%d of 3 got a task of the same order", n)
+		}
+	}
+}
+
 func TestFailuresAreRetriedAndEndDead(t *testing.T) {
 	d := dbtest.New(t)
 	o := NewOutbox(d, quick)
