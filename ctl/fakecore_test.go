@@ -39,8 +39,8 @@ type fakeEvent struct {
 	sale     map[string]any
 }
 
-func newFakeCore() *fakeCore {
-	f := &fakeCore{events: map[string]*fakeEvent{}, ledgerOK: true, clock: time.Date(2027, 2, 1, 12, 0, 0, 0, time.UTC)}
+func newFakeCore(transcript []byte) *fakeCore {
+	f := &fakeCore{transcript: transcript, events: map[string]*fakeEvent{}, ledgerOK: true, clock: time.Date(2027, 2, 1, 12, 0, 0, 0, time.UTC)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /admin/v1/events", f.apply)
 	mux.HandleFunc("GET /admin/v1/events", f.listEvents)

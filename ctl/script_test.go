@@ -28,18 +28,17 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			core := newFakeCore()
+			transcript, err := writeDraws(env.WorkDir)
+			if err != nil {
+				return err
+			}
+			core := newFakeCore(transcript)
 			env.Defer(core.Close)
 			env.Values["core"] = core
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("FAIRGATE_CTL_CORE", core.URL)
 			env.Setenv("FAIRGATE_CTL_SECRET_FILE", filepath.Join(env.WorkDir, "admin.secret"))
-			if err := os.WriteFile(filepath.Join(env.WorkDir, "admin.secret"), []byte(fakeSecret+"\n"), 0o600); err != nil {
-				return err
-			}
-			transcript, err := writeDraws(env.WorkDir)
-			core.transcript = transcript
-			return err
+			return os.WriteFile(filepath.Join(env.WorkDir, "admin.secret"), []byte(fakeSecret+"\n"), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"core": changeCore, "exit": runFor},
 	})

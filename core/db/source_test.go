@@ -190,6 +190,9 @@ var sqlHead = regexp.MustCompile(`(?is)^\s*(--[^\n]*\n\s*)*(` + strings.Join([]s
 	`COPY\s+\w+\s*(\(.*\)\s*)?(FROM|TO)\s`, `GRANT\s.*\sTO\s`, `SET\s+(LOCAL\s+|SESSION\s+)?\w+\s*(=|TO)\s`, `BEGIN\s*(ISOLATION\s.*)?;?\s*$`, `SHOW\s+\w+\s*;?\s*$`,
 }, "|") + `)`)
 
+// clause is in nearly all SQL and in little prose that sqlHead lets through.
+var clause = regexp.MustCompile(`(?i)\b(FROM|INTO|SET|TABLE|INDEX|VALUES)\b`)
+
 // looksLikeSQL also wants the first word in capitals, as all SQL of the repository is written, or the rest to be beyond
 // doubt: a help text may begin with "Update orders set by …".
 func looksLikeSQL(s string) bool {
@@ -202,7 +205,7 @@ func looksLikeSQL(s string) bool {
 			continue
 		}
 		word := line[:strings.IndexFunc(line+" ", func(r rune) bool { return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z') })]
-		return word == strings.ToUpper(word) || word == strings.ToLower(word) && line != word
+		return word == strings.ToUpper(word) || word == strings.ToLower(word) && clause.MatchString(s)
 	}
 	return false
 }

@@ -32,6 +32,9 @@ func TestNoSQLUsesWhatTheTwoEnginesDoNotShare(t *testing.T) {
 		}
 		checked++
 		for _, offence := range offences(text.sql) {
+			if strings.HasSuffix(text.file, "_test.go") && strings.HasPrefix(offence, listColumns) {
+				continue // no migration comes between a test and what it reads
+			}
 			t.Errorf("%s: %s", text.where, offence)
 		}
 		if engineOnly.MatchString(plain(text.sql)) {
@@ -159,7 +162,7 @@ FROM a`, `SELECT b FROM a WHERE c <> 'SELECT * FROM d'`, `WITH x AS (UPDATE a SE
 			t.Errorf("%s: wrongly said to be %v", sql, found)
 		}
 	}
-	prose := []string{"Update the event from a file", "select a seat", "Delete from cart", "Create an event", "with the file as input", "insert", "Lists orders", "SELECT", "listen on address", "Notify, then wait", "show", "begin", "begin the sale"}
+	prose := []string{"Update the event from a file", "select a seat", "Delete from cart", "Create an event", "with the file as input", "insert", "Lists orders", "SELECT", "listen on address", "Notify, then wait", "show", "show EVENT", "begin", "begin the sale"}
 	for _, s := range prose {
 		if looksLikeSQL(s) {
 			t.Errorf("taken for SQL: %q", s)
