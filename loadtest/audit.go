@@ -29,6 +29,7 @@ func (r *Rehearsal) Audit(ctx context.Context) ([]Verdict, error) {
 	}
 	e := &evidence{event: r.plan.Event, witness: r.witness, seen: r.states.published(), buyers: int(r.rec.gauges.arrived.Load())}
 	e.failed, e.problems = r.rec.Problems()
+	e.kinds = r.rec.ProblemKinds()
 	if err := e.readDatabase(ctx, conn); err != nil {
 		return nil, err
 	}

@@ -335,6 +335,7 @@ func TestEveryVerdictFailsWhenItShould(t *testing.T) {
 		{"an honest buyer with an error", func(_ *testing.T, s *sale) {
 			s.evidence.failed = 1
 			s.evidence.problems = []Problem{{Buyer: 3, Op: OpHold, Status: 500, Code: "internal"}}
+			s.evidence.kinds = map[Problem]int64{{Op: OpHold, Status: 500, Code: "internal"}: 1}
 		}, []string{"honest_errors"}},
 		{"a crime that worked", func(_ *testing.T, s *sale) {
 			s.evidence.witness.Tried("hold without a session", true, 1, "skipper", "")

@@ -1,6 +1,9 @@
 package loadtest
 
 import (
+	"cmp"
+	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -13,7 +16,7 @@ import (
 
 // checkTickets scans every valid ticket as a gate would, and every ticket that a buyer has in hand.
 func checkTickets(e *evidence) Verdict {
-	q := inquire("ticket_codes", "Every ticket's code verifies", "codes scanned")
+	q := inquire("ticket_codes", "Every ticket's code verifies", "codes")
 	event := lottery.EventID(e.event)
 	byID := make(map[string]ticketRow, len(e.tickets))
 	for _, t := range e.tickets {
@@ -51,7 +54,7 @@ func checkTickets(e *evidence) Verdict {
 
 // checkDraw verifies the transcript of the draw against what people saw while it was held, and looks up everybody's receipt in it.
 func checkDraw(e *evidence) Verdict {
-	q := inquire("draw", "The draw verifies", "checks of the transcript")
+	q := inquire("draw", "The draw verifies", "facts of the draw")
 	seen := e.seen
 	for _, r := range e.witness.Receipts() {
 		seen.Receipts = append(seen.Receipts, r.Receipt)
@@ -76,8 +79,17 @@ func checkDraw(e *evidence) Verdict {
 func checkHonest(e *evidence) Verdict {
 	q := inquire("honest_errors", "Honest buyers who got an error", "honest buyers")
 	q.checked(e.buyers)
-	for _, p := range e.problems {
-		q.wrong("buyer %d: %s answered %d %s: %s", p.Buyer, p.Op, p.Status, p.Code, p.Detail)
+	kinds := slices.Collect(maps.Keys(e.kinds))
+	slices.SortFunc(kinds, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(e.kinds[b], e.kinds[a]), cmp.Compare(a.Op, b.Op), cmp.Compare(a.Code, b.Code))
+	})
+	for _, k := range kinds {
+		sample := "no sample kept"
+		if i := slices.IndexFunc(e.problems, func(p Problem) bool { return p.Op == k.Op && p.Status == k.Status && p.Code == k.Code }); i >= 0 {
+			p := e.problems[i]
+			sample = fmt.Sprintf("at %.1f s buyer %d: %s", p.At, p.Buyer, p.Detail)
+		}
+		q.wrong("%d times %s answered %d %s, %s", e.kinds[k], k.Op, k.Status, k.Code, sample)
 	}
 	q.v.Found = int64(e.failed)
 	return q.verdict()

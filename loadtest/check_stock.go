@@ -15,7 +15,7 @@ type stockOf struct{ tier, allocation string }
 // checkOversold counts the units of every tier three ways, from the stock rows, from the holds and from the tickets, and compares
 // each with the capacity.
 func checkOversold(e *evidence) Verdict {
-	q := inquire("oversold", "Oversold", "units held or sold")
+	q := inquire("oversold", "Oversold", "units")
 	inHolds := make(map[stockOf]int64)
 	for _, h := range e.holds {
 		if h.State != "active" && h.State != "sold" {
@@ -64,7 +64,7 @@ func (h holdRow) decode(q *inquiry) []heldItem {
 // checkSeats looks for a seat that two people have: by the seats' rows and holds, by the tickets in the database, and by the
 // tickets that the buyers have in hand.
 func checkSeats(e *evidence) Verdict {
-	q := inquire("seats_twice", "Seats sold twice", "seats held or sold")
+	q := inquire("seats_twice", "Seats sold twice", "seats")
 	takers := make(map[string][]uuid.UUID)
 	for _, h := range e.holds {
 		if h.State != "active" && h.State != "sold" {

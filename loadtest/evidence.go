@@ -115,10 +115,10 @@ type evidence struct {
 	seen       lottery.Evidence // without receipts, which the witness has
 	ledger     ledgerReport
 	witness    *Witness
-	buyers     int // honest buyers who came
-	failed     int // honest buyers with an error
-	problems   []Problem
-	bots       int
+	buyers     int               // honest buyers who came
+	failed     int               // honest buyers with an error
+	problems   []Problem         // samples
+	kinds      map[Problem]int64 // all, by operation, status and code
 }
 
 // ledgerReport is GET /admin/v1/ledger/verify.

@@ -119,8 +119,8 @@ type Problem struct {
 	At     float64 `json:"at_s"`
 }
 
-// maxProblems bounds the samples kept; the counts go on.
-const maxProblems = 40
+// maxSamples bounds the samples kept of one kind of problem; the counts go on.
+const maxSamples = 5
 
 // Recorder collects what buyers and bots saw. All methods may be called by any goroutine.
 type Recorder struct {
@@ -133,6 +133,7 @@ type Recorder struct {
 	outcomes map[string]int64        // how honest buyers ended
 	failed   map[int]bool            // honest buyers with a problem
 	problems []Problem
+	kinds    map[Problem]int64 // how many of each, by operation, status and code
 	bots     map[botKind]*BotFigures
 	samples  []Sample
 }
@@ -141,7 +142,7 @@ type Recorder struct {
 func NewRecorder(opening time.Time) *Recorder {
 	r := &Recorder{
 		opening: opening, meters: make(map[Op]*meter), answers: make(map[Op]map[string]int64),
-		outcomes: make(map[string]int64), failed: make(map[int]bool), bots: make(map[botKind]*BotFigures),
+		outcomes: make(map[string]int64), failed: make(map[int]bool), kinds: make(map[Problem]int64), bots: make(map[botKind]*BotFigures),
 	}
 	for _, op := range Ops() {
 		r.meters[op] = newMeter()
@@ -176,7 +177,8 @@ func (r *Recorder) Problem(p Problem) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.failed[p.Buyer] = true
-	if len(r.problems) < maxProblems {
+	kind := Problem{Op: p.Op, Status: p.Status, Code: p.Code}
+	if r.kinds[kind]++; r.kinds[kind] <= maxSamples {
 		r.problems = append(r.problems, p)
 	}
 }
@@ -217,6 +219,13 @@ func (r *Recorder) Problems() (buyers int, samples []Problem) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.failed), slices.Clone(r.problems)
+}
+
+// ProblemKinds counts the problems by operation, status and code, which are all that is set in the keys.
+func (r *Recorder) ProblemKinds() map[Problem]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.kinds)
 }
 
 // BotFigures is what the bots of one kind did and got.

@@ -229,7 +229,8 @@ func (v *visitor) begin(ctx context.Context, order string) (orderBody, bool) {
 			v.problem(OpPay, answer{status: 200, code: "payment_never_begun", detail: "state " + o.Payment.State})
 			return o, false
 		}
-		if !v.run.sleep(ctx, v.jitter(firstLook)) {
+		// The server has waited for the provider already; the same again only after a while.
+		if !v.run.sleep(ctx, v.jitter(lastLook/2)) {
 			return o, false
 		}
 	}
