@@ -48,7 +48,7 @@ The event file is applied with shorter times than a real sale has: a hold lives 
 Everything lives in one temporary folder and is gone afterwards, also after Ctrl-C. With --keep it goes on running, and the command
 prints the addresses and what to try; --stop ends that.
 
-Exit status: 0 when every check passed, another when one did not or something failed.`,
+Exit code 0 means that every check passed, 3 that one did not, any other that something failed.`,
 		Example: `  # The full demo: 20,000 buyers and 1,000 bots
   ticketctl demo
 
@@ -222,8 +222,8 @@ func (s *stage) invite(say func(string, ...any), slug, report string) {
 		fmt.Sprintf("curl -s http://%s/v1/events/%s", s.Edges[0], slug),
 		fmt.Sprintf("curl -s http://%s/q/%s/state", s.Edges[0], slug),
 		"ticketctl onsale status " + slug + " " + ctl,
-		"ticketctl orders list --event " + slug + " " + ctl,
-		"ticketctl lottery verify " + slug + " " + ctl,
+		"ticketctl orders list " + slug + " " + ctl,
+		"ticketctl lottery verify --event " + slug + " " + ctl,
 		"ticketctl ledger verify " + ctl,
 		"ticketctl demo --stop",
 	} {

@@ -18,7 +18,6 @@ import (
 
 func newRehearse(env Env) *cobra.Command {
 	var file, report string
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "rehearse -f PLAN",
 		Short: "Play an on-sale against a running deployment and audit it",
@@ -28,7 +27,8 @@ then holds the database, the payment provider's books, the draw and the buyers' 
 It needs the admin secret, a database role that may SELECT, and paysim as the payment provider. configs/rehearsal.yaml explains every
 key of a plan. The event should not have sold anything yet.
 
-Exit status: 0 when every check passed, another when one did not or something failed.`,
+With --json the whole report goes to standard output, and progress to standard error. Exit code 0 means that every check passed, 3
+that one did not, any other that something failed.`,
 		Example: `  # Play a plan and write the report
   ticketctl rehearse -f configs/rehearsal.yaml --report rehearsal.html
 
@@ -38,11 +38,15 @@ Exit status: 0 when every check passed, another when one did not or something fa
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			plan, err := loadtest.LoadPlan(file)
 			if err != nil {
-				return err
+				return inputError{err}
+			}
+			asJSON := false
+			if flag := cmd.Flags().Lookup("json"); flag != nil { // of the root
+				asJSON = flag.Value.String() == "true"
 			}
 			r, err := loadtest.New(plan, slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 			if err != nil {
-				return err
+				return inputError{err}
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
@@ -61,7 +65,6 @@ Exit status: 0 when every check passed, another when one did not or something fa
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "plan to play")
 	cmd.Flags().StringVar(&report, "report", "", "where the report goes as a page; its data goes beside it as .json")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the whole report as JSON; progress goes to standard error")
 	if err := cmd.MarkFlagRequired("file"); err != nil {
 		panic(err) // the flag stands above
 	}
