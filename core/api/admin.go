@@ -281,7 +281,7 @@ func (s *Server) adminOrder(w http.ResponseWriter, r *http.Request) error {
 	}
 	outbox := make([]taskJSON, len(tasks))
 	for i, t := range tasks {
-		outbox[i] = taskJSON{Kind: t.Kind, State: string(t.State), Attempts: t.Attempts, LastError: t.LastError, DueAt: timeJSON(t.DueAt), PaymentID: t.PaymentID}
+		outbox[i] = taskJSON{Kind: t.Kind, State: t.State, Attempts: t.Attempts, LastError: t.LastError, DueAt: timeJSON(t.DueAt), PaymentID: t.PaymentID}
 	}
 	writeJSON(w, http.StatusOK, struct {
 		orderJSON

@@ -32,7 +32,7 @@ func (s *Server) sessions(r *http.Request) ([]admission.Session, error) {
 		return nil, err
 	}
 	var found []admission.Session
-	var last error = errSessionMissing
+	last := errSessionMissing
 	for i, text := range strings.Split(r.Header.Get("Fairgate-Session"), ",") {
 		if i == maxSessions {
 			break

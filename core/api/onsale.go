@@ -54,7 +54,7 @@ type statsJSON struct {
 
 const sqlCounts = `SELECT
 	(SELECT count(*) FROM holds WHERE event_id = $1),
-	(SELECT count(*) FROM holds WHERE state = 'active' AND event_id = $1),
+	(SELECT count(*) FROM holds WHERE closed_at IS NULL AND state = 'active' AND event_id = $1),
 	(SELECT count(*) FROM tickets WHERE event_id = $1)`
 
 // stats are the live figures of an event, for a progress line.

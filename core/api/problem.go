@@ -105,7 +105,7 @@ var outcomes = []outcome{
 func problemOf(err error) Problem {
 	var bad event.Problems
 	if errors.As(err, &bad) {
-		return Problem{Type: "about:blank", Title: http.StatusText(422), Status: 422, Code: "event_invalid",
+		return Problem{Type: "about:blank", Title: http.StatusText(http.StatusUnprocessableEntity), Status: http.StatusUnprocessableEntity, Code: "event_invalid",
 			Detail: "The event file has mistakes. Nothing was changed.", Problems: bad}
 	}
 	for _, o := range outcomes {

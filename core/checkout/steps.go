@@ -184,7 +184,7 @@ func (s *Service) Webhooks(ctx context.Context, events []payment.Event) error {
 		}
 		wg.Go(func() {
 			err := s.Apply(ctx, Outcome{Order: e.OrderID, Payment: e.PaymentID, Cause: cause,
-				Ref: e.Outcome.ProviderRef, Failure: e.Outcome.Failure, Actor: "webhook"})
+				Ref: e.Outcome.ProviderRef, Secret: e.Outcome.ClientSecret, Failure: e.Outcome.Failure, Actor: "webhook"})
 			if errors.Is(err, ErrOrderUnknown) {
 				s.log.Warn("webhook about an order that is not ours", "webhook_id", e.ID, "type", e.Type)
 				err = nil

@@ -40,7 +40,7 @@ func (s *Service) Availability(ctx context.Context, event uuid.UUID) ([]Stock, e
 	return stock, nil
 }
 
-const sqlActiveHolds = `SELECT count(*) FROM holds WHERE state = 'active' AND event_id = $1`
+const sqlActiveHolds = `SELECT count(*) FROM holds WHERE closed_at IS NULL AND state = 'active' AND event_id = $1`
 
 // Active counts the holds of an event that are neither sold nor closed, those past their deadline included until the
 // sweep has been there.

@@ -18,7 +18,7 @@ const sweepPage = 500
 const sqlDueHolds = `
 SELECT h.hold_id, h.event_id, h.deadline
 FROM holds AS h
-WHERE h.state = 'active' AND h.deadline <= now() AND (h.deadline, h.hold_id) > ($1::TIMESTAMPTZ, $2::UUID)
+WHERE h.closed_at IS NULL AND h.state = 'active' AND h.deadline <= now() AND (h.deadline, h.hold_id) > ($1::TIMESTAMPTZ, $2::UUID)
 ORDER BY h.deadline, h.hold_id
 LIMIT $3`
 

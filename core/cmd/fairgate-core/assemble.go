@@ -42,6 +42,9 @@ func (c *core) close() {
 // sealEvery is how often a core extends its part of the ledger's hash chain.
 const sealEvery = 2 * time.Second
 
+// orphanRounds is how many of those rounds pass between two looks for what dead cores left.
+const orphanRounds = 30
+
 // assemble opens the database and puts the parts together. It is the only place that knows all of them.
 func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err error) {
 	c := &core{}
@@ -149,28 +152,54 @@ func openDatabase(ctx context.Context, cfg config, log *slog.Logger, c *core) (*
 	return d, nil
 }
 
-// sealer extends the ledger's hash chain now and then, away from the hot path. What it misses it does the next time.
+// sealer extends the ledger's hash chain now and then, away from the hot path: its own part often, and now and then what
+// cores that died left unsealed. What it misses it does the next time.
 func sealer(d *db.DB, writer *ledger.Writer, log *slog.Logger) func(context.Context) error {
-	seal := func(ctx context.Context) error {
-		return d.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-			_, err := writer.Seal(ctx, tx)
+	seal := func(ctx context.Context, id uuid.UUID) error {
+		for {
+			var sealed int
+			err := d.InTx(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+				sealed, err = ledger.SealOrphan(ctx, tx, id)
+				return err
+			})
+			if err != nil || sealed == 0 {
+				return err
+			}
+		}
+	}
+	orphans := func(ctx context.Context) error {
+		writers, err := ledger.Writers(ctx, d.Reader)
+		if err != nil {
 			return err
-		})
+		}
+		for _, id := range writers {
+			if id == writer.Incarnation() {
+				continue
+			}
+			if err := seal(ctx, id); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	return func(ctx context.Context) error {
 		tick := time.NewTicker(sealEvery)
 		defer tick.Stop()
-		for {
+		for round := 0; ; round++ {
+			err := seal(ctx, writer.Incarnation())
+			if err == nil && round%orphanRounds == 0 {
+				err = orphans(ctx)
+			}
+			if err != nil && ctx.Err() == nil {
+				log.Warn("seal the ledger", "error", err)
+			}
 			select {
 			case <-ctx.Done():
 				// What was recorded last shall not wait for the next start.
 				last, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 				defer cancel()
-				return seal(last)
+				return seal(last, writer.Incarnation())
 			case <-tick.C:
-			}
-			if err := seal(ctx); err != nil && ctx.Err() == nil {
-				log.Warn("seal the ledger", "error", err)
 			}
 		}
 	}

@@ -68,7 +68,7 @@ var defaults = map[string]any{
 	"secrets.dir":      "var/secrets",
 	"session.read_ttl": "720h",
 	"inventory.lanes":  2, "inventory.max_batch": 500, "inventory.max_queue": 10000,
-	"checkout.max_batch": 200, "checkout.lookup_after": "5s", "checkout.outbox_workers": 32,
+	"checkout.max_batch": 200, "checkout.lookup_after": "5s", "checkout.outbox_workers": 256,
 	"payment.stripe.base_url": "", "payment.stripe.secret_key": "", "payment.stripe.publishable_key": "",
 	"payment.stripe.webhook_secret": "", "payment.stripe.pay_url": "", "payment.stripe.rate_per_second": 100, "payment.stripe.endpoint_rate_per_second": 25,
 	"access.tick": "250ms", "access.marker_wait": "2s", "access.lease_ttl": "2500ms",
