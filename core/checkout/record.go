@@ -109,39 +109,32 @@ func loadRecords(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID
 	ids = slices.Compact(ids)
 	records := make(map[uuid.UUID]*record, len(ids))
 
-	rows, err := tx.Query(ctx, sqlOrdersForUpdate, ids)
-	if err != nil {
-		return nil, fmt.Errorf("read orders: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		r := &record{}
-		if err := scanOrder(rows, &r.order, &r.now); err != nil {
-			return nil, err
+	batch := &pgx.Batch{}
+	batch.Queue(sqlOrdersForUpdate, ids).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			r := &record{}
+			if err := scanOrder(rows, &r.order, &r.now); err != nil {
+				return err
+			}
+			records[r.order.ID] = r
 		}
-		records[r.order.ID] = r
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read orders: %w", err)
-	}
-
-	rows, err = tx.Query(ctx, sqlPaymentsOfOrders, ids)
-	if err != nil {
-		return nil, fmt.Errorf("read payments: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var p Payment
-		var order uuid.UUID
-		if err := rows.Scan(&p.ID, &order, &p.Attempt, &p.Provider, &p.ProviderRef, &p.ClientSecret, &p.State, &p.Failure); err != nil {
-			return nil, fmt.Errorf("read payment: %w", err)
+		return rows.Err()
+	})
+	batch.Queue(sqlPaymentsOfOrders, ids).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var p Payment
+			var order uuid.UUID
+			if err := rows.Scan(&p.ID, &order, &p.Attempt, &p.Provider, &p.ProviderRef, &p.ClientSecret, &p.State, &p.Failure); err != nil {
+				return err
+			}
+			if r := records[order]; r != nil {
+				r.payments = append(r.payments, p)
+			}
 		}
-		if r := records[order]; r != nil {
-			r.payments = append(r.payments, p)
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read payments: %w", err)
+		return rows.Err()
+	})
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, fmt.Errorf("read orders and payments: %w", err)
 	}
 	return records, nil
 }
@@ -165,7 +158,7 @@ func scanOrder(row pgx.Row, o *Order, now *time.Time) error {
 	return err
 }
 
-// flush writes what changed in the records: one statement per table.
+// flush writes what changed in the records: one statement per table, all in one round trip.
 func flush(ctx context.Context, tx pgx.Tx, records map[uuid.UUID]*record) error {
 	ordered := make([]*record, 0, len(records))
 	for _, r := range records {
@@ -226,25 +219,24 @@ func flush(ctx context.Context, tx pgx.Tx, records map[uuid.UUID]*record) error 
 		}
 	}
 
+	batch := &pgx.Batch{}
 	if len(orders.ids) > 0 {
-		if _, err := tx.Exec(ctx, sqlUpdateOrders, orders.ids, orders.states, orders.events); err != nil {
-			return fmt.Errorf("update orders: %w", err)
-		}
+		batch.Queue(sqlUpdateOrders, orders.ids, orders.states, orders.events)
 	}
 	if len(events.ids) > 0 {
-		if _, err := tx.Exec(ctx, sqlInsertOrderEvents, events.ids, events.seqs, events.causes, events.froms, events.tos, events.actors, events.reason); err != nil {
-			return fmt.Errorf("insert order events: %w", err)
-		}
+		batch.Queue(sqlInsertOrderEvents, events.ids, events.seqs, events.causes, events.froms, events.tos, events.actors, events.reason)
 	}
 	if len(changed.ids) > 0 {
-		if _, err := tx.Exec(ctx, sqlUpdatePayments, changed.ids, changed.states, changed.refs, changed.secrets, changed.failures); err != nil {
-			return fmt.Errorf("update payments: %w", err)
-		}
+		batch.Queue(sqlUpdatePayments, changed.ids, changed.states, changed.refs, changed.secrets, changed.failures)
 	}
 	if len(added.ids) > 0 {
-		if _, err := tx.Exec(ctx, sqlInsertPayments, added.ids, added.orders, added.attempts, added.providers, added.amounts, added.currencies); err != nil {
-			return fmt.Errorf("insert payments: %w", err)
-		}
+		batch.Queue(sqlInsertPayments, added.ids, added.orders, added.attempts, added.providers, added.amounts, added.currencies)
+	}
+	if batch.Len() == 0 {
+		return nil
+	}
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("write orders, their events and payments: %w", err)
 	}
 	return nil
 }
