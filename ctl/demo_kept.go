@@ -96,7 +96,7 @@ func recall() (kept, error) {
 func (k kept) alive() []keptProcess {
 	var all []keptProcess
 	for _, p := range k.Processes {
-		if p.Began != "" && began(p.PID) == p.Began {
+		if p.Began != "" && began(p.PID) == p.Began && !zombie(p.PID) {
 			all = append(all, p)
 		}
 	}
@@ -131,7 +131,7 @@ func (k kept) stop() error {
 
 func gone(p keptProcess, within time.Duration) bool {
 	for until := time.Now().Add(within); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
-		if now := began(p.PID); now != p.Began || zombie(p.PID) {
+		if began(p.PID) != p.Began || zombie(p.PID) {
 			return true
 		}
 	}

@@ -14,7 +14,7 @@ const (
 	holdTries = 8
 	// firstLook and lastLook space the polls for the outcome of a payment.
 	firstLook = 150 * time.Millisecond
-	lastLook  = time.Second
+	lastLook  = 2 * time.Second
 	// payPatience bounds the wait for a provider that has taken the card.
 	payPatience = 45 * time.Second
 )
@@ -230,7 +230,7 @@ func (v *visitor) begin(ctx context.Context, order string) (orderBody, bool) {
 			return o, false
 		}
 		// The server has waited for the provider already; the same again only after a while.
-		if !v.run.sleep(ctx, v.jitter(lastLook/2)) {
+		if !v.run.sleep(ctx, v.jitter(lastLook/4)) {
 			return o, false
 		}
 	}
