@@ -63,7 +63,8 @@ type CoreConfig struct {
 	WebhookURL string `mapstructure:"webhook_url"`
 	// ConnectTimeout bounds dialling.
 	ConnectTimeout time.Duration `mapstructure:"connect_timeout"`
-	// Timeout bounds one request to core, waiting for a connection included.
+	// Timeout bounds one request to core, waiting for a connection included. It is best below the patience of clients and
+	// proxies, often 10 s, so that they get an answer that says what to do.
 	Timeout time.Duration `mapstructure:"timeout"`
 	// Connections bounds the connections to each core.
 	Connections int `mapstructure:"connections"`
@@ -151,8 +152,8 @@ func DefaultConfig() Config {
 		PrivateListen: "127.0.0.1:8081",
 		OnDoubt:       OnDoubtWait,
 		Core: CoreConfig{
-			URLs: []string{"http://127.0.0.1:7001"}, SecretFile: "var/edge.secret", WebhookURL: "http://127.0.0.1:7003",
-			ConnectTimeout: time.Second, Timeout: 10 * time.Second, Connections: 512,
+			URLs: []string{"http://127.0.0.1:7001"}, SecretFile: "var/secrets/edge.secret", WebhookURL: "http://127.0.0.1:7003",
+			ConnectTimeout: time.Second, Timeout: 8 * time.Second, Connections: 512,
 		},
 		Cookies: CookieConfig{Secure: true, MaxAge: 30 * 24 * time.Hour},
 		Limits: LimitConfig{

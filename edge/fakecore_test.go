@@ -53,6 +53,7 @@ type fakeWorld struct {
 	seen               []http.Header
 	webhooks           []string
 	slow               time.Duration // pause in holds:batch
+	shop               http.Handler  // answers buyers' calls; nil: they are echoed
 }
 
 type fakeKey struct {
@@ -511,7 +512,11 @@ func (c *fakeCore) holdBatch(rw http.ResponseWriter, r *http.Request) {
 		}
 		name := session.Entrant.String() + "/" + item.Key
 		if w.holds[name] == nil {
-			w.holds[name], _ = json.Marshal(map[string]any{"id": uuid.New(), "event": item.Event, "for": session.Entrant, "key": item.Key, "client": item.Client, "asked": item.Body})
+			w.holds[name], _ = json.Marshal(map[string]any{
+				"id": uuid.New(), "event": item.Event, "for": session.Entrant, "key": item.Key, "client": item.Client, "asked": item.Body,
+				"state": "active", "server_time": w.now(), "deadline": w.now().Add(10 * time.Minute),
+				"items": []map[string]any{{"tier": "floor", "quantity": 2}}, "amount": queue.Money{Minor: 13950, Currency: "EUR"},
+			})
 		}
 		results = append(results, map[string]any{"status": 201, "body": w.holds[name]})
 	}
@@ -523,7 +528,13 @@ func (c *fakeCore) buyer(rw http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	c.world.mu.Lock()
 	c.world.seen = append(c.world.seen, r.Header.Clone())
+	shop := c.world.shop
 	c.world.mu.Unlock()
+	if shop != nil {
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		shop.ServeHTTP(rw, r)
+		return
+	}
 	rw.Header().Set("ETag", `"seen"`)
 	rw.Header().Set("Set-Cookie", "core=must-not-reach-buyers")
 	fakeJSON(rw, 200, map[string]any{

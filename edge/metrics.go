@@ -1,7 +1,10 @@
 package edge
 
 import (
+	"errors"
+
 	"github.com/VictoriaMetrics/metrics"
+	"github.com/valyala/fasthttp"
 )
 
 // counts holds the package's metrics. Gauges that read the node's state are registered in Server.gauges.
@@ -30,7 +33,9 @@ type counts struct {
 	statesBad    *metrics.Counter
 	enrolments   *metrics.Counter
 	keys         *metrics.Counter
-	coreErrors   *metrics.Counter
+	coreNotSent  *metrics.Counter
+	coreTimeouts *metrics.Counter
+	coreLost     *metrics.Counter
 	failovers    *metrics.Counter
 	unreachable  *metrics.Counter
 	overloaded   *metrics.Counter
@@ -74,7 +79,9 @@ func newCounts(set *metrics.Set) *counts {
 		statesBad:    set.NewCounter(`edge_feed_states_malformed_total`),
 		enrolments:   set.NewCounter(`edge_enrolments_total`),
 		keys:         set.NewCounter(`edge_keys_registered_total`),
-		coreErrors:   set.NewCounter(`edge_core_errors_total`),
+		coreNotSent:  set.NewCounter(`edge_core_errors_total{cause="not_sent"}`),
+		coreTimeouts: set.NewCounter(`edge_core_errors_total{cause="timeout"}`),
+		coreLost:     set.NewCounter(`edge_core_errors_total{cause="lost"}`),
 		failovers:    set.NewCounter(`edge_core_failovers_total`),
 		unreachable:  set.NewCounter(`edge_unreachable_total`),
 		overloaded:   set.NewCounter(`edge_limit_total{limit="concurrency"}`),
@@ -96,6 +103,18 @@ func newCounts(set *metrics.Set) *counts {
 			lost:     set.NewCounter(`edge_batch_lost_total{batch="holds"}`),
 			seconds:  set.NewHistogram(`edge_batch_seconds{batch="holds"}`),
 		},
+	}
+}
+
+// coreFailed counts a call that core did not answer.
+func (c *counts) coreFailed(err error) {
+	switch {
+	case errors.Is(err, errNotSent):
+		c.coreNotSent.Inc()
+	case errors.Is(err, fasthttp.ErrTimeout):
+		c.coreTimeouts.Inc()
+	default:
+		c.coreLost.Inc()
 	}
 }
 

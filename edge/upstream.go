@@ -106,7 +106,7 @@ func (u *upstream) exchange(event uuid.UUID, req *fasthttp.Request, resp *fastht
 func (u *upstream) exchangeWith(c *core, req *fasthttp.Request, resp *fasthttp.Response) error {
 	token := u.authorize(req)
 	if err := c.do(c.calls, req, resp, u.timeout); err != nil {
-		u.counts.coreErrors.Inc()
+		u.counts.coreFailed(err)
 		return err
 	}
 	if resp.StatusCode() == fasthttp.StatusUnauthorized && ownProblem(resp.Body()) {

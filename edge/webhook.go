@@ -2,6 +2,7 @@ package edge
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/valyala/fasthttp"
 )
@@ -37,9 +38,9 @@ func (s *Server) webhook(ctx *fasthttp.RequestCtx) {
 	req.SetBody(ctx.PostBody())
 	if err := s.hooks.DoTimeout(req, resp, s.cfg.Core.Timeout); err != nil {
 		// The provider repeats what was not answered with success.
-		s.counts.coreErrors.Inc()
+		s.counts.coreFailed(err)
 		if !errors.Is(err, errNotSent) {
-			err = errLost
+			err = fmt.Errorf("%w: %w", errLost, err)
 		}
 		s.refuseUpstream(ctx, err)
 		return

@@ -301,6 +301,7 @@ async function holdPage(id, known) {
     pay.querySelector('button').disabled = false;
   } }, el('label', { for: 'email' }, 'E-mail for your tickets (optional)'), mail, el('div', { class: 'actions' }, el('button', {}, `Continue to payment · ${money(hold.amount)}`),
     el('button', { class: 'plain', type: 'button', onclick: async () => { await patiently('DELETE', `/v1/holds/${id}`); memory.write({ hold: undefined }); shop(); } }, 'Give them back')));
+  say('');
   show(card(el('p', { class: 'quiet' }, 'Held for you for another'), countdown(hold, lost),
     ...hold.items.map((item) => el('div', { class: 'row' }, el('span', {}, `${item.quantity || (item.seats || []).length} × ${tierName(item.tier)}`), el('span', {}, (item.seats || []).join(', '))))), card(pay));
 }
@@ -309,6 +310,7 @@ const tierName = (id) => ((event.tiers || []).find((t) => t.id === id) || { name
 
 async function orderPage(id) {
   let shown = '';
+  say('');
   for (;;) {
     const { status, data: order } = await patiently('GET', `/v1/orders/${id}`);
     if (status !== 200) { memory.write({ order: undefined }); return waitingRoom(); }

@@ -1,0 +1,205 @@
+package edge
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image"
+	"image/png"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/google/uuid"
+
+	"fairgate/edge/queue"
+)
+
+// hostile is a name that would do harm if the page took it for markup.
+const hostile = `Night <img src=x onerror="document.title='harmed'"> & Day`
+
+// fakeShop is a shop behind the fake core with one order, and the page of its payment provider.
+type fakeShop struct {
+	*http.ServeMux
+
+	mu       sync.Mutex
+	paid     bool
+	order    uuid.UUID
+	ticket   uuid.UUID
+	provider *httptest.Server
+}
+
+func newShop(t *testing.T) *fakeShop {
+	s := &fakeShop{ServeMux: http.NewServeMux(), order: uuid.New(), ticket: uuid.New()}
+	s.provider = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("pay") != "" {
+			s.mu.Lock()
+			s.paid = true
+			s.mu.Unlock()
+			http.Redirect(w, r, r.URL.Query().Get("return_url")+"?redirect_status=succeeded", http.StatusSeeOther)
+			return
+		}
+		fmt.Fprintf(w, `<!doctype html><title>Provider</title><a id="pay" href="?pay=1&amp;return_url=%s">Pay</a>`, r.URL.Query().Get("return_url"))
+	}))
+	t.Cleanup(s.provider.Close)
+	money := queue.Money{Minor: 6975, Currency: "EUR"}
+	event := map[string]any{
+		"id": "arena", "name": hostile, "starts_at": "2027-06-12T19:00:00.000Z", "time_zone": "Europe/Madrid", "currency": "EUR",
+		"venue": map[string]string{"name": "Arena", "city": "Valencia", "country": "ES"}, "on_sale": map[string]string{"phase": "joining", "opens_at": "2026-05-01T10:00:00.000Z"},
+		"per_buyer": 4, "tiers": []map[string]any{{"id": "floor", "name": "Floor", "kind": "general", "price": money, "left": 100}},
+	}
+	s.HandleFunc("GET /v1/events", func(w http.ResponseWriter, _ *http.Request) {
+		fakeJSON(w, 200, map[string]any{"events": []any{event}, "next": ""})
+	})
+	s.HandleFunc("GET /v1/events/arena", func(w http.ResponseWriter, _ *http.Request) { fakeJSON(w, 200, event) })
+	s.HandleFunc("GET /v1/events/arena/seats", func(w http.ResponseWriter, _ *http.Request) {
+		fakeJSON(w, 200, map[string]any{"sections": []map[string]any{{"id": "101", "rows": []map[string]any{{"row": "A", "seats": []map[string]string{
+			{"seat": "101/A/1", "state": "free", "tier": "floor"}, {"seat": "101/A/2", "state": "held", "tier": "floor"},
+		}}}}}})
+	})
+	order := func() map[string]any {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		state, tickets := "payment_pending", []uuid.UUID{}
+		if s.paid {
+			state, tickets = "ticket_issued", []uuid.UUID{s.ticket}
+		}
+		return map[string]any{
+			"id": s.order, "event": "arena", "state": state, "amount": money, "tickets": tickets,
+			"server_time": time.Now(), "deadline": time.Now().Add(time.Minute),
+			"lines":   []map[string]any{{"tier": "floor", "seat": "", "face": money, "fee": queue.Money{Currency: "EUR"}, "tax": queue.Money{Currency: "EUR"}}},
+			"payment": map[string]any{"attempt": 1, "state": "begun", "pay_url": s.provider.URL + "/?client_secret=s", "failure": ""},
+		}
+	}
+	s.HandleFunc("POST /v1/orders", func(w http.ResponseWriter, _ *http.Request) { fakeJSON(w, 201, order()) })
+	s.HandleFunc("GET /v1/orders/", func(w http.ResponseWriter, _ *http.Request) { fakeJSON(w, 200, order()) })
+	s.HandleFunc("GET /v1/tickets/", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept") == "image/png" {
+			var picture bytes.Buffer
+			_ = png.Encode(&picture, image.NewGray(image.Rect(0, 0, 8, 8)))
+			w.Header().Set("Content-Type", "image/png")
+			_, _ = w.Write(picture.Bytes())
+			return
+		}
+		fakeJSON(w, 200, map[string]any{"id": s.ticket, "tier": "floor", "seat": "", "code": "CODE"})
+	})
+	return s
+}
+
+// complaints are what a browser says is wrong with a page: exceptions, failed requests, violations of the policy.
+type complaints struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (c *complaints) add(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list = append(c.list, text)
+}
+
+// startBrowser starts a Chromium with one tab.
+func startBrowser(t *testing.T) (context.Context, *complaints) {
+	t.Helper()
+	var path string
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
+			break
+		}
+	}
+	if path == "" {
+		t.Skip("no Chromium here: apt-get install chromium")
+	}
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox,
+		chromedp.NoFirstRun, chromedp.DisableGPU, chromedp.Flag("disable-dev-shm-usage", true))
+	t.Cleanup(stop)
+	ctx, closeTab := chromedp.NewContext(allocator)
+	t.Cleanup(closeTab)
+	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile)); err != nil {
+		t.Fatal(err)
+	}
+	said := &complaints{}
+	go func() { // ends with ctx
+		for message := range chromedp.Console(ctx) {
+			if message.Type == chromedp.ConsoleError || message.Type == chromedp.ConsoleException {
+				said.add(message.Text + " (" + message.URL + ")")
+			}
+		}
+	}()
+	return ctx, said
+}
+
+func TestAPersonBuysATicketInARealBrowser(t *testing.T) {
+	ctx, said := startBrowser(t)
+	world := newWorld(t)
+	shop := newShop(t)
+	world.shop = shop
+	event := world.addEvent("arena", time.Hour)
+	world.change(func() { event.state.PollAfterMS = 300 })
+	n := startNode(t, testConfig(t, world.start())).ready("arena")
+	base := "http://" + n.Addr().String()
+	step := func(what string, actions ...chromedp.Action[chromedp.Void]) {
+		t.Helper()
+		if err := chromedp.Do(ctx, actions...); err != nil {
+			shown, _ := chromedp.Run(ctx, chromedp.Evaluate[string](`document.body.innerText`))
+			t.Fatalf("%s: %v; the page shows:\n%s", what, err, shown)
+		}
+	}
+	shows := func(what string) {
+		t.Helper()
+		eventually(t, "the page shows "+what, func() bool {
+			shown, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.body.innerText`))
+			return err == nil && strings.Contains(shown, what)
+		})
+	}
+
+	step("the list", chromedp.Navigate(base+"/"), chromedp.WaitVisible(".list a"))
+	shows(hostile)
+	step("the event", chromedp.Click(".list a"), chromedp.WaitVisible("form button"))
+	shows(hostile)
+	title, err := chromedp.Run(ctx, chromedp.Title())
+	if err != nil || title != hostile+" · Fairgate" {
+		t.Errorf("the title is %q: %v", title, err)
+	}
+	step("join", chromedp.Click("form button"))
+	shows("The order is drawn when the sale opens")
+	world.open("arena", nobody)
+	shows("People ahead of you")
+	step("a closed and opened tab keeps the place", chromedp.Navigate(base+"/e/arena"))
+	shows("Your place in the draw")
+	world.open("arena", everybody)
+	step("the shop", chromedp.WaitVisible("select"))
+	step("choose", chromedp.Click("summary"), chromedp.WaitVisible(".seat"), chromedp.Click(".seat"))
+	shows("1 chosen.")
+	if off, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`document.querySelectorAll('.seat')[1].disabled`)); err != nil || !off {
+		t.Errorf("a seat that is taken can be chosen: %v", err)
+	}
+	step("hold", chromedp.Click("main > div > .actions button"), chromedp.WaitVisible("#email"))
+	shows("Held for you")
+	step("order", chromedp.SendKeys("#email", "buyer@example.org"), chromedp.Click("form button"), chromedp.WaitVisible("a.button"))
+	step("pay", chromedp.Click("a.button"), chromedp.WaitVisible("#pay"), chromedp.Click("#pay"))
+	step("ticket", chromedp.WaitVisible(".ticket img"))
+	eventually(t, "the picture of the code is there", func() bool {
+		width, err := chromedp.Run(ctx, chromedp.Evaluate[int](`document.querySelector('.ticket img').naturalWidth`))
+		return err == nil && width == 8
+	})
+	if where, err := chromedp.Run(ctx, chromedp.Location()); err != nil || where != base+"/e/arena" {
+		t.Errorf("after paying the browser is at %s: %v", where, err)
+	}
+	if harm, err := chromedp.Run(ctx, chromedp.Evaluate[int](`document.querySelectorAll('[onerror]').length`)); err != nil || harm != 0 {
+		t.Errorf("%d pieces of markup came from data: %v", harm, err)
+	}
+	said.mu.Lock()
+	defer said.mu.Unlock()
+	for _, text := range said.list {
+		t.Errorf("the browser complains: %s", text)
+	}
+}
