@@ -35,6 +35,16 @@ func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
 // MarshalText writes "30s".
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
+// UnmarshalText reads "30s".
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a duration such as \"30s\"", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
 // D is the standard library's type.
 func (d Duration) D() time.Duration { return time.Duration(d) }
 
