@@ -73,6 +73,9 @@ func New(cfg Config) *Service {
 	return s
 }
 
+// Waiting is how many openings and outcomes wait for their commit at the moment.
+func (s *Service) Waiting() int { return s.lane.Depth() }
+
 // Run works off the outbox and asks the provider about silent payments until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup

@@ -97,7 +97,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		Tick: cfg.Access.Tick, MarkerWait: cfg.Access.MarkerWait, LeaseTTL: cfg.Access.LeaseTTL, PollMin: cfg.Access.PollMin,
 		PollMax: cfg.Access.PollMax, PollsPerSecond: cfg.Access.PollsPerSecond, Log: log,
 	}, access.Deps{
-		Sales: sales(events), Stock: tierStock(stock), Holding: holding(stock), SpareRate: provider.SpareRate, Keys: keys(events),
+		Sales: sales(events), Stock: tierStock(stock), Holding: holding(stock), SpareRate: spareRate(provider, orders), Keys: keys(events),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the waiting room: %w", err)
@@ -212,6 +212,19 @@ func finish(ctx context.Context, tx pgx.Tx, orders []checkout.Order) error {
 		buyers[i] = access.Buyer{Event: o.Event, Entrant: o.Entrant}
 	}
 	return access.Finish(ctx, tx, buyers)
+}
+
+// maxWaiting is how many checkouts may wait for a commit before nobody more is let in: half a batch, some tenths of a second.
+const maxWaiting = 100
+
+// spareRate is what the provider has to spare, or nothing while core itself is behind: nobody is let in only to wait again.
+func spareRate(provider *stripe.Provider, orders *checkout.Service) func() float64 {
+	return func() float64 {
+		if orders.Waiting() > maxWaiting {
+			return 0
+		}
+		return provider.SpareRate()
+	}
 }
 
 // terms, offers, sales and the rest adapt an event to what each part has to know of it.
