@@ -203,7 +203,7 @@ func demoPlan(f demoFlags, slug string, a addresses) loadtest.Plan {
 	p.Bots.Tabs, p.Bots.Fresh, p.Bots.Hammer, p.Bots.Skipper = share(10), share(5), share(15), share(35)
 	p.Bots.Thief = f.bots - p.Bots.Count()
 	p.Bots.Addresses.Count = 64
-	p.Limits.Duration = loadtest.Duration(50 * time.Second)
+	p.Limits.Duration = loadtest.Duration(45 * time.Second)
 	p.Limits.Settle = loadtest.Duration(45 * time.Second)
 	p.Limits.MaxConnections = 3000
 	return p

@@ -102,7 +102,7 @@ func (c chart) SVG() template.HTML {
 	}
 	c.hovers(&b, x)
 	b.WriteString(`</svg>`)
-	return template.HTML(b.String()) //nolint:gosec // see above
+	return template.HTML(b.String())
 }
 
 func (c chart) axes() (x, y axis) {

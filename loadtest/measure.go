@@ -104,9 +104,9 @@ func summarize(op Op, h *hdrhistogram.Histogram) Latency {
 
 // gauges count the honest crowd by where it stands; bots are counted apart.
 type gauges struct {
-	arrived, waiting, admitted, holding, orders, tickets atomic.Int64
-	paid                                                 atomic.Int64
-	botRequests, botTickets                              atomic.Int64
+	arrived, waiting, admitted, holding, tickets atomic.Int64
+	paid                                         atomic.Int64
+	botRequests, botTickets                      atomic.Int64
 }
 
 // Problem is an answer that an honest buyer should not have got.
