@@ -3,22 +3,34 @@ package edge
 import (
 	"net"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 )
 
-// refusalTimeout bounds the writing of a refusal to somebody who is one connection too many.
-const refusalTimeout = 500 * time.Millisecond
+const (
+	// refusalTimeout bounds the conversation with somebody who is one connection too many.
+	refusalTimeout = 500 * time.Millisecond
+	// maxRefusals bounds how many such conversations are held at once; whoever comes on top is hung up on.
+	maxRefusals = 64
+)
 
 // boundedListener accepts no more connections than its limit; whoever comes beyond is told to come back. It gives
 // connections on as they are: fasthttp writes head and body of an answer in one system call only to a *net.TCPConn.
+// Close joins the conversations it still has.
 type boundedListener struct {
 	net.Listener
 
 	limit   int32
 	open    func() int32 // connections the server has
 	refused *metrics.Counter
+	talks   chan struct{} // a place for each conversation
+	talking sync.WaitGroup
+}
+
+func newBoundedListener(inner net.Listener, limit int, open func() int32, refused *metrics.Counter) *boundedListener {
+	return &boundedListener{Listener: inner, limit: int32(limit), open: open, refused: refused, talks: make(chan struct{}, maxRefusals)}
 }
 
 // Accept implements net.Listener.
@@ -32,17 +44,37 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 			return conn, nil
 		}
 		l.refused.Inc()
-		refuseConn(conn)
+		select {
+		case l.talks <- struct{}{}:
+			l.talking.Go(func() {
+				refuseConn(conn)
+				<-l.talks
+			})
+		default:
+			conn.Close()
+		}
 	}
 }
 
-// refuseConn answers without having read; the few bytes fit the socket's buffer, so this does not wait in practice.
+// Close implements net.Listener.
+func (l *boundedListener) Close() error {
+	err := l.Listener.Close()
+	l.talking.Wait()
+	return err
+}
+
+// refuseConn waits for the request, as clients drop an answer that comes before it, and answers without looking at it.
 func refuseConn(conn net.Conn) {
+	defer conn.Close()
+	if conn.SetDeadline(time.Now().Add(refusalTimeout)) != nil {
+		return
+	}
+	var request [4096]byte
+	if _, err := conn.Read(request[:]); err != nil {
+		return
+	}
 	body := appendProblem(nil, problemOverloaded, problemOverloaded.detail, wholeSeconds(coreRetry))
 	head := "HTTP/1.1 503 Service Unavailable\r\nContent-Type: " + typeProblem + "\r\nConnection: close\r\nRetry-After: " +
 		strconv.Itoa(wholeSeconds(coreRetry)) + "\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n"
-	if conn.SetDeadline(time.Now().Add(refusalTimeout)) == nil {
-		_, _ = conn.Write(append([]byte(head), body...)) // the client may be gone already
-	}
-	conn.Close()
+	_, _ = conn.Write(append([]byte(head), body...)) // the client may be gone already
 }

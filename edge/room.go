@@ -208,8 +208,11 @@ func (s *Server) sendShipment(room *room, body []byte, entries int) ([]seat, err
 		return nil, refusal(got)
 	}
 	var parsed poolAnswer
-	if err := json.Unmarshal(got.body, &parsed); err != nil || len(parsed.Acks) != entries {
-		return nil, fmt.Errorf("%w: %d acknowledgements for %d entrants (%v)", errLost, len(parsed.Acks), entries, err)
+	if err := json.Unmarshal(got.body, &parsed); err != nil {
+		return nil, fmt.Errorf("%w: it cannot be read: %w", errLost, err)
+	}
+	if len(parsed.Acks) != entries {
+		return nil, fmt.Errorf("%w: %d acknowledgements for %d entrants", errLost, len(parsed.Acks), entries)
 	}
 	seats := make([]seat, entries)
 	for i, ack := range parsed.Acks {

@@ -132,9 +132,7 @@ func (s *Server) listen() error {
 			return fmt.Errorf("open the private address (private_listen: %s): %w", s.cfg.PrivateListen, err)
 		}
 	}
-	s.public = &boundedListener{
-		Listener: public, limit: int32(s.cfg.Limits.Connections), open: s.http.GetOpenConnectionsCount, refused: s.counts.connRefused,
-	}
+	s.public = newBoundedListener(public, s.cfg.Limits.Connections, s.http.GetOpenConnectionsCount, s.counts.connRefused)
 	return nil
 }
 

@@ -110,11 +110,16 @@ func startNode(core *feedingCore) (addr string, stop func(), err error) {
 		return "", nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- node.Run(ctx) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := node.Run(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "benchedge: the node:", err)
+		}
+	}()
 	stop = func() {
 		cancel()
-		<-done
+		_ = <-done // it was told to stop
 		os.RemoveAll(dir)
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
@@ -139,9 +144,12 @@ func startConstant(body []byte) (addr string, stop func(), err error) {
 		ctx.SetContentType("application/json")
 		ctx.Response.SetBodyRaw(body)
 	}}
-	done := make(chan error, 1)
-	go func() { done <- srv.Serve(ln) }()
-	return ln.Addr().String(), func() { _ = srv.Shutdown(); <-done }, nil
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = srv.Serve(ln) // ends with Shutdown; a failure shows as one of the load
+	}()
+	return ln.Addr().String(), func() { _, _ = srv.Shutdown(), <-done }, nil
 }
 
 func median(values []float64) float64 {
