@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-
-	"fairgate/core/db"
 )
 
 // Exit codes. Scripts may rely on them.
@@ -31,6 +29,9 @@ const exitCodesHelp = `Exit codes of every command:
 
 // errNotVerified means that a verification ran and found something wrong. What it found is on standard output.
 var errNotVerified = errors.New("verification failed")
+
+// errDatabaseAway means that the database does not answer.
+var errDatabaseAway = errors.New("the database does not answer")
 
 // usageError is a mistake in the command line, the environment or the settings file.
 type usageError struct{ err error }
@@ -61,7 +62,7 @@ func exitCode(err error) int {
 		return ExitUsage
 	case errors.Is(err, errNotVerified), errors.Is(err, ErrVerdict):
 		return ExitVerdict
-	case errors.As(err, &unreachable), errors.Is(err, db.ErrUnavailable):
+	case errors.As(err, &unreachable), errors.Is(err, errDatabaseAway):
 		return ExitUnreachable
 	case errors.As(err, &problem):
 		return problem.exitCode()

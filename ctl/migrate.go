@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -62,11 +63,17 @@ func (t *tool) runMigrate(cmd *cobra.Command, url string) error {
 		Application: "ticketctl-migrate", MaxConns: 2, ConnectTimeout: min(t.settings.GetDuration(keyTimeout), 10*time.Second),
 		Log: slog.New(slog.DiscardHandler),
 	})
+	if errors.Is(err, db.ErrUnavailable) {
+		return fmt.Errorf("%w: %w", errDatabaseAway, err)
+	}
 	if err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
 	defer d.Close()
 	applied, err := d.Migrate(ctx)
+	if errors.Is(err, db.ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", errDatabaseAway, err)
+	}
 	if err != nil {
 		return fmt.Errorf("migrate, after %s: %w", count(len(applied), "applied migration"), err)
 	}

@@ -70,7 +70,7 @@ func (b *Balance) move(kind Kind, minor int64, debit bool) bool {
 	if debit {
 		pending, posted = &b.DebitsPending, &b.DebitsPosted
 	}
-	ok := true
+	var ok bool
 	switch kind {
 	case Pending:
 		*pending, ok = addInt64(*pending, minor)

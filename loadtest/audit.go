@@ -79,6 +79,8 @@ func (e *evidence) judge() []Verdict {
 	}
 }
 
+const sqlVersion = `SELECT version()`
+
 // engineOf asks the database what it is.
 func engineOf(ctx context.Context, url string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -89,7 +91,7 @@ func engineOf(ctx context.Context, url string) (string, error) {
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	var version string
-	if err := conn.QueryRow(ctx, `SELECT version()`).Scan(&version); err != nil {
+	if err := conn.QueryRow(ctx, sqlVersion).Scan(&version); err != nil {
 		return "", fmt.Errorf("ask the database for its version: %w", err)
 	}
 	return version, nil

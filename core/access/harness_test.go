@@ -193,7 +193,7 @@ func buyer(n int) Join {
 	id := binary.BigEndian.AppendUint64(nil, uint64(n))
 	return Join{
 		Entrant: lottery.NewEntrant(make([]byte, 32), "device", id), Device: lottery.HashDevice(id),
-		Network: [8]byte(lottery.NetworkHash(id)),
+		Network: lottery.NetworkHash(id),
 	}
 }
 

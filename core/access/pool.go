@@ -123,13 +123,6 @@ func (p *pool) head(block uint32) blockHead {
 	return p.heads[block]
 }
 
-// networkCount is how many entrants of a network there are.
-func (p *pool) networkCount(n [8]byte) int {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	return p.networks[n]
-}
-
 // leaves are the leaves of a window that is not sealed here yet.
 func (p *pool) leaves(window uint32) []lottery.Leaf {
 	p.mu.RLock()

@@ -307,7 +307,7 @@ func (s *Server) verifyLedger(w http.ResponseWriter, r *http.Request) error {
 	}
 	checks := make([]checkJSON, len(report.Checks))
 	for i, c := range report.Checks {
-		checks[i] = checkJSON{Name: c.Name, Checked: int64(c.Checked), Failed: int64(c.Failed), Detail: c.Detail}
+		checks[i] = checkJSON{Name: c.Name, Checked: c.Checked, Failed: c.Failed, Detail: c.Detail}
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"ok": report.OK, "transfers": report.Transfers, "accounts": report.Accounts, "checks": checks})
 	return nil

@@ -157,7 +157,7 @@ func (p *Provider) step(ctx context.Context, i payment.Intent, step string, call
 		case errors.Is(findErr, payment.ErrNotFound):
 			return p.refused(i, step, err)
 		case findErr != nil:
-			return payment.Outcome{}, fmt.Errorf("%s payment %s: %w: %s, and then %s", step, i.PaymentID, payment.ErrUnknown, describe(err), findErr)
+			return payment.Outcome{}, fmt.Errorf("%s payment %s: %w: %s, and then %w", step, i.PaymentID, payment.ErrUnknown, describe(err), findErr)
 		default:
 			outcome, judged := p.judge(i, step, found[0])
 			if !errors.Is(judged, errNotDone) || !stored {

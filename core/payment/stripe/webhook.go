@@ -57,7 +57,7 @@ func (p *Provider) Parse(raw []byte) (payment.Event, error) {
 	orderID, okOrder := parseID(intent.Metadata[payment.MetadataOrder])
 	attempt, err := strconv.Atoi(intent.Metadata[payment.MetadataAttempt])
 	if !okPayment || !okOrder || err != nil || attempt < 1 {
-		return event, nil // somebody else's, on the same account
+		return event, nil //nolint:nilerr // somebody else's, on the same account
 	}
 	event.PaymentID, event.OrderID, event.Attempt = paymentID, orderID, attempt
 	event.Outcome = outcomeOf(&intent)

@@ -62,7 +62,7 @@ func closedLoop(ctx context.Context, callers int, duration time.Duration, hold f
 				if err == nil && began.After(from) {
 					err = got.latency.RecordValue(time.Since(began).Microseconds())
 				}
-				if err != nil && context.Cause(ctx) != errDone {
+				if err != nil && !errors.Is(context.Cause(ctx), errDone) {
 					failed = errors.Join(failed, err)
 					cancel()
 				}
@@ -80,10 +80,6 @@ func closedLoop(ctx context.Context, callers int, duration time.Duration, hold f
 
 // errDone ends a measurement.
 var errDone = errors.New("the time is up")
-
-func newHistogram() *hdrhistogram.Histogram {
-	return hdrhistogram.New(1, time.Minute.Microseconds(), 2)
-}
 
 // check compares the stock with the holds that were counted: a figure for lost holds is worth nothing.
 func check(ctx context.Context, d *db.DB, f *figures, events ...uuid.UUID) error {
