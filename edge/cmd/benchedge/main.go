@@ -119,7 +119,7 @@ func startNode(core *feedingCore) (addr string, stop func(), err error) {
 	}()
 	stop = func() {
 		cancel()
-		_ = <-done // it was told to stop
+		<-done
 		os.RemoveAll(dir)
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
