@@ -11,7 +11,8 @@ import (
 )
 
 // crypto measures what is checked and made per buyer: a pass at each claim, and an admission token.
-func (f *figures) crypto(rounds int) error {
+// Each of them is repeated for as long as a round lasts.
+func (f *figures) crypto(rounds int, round time.Duration) error {
 	event := lottery.EventID(benchEvent)
 	now := time.Now()
 	keys := filterKeys()
@@ -32,20 +33,20 @@ func (f *figures) crypto(rounds int) error {
 	}
 	buf := make([]byte, 0, admission.TokenSize)
 
-	if f.PassVerifyNS, err = nanoseconds(rounds, 200_000, func() error {
+	if f.PassVerifyNS, err = nanoseconds(rounds, round, func() error {
 		_, err := queue.VerifyPass(pass, keys)
 		return err
 	}); err != nil {
 		return fmt.Errorf("verify a pass: %w", err)
 	}
-	if f.TokenMintNS, err = nanoseconds(rounds, 5_000, func() error {
+	if f.TokenMintNS, err = nanoseconds(rounds, round, func() error {
 		_, err := ring.Mint(buf, admission.Token{Event: event, Generation: 1}, now, time.Minute)
 		return err
 	}); err != nil {
 		return fmt.Errorf("mint a token: %w", err)
 	}
 	public := key.Public()
-	if f.TokenVerifyNS, err = nanoseconds(rounds, 3_000, func() error {
+	if f.TokenVerifyNS, err = nanoseconds(rounds, round, func() error {
 		_, err := admission.Verify(token, public, now)
 		return err
 	}); err != nil {
@@ -54,17 +55,23 @@ func (f *figures) crypto(rounds int) error {
 	return nil
 }
 
+// callsPerLook is how many calls are made between two looks at the clock.
+const callsPerLook = 100
+
 // nanoseconds is the median cost of one call.
-func nanoseconds(rounds, calls int, call func() error) (float64, error) {
+func nanoseconds(rounds int, round time.Duration, call func() error) (float64, error) {
 	var costs []float64
 	for range rounds {
-		began := time.Now()
-		for range calls {
-			if err := call(); err != nil {
-				return 0, err
+		calls, took := 0, time.Duration(0)
+		for began := time.Now(); took < round; took = time.Since(began) {
+			for range callsPerLook {
+				if err := call(); err != nil {
+					return 0, err
+				}
 			}
+			calls += callsPerLook
 		}
-		costs = append(costs, float64(time.Since(began).Nanoseconds())/float64(calls))
+		costs = append(costs, float64(took.Nanoseconds())/float64(calls))
 	}
 	return median(costs), nil
 }

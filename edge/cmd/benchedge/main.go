@@ -83,7 +83,7 @@ func run(rounds int, round time.Duration, connections int) error {
 		fmt.Printf("round %d: state %8.0f/s   constant %8.0f/s   ratio %.3f\n", i, rates[0], rates[1], rates[0]/rates[1])
 	}
 	out := figures{StateVsConstant: median(ratios), StatePerSecond: median(states), ConstantPerSecond: median(constants)}
-	if err := out.crypto(rounds); err != nil {
+	if err := out.crypto(rounds, round/4); err != nil {
 		return err
 	}
 	fmt.Printf("state object %.0f/s, constant %.0f/s, ratio %.3f\n", out.StatePerSecond, out.ConstantPerSecond, out.StateVsConstant)
