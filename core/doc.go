@@ -39,9 +39,8 @@
 //     handled even if core dies right after) or by looking it up, whichever is first, in any order, any number of times.
 //  9. Sell. Hold to sold, ledger transfers pending, capture in the outbox, the buyer's place inside is free
 //     (checkout.Apply, authorized). The hold died first: the money is late, the void goes into the outbox instead.
-//  10. Capture. Like begin. Then one transaction posts the transfers and queues the issue (captured). Refused for good:
-//     transfers voided, units back on sale, the rest of the authorization voided (capture_refused).
-//  11. Issue. Tickets with their codes and the order's last state (issued). Repeating it changes nothing.
+//  10. Capture and issue. Like begin. Then one transaction posts the transfers (captured) and writes the tickets with their
+//     codes (issued). Refused for good: transfers voided, units back on sale, the authorization voided (capture_refused).
 //
 // # Two or more cores
 //

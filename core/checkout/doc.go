@@ -9,7 +9,7 @@
 //	[Reserved] ─────────▶ PaymentPending ◀──┐
 //	                       │  ▲   │   └─────┘
 //	              declined │  │   │ captured (transfers posted)             issued
-//	                       ▼  │   └───────────────▶ PaymentComplete ───────────────▶ TicketIssued
+//	                       ▼  │   └───────────────▶ PaymentComplete ───────────────▶ TicketIssued (same transaction)
 //	              PaymentFailed retried, authorized
 //	                       │
 //	    hold expired ──────┼──▶ Expired      (also from PaymentPending before the sale; the intent is voided)

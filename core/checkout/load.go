@@ -13,16 +13,15 @@ import (
 )
 
 const sqlOrder = `
-SELECT order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, events, created_at, updated_at, now()
-FROM orders WHERE order_id = $1`
-
-const sqlHoldDeadline = `SELECT deadline FROM holds WHERE hold_id = $1`
-
-const sqlLastPayment = `
-SELECT payment_id, attempt, provider, provider_ref, client_secret, state, failure
-FROM payments WHERE order_id = $1 ORDER BY attempt DESC LIMIT 1`
-
-const sqlOrderTickets = `SELECT ticket_id FROM tickets WHERE order_id = $1 ORDER BY item`
+SELECT o.order_id, o.event_id, o.hold_id, o.entrant, o.state, o.amount_minor, o.currency, o.lines, o.email, o.body_hash, o.events,
+    o.created_at, o.updated_at, now(), h.deadline,
+    p.payment_id, p.attempt, p.provider, p.provider_ref, p.client_secret, p.state, p.failure,
+    ARRAY(SELECT t.ticket_id FROM tickets AS t WHERE t.order_id = o.order_id ORDER BY t.item)
+FROM orders AS o
+JOIN holds AS h ON h.hold_id = o.hold_id
+JOIN payments AS p ON p.order_id = o.order_id
+WHERE o.order_id = $1
+ORDER BY p.attempt DESC LIMIT 1`
 
 // Load returns an entrant's order with its latest attempt and its tickets. Somebody else's order is ErrOrderUnknown.
 func (s *Service) Load(ctx context.Context, id uuid.UUID, entrant lottery.Entrant) (Order, error) {
@@ -35,38 +34,15 @@ func (s *Service) Load(ctx context.Context, id uuid.UUID, entrant lottery.Entran
 
 // Find is Load for operators: it asks for no owner.
 func (s *Service) Find(ctx context.Context, id uuid.UUID) (Order, error) {
-	batch := &pgx.Batch{}
 	var o Order
-	found := true
-	batch.Queue(sqlOrder, id).QueryRow(func(row pgx.Row) error {
-		err := scanOrder(row, &o, &o.ServerTime)
-		if errors.Is(err, pgx.ErrNoRows) {
-			found = false
-			return nil
-		}
-		return err
-	})
-	batch.Queue(sqlLastPayment, id).QueryRow(func(row pgx.Row) error {
-		p := &o.Payment
-		err := row.Scan(&p.ID, &p.Attempt, &p.Provider, &p.ProviderRef, &p.ClientSecret, &p.State, &p.Failure)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
-		}
-		return err
-	})
-	batch.Queue(sqlOrderTickets, id).Query(func(rows pgx.Rows) error {
-		var err error
-		o.Tickets, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-		return err
-	})
-	if err := s.db.Reader.SendBatch(ctx, batch).Close(); err != nil {
-		return Order{}, fmt.Errorf("read order %s: %w", id, err)
-	}
-	if !found {
+	p := &o.Payment
+	row := s.db.Reader.QueryRow(ctx, sqlOrder, id)
+	err := scanOrder(row, &o, &o.ServerTime, &o.Deadline, &p.ID, &p.Attempt, &p.Provider, &p.ProviderRef, &p.ClientSecret, &p.State, &p.Failure, &o.Tickets)
+	if errors.Is(err, pgx.ErrNoRows) {
 		return Order{}, ErrOrderUnknown
 	}
-	if err := s.db.Reader.QueryRow(ctx, sqlHoldDeadline, o.Hold).Scan(&o.Deadline); err != nil {
-		return Order{}, fmt.Errorf("read the deadline of order %s: %w", id, err)
+	if err != nil {
+		return Order{}, fmt.Errorf("order %s: %w", id, err)
 	}
 	terms, err := s.catalog(ctx, o.Event)
 	if err != nil {

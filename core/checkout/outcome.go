@@ -13,12 +13,12 @@ import (
 	"fairgate/ledger"
 )
 
-// Outcome is what became of a payment attempt, or of an order after it was paid. It may be told twice, late, or in any
-// order: it is applied to what the rows say.
+// Outcome is what became of a payment attempt. It may be told twice, late, or in any order: it is applied to what the rows
+// say.
 type Outcome struct {
 	Order   uuid.UUID
 	Payment uuid.UUID
-	Cause   Cause // begun, authorized, declined, captured, capture_refused, voided or issued
+	Cause   Cause // begun, authorized, declined, captured, capture_refused or voided
 	Ref     string
 	Secret  string
 	Failure string
@@ -121,9 +121,6 @@ func authorizes(r *record, o *Outcome) bool {
 
 // apply decides what one outcome means for its order.
 func (b *outcomes) apply(ctx context.Context, r *record, o *Outcome) error {
-	if o.Cause == CauseIssued {
-		return b.issued(r, o)
-	}
 	p := r.payment(o.Payment)
 	if p == nil {
 		return nil
@@ -211,8 +208,10 @@ func (b *outcomes) captured(ctx context.Context, r *record, p *Payment, o *Outco
 		return err
 	}
 	b.transfers = append(b.transfers, ledger.PostAll(transfers)...)
-	b.tasks = append(b.tasks, task(taskIssue, r.order.ID, p.ID))
-	return b.note(r, CauseCaptured, o, "")
+	if err := b.note(r, CauseCaptured, o, ""); err != nil {
+		return err
+	}
+	return b.issued(r, o)
 }
 
 func (b *outcomes) captureRefused(ctx context.Context, r *record, p *Payment, o *Outcome) error {
@@ -244,10 +243,9 @@ func (b *outcomes) voided(r *record, p *Payment, o *Outcome) error {
 	return nil // an authorized attempt finds out when it is captured
 }
 
+// issued gives the buyer what was paid for, in the transaction that records the money: there is no moment at which one
+// is known and the other not.
 func (b *outcomes) issued(r *record, o *Outcome) error {
-	if r.order.State != PaymentComplete {
-		return nil
-	}
 	for i, line := range r.order.Lines {
 		b.issue = append(b.issue, ticket.Item{
 			Event: r.order.Event, Order: r.order.ID, Item: i, Tier: line.Tier, Seat: line.Seat, Owner: r.order.Entrant,

@@ -139,12 +139,13 @@ func loadRecords(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID
 	return records, nil
 }
 
-func scanOrder(row pgx.Row, o *Order, now *time.Time) error {
+// scanOrder reads the columns of an order, and into more what the statement selects behind them.
+func scanOrder(row pgx.Row, o *Order, now *time.Time, more ...any) error {
 	var entrant []byte
 	var lines, currency string
 	var minor int64
-	if err := row.Scan(&o.ID, &o.Event, &o.Hold, &entrant, &o.State, &minor, &currency, &lines, &o.Email, &o.bodyHash, &o.events,
-		&o.CreatedAt, &o.UpdatedAt, now); err != nil {
+	if err := row.Scan(append([]any{&o.ID, &o.Event, &o.Hold, &entrant, &o.State, &minor, &currency, &lines, &o.Email, &o.bodyHash, &o.events,
+		&o.CreatedAt, &o.UpdatedAt, now}, more...)...); err != nil {
 		return fmt.Errorf("read order: %w", err)
 	}
 	if len(entrant) != len(lottery.Entrant{}) {

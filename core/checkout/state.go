@@ -63,7 +63,7 @@ var transitions = []Transition{
 	{From: PaymentPending, Cause: CauseAuthorized, To: PaymentPending, Limit: maxCapture, Retry: "outbox repeats capture with the same key"},
 	{From: PaymentPending, Cause: CauseDeclined, To: PaymentFailed, UntilHold: true, Retry: "the buyer tries another card"},
 	{From: PaymentPending, Cause: CauseVoided, To: PaymentFailed, UntilHold: true, Retry: "the buyer asks for a new attempt"},
-	{From: PaymentPending, Cause: CauseCaptured, To: PaymentComplete, Limit: time.Minute, Retry: "outbox repeats issue"},
+	{From: PaymentPending, Cause: CauseCaptured, To: PaymentComplete, Limit: time.Second, Retry: "issued in the same transaction"},
 	{From: PaymentPending, Cause: CauseCaptureRefused, To: CaptureFailed, Retry: "outbox repeats void"},
 	{From: PaymentPending, Cause: CauseHoldExpired, To: Expired, Retry: "outbox repeats void"},
 	{From: PaymentPending, Cause: CauseHoldReleased, To: Cancelled, Retry: "outbox repeats void"},

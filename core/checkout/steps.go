@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/payment"
 	"fairgate/ledger"
@@ -18,7 +19,6 @@ const (
 	taskBegin   = "begin"   // make the provider's intent
 	taskCapture = "capture" // take the authorized money
 	taskVoid    = "void"    // make sure the intent can never take money
-	taskIssue   = "issue"   // give the buyer the tickets
 )
 
 // lateMoney is the failure of an attempt that was authorized after its hold was gone.
@@ -36,7 +36,6 @@ func (s *Service) handlers() map[string]payment.Handler {
 		taskBegin:   s.begin,
 		taskCapture: s.capture,
 		taskVoid:    s.void,
-		taskIssue:   s.issue,
 	}
 }
 
@@ -110,11 +109,6 @@ func (s *Service) void(ctx context.Context, t payment.Task) error {
 	return s.tell(ctx, t, out)
 }
 
-// issue gives the buyer the tickets of a paid order.
-func (s *Service) issue(ctx context.Context, t payment.Task) error {
-	return s.Apply(ctx, Outcome{Order: t.OrderID, Payment: t.PaymentID, Cause: CauseIssued, Actor: "outbox"})
-}
-
 func (s *Service) tell(ctx context.Context, t payment.Task, out payment.Outcome) error {
 	cause, ok := causeOf(out.State)
 	if !ok {
@@ -172,14 +166,30 @@ func (s *Service) intent(ctx context.Context, id uuid.UUID) (payment.Intent, Pay
 	return intent, state, nil
 }
 
-// Webhooks applies what the provider reported. An event that is none of ours is skipped; an error means that the events
-// should be handed over again.
+const sqlPaymentStates = `SELECT payment_id, state FROM payments WHERE payment_id = ANY($1::UUID[])`
+
+// Webhooks applies what the provider reported. An event that is none of ours, or that says what is known already, is
+// skipped; an error means that the events should be handed over again.
 func (s *Service) Webhooks(ctx context.Context, events []payment.Event) error {
+	ids := make([]uuid.UUID, 0, len(events))
+	for _, e := range events {
+		ids = append(ids, e.PaymentID)
+	}
+	rows, err := s.db.Reader.Query(ctx, sqlPaymentStates, ids)
+	if err != nil {
+		return fmt.Errorf("read the payments of %d webhooks: %w", len(events), err)
+	}
+	states := make(map[uuid.UUID]PaymentState, len(ids))
+	var id uuid.UUID
+	var state PaymentState
+	if _, err := pgx.ForEachRow(rows, []any{&id, &state}, func() error { states[id] = state; return nil }); err != nil {
+		return fmt.Errorf("read the payments of %d webhooks: %w", len(events), err)
+	}
 	var wg sync.WaitGroup
 	errs := make([]error, len(events))
 	for i, e := range events {
 		cause, ok := causeOf(e.Outcome.State)
-		if !ok || !e.Relevant() {
+		if !ok || !e.Relevant() || states[e.PaymentID].knows(cause) {
 			continue
 		}
 		wg.Go(func() {
@@ -194,6 +204,20 @@ func (s *Service) Webhooks(ctx context.Context, events []payment.Event) error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// knows reports whether cause can tell an attempt in this state nothing new. States never go back, so what is true of a
+// snapshot stays true.
+func (p PaymentState) knows(cause Cause) bool {
+	switch p {
+	case PaymentBegun:
+		return cause == CauseBegun
+	case PaymentAuthorized:
+		return cause == CauseBegun || cause == CauseAuthorized || cause == CauseDeclined
+	case PaymentCaptured:
+		return true
+	}
+	return false
 }
 
 const sqlSilentPayments = `
