@@ -98,7 +98,7 @@ func (c *courier) schedule(e *event) {
 	}
 }
 
-// sendNow delivers an event before it returns; when that fails the event goes the normal way.
+// sendNow delivers an event before it returns, and perhaps again later; when it fails the event goes the normal way.
 func (c *courier) sendNow(ctx context.Context, e *event) {
 	c.mu.Lock()
 	target := c.target
@@ -107,6 +107,12 @@ func (c *courier) sendNow(ctx context.Context, e *event) {
 		c.counts.created.Add(1)
 		c.counts.early.Add(1)
 		c.counts.delivered.Add(1)
+		if c.dice.twice.hits(c.cfg.Faults.WebhookTwice) {
+			c.counts.repeated.Add(1)
+			c.mu.Lock()
+			c.push(&parcel{event: e, due: c.cfg.Now().Add(c.dice.again.between(0, time.Second))})
+			c.mu.Unlock()
+		}
 		return
 	}
 	c.schedule(e)

@@ -177,6 +177,13 @@ func TestWebhooksMisbehaveAsTold(t *testing.T) {
 			}
 		}
 	})
+	t.Run("before the answer and again", func(t *testing.T) {
+		s, a, _ := play(t, Faults{WebhookEarly: 1, WebhookTwice: 1}, 4)
+		eventually(t, "all are counted", func() bool { return a.sim.Books().Webhooks.Delivered == 4 })
+		if n := a.sim.Books().Webhooks; n.Created != 2 || n.Early != 2 || n.Repeated != 2 || n.Pending != 0 {
+			t.Errorf("counted %+v; delivered %v", n, s.kinds(t, ""))
+		}
+	})
 	t.Run("late", func(t *testing.T) {
 		began := time.Now()
 		play(t, Faults{WebhookDelayMin: 100 * time.Millisecond, WebhookDelayMax: 200 * time.Millisecond}, 2)
