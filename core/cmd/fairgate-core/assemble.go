@@ -79,7 +79,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	}
 
 	writer := ledger.NewWriter()
-	outbox := payment.NewOutbox(d, payment.OutboxConfig{Workers: cfg.Checkout.OutboxWorkers, Log: log})
+	outbox := payment.NewOutbox(d, payment.OutboxConfig{Workers: cfg.Checkout.OutboxWorkers, Lease: cfg.Checkout.OutboxLease, Log: log})
 	orders := checkout.New(checkout.Config{
 		DB: d, Catalog: terms(events), Provider: provider, Outbox: outbox, Ledger: writer,
 		Issuer:   ticket.NewIssuer(signingKey(events)),

@@ -37,6 +37,7 @@ type config struct {
 		MaxBatch      int           `mapstructure:"max_batch"`
 		LookupAfter   time.Duration `mapstructure:"lookup_after"`
 		OutboxWorkers int           `mapstructure:"outbox_workers"`
+		OutboxLease   time.Duration `mapstructure:"outbox_lease"`
 	}
 	Payment struct {
 		Stripe struct {
@@ -68,7 +69,7 @@ var defaults = map[string]any{
 	"secrets.dir":      "var/secrets",
 	"session.read_ttl": "720h",
 	"inventory.lanes":  2, "inventory.max_batch": 500, "inventory.max_queue": 10000,
-	"checkout.max_batch": 200, "checkout.lookup_after": "5s", "checkout.outbox_workers": 256,
+	"checkout.max_batch": 200, "checkout.lookup_after": "5s", "checkout.outbox_workers": 256, "checkout.outbox_lease": "40s",
 	"payment.stripe.base_url": "", "payment.stripe.secret_key": "", "payment.stripe.publishable_key": "",
 	"payment.stripe.webhook_secret": "", "payment.stripe.pay_url": "", "payment.stripe.rate_per_second": 100, "payment.stripe.endpoint_rate_per_second": 25,
 	"access.tick": "250ms", "access.marker_wait": "2s", "access.lease_ttl": "2500ms",
@@ -120,7 +121,7 @@ func (c config) validate() error {
 			bad(key, "%d must be 1 or more", n)
 		}
 	}
-	for key, d := range map[string]time.Duration{"session.read_ttl": c.Session.ReadTTL, "checkout.lookup_after": c.Checkout.LookupAfter, "access.tick": c.Access.Tick,
+	for key, d := range map[string]time.Duration{"session.read_ttl": c.Session.ReadTTL, "checkout.lookup_after": c.Checkout.LookupAfter, "checkout.outbox_lease": c.Checkout.OutboxLease, "access.tick": c.Access.Tick,
 		"access.marker_wait": c.Access.MarkerWait, "access.lease_ttl": c.Access.LeaseTTL, "access.poll_min": c.Access.PollMin, "access.poll_max": c.Access.PollMax} {
 		if d <= 0 {
 			bad(key, "%s must be longer than nothing", d)
