@@ -21,9 +21,9 @@ import (
 // readyWithin is how long a process may take to answer on a machine that does much else.
 const readyWithin = 30 * time.Second
 
-// process is one program of a stage. It may be launched again after it was killed; what it prints goes on in the same file.
-type process struct {
-	t                               *testing.T
+// child is one program of a stage. It may be launched again after it was killed; what it prints goes on in the same file.
+type child struct {
+	t                                 *testing.T
 	name, program, config, ready, log string
 
 	cmd  *exec.Cmd
@@ -31,7 +31,7 @@ type process struct {
 }
 
 // running reports whether it was launched and has not ended.
-func (p *process) running() bool {
+func (p *child) running() bool {
 	if p.gone == nil {
 		return false
 	}
@@ -44,7 +44,7 @@ func (p *process) running() bool {
 }
 
 // launch starts the process unless it runs already. Use await before relying on it.
-func (p *process) launch() {
+func (p *child) launch() {
 	p.t.Helper()
 	if p.running() {
 		return
@@ -74,7 +74,7 @@ func (p *process) launch() {
 }
 
 // await returns when the process says that it is ready.
-func (p *process) await() {
+func (p *child) await() {
 	p.t.Helper()
 	client := &http.Client{Timeout: 2 * time.Second}
 	for until := time.Now().Add(readyWithin); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
@@ -94,7 +94,7 @@ func (p *process) await() {
 }
 
 // kill ends the process as a crash does, and returns when it is gone.
-func (p *process) kill() {
+func (p *child) kill() {
 	p.t.Helper()
 	if !p.running() {
 		p.t.Fatalf("%s has ended before it was killed", p.name)
@@ -106,7 +106,7 @@ func (p *process) kill() {
 }
 
 // end is for the end of the test: the process is gone afterwards. The end of its log helps when the test has failed.
-func (p *process) end() {
+func (p *child) end() {
 	if p.running() {
 		_ = p.cmd.Process.Kill() // fails only when it has just ended
 		<-p.gone

@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +22,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// stageEvent is what the stages sell: 60 places to stand and 40 seats, for holds of 8 s and windows of 2 s. The pace makes the sale
+// stageEvent is what the stages sell: 60 places to stand and 40 seats, for holds of 10 s and windows of 2 s. The pace makes the sale
 // last some seconds, so that something can happen in the middle of it.
 const stageEvent = `id: evening
 name: An Evening
@@ -37,8 +40,8 @@ seating:
 fees: {per_ticket: "1.50", percent: 5}
 taxes: {percent: 10, included: true}
 limits: {per_buyer: 4}
-hold: {ttl: 8s, payment_extension: 8s}
-on_sale: {joining_before: 30s, window: 2s, session_ttl: 60s, claim_within: 6s, max_inside: 60, pace_per_second: 10}
+hold: {ttl: 10s, payment_extension: 10s}
+on_sale: {joining_before: 30s, window: 2s, session_ttl: 60s, claim_within: 6s, max_inside: 60, pace_per_second: 15}
 `
 
 const stageSlug = "evening"
@@ -49,9 +52,9 @@ type stage struct {
 	t      *testing.T
 	dir    string
 	db     *db.DB
-	paysim *process
-	cores  []*process
-	edges  []*process
+	paysim *child
+	cores  []*child
+	edges  []*child
 	notes  *notes
 	taps   []*httptest.Server // one per edge
 	admin  []string           // base URLs of the cores' admin listeners
@@ -85,7 +88,7 @@ func newStage(t *testing.T, c stageConfig) *stage {
 			"listen":   m{"edge": toEdge[i], "admin": admin, "webhook": toWebhook[i], "private": private},
 			"database": m{"url": s.db.Pool.Config().ConnString(), "max_conns": 12},
 			"secrets":  m{"dir": s.file("secrets")},
-			"checkout": m{"lookup_after": "1s", "outbox_workers": 32},
+			"checkout": m{"lookup_after": "1s", "outbox_workers": 32, "outbox_lease": "3s"},
 			"payment": m{"stripe": m{
 				"base_url": "http://" + sim, "pay_url": "http://" + sim, "secret_key": key, "publishable_key": "pk_test_stage",
 				"webhook_secret": secret, "rate_per_second": 500, "endpoint_rate_per_second": 500,
@@ -127,7 +130,7 @@ func plainURLs(addresses []string) []string {
 }
 
 // process writes the configuration of a process, which then may be started.
-func (s *stage) process(bin, program, name, ready string, config map[string]any) *process {
+func (s *stage) process(bin, program, name, ready string, config map[string]any) *child {
 	s.t.Helper()
 	text, err := yaml.Marshal(config)
 	if err != nil {
@@ -137,7 +140,7 @@ func (s *stage) process(bin, program, name, ready string, config map[string]any)
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	p := &process{t: s.t, name: name, program: filepath.Join(bin, program), config: path, ready: ready, log: s.file(name + ".log")}
+	p := &child{t: s.t, name: name, program: filepath.Join(bin, program), config: path, ready: ready, log: s.file(name + ".log")}
 	s.t.Cleanup(p.end)
 	return p
 }
@@ -197,11 +200,12 @@ func (s *stage) plan(buyers, bots int) Plan {
 	}
 	quick := Duration(250 * time.Millisecond)
 	p.Buyers.Count, p.Buyers.Think = buyers, ThinkPlan{Choose: quick, Fill: quick, Card: quick}
+	p.Buyers.Abandon.Admitted = 0 // such people are waited for, and the sale would last longer than the test
 	p.Bots.Tabs, p.Bots.Fresh, p.Bots.Hammer = bots/5, bots/10, bots/5
 	p.Bots.Skipper = (bots - p.Bots.Count()) / 2
 	p.Bots.Thief = bots - p.Bots.Count()
 	p.Bots.TabJoins, p.Bots.FreshEach, p.Bots.TryEvery = 10, 5, Duration(500*time.Millisecond)
-	p.Limits.Duration, p.Limits.Settle, p.Limits.MaxConnections = Duration(16*time.Second), Duration(25*time.Second), 200
+	p.Limits.Duration, p.Limits.Settle, p.Limits.MaxConnections = Duration(9*time.Second), Duration(25*time.Second), 200
 	return p
 }
 
@@ -228,7 +232,9 @@ func (s *stage) play(plan Plan, meanwhile func(ctx context.Context, r *Rehearsal
 	if err := <-done; err != nil {
 		s.t.Fatal(err)
 	}
+	ended := time.Since(r.Opening())
 	s.audit(ctx, r)
+	s.t.Logf("the last buyer left %.1f s after the opening, the audit took %.1f s", ended.Seconds(), (time.Since(r.Opening()) - ended).Seconds())
 	return r
 }
 
@@ -278,4 +284,28 @@ func (s *stage) count(sql string, args ...any) int64 {
 		s.t.Fatal(err)
 	}
 	return n
+}
+
+// metricOf reads one metric of a core; 0 when it is not there.
+func (s *stage) metricOf(core int, name string) float64 {
+	s.t.Helper()
+	resp, err := http.Get(s.metric[core] + "/metrics")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			return n
+		}
+	}
+	return 0
 }
