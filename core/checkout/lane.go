@@ -67,6 +67,9 @@ func (s *Service) commit(ctx context.Context, batch []ask) ([]answer, error) {
 	if started || restarted || len(applied.tasks) > 0 {
 		s.outbox.Wake()
 	}
+	if sold := s.cfg.Sold; sold != nil && len(applied.bought) > 0 {
+		sold(ctx, applied.bought)
+	}
 	for _, cause := range applied.causes {
 		s.metrics.applied(cause)
 	}

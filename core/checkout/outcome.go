@@ -285,11 +285,6 @@ func (b *outcomes) write(ctx context.Context) error {
 			return err
 		}
 	}
-	if sold := b.service.cfg.Sold; sold != nil && len(b.bought) > 0 {
-		if err := sold(ctx, b.tx, b.bought); err != nil {
-			return err
-		}
-	}
 	return b.service.outbox.Enqueue(ctx, b.tx, b.tasks)
 }
 

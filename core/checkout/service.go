@@ -25,8 +25,8 @@ type Config struct {
 	Outbox   *payment.Outbox
 	Ledger   *ledger.Writer
 	Issuer   *ticket.Issuer
-	// Sold, if set, is told in the transaction of a sale whose order was just sold. It may run several times.
-	Sold func(ctx context.Context, tx pgx.Tx, orders []Order) error
+	// Sold, if set, is told after the commit which orders were just sold. It is not told again if the process dies before.
+	Sold func(ctx context.Context, orders []Order)
 
 	MaxBatch    int           // most openings or outcomes in one commit; default 200
 	MaxQueue    int           // most of them waiting; default 20 × MaxBatch

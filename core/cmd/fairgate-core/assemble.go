@@ -83,7 +83,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	orders := checkout.New(checkout.Config{
 		DB: d, Catalog: terms(events), Provider: provider, Outbox: outbox, Ledger: writer,
 		Issuer:   ticket.NewIssuer(signingKey(events)),
-		Sold:     finish,
+		Sold:     finish(d, log),
 		MaxBatch: cfg.Checkout.MaxBatch, LookupAfter: cfg.Checkout.LookupAfter, Log: log,
 	})
 	c.opened(orders.Close)
@@ -205,13 +205,20 @@ func sealer(d *db.DB, writer *ledger.Writer, log *slog.Logger) func(context.Cont
 	}
 }
 
-// finish frees the places of buyers who have bought, so that others are called.
-func finish(ctx context.Context, tx pgx.Tx, orders []checkout.Order) error {
-	buyers := make([]access.Buyer, len(orders))
-	for i, o := range orders {
-		buyers[i] = access.Buyer{Event: o.Event, Entrant: o.Entrant}
+// finish frees the places of buyers who have bought, so that others are called. It is not part of the sale's transaction,
+// which would conflict with everybody who is being let in meanwhile; should it fail, the places are free when the
+// sessions end.
+func finish(d *db.DB, log *slog.Logger) func(context.Context, []checkout.Order) {
+	return func(ctx context.Context, orders []checkout.Order) {
+		buyers := make([]access.Buyer, len(orders))
+		for i, o := range orders {
+			buyers[i] = access.Buyer{Event: o.Event, Entrant: o.Entrant}
+		}
+		err := d.InBookkeeping(ctx, func(ctx context.Context, tx pgx.Tx) error { return access.Finish(ctx, tx, buyers) })
+		if err != nil {
+			log.Warn("free the places of buyers", "buyers", len(buyers), "error", err)
+		}
 	}
-	return access.Finish(ctx, tx, buyers)
 }
 
 // maxWaiting is how many checkouts may wait for a commit before nobody more is let in: half a batch, some tenths of a second.

@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS orders (
     created_at   TIMESTAMPTZ NOT NULL,
     updated_at   TIMESTAMPTZ NOT NULL,
     CONSTRAINT orders_hold_unique UNIQUE (hold_id)
-);
+) WITH (fillfactor = 50);
 
 CREATE INDEX IF NOT EXISTS orders_by_event ON orders (event_id, created_at, order_id);
 
@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS payments (
     created_at    TIMESTAMPTZ NOT NULL,
     updated_at    TIMESTAMPTZ NOT NULL,
     CONSTRAINT payments_attempt_unique UNIQUE (order_id, attempt)
-);
+) WITH (fillfactor = 50);
 
 CREATE UNIQUE INDEX IF NOT EXISTS payments_one_live ON payments (order_id) WHERE state IN ('created', 'begun', 'authorized');
 

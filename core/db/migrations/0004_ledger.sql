@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS ledger_balances (
     debits_posted   INT8 NOT NULL CHECK (debits_posted >= 0),
     credits_posted  INT8 NOT NULL CHECK (credits_posted >= 0),
     CONSTRAINT ledger_balances_covered CHECK (NOT non_negative OR credits_posted >= debits_posted + debits_pending)
-);
+) WITH (fillfactor = 50);
 
 -- kind: single | pending | post | void. post and void name the pending transfer they end; it ends once.
 CREATE TABLE IF NOT EXISTS ledger_transfers (

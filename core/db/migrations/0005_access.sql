@@ -91,7 +91,7 @@ CREATE TABLE IF NOT EXISTS sessions (
     expires_at TIMESTAMPTZ NOT NULL,
     finished_at TIMESTAMPTZ NULL, -- the buyer has bought: their place inside is free again
     PRIMARY KEY (event_id, entrant, generation)
-);
+) WITH (fillfactor = 70);
 
 CREATE TABLE IF NOT EXISTS edges (
     edge_id     UUID        NOT NULL PRIMARY KEY,
