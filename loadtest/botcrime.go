@@ -20,11 +20,14 @@ func tried(try string, a answer) (string, bool, string) {
 	return try, a.ok(), a.code
 }
 
-// commit tries the crimes in turn with pauses, until the bot's own turn has come, the tries are used up, or the sale is over.
+// commit tries the crimes in turn with pauses, until the tries are used up or the sale is over. One that
+// could not be tried, because nothing has leaked yet, does not count.
 func (b *bot) commit(ctx context.Context, crimes []crime) {
-	for n := range b.run.plan.Bots.Tries {
+	done := 0
+	for n := 0; done < b.run.plan.Bots.Tries && n < 4*b.run.plan.Bots.Tries; n++ {
 		try, worked, detail := crimes[(b.index+n)%len(crimes)](ctx)
 		if try != "" {
+			done++
 			b.run.witness.Tried(try, worked, b.index, b.kind.String(), detail)
 		}
 		if s := b.run.states.latest(); s != nil && (s.soldOut() || s.ended()) {
@@ -120,7 +123,7 @@ func (b *bot) forgedPass(context.Context) (string, bool, string) {
 // forgedToken claims with an admission token that no edge has signed.
 func (b *bot) forgedToken(context.Context) (string, bool, string) {
 	size := 168
-	if l, ok := b.run.pot.steal(b.index); ok {
+	if l, ok := b.loot(func(l loot) bool { return l.token != "" }); ok {
 		size = base64.RawURLEncoding.DecodedLen(len(l.token))
 	}
 	a := b.once(b.claimCall(`{"admission_token":"`+b.noise(size)+`"}`), time.Now())
@@ -160,15 +163,27 @@ func (b *bot) noSession(context.Context) (string, bool, string) {
 
 func (b *bot) forgedSession(context.Context) (string, bool, string) {
 	size := 140
-	if l, ok := b.run.pot.steal(b.index); ok {
+	if l, ok := b.loot(hasSession); ok {
 		size = base64.RawURLEncoding.DecodedLen(len(l.session.value))
 	}
 	return b.tryHold("hold with a forged session", b.cookies("fg_session_"+b.run.plan.Event, b.noise(size)))
 }
 
+// loot is something stolen of which the bot has a use.
+func (b *bot) loot(useful func(loot) bool) (loot, bool) {
+	for range 16 {
+		if l, ok := b.run.pot.steal(b.rng.IntN(maxLoot)); ok && useful(l) {
+			return l, true
+		}
+	}
+	return loot{}, false
+}
+
+func hasSession(l loot) bool { return l.session.value != "" }
+
 func (b *bot) stolenPass(context.Context) (string, bool, string) {
-	l, ok := b.run.pot.steal(b.rng.IntN(maxLoot))
-	if !ok || l.pass.value == "" {
+	l, ok := b.loot(func(l loot) bool { return l.pass.value != "" })
+	if !ok {
 		return "", false, ""
 	}
 	a := b.with(b.cookies("fg_pass_"+b.run.plan.Event, l.pass.value), func() answer { return b.once(b.claimCall("{}"), time.Now()) })
@@ -176,8 +191,8 @@ func (b *bot) stolenPass(context.Context) (string, bool, string) {
 }
 
 func (b *bot) stolenToken(context.Context) (string, bool, string) {
-	l, ok := b.run.pot.steal(b.rng.IntN(maxLoot))
-	if !ok || l.token == "" {
+	l, ok := b.loot(func(l loot) bool { return l.token != "" })
+	if !ok {
 		return "", false, ""
 	}
 	own := append([]cookie(nil), b.jar.cookies...)
@@ -186,8 +201,8 @@ func (b *bot) stolenToken(context.Context) (string, bool, string) {
 }
 
 func (b *bot) stolenSession(context.Context) (string, bool, string) {
-	l, ok := b.run.pot.steal(b.rng.IntN(maxLoot))
-	if !ok || l.session.value == "" {
+	l, ok := b.loot(hasSession)
+	if !ok {
 		return "", false, ""
 	}
 	return b.tryHold("hold with another buyer's session", b.cookies("fg_session_"+b.run.plan.Event, l.session.value))
@@ -195,8 +210,8 @@ func (b *bot) stolenSession(context.Context) (string, bool, string) {
 
 // stolenSessionBare sends a stolen session and no device cookie at all.
 func (b *bot) stolenSessionBare(context.Context) (string, bool, string) {
-	l, ok := b.run.pot.steal(b.rng.IntN(maxLoot))
-	if !ok || l.session.value == "" {
+	l, ok := b.loot(hasSession)
+	if !ok {
 		return "", false, ""
 	}
 	return b.tryHold("hold with another buyer's session and no device", []cookie{l.session})
@@ -213,15 +228,12 @@ func (b *bot) stolenHold(context.Context) (string, bool, string) {
 }
 
 func (b *bot) tryRead(try, method, path string, id func(loot) string) (string, bool, string) {
-	for range 8 {
-		l, ok := b.run.pot.steal(b.rng.IntN(maxLoot))
-		if !ok || id(l) == "" {
-			continue
-		}
-		a := b.with(b.cookies("fg_session_"+b.run.plan.Event, l.session.value), func() answer {
-			return b.once(call{op: OpFollow, method: method, path: path + id(l)}, time.Now())
-		})
-		return tried(try, a)
+	l, ok := b.loot(func(l loot) bool { return id(l) != "" })
+	if !ok {
+		return "", false, ""
 	}
-	return "", false, ""
+	a := b.with(b.cookies("fg_session_"+b.run.plan.Event, l.session.value), func() answer {
+		return b.once(call{op: OpFollow, method: method, path: path + id(l)}, time.Now())
+	})
+	return tried(try, a)
 }

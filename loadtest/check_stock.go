@@ -64,7 +64,7 @@ func (h holdRow) decode(q *inquiry) []heldItem {
 // checkSeats looks for a seat that two people have: by the seats' rows and holds, by the tickets in the database, and by the
 // tickets that the buyers have in hand.
 func checkSeats(e *evidence) Verdict {
-	q := inquire("seats_twice", "Seats sold twice", "seats")
+	q := inquire("seats_twice", "Seats sold twice", "seats and tickets")
 	takers := make(map[string][]uuid.UUID)
 	for _, h := range e.holds {
 		if h.State != "active" && h.State != "sold" {
@@ -90,27 +90,40 @@ func checkSeats(e *evidence) Verdict {
 		q.that(ok, "seat %s is in hold %s and in no section", seat, holds[0])
 		q.that(!ok || row.State == "held" || row.State == "sold", "seat %s is in hold %s and its row says %s", seat, holds[0], row.State)
 	}
+	checkTicketsOnce(e, q)
+	return q.verdict()
+}
+
+// checkTicketsOnce looks for a seat with two valid tickets, and for one that two buyers have in hand. A ticket without a seat is
+// looked up by its code: so an event without numbered seats has something to check too.
+func checkTicketsOnce(e *evidence, q *inquiry) {
 	valid := make(map[string]uuid.UUID)
 	for _, t := range e.tickets {
-		if t.Seat == "" || t.State != "valid" {
+		if t.State != "valid" {
 			continue
 		}
-		if other, twice := valid[t.Seat]; twice {
-			q.wrong("seat %s has two valid tickets, %s and %s", t.Seat, other, t.ID)
+		name := placeName(t.Seat, t.CodeAtGate)
+		if other, twice := valid[name]; twice {
+			q.wrong("%s has two valid tickets, %s and %s", name, other, t.ID)
 		}
-		valid[t.Seat] = t.ID
+		valid[name] = t.ID
 	}
 	inHand := make(map[string]string)
 	for _, t := range e.witness.Tickets() {
-		if t.Seat == "" {
-			continue
+		q.checked(1)
+		name := placeName(t.Seat, t.Code)
+		if other, twice := inHand[name]; twice && other != t.ID {
+			q.wrong("two buyers were given %s, tickets %s and %s", name, other, t.ID)
 		}
-		if other, twice := inHand[t.Seat]; twice && other != t.ID {
-			q.wrong("two buyers were given seat %s, tickets %s and %s", t.Seat, other, t.ID)
-		}
-		inHand[t.Seat] = t.ID
+		inHand[name] = t.ID
 	}
-	return q.verdict()
+}
+
+func placeName(seat, code string) string {
+	if seat != "" {
+		return "seat " + seat
+	}
+	return "the place of code " + code[:min(len(code), 24)]
 }
 
 // checkHoldsLeft asks that every hold has come to its end, and that stock and seats remember no other.
