@@ -109,11 +109,15 @@ func (k kept) stop() error {
 	slices.Reverse(left)
 	for _, p := range left {
 		// SIGINT is an orderly stop for all of them, databases included, and does not make a database wait for its clients.
+		patience := childStop
+		if p.Name == "database" {
+			patience *= 4 // it writes a checkpoint first
+		}
 		for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
 			if err := syscall.Kill(p.PID, s); err != nil && !errors.Is(err, syscall.ESRCH) {
 				return fmt.Errorf("stop %s: %w", p.Name, err)
 			}
-			if gone(p, childStop) {
+			if gone(p, patience) {
 				break
 			}
 		}
