@@ -410,6 +410,53 @@ func TestADeclineKeepsTheHoldAndTheNextCardPays(t *testing.T) {
 	s.audit()
 }
 
+func TestADeclineThatIsToldAgainDoesNotFailTheNextCard(t *testing.T) {
+	s := newShop(t)
+	n := s.open(true)
+	ctx := context.Background()
+	o := s.order(n, buyer, s.hold(n, buyer, "k", inventory.Item{Tier: "floor", Quantity: 1}))
+	o, _ = n.Pay(ctx, o.ID, buyer)
+	declined := func(try, actor string) {
+		t.Helper()
+		err := n.Apply(ctx, Outcome{Order: o.ID, Payment: o.Payment.ID, Cause: CauseDeclined, Failure: "card_declined", Try: try, Actor: actor})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(want State) {
+		t.Helper()
+		if got, err := n.Load(ctx, o.ID, buyer); err != nil || got.State != want {
+			t.Fatalf("%s, %v; want %s", got.State, err, want)
+		}
+	}
+	pay := func() {
+		t.Helper()
+		if _, err := n.Pay(ctx, o.ID, buyer); err != nil {
+			t.Fatal(err)
+		}
+		expect(PaymentPending)
+	}
+	declined("ch_1", "webhook")
+	expect(PaymentFailed)
+	pay()
+	declined("ch_1", "lookup") // the provider says so until another card is tried
+	expect(PaymentPending)
+	declined("ch_2", "lookup") // another card, the same reason
+	expect(PaymentFailed)
+	pay()
+	declined("ch_2", "webhook")
+	declined("ch_1", "webhook")
+	expect(PaymentPending)
+	declined("", "webhook") // the owner could not prove who they are: such a try has no name
+	expect(PaymentFailed)
+	s.provider.confirm(o.Payment.ID, payment.Authorized)
+	if err := n.Apply(ctx, Outcome{Order: o.ID, Payment: o.Payment.ID, Cause: CauseAuthorized}); err != nil {
+		t.Fatal(err)
+	}
+	s.await(n, o.ID, TicketIssued)
+	s.audit()
+}
+
 func TestAnIntentThatDiedGivesWayToAnotherAttempt(t *testing.T) {
 	s := newShop(t)
 	n := s.open(true)

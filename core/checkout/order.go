@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -46,6 +47,24 @@ type Payment struct {
 	ClientSecret string
 	State        PaymentState
 	Failure      string
+
+	declines []string // names of the tries that were declined, oldest first
+}
+
+// maxDeclines bounds how many declined tries are remembered; providers allow one payment few more.
+const maxDeclines = 25
+
+// news notes that a try was declined; false when that is known. A try without a name is always news.
+func (p *Payment) news(try string) bool {
+	if try == "" {
+		return true
+	}
+	if slices.Contains(p.declines, try) {
+		return false
+	}
+	p.declines = append(p.declines, try)
+	p.declines = p.declines[max(0, len(p.declines)-maxDeclines):]
+	return true
 }
 
 // PaymentState is where an attempt stands.

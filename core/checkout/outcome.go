@@ -22,6 +22,7 @@ type Outcome struct {
 	Ref     string
 	Secret  string
 	Failure string
+	Try     string // of a decline: which one, as the provider names it; may be empty
 	Actor   string // "webhook", "lookup", "outbox"
 }
 
@@ -140,7 +141,8 @@ func (b *outcomes) apply(ctx context.Context, r *record, o *Outcome) error {
 		}
 		return b.captured(ctx, r, p, o)
 	case CauseDeclined:
-		if p.State == PaymentCreated || p.State == PaymentBegun {
+		// A decline that was told before says nothing of the card that the buyer is trying since.
+		if (p.State == PaymentCreated || p.State == PaymentBegun) && p.news(o.Try) {
 			p.State, p.Failure = PaymentBegun, o.Failure
 			if r.order.State == PaymentPending {
 				return b.note(r, CauseDeclined, o, o.Failure)

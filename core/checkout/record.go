@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,7 +20,7 @@ SELECT order_id, event_id, hold_id, entrant, state, amount_minor, currency, line
 FROM orders WHERE order_id = ANY($1::UUID[]) ORDER BY order_id FOR UPDATE`
 
 const sqlPaymentsOfOrders = `
-SELECT payment_id, order_id, attempt, provider, provider_ref, client_secret, state, failure
+SELECT payment_id, order_id, attempt, provider, provider_ref, client_secret, state, failure, declines
 FROM payments WHERE order_id = ANY($1::UUID[]) ORDER BY order_id, attempt`
 
 const sqlUpdateOrders = `
@@ -34,13 +35,16 @@ FROM unnest($1::UUID[], $2::INT8[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT
     AS u (order_id, seq, cause, from_state, to_state, actor, reason)`
 
 const sqlUpdatePayments = `
-UPDATE payments SET state = u.state, provider_ref = u.provider_ref, client_secret = u.client_secret, failure = u.failure, updated_at = now()
-FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::TEXT[]) AS u (payment_id, state, provider_ref, client_secret, failure)
+UPDATE payments SET state = u.state, provider_ref = u.provider_ref, client_secret = u.client_secret, failure = u.failure,
+    declines = u.declines, updated_at = now()
+FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT[])
+    AS u (payment_id, state, provider_ref, client_secret, failure, declines)
 WHERE payments.payment_id = u.payment_id`
 
 const sqlInsertPayments = `
-INSERT INTO payments (payment_id, order_id, attempt, provider, provider_ref, client_secret, state, failure, amount_minor, currency, created_at, updated_at)
-SELECT u.payment_id, u.order_id, u.attempt, u.provider, '', '', 'created', '', u.amount_minor, u.currency, now(), now()
+INSERT INTO payments (payment_id, order_id, attempt, provider, provider_ref, client_secret, state, failure, declines, amount_minor, currency,
+    created_at, updated_at)
+SELECT u.payment_id, u.order_id, u.attempt, u.provider, '', '', 'created', '', '', u.amount_minor, u.currency, now(), now()
 FROM unnest($1::UUID[], $2::UUID[], $3::INT8[], $4::TEXT[], $5::INT8[], $6::TEXT[])
     AS u (payment_id, order_id, attempt, provider, amount_minor, currency)`
 
@@ -124,9 +128,11 @@ func loadRecords(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID
 		for rows.Next() {
 			var p Payment
 			var order uuid.UUID
-			if err := rows.Scan(&p.ID, &order, &p.Attempt, &p.Provider, &p.ProviderRef, &p.ClientSecret, &p.State, &p.Failure); err != nil {
+			var declines string
+			if err := rows.Scan(&p.ID, &order, &p.Attempt, &p.Provider, &p.ProviderRef, &p.ClientSecret, &p.State, &p.Failure, &declines); err != nil {
 				return err
 			}
+			p.declines = strings.Fields(declines)
 			if r := records[order]; r != nil {
 				r.payments = append(r.payments, p)
 			}
@@ -178,8 +184,8 @@ func flush(ctx context.Context, tx pgx.Tx, records map[uuid.UUID]*record) error 
 		causes, froms, tos, actors, reason []string
 	}
 	var changed struct {
-		ids                             []uuid.UUID
-		states, refs, secrets, failures []string
+		ids                                       []uuid.UUID
+		states, refs, secrets, failures, declines []string
 	}
 	var added struct {
 		ids, orders           []uuid.UUID
@@ -208,6 +214,7 @@ func flush(ctx context.Context, tx pgx.Tx, records map[uuid.UUID]*record) error 
 				changed.refs = append(changed.refs, p.ProviderRef)
 				changed.secrets = append(changed.secrets, p.ClientSecret)
 				changed.failures = append(changed.failures, p.Failure)
+				changed.declines = append(changed.declines, strings.Join(p.declines, " "))
 			}
 		}
 		for _, p := range r.added {
@@ -228,7 +235,7 @@ func flush(ctx context.Context, tx pgx.Tx, records map[uuid.UUID]*record) error 
 		batch.Queue(sqlInsertOrderEvents, events.ids, events.seqs, events.causes, events.froms, events.tos, events.actors, events.reason)
 	}
 	if len(changed.ids) > 0 {
-		batch.Queue(sqlUpdatePayments, changed.ids, changed.states, changed.refs, changed.secrets, changed.failures)
+		batch.Queue(sqlUpdatePayments, changed.ids, changed.states, changed.refs, changed.secrets, changed.failures, changed.declines)
 	}
 	if len(added.ids) > 0 {
 		batch.Queue(sqlInsertPayments, added.ids, added.orders, added.attempts, added.providers, added.amounts, added.currencies)

@@ -112,6 +112,9 @@ type Outcome struct {
 	ClientSecret string
 	// Failure is why the state is Failed or Voided, as a code of the provider: "card_declined/insufficient_funds".
 	Failure string
+	// Try is the provider's name of the try that was declined, "" where it gives none. The provider goes on saying Failed until
+	// the buyer tries again, so the name alone tells a new decline from one that is known.
+	Try string
 	// Amount is what was captured, what can be captured, or what was asked for, by state.
 	Amount ledger.Amount
 }

@@ -42,6 +42,7 @@ CREATE TABLE IF NOT EXISTS payments (
     client_secret TEXT        NOT NULL,
     state         TEXT        NOT NULL CHECK (state IN ('created', 'begun', 'authorized', 'captured', 'voiding', 'voided', 'capture_failed')),
     failure       TEXT        NOT NULL,
+    declines      TEXT        NOT NULL, -- the provider's names of the tries it declined, separated by spaces: each is news once
     amount_minor  INT8        NOT NULL CHECK (amount_minor > 0),
     currency      TEXT        NOT NULL,
     created_at    TIMESTAMPTZ NOT NULL,

@@ -88,6 +88,16 @@ func TestADeclinedCardFailsAndAnotherMayFollow(t *testing.T) {
 	if outcome.Failure != "card_declined/insufficient_funds" {
 		t.Errorf("failure %q", outcome.Failure)
 	}
+	first := outcome.Try
+	outcome, err = a.provider.Lookup(t.Context(), i)
+	if err != nil || first == "" || outcome.Try != first {
+		t.Errorf("the same decline is told as %q and %q, %v", first, outcome.Try, err)
+	}
+	a.pay(i, secret, "4000000000009995")
+	outcome, err = a.provider.Lookup(t.Context(), i)
+	if err != nil || outcome.Try == "" || outcome.Try == first {
+		t.Errorf("two declines are told as %q and %q, %v", first, outcome.Try, err)
+	}
 	outcome, err = a.provider.Capture(t.Context(), i)
 	a.expect("capture of a declined payment", outcome, err, payment.Failed, payment.ErrDeclined)
 	a.pay(i, secret, "5555555555554444")

@@ -37,6 +37,7 @@ func outcomeOf(intent *stripego.PaymentIntent) payment.Outcome {
 		outcome.Amount.Minor = intent.AmountReceived
 	case payment.Failed:
 		outcome.Failure = failureOf(intent.LastPaymentError)
+		outcome.Try = intent.LastPaymentError.ChargeID // "" when the card's owner could not prove who they are: nothing was charged
 	case payment.Voided:
 		outcome.Failure = "canceled"
 		if intent.CancellationReason != "" {

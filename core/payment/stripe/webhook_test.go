@@ -93,8 +93,8 @@ func TestWebhooksSayWhatHappened(t *testing.T) {
 	i, secret := a.began()
 	next("payment_intent.created", payment.Begun, i)
 	a.pay(i, secret, "4000000000000002")
-	if e := next("payment_intent.payment_failed", payment.Failed, i); e.Outcome.Failure != "card_declined/generic_decline" {
-		t.Errorf("failure %q", e.Outcome.Failure)
+	if e := next("payment_intent.payment_failed", payment.Failed, i); e.Outcome.Failure != "card_declined/generic_decline" || e.Outcome.Try == "" {
+		t.Errorf("failure %q of try %q", e.Outcome.Failure, e.Outcome.Try)
 	}
 	a.pay(i, secret, "4000002760003184")
 	next("payment_intent.requires_action", payment.RequiresAction, i)
