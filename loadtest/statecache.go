@@ -16,17 +16,26 @@ const keptStates = 64
 // roomState is a decoded state object with what buyers ask of it.
 type roomState struct{ queue.State }
 
-// stateCache remembers decoded state objects by ETag: everybody gets the same bytes, so one visitor decodes for all.
+// stateCache remembers decoded state objects by ETag: everybody gets the same bytes, so one visitor decodes for all, and those who
+// come with the same bytes meanwhile wait for it.
 type stateCache struct {
 	mu     sync.RWMutex
-	byETag map[string]*roomState
+	byETag map[string]*decoding
 	order  []string
 	newest *roomState
 	seen   lottery.Evidence // commitment and windows as they were published, for the audit
 }
 
-func newStateCache() *stateCache { return &stateCache{byETag: make(map[string]*roomState)} }
+// decoding is a state object that is being decoded, or was.
+type decoding struct {
+	done  chan struct{} // closed when the rest is set
+	state *roomState
+	err   error
+}
 
+func newStateCache() *stateCache { return &stateCache{byETag: make(map[string]*decoding)} }
+
+// known reports whether somebody has, or is decoding, the state behind an ETag.
 func (c *stateCache) known(etag string) bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -36,44 +45,53 @@ func (c *stateCache) known(etag string) bool {
 
 // learn returns the state behind an answer, decoding it when it is new.
 func (c *stateCache) learn(a answer) (*roomState, error) {
-	c.mu.RLock()
-	s, ok := c.byETag[a.etag]
-	c.mu.RUnlock()
-	if ok {
-		return s, nil
-	}
-	if a.body == nil {
-		// Forgotten between the question whether it is known and now, or a 304 of an ETag long gone: the newest is as good.
-		if s := c.latest(); s != nil {
-			return s, nil
-		}
-		return nil, fmt.Errorf("no body behind ETag %q", a.etag)
-	}
-	if !a.unzip() {
-		return nil, fmt.Errorf("unzip state: %s", a.detail)
-	}
-	decoded, err := queue.DecodeState(a.body)
-	if err != nil {
-		return nil, fmt.Errorf("decode state: %w", err)
-	}
-	s = &roomState{decoded}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.newest == nil || decoded.Version >= c.newest.Version {
-		c.newest = s
-	}
-	c.note(s)
-	if a.etag == "" {
+	d, ok := c.byETag[a.etag]
+	switch {
+	case ok:
+		c.mu.Unlock()
+		<-d.done
+		return d.state, d.err
+	case a.body == nil:
+		// Forgotten between the question whether it is known and now, or a 304 of an ETag long gone: the newest is as good.
+		s := c.newest
+		c.mu.Unlock()
+		if s == nil {
+			return nil, fmt.Errorf("no body behind ETag %q", a.etag)
+		}
 		return s, nil
 	}
-	if _, ok := c.byETag[a.etag]; !ok {
-		c.byETag[a.etag] = s
+	d = &decoding{done: make(chan struct{})}
+	if a.etag != "" {
+		c.byETag[a.etag] = d
 		if c.order = append(c.order, a.etag); len(c.order) > keptStates {
 			delete(c.byETag, c.order[0])
 			c.order = c.order[1:]
 		}
 	}
-	return s, nil
+	c.mu.Unlock()
+	d.state, d.err = decodeState(a)
+	c.mu.Lock()
+	if d.err == nil {
+		if c.newest == nil || d.state.Version >= c.newest.Version {
+			c.newest = d.state
+		}
+		c.note(d.state)
+	}
+	c.mu.Unlock()
+	close(d.done)
+	return d.state, d.err
+}
+
+func decodeState(a answer) (*roomState, error) {
+	if !a.unzip() {
+		return nil, fmt.Errorf("unzip state: %s", a.detail)
+	}
+	s, err := queue.DecodeState(a.body)
+	if err != nil {
+		return nil, fmt.Errorf("decode state: %w", err)
+	}
+	return &roomState{s}, nil
 }
 
 // note keeps what was published in time: the commitment, and each window's root and seed the first time they are seen.
