@@ -162,7 +162,7 @@ func (s *stage) writeConfigs() error {
 				"base_url": "http://" + s.Paysim, "pay_url": "http://" + s.Paysim, "secret_key": key, "publishable_key": "pk_test_paysim",
 				"webhook_secret": webhook, "rate_per_second": 1000, "endpoint_rate_per_second": 1000,
 			}},
-			"access": m{"polls_per_second": 5000},
+			"access": m{"polls_per_second": 3000},
 			"log":    m{"level": "warn"},
 		},
 	}
