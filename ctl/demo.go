@@ -96,6 +96,9 @@ func stopDemo(out io.Writer) error {
 // runDemo is the whole demo.
 func runDemo(ctx context.Context, env Env, f demoFlags) (err error) {
 	started := time.Now()
+	if f.buyers < 1 || f.buyers > 500_000 || f.bots < 0 || f.bots > 100_000 {
+		return usagef("%d buyers and %d bots: there must be 1 to 500000 buyers and at most 100000 bots", f.buyers, f.bots)
+	}
 	if f.keep {
 		if k, err := recall(); err == nil && len(k.alive()) > 0 {
 			return fmt.Errorf("a demo is running already in %s; stop it first with: ticketctl demo --stop", k.Dir)
@@ -103,7 +106,7 @@ func runDemo(ctx context.Context, env Env, f demoFlags) (err error) {
 	}
 	event, slug, err := demoEvent(f.event)
 	if err != nil {
-		return err
+		return inputError{err}
 	}
 	report, err := filepath.Abs(f.report)
 	if err != nil {

@@ -261,6 +261,17 @@ func TestADemoWithoutItsProgramsSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestADemoOfNobodyIsRefusedBeforeAnythingStarts(t *testing.T) {
+	for _, args := range [][]string{{"--buyers", "0"}, {"--bots", "-1"}, {"--event", "no-such-file.yaml"}} {
+		cmd := newDemo(Env{Stdout: io.Discard, Stderr: io.Discard})
+		cmd.SetArgs(args)
+		cmd.SilenceErrors, cmd.SilenceUsage = true, true
+		if code := exitCode(cmd.ExecuteContext(t.Context())); code != ExitUsage && code != ExitRefused {
+			t.Errorf("%v: exit code %d", args, code)
+		}
+	}
+}
+
 func TestDemoPlansAreValid(t *testing.T) {
 	a := addresses{Edges: []string{"127.0.0.1:1", "127.0.0.1:2"}, CoreAdmin: "127.0.0.1:3", Paysim: "127.0.0.1:4", Database: "postgres://x", SecretFile: "s"}
 	for _, f := range []demoFlags{{buyers: 20000, bots: 1000}, {buyers: 1, bots: 0}, {buyers: 50, bots: 7}} {
