@@ -195,7 +195,8 @@ const (
 	WHERE event_id = $1 AND phase <> 'ended'`
 )
 
-// Pause stops calling and admitting, with a message for the page. Joining, the draw, and everybody already inside go on.
+// Pause stops calling, admitting and new holds, with a message for the page. Joining and the draw go on, and whoever holds
+// something may still pay for it.
 func (r *Room) Pause(ctx context.Context, slug, message string) (Status, error) {
 	return r.operate(ctx, slug, sqlPause, message)
 }

@@ -52,3 +52,8 @@ func Finish(ctx context.Context, tx pgx.Tx, buyers []Buyer) error {
 	}
 	return nil
 }
+
+// Banned reports whether the entrant of a session, or its device, is banned by now. It asks memory, a second old at most.
+func (r *Room) Banned(s admission.Session) bool {
+	return r.bans.has(BanEntrant, s.Entrant[:]) || r.bans.has(BanDevice, s.Device[:])
+}

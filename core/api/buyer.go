@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/mail"
 	"strings"
+	"unicode"
 
 	"github.com/google/uuid"
 
@@ -24,9 +26,16 @@ import (
 // maxSessions bounds how many sessions one request may show: a browser may be inside several events.
 const maxSessions = 4
 
-// sessions are what a buyer's request proves: sessions that core made, for this device. Expired ones are left in for
-// looking at what one owns; inside tells them apart.
-func (s *Server) sessions(r *http.Request) ([]admission.Session, error) {
+// looking or acting is what a session is shown for.
+type purpose bool
+
+const (
+	looking purpose = false // at what one owns: a session may have expired, its entrant may be banned
+	acting  purpose = true
+)
+
+// sessions are what a buyer's request proves: sessions that core made, for this device.
+func (s *Server) sessions(r *http.Request, why purpose) ([]admission.Session, error) {
 	device, err := deviceOf(r.Header.Get("Fairgate-Device"))
 	if err != nil {
 		return nil, err
@@ -40,7 +49,7 @@ func (s *Server) sessions(r *http.Request) ([]admission.Session, error) {
 		if text = strings.TrimSpace(text); text == "" {
 			continue
 		}
-		session, err := s.session(text, device)
+		session, err := s.session(text, device, why)
 		if err != nil {
 			last = err
 			continue
@@ -53,15 +62,18 @@ func (s *Server) sessions(r *http.Request) ([]admission.Session, error) {
 	return found, nil
 }
 
-// session checks one session for looking: it may have expired, but no longer ago than SessionReadTTL.
-func (s *Server) session(text string, device lottery.DeviceHash) (admission.Session, error) {
+// session checks one session. For looking it may have expired, but no longer ago than SessionReadTTL.
+func (s *Server) session(text string, device lottery.DeviceHash, why purpose) (admission.Session, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil {
 		return admission.Session{}, access.ErrSessionMalformed
 	}
 	session, err := s.Room.CheckSession(raw, device)
-	if errors.Is(err, access.ErrSessionExpired) && s.Room.Now().Before(session.ExpiresAt.Add(s.SessionReadTTL)) {
+	if why == looking && errors.Is(err, access.ErrSessionExpired) && s.Room.Now().Before(session.ExpiresAt.Add(s.SessionReadTTL)) {
 		return session, nil
+	}
+	if err == nil && why == acting && s.Room.Banned(session) {
+		return session, access.ErrBanned
 	}
 	return session, err
 }
@@ -177,11 +189,7 @@ func (s *Server) holdRequest(ctx context.Context, item batchItem) (inventory.Req
 	if item.Session == "" {
 		return inventory.Request{}, errSessionMissing
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(item.Session)
-	if err != nil {
-		return inventory.Request{}, access.ErrSessionMalformed
-	}
-	session, err := s.Room.CheckSession(raw, device)
+	session, err := s.session(item.Session, device, acting)
 	if err != nil {
 		return inventory.Request{}, err
 	}
@@ -210,12 +218,12 @@ func (s *Server) holdRequest(ctx context.Context, item batchItem) (inventory.Req
 }
 
 // ownHold finds a hold that belongs to one of the request's sessions.
-func (s *Server) ownHold(r *http.Request) (inventory.Hold, admission.Session, error) {
+func (s *Server) ownHold(r *http.Request, why purpose) (inventory.Hold, admission.Session, error) {
 	id, err := pathID(r, inventory.ErrHoldUnknown)
 	if err != nil {
 		return inventory.Hold{}, admission.Session{}, err
 	}
-	sessions, err := s.sessions(r)
+	sessions, err := s.sessions(r, why)
 	if err != nil {
 		return inventory.Hold{}, admission.Session{}, err
 	}
@@ -232,7 +240,7 @@ func (s *Server) ownHold(r *http.Request) (inventory.Hold, admission.Session, er
 }
 
 func (s *Server) loadHold(w http.ResponseWriter, r *http.Request) error {
-	hold, _, err := s.ownHold(r)
+	hold, _, err := s.ownHold(r, looking)
 	if err != nil {
 		return err
 	}
@@ -240,7 +248,7 @@ func (s *Server) loadHold(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) releaseHold(w http.ResponseWriter, r *http.Request) error {
-	hold, session, err := s.ownHold(r)
+	hold, session, err := s.ownHold(r, acting)
 	if err != nil {
 		return err
 	}
@@ -263,11 +271,20 @@ func (s *Server) writeHold(w http.ResponseWriter, r *http.Request, hold inventor
 // maxEmail is the longest address SMTP knows (RFC 5321).
 const maxEmail = 254
 
+// addressable says whether tickets can be sent to an address. None at all is fine: the order can be looked at.
+func addressable(email string) bool {
+	if email == "" {
+		return true
+	}
+	parsed, err := mail.ParseAddress(email)
+	return err == nil && parsed.Address == email && len(email) <= maxEmail && !strings.ContainsFunc(email, unicode.IsControl)
+}
+
 func (s *Server) openOrder(w http.ResponseWriter, r *http.Request) error {
 	if err := idempotencyKey(r.Header.Get("Idempotency-Key")); err != nil {
 		return err
 	}
-	sessions, err := s.sessions(r)
+	sessions, err := s.sessions(r, acting)
 	if err != nil {
 		return err
 	}
@@ -282,8 +299,8 @@ func (s *Server) openOrder(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return checkout.ErrHoldUnknown
 	}
-	if at := strings.IndexByte(body.Email, '@'); body.Email != "" && (at < 1 || at == len(body.Email)-1 || len(body.Email) > maxEmail) {
-		return &detailed{errRequest, "The e-mail address does not look like one."}
+	if !addressable(body.Email) {
+		return errEmail
 	}
 	hold, err := s.Inventory.Load(r.Context(), id)
 	if err != nil {
@@ -293,7 +310,9 @@ func (s *Server) openOrder(w http.ResponseWriter, r *http.Request) error {
 		if session.Event != hold.Event || session.Entrant != hold.Entrant {
 			continue
 		}
-		order, created, err := s.Checkout.Open(r.Context(), checkout.Opening{Hold: id, Entrant: session.Entrant, Email: body.Email})
+		order, created, err := s.Checkout.Open(r.Context(), checkout.Opening{
+			Hold: id, Event: session.Event, Entrant: session.Entrant, Email: body.Email, Key: r.Header.Get("Idempotency-Key"),
+		})
 		if err != nil {
 			return err
 		}
@@ -308,12 +327,12 @@ func (s *Server) openOrder(w http.ResponseWriter, r *http.Request) error {
 }
 
 // ownOrder calls do with the order of the path for the first session that owns it.
-func (s *Server) ownOrder(w http.ResponseWriter, r *http.Request, do func(id uuid.UUID, owner lottery.Entrant) (checkout.Order, error)) error {
+func (s *Server) ownOrder(w http.ResponseWriter, r *http.Request, why purpose, do func(id uuid.UUID, owner lottery.Entrant) (checkout.Order, error)) error {
 	id, err := pathID(r, checkout.ErrOrderUnknown)
 	if err != nil {
 		return err
 	}
-	sessions, err := s.sessions(r)
+	sessions, err := s.sessions(r, why)
 	if err != nil {
 		return err
 	}
@@ -332,7 +351,7 @@ func (s *Server) ownOrder(w http.ResponseWriter, r *http.Request, do func(id uui
 }
 
 func (s *Server) loadOrder(w http.ResponseWriter, r *http.Request) error {
-	return s.ownOrder(w, r, func(id uuid.UUID, owner lottery.Entrant) (checkout.Order, error) {
+	return s.ownOrder(w, r, looking, func(id uuid.UUID, owner lottery.Entrant) (checkout.Order, error) {
 		return s.Checkout.Load(r.Context(), id, owner)
 	})
 }
@@ -341,7 +360,7 @@ func (s *Server) payOrder(w http.ResponseWriter, r *http.Request) error {
 	if err := idempotencyKey(r.Header.Get("Idempotency-Key")); err != nil {
 		return err
 	}
-	return s.ownOrder(w, r, func(id uuid.UUID, owner lottery.Entrant) (checkout.Order, error) {
+	return s.ownOrder(w, r, acting, func(id uuid.UUID, owner lottery.Entrant) (checkout.Order, error) {
 		return s.Checkout.Pay(r.Context(), id, owner)
 	})
 }

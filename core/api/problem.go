@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -52,6 +53,7 @@ var outcomes = []outcome{
 	{inventory.ErrHoldUnknown, 404, "hold_unknown", "There is no such hold of yours.", 0},
 	{inventory.ErrHoldExpired, 410, "hold_expired", "The hold ran out and its tickets are back on sale. Make a new hold.", 0},
 	{inventory.ErrHoldClosed, 409, "hold_closed", "The hold is no longer active: it was bought or given back.", 0},
+	{checkout.ErrOrderExists, 409, "order_exists", "The hold has its order already, opened with other details. Look at that order, or give the hold back and make a new one.", 0},
 	{checkout.ErrOrderUnknown, 404, "order_unknown", "There is no such order of yours.", 0},
 	{checkout.ErrTransition, 409, "order_state", "The order's state does not allow that. Look at the order to see where it stands.", 0},
 	{checkout.ErrPriceMismatch, 409, "price_changed", "The price changed while you chose. Give the hold back and make a new one.", 0},
@@ -90,6 +92,7 @@ var outcomes = []outcome{
 	{errSessionEvent, 401, "session_other_event", "The session is for another event.", 0},
 	{errSessionMissing, 401, "session_missing", "A session is needed. Join the waiting room and wait for your turn.", 0},
 	{errKeyMissing, 400, "idempotency_key_missing", "The Idempotency-Key header is required: 1 to 128 visible ASCII characters, new for every new request.", 0},
+	{errEmail, 422, "email_invalid", "This is no e-mail address that tickets can be sent to. Write it plainly: name@example.org, or leave it out.", 0},
 	{errJSON, 400, "bad_json", "The body is not the JSON this needs.", 0},
 	{errRequest, 400, "bad_request", "The request does not make sense.", 0},
 	{errNotFound, 404, "not_found", "There is nothing here.", 0},
@@ -107,6 +110,9 @@ func problemOf(err error) Problem {
 	if errors.As(err, &bad) {
 		return Problem{Type: "about:blank", Title: http.StatusText(http.StatusUnprocessableEntity), Status: http.StatusUnprocessableEntity, Code: "event_invalid",
 			Detail: "The event file has mistakes. Nothing was changed.", Problems: bad}
+	}
+	if db.IsUnavailable(err) && !errors.Is(err, db.ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", db.ErrUnavailable, err) // a statement outside a transaction
 	}
 	for _, o := range outcomes {
 		if !errors.Is(err, o.is) {
@@ -139,6 +145,7 @@ var (
 	errSessionEvent   = errors.New("api: session for another event")
 	errSessionMissing = errors.New("api: session missing")
 	errKeyMissing     = errors.New("api: idempotency key missing")
+	errEmail          = errors.New("api: e-mail address invalid")
 	errJSON           = errors.New("api: body is not the JSON expected")
 	errRequest        = errors.New("api: bad request")
 	errNotFound       = errors.New("api: not found")

@@ -27,7 +27,7 @@ func (s *Server) loadTicket(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	sessions, err := s.sessions(r)
+	sessions, err := s.sessions(r, looking)
 	if err != nil {
 		return err
 	}

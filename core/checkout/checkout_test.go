@@ -213,7 +213,7 @@ func (s *shop) hold(n *node, who lottery.Entrant, key string, items ...inventory
 
 func (s *shop) order(n *node, who lottery.Entrant, h inventory.Hold) Order {
 	s.t.Helper()
-	o, created, err := n.Open(context.Background(), Opening{Hold: h.ID, Entrant: who, Email: "a@example.org"})
+	o, created, err := n.Open(context.Background(), Opening{Hold: h.ID, Event: s.event, Entrant: who, Key: "k" + h.ID.String(), Email: "a@example.org"})
 	if err != nil || !created {
 		s.t.Fatalf("open: created %v, %v", created, err)
 	}
@@ -333,7 +333,7 @@ func TestOpeningTwiceIsOneOrder(t *testing.T) {
 	made := make([]bool, 20)
 	for i := range made {
 		wg.Go(func() {
-			_, created, err := []*node{a, b}[i%2].Open(context.Background(), Opening{Hold: h.ID, Entrant: buyer})
+			_, created, err := []*node{a, b}[i%2].Open(context.Background(), Opening{Hold: h.ID, Event: s.event, Entrant: buyer, Key: "k" + h.ID.String()})
 			if err != nil {
 				t.Error(err)
 			}
@@ -357,29 +357,33 @@ func TestOpeningIsRefusedWithItsReason(t *testing.T) {
 	n := s.open(false)
 	ctx := context.Background()
 	h := s.hold(n, buyer, "k", inventory.Item{Tier: "floor", Quantity: 1})
-	if _, _, err := n.Open(ctx, Opening{Hold: uuid.New(), Entrant: buyer}); !errors.Is(err, ErrHoldUnknown) {
+	if _, _, err := n.Open(ctx, Opening{Hold: uuid.New(), Event: s.event, Entrant: buyer, Key: "x"}); !errors.Is(err, ErrHoldUnknown) {
 		t.Errorf("unknown hold: %v", err)
 	}
-	if _, _, err := n.Open(ctx, Opening{Hold: h.ID, Entrant: lottery.Entrant{9}}); !errors.Is(err, ErrHoldUnknown) {
+	if _, _, err := n.Open(ctx, Opening{Hold: h.ID, Event: s.event, Entrant: lottery.Entrant{9}, Key: "x"}); !errors.Is(err, ErrHoldUnknown) {
 		t.Errorf("somebody else's hold: %v", err)
 	}
 	s.order(n, buyer, h)
-	if _, _, err := n.Open(ctx, Opening{Hold: h.ID, Entrant: buyer, Email: "b@example.org"}); !errors.Is(err, ErrKeyReused) {
+	if _, _, err := n.Open(ctx, Opening{Hold: h.ID, Event: s.event, Entrant: buyer, Key: "other", Email: "b@example.org"}); !errors.Is(err, ErrOrderExists) {
 		t.Errorf("another body: %v", err)
 	}
 	if _, err := n.Load(ctx, OrderID(h.ID), lottery.Entrant{9}); !errors.Is(err, ErrOrderUnknown) {
 		t.Errorf("somebody else's order: %v", err)
 	}
+	second := s.hold(n, buyer, "second", inventory.Item{Tier: "floor", Quantity: 1})
+	if _, _, err := n.Open(ctx, Opening{Hold: second.ID, Event: s.event, Entrant: buyer, Key: "k" + h.ID.String()}); !errors.Is(err, ErrKeyReused) {
+		t.Errorf("the same key for another hold: %v", err)
+	}
 	late := s.hold(n, buyer, "late", inventory.Item{Tier: "floor", Quantity: 1})
 	s.exec(`UPDATE holds SET deadline = now() - INTERVAL '1 second' WHERE hold_id = $1`, late.ID)
-	if _, _, err := n.Open(ctx, Opening{Hold: late.ID, Entrant: buyer}); !errors.Is(err, ErrHoldExpired) {
+	if _, _, err := n.Open(ctx, Opening{Hold: late.ID, Event: s.event, Entrant: buyer, Key: "late"}); !errors.Is(err, ErrHoldExpired) {
 		t.Errorf("expired hold: %v", err)
 	}
 	given := s.hold(n, buyer, "given", inventory.Item{Tier: "floor", Quantity: 1})
 	if _, err := n.stock.Release(ctx, given.ID, buyer); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := n.Open(ctx, Opening{Hold: given.ID, Entrant: buyer}); !errors.Is(err, ErrHoldClosed) {
+	if _, _, err := n.Open(ctx, Opening{Hold: given.ID, Event: s.event, Entrant: buyer, Key: "given"}); !errors.Is(err, ErrHoldClosed) {
 		t.Errorf("released hold: %v", err)
 	}
 }

@@ -18,16 +18,25 @@ import (
 )
 
 const sqlInsertOrders = `
-INSERT INTO orders (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, events, created_at, updated_at)
-SELECT u.order_id, u.event_id, u.hold_id, u.entrant, u.state, u.amount_minor, u.currency, u.lines, u.email, u.body_hash, u.events, now(), now()
-FROM unnest($1::UUID[], $2::UUID[], $3::UUID[], $4::BYTEA[], $5::TEXT[], $6::INT8[], $7::TEXT[], $8::TEXT[], $9::TEXT[], $10::BYTEA[], $11::INT8[])
-    AS u (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, events)`
+INSERT INTO orders (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, idempotency_key, events, created_at, updated_at)
+SELECT u.order_id, u.event_id, u.hold_id, u.entrant, u.state, u.amount_minor, u.currency, u.lines, u.email, u.body_hash, u.idempotency_key, u.events, now(), now()
+FROM unnest($1::UUID[], $2::UUID[], $3::UUID[], $4::BYTEA[], $5::TEXT[], $6::INT8[], $7::TEXT[], $8::TEXT[], $9::TEXT[], $10::BYTEA[], $11::TEXT[], $12::INT8[])
+    AS u (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, idempotency_key, events)`
 
 // Opening asks for an order on a hold. The hold must be the entrant's.
 type Opening struct {
 	Hold    uuid.UUID
+	Event   uuid.UUID // of the hold
 	Entrant lottery.Entrant
 	Email   string
+	Key     string // Idempotency-Key: of one buyer and event, the same key is the same order
+}
+
+// keyed names an opening as its buyer does.
+type keyed struct {
+	event   uuid.UUID
+	entrant lottery.Entrant
+	key     string
 }
 
 func (o *Opening) hash() []byte {
@@ -69,9 +78,19 @@ func (s *Service) open(ctx context.Context, tx pgx.Tx, batch []*Opening) (answer
 		return nil, false, err
 	}
 
+	used, err := byKey(ctx, tx, batch)
+	if err != nil {
+		return nil, false, err
+	}
+
 	fresh := map[uuid.UUID]*record{}
 	extend := map[time.Time][]uuid.UUID{}
 	for i, o := range batch {
+		name := keyed{o.Event, o.Entrant, o.Key}
+		if other, known := used[name]; known && other != orderIDs[i] {
+			answers[i].err = ErrKeyReused
+			continue
+		}
 		r := existing[orderIDs[i]]
 		if r == nil {
 			r = fresh[orderIDs[i]]
@@ -81,7 +100,7 @@ func (s *Service) open(ctx context.Context, tx pgx.Tx, batch []*Opening) (answer
 			continue
 		}
 		h, known := holds[o.Hold]
-		if !known || h.Entrant != o.Entrant {
+		if !known || h.Entrant != o.Entrant || h.Event != o.Event {
 			answers[i].err = ErrHoldUnknown
 			continue
 		}
@@ -99,13 +118,13 @@ func (s *Service) open(ctx context.Context, tx pgx.Tx, batch []*Opening) (answer
 		}
 		r = &record{order: Order{
 			ID: orderIDs[i], Event: h.Event, Hold: h.ID, Entrant: h.Entrant, State: Reserved,
-			Amount: h.Amount, Lines: lines, Email: o.Email, bodyHash: o.hash(),
+			Amount: h.Amount, Lines: lines, Email: o.Email, bodyHash: o.hash(), key: o.Key,
 		}}
 		if err := r.apply(CauseOpened, "buyer", ""); err != nil {
 			return nil, false, err
 		}
 		s.attempt(r)
-		fresh[r.order.ID] = r
+		fresh[r.order.ID], used[name] = r, r.order.ID
 		answers[i].created = true
 		if terms.PaymentExtension > 0 {
 			until := h.AsOf.Add(terms.PaymentExtension)
@@ -144,9 +163,39 @@ func sameOrder(r *record, o *Opening) error {
 		return ErrHoldUnknown
 	}
 	if !bytes.Equal(r.order.bodyHash, o.hash()) {
-		return ErrKeyReused
+		return ErrOrderExists
 	}
 	return nil
+}
+
+const sqlOrdersByKey = `
+SELECT o.event_id, o.entrant, o.idempotency_key, o.order_id
+FROM unnest($1::UUID[], $2::BYTEA[], $3::TEXT[]) AS k (event_id, entrant, idempotency_key)
+JOIN orders AS o ON o.event_id = k.event_id AND o.entrant = k.entrant AND o.idempotency_key = k.idempotency_key`
+
+// byKey finds the orders that the buyers of a batch have opened with the keys they use now.
+func byKey(ctx context.Context, tx pgx.Tx, batch []*Opening) (map[keyed]uuid.UUID, error) {
+	events, entrants, keys := make([]uuid.UUID, len(batch)), make([][]byte, len(batch)), make([]string, len(batch))
+	for i, o := range batch {
+		events[i], entrants[i], keys[i] = o.Event, o.Entrant[:], o.Key
+	}
+	rows, err := tx.Query(ctx, sqlOrdersByKey, events, entrants, keys)
+	if err != nil {
+		return nil, fmt.Errorf("find orders by key: %w", err)
+	}
+	known := map[keyed]uuid.UUID{}
+	var k keyed
+	var entrant []byte
+	var order uuid.UUID
+	_, err = pgx.ForEachRow(rows, []any{&k.event, &entrant, &k.key, &order}, func() error {
+		copy(k.entrant[:], entrant)
+		known[k] = order
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find orders by key: %w", err)
+	}
+	return known, nil
 }
 
 // holdOpen says whether an order may be opened on the hold now, by the database clock.
@@ -177,7 +226,8 @@ func insertOrders(ctx context.Context, tx pgx.Tx, fresh map[uuid.UUID]*record) e
 	n := len(ordered)
 	ids, events, holds := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]uuid.UUID, n)
 	entrants, hashes := make([][]byte, n), make([][]byte, n)
-	states, currencies, lines, emails := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	states, currencies, lines := make([]string, n), make([]string, n), make([]string, n)
+	emails, keys := make([]string, n), make([]string, n)
 	amounts, counts := make([]int64, n), make([]int64, n)
 	for i, r := range ordered {
 		o := &r.order
@@ -188,9 +238,9 @@ func insertOrders(ctx context.Context, tx pgx.Tx, fresh map[uuid.UUID]*record) e
 		ids[i], events[i], holds[i] = o.ID, o.Event, o.Hold
 		entrants[i], hashes[i] = o.Entrant[:], o.bodyHash
 		states[i], currencies[i], lines[i], emails[i] = string(o.State), o.Amount.Currency, text, o.Email
-		amounts[i], counts[i] = o.Amount.Minor, o.events
+		keys[i], amounts[i], counts[i] = o.key, o.Amount.Minor, o.events
 	}
-	if _, err := tx.Exec(ctx, sqlInsertOrders, ids, events, holds, entrants, states, amounts, currencies, lines, emails, hashes, counts); err != nil {
+	if _, err := tx.Exec(ctx, sqlInsertOrders, ids, events, holds, entrants, states, amounts, currencies, lines, emails, hashes, keys, counts); err != nil {
 		return fmt.Errorf("insert orders: %w", err)
 	}
 	return nil
@@ -198,7 +248,7 @@ func insertOrders(ctx context.Context, tx pgx.Tx, fresh map[uuid.UUID]*record) e
 
 // refusal reports whether err is a buyer's outcome rather than a failure of ours.
 func refusal(err error) bool {
-	for _, known := range []error{ErrHoldUnknown, ErrHoldExpired, ErrHoldClosed, ErrKeyReused, ErrOrderUnknown, ErrTransition} {
+	for _, known := range []error{ErrHoldUnknown, ErrHoldExpired, ErrHoldClosed, ErrKeyReused, ErrOrderExists, ErrOrderUnknown, ErrTransition} {
 		if errors.Is(err, known) {
 			return true
 		}

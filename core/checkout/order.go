@@ -18,6 +18,7 @@ import (
 // Outcomes callers branch on.
 var (
 	ErrTransition    = errors.New("checkout: the order's state does not allow that")
+	ErrOrderExists   = errors.New("checkout: the hold has an order with other details")
 	ErrOrderUnknown  = errors.New("checkout: no such order")
 	ErrHoldUnknown   = inventory.ErrHoldUnknown
 	ErrHoldExpired   = inventory.ErrHoldExpired
@@ -104,6 +105,7 @@ type Order struct {
 	Payment    Payment
 	Tickets    []uuid.UUID
 	bodyHash   []byte
+	key        string
 	events     int64
 }
 

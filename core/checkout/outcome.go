@@ -240,7 +240,10 @@ func (b *outcomes) voided(r *record, p *Payment, o *Outcome) error {
 		}
 		return b.note(r, CauseVoided, o, o.Failure)
 	case PaymentCaptureFailed:
-		return b.note(r, CauseVoided, o, "")
+		if p.Failure != voidedAfterwards {
+			p.Failure = voidedAfterwards
+			return b.note(r, CauseVoided, o, "")
+		}
 	}
 	return nil // an authorized attempt finds out when it is captured
 }

@@ -2,6 +2,7 @@ package checkout
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,6 +15,9 @@ import (
 
 // beginWait is how long Pay waits for the provider to make the intent before it answers without one.
 const beginWait = 3 * time.Second
+
+// maxAttempts is how many intents one order may have. A declined card does not use one up; only an intent that died does.
+const maxAttempts = 5
 
 // Pay readies an order for its buyer to pay: it waits a moment for the live attempt to be begun, takes a declined order
 // back to pending, and opens another attempt when the last one is dead. It may be called any number of times.
@@ -78,6 +82,10 @@ func (s *Service) again(ctx context.Context, tx pgx.Tx, batch []*retry) (answers
 			continue // somebody asked before
 		}
 		if answers[i].err = holdOpen(holds[r.order.Hold]); answers[i].err != nil {
+			continue
+		}
+		if r.live() == nil && len(r.payments) >= maxAttempts {
+			answers[i].err = fmt.Errorf("%w: %d attempts to pay have died", ErrTransition, len(r.payments))
 			continue
 		}
 		if answers[i].err = r.apply(CauseRetried, "buyer", ""); answers[i].err != nil {

@@ -24,6 +24,9 @@ const (
 // lateMoney is the failure of an attempt that was authorized after its hold was gone.
 const lateMoney = "late"
 
+// voidedAfterwards is the failure of an attempt whose capture was refused and whose authorization is gone by now.
+const voidedAfterwards = "capture_refused, voided"
+
 // lookupBatch is how many silent payments one round asks about: a second's worth of a provider's smallest rate limit.
 const lookupBatch = 25
 
@@ -264,26 +267,30 @@ func (s *Service) lookUpBatch(ctx context.Context) error {
 	if _, err := s.db.Exec(ctx, sqlTouchPayments, ids); err != nil {
 		return fmt.Errorf("touch silent payments: %w", err)
 	}
+	var errs []error
 	for _, t := range tasks {
-		intent, state, err := s.intent(ctx, t.PaymentID)
-		if err != nil {
-			return err
-		}
-		if state != PaymentBegun {
-			continue
-		}
-		out, err := s.provider.Lookup(ctx, intent)
-		if err != nil {
-			return fmt.Errorf("look up payment %s: %w", t.PaymentID, err)
-		}
-		cause, ok := causeOf(out.State)
-		if !ok || cause == CauseBegun {
-			continue
-		}
-		if err := s.Apply(ctx, Outcome{Order: t.OrderID, Payment: t.PaymentID, Cause: cause,
-			Ref: out.ProviderRef, Secret: out.ClientSecret, Failure: out.Failure, Try: out.Try, Actor: "lookup"}); err != nil {
-			return err
+		// One that cannot be looked up must not keep the others from it.
+		if err := s.lookUp(ctx, t); err != nil {
+			errs = append(errs, fmt.Errorf("look up payment %s: %w", t.PaymentID, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// lookUp asks the provider about one payment and applies what it says.
+func (s *Service) lookUp(ctx context.Context, t payment.Task) error {
+	intent, state, err := s.intent(ctx, t.PaymentID)
+	if err != nil || state != PaymentBegun {
+		return err
+	}
+	out, err := s.provider.Lookup(ctx, intent)
+	if err != nil {
+		return err
+	}
+	cause, ok := causeOf(out.State)
+	if !ok || cause == CauseBegun {
+		return nil
+	}
+	return s.Apply(ctx, Outcome{Order: t.OrderID, Payment: t.PaymentID, Cause: cause,
+		Ref: out.ProviderRef, Secret: out.ClientSecret, Failure: out.Failure, Actor: "lookup"})
 }

@@ -53,15 +53,16 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 			c.close()
 		}
 	}()
-	d, err := openDatabase(ctx, cfg, log, c)
-	if err != nil {
-		return nil, err
-	}
+	// The secrets first: starting a database can take a while, and edges wait for theirs.
 	edgeSecret, err := secret(cfg.Secrets.Dir, "edge")
 	if err != nil {
 		return nil, err
 	}
 	adminSecret, err := secret(cfg.Secrets.Dir, "admin")
+	if err != nil {
+		return nil, err
+	}
+	d, err := openDatabase(ctx, cfg, log, c)
 	if err != nil {
 		return nil, err
 	}

@@ -287,7 +287,9 @@ func TestBadInputIsRefusedWithItsOwnCode(t *testing.T) {
 		{r.as(s, http.MethodGet, "/v1/tickets/"+nobody, nil), 404, "ticket_unknown"},
 		{r.as(s, http.MethodPost, "/v1/orders", map[string]any{"hold_id": nobody}), 404, "hold_unknown"},
 		{r.as(s, http.MethodPost, "/v1/orders", `{"hold_id":`), 400, "bad_json"},
-		{r.as(s, http.MethodPost, "/v1/orders", map[string]any{"hold_id": nobody, "email": "no address"}), 400, "bad_request"},
+		{r.as(s, http.MethodPost, "/v1/orders", map[string]any{"hold_id": nobody, "email": "no address"}), 422, "email_invalid"},
+		{r.as(s, http.MethodPost, "/v1/orders", map[string]any{"hold_id": nobody, "email": "a\x00@example.org"}), 422, "email_invalid"},
+		{r.as(s, http.MethodPost, "/v1/orders", map[string]any{"hold_id": nobody, "email": "a\r\nBcc: b@example.org"}), 422, "email_invalid"},
 		{r.request("edge", http.MethodGet, "/v1/events/nothing", nil), 404, "event_unknown"},
 		{r.request("edge", http.MethodGet, "/nothing", nil), 404, "not_found"},
 		{r.request("webhook", http.MethodPost, "/webhooks/stripe", "{}"), 400, "webhook_signature"},
@@ -360,4 +362,26 @@ func TestAnotherCoreKnowsTheBuyersOfTheFirst(t *testing.T) {
 	if a.ID != b.ID {
 		t.Errorf("hold %s became %s", a.ID, b.ID)
 	}
+}
+
+func TestABannedBuyerStopsBuyingAndStillSeesWhatIsTheirs(t *testing.T) {
+	r := newRig(t, club)
+	slug, tier := r.firstEvent()
+	s := r.open(slug, 1)[0]
+	r.admit(slug, s)
+	got := r.hold(slug, s, "k", `[{"tier":"`+tier+`","quantity":1}]`)
+	var hold struct {
+		ID uuid.UUID `json:"id"`
+	}
+	if err := json.Unmarshal(got.Body, &hold); err != nil {
+		t.Fatalf("hold: %+v", got)
+	}
+	r.admin(http.MethodPost, "/admin/v1/bans", map[string]any{"kind": "entrant", "subject": s.entrant.String(), "reason": "a script"}, http.StatusCreated, nil)
+	if got := r.hold(slug, s, "k2", `[{"tier":"`+tier+`","quantity":1}]`); got.Problem.Code != "banned" {
+		t.Errorf("hold: %d %s", got.Status, got.Problem.Code)
+	}
+	if code := r.code(r.as(s, http.MethodPost, "/v1/orders", map[string]any{"hold_id": hold.ID}), http.StatusForbidden); code != "banned" {
+		t.Errorf("order: %s", code)
+	}
+	r.call(r.as(s, http.MethodGet, "/v1/holds/"+hold.ID.String(), nil), http.StatusOK, nil)
 }

@@ -12,10 +12,12 @@ CREATE TABLE IF NOT EXISTS orders (
     lines        TEXT        NOT NULL,
     email        TEXT        NOT NULL,
     body_hash    BYTEA       NOT NULL,
+    idempotency_key TEXT     NOT NULL,
     events       INT8        NOT NULL, -- how many rows order_events has: the next one's seq
     created_at   TIMESTAMPTZ NOT NULL,
     updated_at   TIMESTAMPTZ NOT NULL,
-    CONSTRAINT orders_hold_unique UNIQUE (hold_id)
+    CONSTRAINT orders_hold_unique UNIQUE (hold_id),
+    CONSTRAINT orders_key_unique UNIQUE (event_id, entrant, idempotency_key)
 ) WITH (fillfactor = 50);
 
 CREATE INDEX IF NOT EXISTS orders_by_event ON orders (event_id, created_at, order_id);

@@ -1,0 +1,45 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"fairgate/core/db"
+)
+
+// A lone statement that finds no database says so in its own way; a buyer must hear "wait", not "internal".
+func TestADatabaseThatIsGoneIsToldAsSuch(t *testing.T) {
+	_, refused := pgx.Connect(context.Background(), "postgres://nobody@127.0.0.1:1/nothing?connect_timeout=1")
+	if refused == nil {
+		t.Fatal("something listens on port 1")
+	}
+	for _, err := range []error{refused, fmt.Errorf("read order: %w", refused), db.ErrUnavailable, fmt.Errorf("x: %w", db.ErrUnavailable)} {
+		p := problemOf(err)
+		if p.Status != 503 || p.Code != "database_unavailable" || p.RetryAfter == 0 {
+			t.Errorf("%v: %+v", err, p)
+		}
+	}
+}
+
+func TestEveryOutcomeHasACodeOfItsOwnMeaning(t *testing.T) {
+	details := map[string]string{}
+	for _, o := range outcomes {
+		if o.status < 400 || o.code == "" || len(o.detail) < 10 {
+			t.Errorf("%v: %+v", o.is, o)
+		}
+		if (o.status == 503 || o.status == 425) && o.retry == 0 {
+			t.Errorf("%s says wait and not how long", o.code)
+		}
+		details[o.code] = o.detail
+	}
+	if len(details) < 40 {
+		t.Errorf("only %d codes", len(details))
+	}
+	if p := problemOf(errors.New("secret text")); p.Code != "internal" || p.Status != 500 {
+		t.Errorf("an unknown error: %+v", p)
+	}
+}
