@@ -37,8 +37,8 @@
 //     an outcome. Dies in between: the lease of the task ends, the identical call is repeated, the provider answers the same.
 //  8. Pay. Between the buyer and the provider. Its news comes as a webhook (stored before it is acknowledged, so it is
 //     handled even if core dies right after) or by looking it up, whichever is first, in any order, any number of times.
-//  9. Sell. Hold to sold, ledger transfers pending, capture in the outbox, the buyer's place inside is free
-//     (checkout.Apply, authorized). The hold died first: the money is late, the void goes into the outbox instead.
+//  9. Sell. Hold to sold, ledger transfers pending, capture in the outbox (checkout.Apply, authorized); after the
+//     commit the buyer's place inside is freed, or when the session ends if core dies there. The hold died first: the money is late, the void goes into the outbox instead.
 //  10. Capture and issue. Like begin. Then one transaction posts the transfers (captured) and writes the tickets with their
 //     codes (issued). Refused for good: transfers voided, units back on sale, the authorization voided (capture_refused).
 //

@@ -116,7 +116,8 @@ func (p *plan) run(ctx context.Context, tx pgx.Tx, event uuid.UUID, slug string)
 	case immediate:
 		p.opensAt, p.joiningAt = old.now, old.now
 		if !over {
-			p.endsAt = old.endsAt
+			// As long as it was to last: an end months away would outlast the chain.
+			p.endsAt = old.now.Add(old.endsAt.Sub(old.opensAt))
 			if old.joiningAt.Before(old.now) {
 				p.joiningAt = old.joiningAt
 			}

@@ -385,3 +385,10 @@ func TestABannedBuyerStopsBuyingAndStillSeesWhatIsTheirs(t *testing.T) {
 	}
 	r.call(r.as(s, http.MethodGet, "/v1/holds/"+hold.ID.String(), nil), http.StatusOK, nil)
 }
+
+func TestASaleScheduledForNextYearCanBeOpenedNow(t *testing.T) {
+	r := newRig(t, club)
+	slug, _ := r.firstEvent()
+	r.admin(http.MethodPost, "/admin/v1/events/"+slug+"/onsale/schedule", map[string]any{"opens_at": time.Now().AddDate(1, 0, 0)}, http.StatusOK, nil)
+	r.admin(http.MethodPost, "/admin/v1/events/"+slug+"/onsale/open", nil, http.StatusOK, nil)
+}
