@@ -54,7 +54,6 @@ type statsJSON struct {
 
 const sqlCounts = `SELECT
 	(SELECT count(*) FROM holds WHERE event_id = $1),
-	(SELECT count(*) FROM holds WHERE closed_at IS NULL AND state = 'active' AND event_id = $1),
 	(SELECT count(*) FROM tickets WHERE event_id = $1)`
 
 // stats are the live figures of an event, for a progress line.
@@ -78,9 +77,14 @@ func (s *Server) figures(ctx context.Context, id uuid.UUID, slug string) (statsJ
 		return stats, err
 	}
 	stats.Joined, stats.Called, stats.Sessions = int64(status.Joined), int64(status.Called), int64(status.Sessions)
-	if err := s.DB.Reader.QueryRow(ctx, sqlCounts, id).Scan(&stats.HoldsTotal, &stats.HoldsActive, &stats.Tickets); err != nil {
+	if err := s.DB.Reader.QueryRow(ctx, sqlCounts, id).Scan(&stats.HoldsTotal, &stats.Tickets); err != nil {
 		return stats, fmt.Errorf("count holds and tickets: %w", err)
 	}
+	active, err := s.Inventory.Active(ctx, id)
+	if err != nil {
+		return stats, err
+	}
+	stats.HoldsActive = int64(active)
 	stats.Orders, err = s.Checkout.States(ctx, id)
 	return stats, err
 }

@@ -32,6 +32,7 @@ type holdItemJSON struct {
 	Allocation string   `json:"allocation"`
 	Quantity   int      `json:"quantity"`
 	Seats      []string `json:"seats,omitempty"`
+	Commit     int64    `json:"commit,omitempty"` // which change of its stock granted it, by which histories are proved
 }
 
 type holdJSON struct {

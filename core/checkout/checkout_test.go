@@ -531,6 +531,7 @@ func TestMoneyThatComesAfterTheHoldDiedIsVoided(t *testing.T) {
 	o, _ = n.Pay(ctx, o.ID, buyer)
 	s.provider.confirm(o.Payment.ID, payment.Authorized) // and the webhook is late
 	s.exec(`UPDATE holds SET deadline = now() - INTERVAL '1 second' WHERE hold_id = $1`, h.ID)
+	s.exec(`UPDATE expiries SET due_at = now() - INTERVAL '1 second'`)
 	_ = n.Apply(ctx, Outcome{Order: o.ID, Payment: o.Payment.ID, Cause: CauseAuthorized})
 	s.await(n, o.ID, Expired)
 	s.eventually("the late money is voided", func() bool {

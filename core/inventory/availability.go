@@ -40,13 +40,31 @@ func (s *Service) Availability(ctx context.Context, event uuid.UUID) ([]Stock, e
 	return stock, nil
 }
 
-const sqlActiveHolds = `SELECT count(*) FROM holds WHERE closed_at IS NULL AND state = 'active' AND event_id = $1`
+const sqlExpiriesOf = `SELECT e.holds FROM expiries AS e WHERE e.event_id = $1`
+
+const sqlCountActive = `
+SELECT count(*)
+FROM unnest($1::UUID[]) AS k (hold_id)
+JOIN holds AS h ON h.hold_id = k.hold_id
+WHERE h.state = 'active'`
 
 // Active counts the holds of an event that are neither sold nor closed, those past their deadline included until the
 // sweep has been there.
 func (s *Service) Active(ctx context.Context, event uuid.UUID) (int, error) {
-	var n int
-	if err := s.db.Reader.QueryRow(ctx, sqlActiveHolds, event).Scan(&n); err != nil {
+	n := 0
+	err := s.reading(ctx, func() error {
+		rows, err := s.db.Reader.Query(ctx, sqlExpiriesOf, event)
+		if err != nil {
+			return err
+		}
+		var ids [][16]byte
+		var joined []byte
+		if _, err := pgx.ForEachRow(rows, []any{&joined}, func() error { ids = append(ids, splitIDs(joined)...); return nil }); err != nil {
+			return err
+		}
+		return s.db.Reader.QueryRow(ctx, sqlCountActive, ids).Scan(&n)
+	})
+	if err != nil {
 		return 0, fmt.Errorf("count the active holds of event %s: %w", event, err)
 	}
 	return n, nil

@@ -26,13 +26,17 @@ func (r *refusal) Error() string { return fmt.Sprintf("%d releases were refused"
 func (s *Service) commit(ctx context.Context, batch []op) ([]answer, error) {
 	var refused map[uuid.UUID]error
 	var unknown error // the last commit's outcome, when nobody could tell it
+	trusting := s.buyers.trust()
 	for reading := 1; ; reading++ {
 		readAt := time.Now()
-		snap, err := s.read(ctx, batch)
+		snap, err := s.read(ctx, batch, trusting && reading == 1)
 		if err != nil {
 			return nil, errors.Join(unknown, err)
 		}
 		p := decide(snap, batch, refused)
+		if snap.rebuffs(&p) {
+			continue
+		}
 		if p.writes() {
 			err = s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 				if err := p.write(ctx, tx); err != nil {
@@ -45,6 +49,7 @@ func (s *Service) commit(ctx context.Context, batch []op) ([]answer, error) {
 		switch {
 		case err == nil:
 			p.answer()
+			s.buyers.meet(snap, &p)
 			s.soldOut.learn(snap, &p, readAt)
 			s.figure.decided(batch, &p)
 			return p.answers, nil
@@ -57,6 +62,9 @@ func (s *Service) commit(ctx context.Context, batch []op) ([]answer, error) {
 			unknown = err // reading again finds what was committed
 		case errors.Is(err, errOutdated), db.Violates(err, constraintHold), db.Violates(err, constraintQuota):
 			s.figure.outdated.Inc()
+			if len(snap.strangers) > 0 && !errors.Is(err, errOutdated) {
+				s.buyers.mistook()
+			}
 		default:
 			return nil, errors.Join(unknown, err)
 		}

@@ -28,6 +28,16 @@ type op struct {
 	items   []Item   // asked for (grant), or the hold's own, which never change (release, expire)
 	body    [32]byte // grant only
 	offer   *Offer   // grant only
+	counts  []count  // grant only: the limits that the hold counts in, all different
+}
+
+// count is a row of quota that a hold's units count in.
+type count struct {
+	id    uuid.UUID // quotaID of the rest
+	scope uuid.UUID
+	kind  string
+	buyer lottery.Entrant
+	limit int64
 }
 
 // Keys of the rows a batch works on.
@@ -39,10 +49,6 @@ type (
 	seatKey struct {
 		event uuid.UUID
 		seat  string
-	}
-	quotaKey struct {
-		event uuid.UUID
-		buyer lottery.Entrant
 	}
 )
 
@@ -57,8 +63,22 @@ type seatRow struct {
 type snapshot struct {
 	stock map[stockKey]stockRow
 	seats map[seatKey]seatRow
-	quota map[quotaKey]int64 // units taken; no entry means that there is no row
+	quota map[uuid.UUID]int64 // units taken by quota id; no entry means that there is no row
 	holds map[uuid.UUID]Hold
+
+	// strangers are ops whose buyers were taken for new without looking. What the writes assume of them is guarded; a
+	// refusal is not, and has to be decided again after looking.
+	strangers []int
+}
+
+// rebuffs tells whether a plan refuses somebody who was not looked up.
+func (s *snapshot) rebuffs(p *plan) bool {
+	for _, i := range s.strangers {
+		if p.answers[i].err != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // answer is what one op's caller gets.
@@ -91,8 +111,8 @@ type seatMove struct {
 
 // quotaChange is what a batch does to a buyer's row.
 type quotaChange struct {
+	count       // with the limit as the last grant had it, 0 without grants
 	units int64 // change of taken
-	limit int64 // as the last grant had it; 0 without grants
 	fresh bool  // there is no row yet
 }
 
@@ -102,7 +122,7 @@ type plan struct {
 	grants  []granted
 	closes  []closing
 	stock   map[stockKey]int64 // change of taken; an entry of 0 still counts as a change of the row
-	quota   map[quotaKey]quotaChange
+	quota   map[uuid.UUID]quotaChange
 	freed   []seatMove // seats to free; all of them before taken
 	taken   []seatMove
 }
@@ -128,7 +148,7 @@ func decide(s *snapshot, ops []op, refused map[uuid.UUID]error) plan {
 		plan: plan{
 			answers: make([]answer, len(ops)),
 			stock:   make(map[stockKey]int64),
-			quota:   make(map[quotaKey]quotaChange, len(ops)),
+			quota:   make(map[uuid.UUID]quotaChange, len(ops)),
 			grants:  make([]granted, 0, len(ops)),
 		},
 		free:  make(map[seatKey]bool),
@@ -177,12 +197,10 @@ func (d *decider) grant(i int, o *op) error {
 	if err != nil {
 		return err
 	}
-	buyer := quotaKey{o.event, o.entrant}
-	before, known := d.was.quota[buyer]
-	quota := d.plan.quota[buyer]
-	quota.units, quota.limit, quota.fresh = quota.units+int64(units), o.offer.limit(), !known
-	if before+quota.units > quota.limit {
-		return ErrOverLimit
+	for _, c := range o.counts {
+		if d.was.quota[c.id]+d.plan.quota[c.id].units+int64(units) > c.limit {
+			return ErrOverLimit
+		}
 	}
 	for n := range lines {
 		if err := d.fits(o.event, &lines[n]); err != nil {
@@ -205,7 +223,10 @@ func (d *decider) grant(i int, o *op) error {
 			d.plan.taken = append(d.plan.taken, seatMove{key, o.id})
 		}
 	}
-	d.plan.quota[buyer] = quota
+	for _, c := range o.counts {
+		_, known := d.was.quota[c.id]
+		d.plan.quota[c.id] = quotaChange{count: c, units: d.plan.quota[c.id].units + int64(units), fresh: !known}
+	}
 	d.given[o.id] = len(d.plan.grants)
 	d.plan.grants = append(d.plan.grants, g)
 	return nil
@@ -349,10 +370,14 @@ func (p *plan) giveBack(h Hold, previous, next State, ops ...int) {
 			p.freed = append(p.freed, seatMove{seatKey{h.Event, seat}, h.ID})
 		}
 	}
-	buyer := quotaKey{h.Event, h.Entrant}
-	quota := p.quota[buyer]
-	quota.units -= int64(h.Units)
-	p.quota[buyer] = quota
+	for _, c := range h.counts() {
+		change, planned := p.quota[c.id]
+		if !planned {
+			change.count = c
+		}
+		change.units -= int64(h.Units)
+		p.quota[c.id] = change
+	}
 }
 
 // orElse is the first of two strings that is not empty.

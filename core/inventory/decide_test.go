@@ -24,7 +24,7 @@ type shop struct {
 	holds    map[uuid.UUID]*shopHold
 	order    []uuid.UUID // of the holds
 	offers   map[uuid.UUID]*Offer
-	owned    map[quotaKey]int
+	owned    map[uuid.UUID]int // by quota id
 }
 
 type shopHold struct {
@@ -71,7 +71,7 @@ func (s *shop) hold(o *op) error {
 	for _, n := range wanted {
 		total += n
 	}
-	buyer := quotaKey{o.event, o.entrant}
+	buyer := newCount(o.event, kindEntrant, o.entrant, 0).id
 	if s.owned[buyer]+total > o.offer.Limit {
 		return ErrOverLimit
 	}
@@ -133,7 +133,7 @@ func (s *shop) close(o *op) error {
 			if id != o.id {
 				rest = append(rest, id)
 			} else {
-				s.owned[quotaKey{h.event, h.entrant}]--
+				s.owned[newCount(h.event, kindEntrant, h.entrant, 0).id]--
 			}
 		}
 		s.units[key] = rest
@@ -149,7 +149,7 @@ func (s *shop) close(o *op) error {
 // rows is what the database would hold for the shop.
 func (s *shop) rows() *snapshot {
 	rows := &snapshot{
-		stock: map[stockKey]stockRow{}, seats: map[seatKey]seatRow{}, quota: map[quotaKey]int64{}, holds: map[uuid.UUID]Hold{},
+		stock: map[stockKey]stockRow{}, seats: map[seatKey]seatRow{}, quota: map[uuid.UUID]int64{}, holds: map[uuid.UUID]Hold{},
 	}
 	for key, capacity := range s.capacity {
 		rows.stock[key] = stockRow{int64(capacity), int64(len(s.units[key]))}
@@ -228,7 +228,7 @@ func apply(rows *snapshot, p *plan) (wrong []string) {
 func drawShop(t *rapid.T) *shop {
 	s := &shop{
 		capacity: map[stockKey]int{}, units: map[stockKey][]uuid.UUID{}, seatTier: map[seatKey]string{}, seats: map[seatKey]uuid.UUID{},
-		holds: map[uuid.UUID]*shopHold{}, offers: map[uuid.UUID]*Offer{}, owned: map[quotaKey]int{},
+		holds: map[uuid.UUID]*shopHold{}, offers: map[uuid.UUID]*Offer{}, owned: map[uuid.UUID]int{},
 	}
 	for e := range byte(2) {
 		event := uuid.UUID{e + 1}
@@ -276,6 +276,7 @@ func drawOp(t *rapid.T, s *shop, known []uuid.UUID) op {
 	}
 	key := fmt.Sprint(rapid.IntRange(0, 5).Draw(t, "key"))
 	o := op{do: grant, id: HoldID(event, entrant, key), event: event, entrant: entrant, items: items, offer: s.offers[event]}
+	o.counts = []count{newCount(event, kindEntrant, entrant, o.offer.limit())}
 	copy(o.body[:], fmt.Sprint(items))
 	return o
 }

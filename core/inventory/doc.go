@@ -18,15 +18,17 @@
 // # What is counted where
 //
 // stock.taken of a (event, tier, allocation) is the units of its active and sold holds, so a sale touches only hold and
-// seat rows and never the hot stock row. quota.taken of a (event, buyer) is the same sum per buyer. A seat is held or sold
-// by exactly the hold it names.
+// seat rows and never the hot stock row. quota.taken is the same sum per buyer key and scope, one row for each limit that
+// a hold counts in (newCount). A seat is held or sold by exactly the hold it names. A row of expiries names the holds of
+// one commit and when to look at them again.
 //
 // # How a batch is decided
 //
 // Requests of many events meet in a few lanes (db.Lane), an event always in the same one. A lane's writer takes what has
 // gathered while the previous commit was in flight and then:
 //
-//  1. reads the rows concerned in one round trip (read.go), and the holds that repeated requests were given before;
+//  1. reads the rows concerned in one round trip (read.go), and the holds that repeated requests were given before; buyers
+//     never met are taken for new, which the inserts check;
 //  2. decides every request in order of arrival (decide.go, a pure function);
 //  3. writes the outcome in one SERIALIZABLE transaction of set-based statements (write.go), each of which repeats as its
 //     guard what the decision rested on: stock within capacity, seat free, quota within the limit, hold still active,

@@ -57,6 +57,10 @@ type Item struct {
 	Allocation string   `json:"allocation"`
 	Quantity   int      `json:"quantity"`
 	Seats      []string `json:"seats,omitempty"`
+
+	// Commit is the version of the stock row after the commit that granted the hold: the place of that commit among all
+	// that changed the row. 0 in a Request.
+	Commit int64 `json:"commit,omitempty"`
 }
 
 // Request asks for a hold, all of its items or nothing.
@@ -103,6 +107,24 @@ func HoldID(event uuid.UUID, entrant lottery.Entrant, key string) uuid.UUID {
 	name = append(name, key...)
 	return uuid.NewSHA1(holdSpace, name)
 }
+
+// The kinds of quota: what a buyer key is.
+const kindEntrant = "entrant"
+
+// quotaSpace is the UUIDv5 namespace of quota ids.
+var quotaSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("fairgate:quota"))
+
+// newCount is the row of quota that counts a buyer's units in a scope, with the limit that holds there.
+func newCount(scope uuid.UUID, kind string, buyer lottery.Entrant, limit int64) count {
+	name := make([]byte, 0, len(scope)+len(kind)+len(buyer))
+	name = append(name, scope[:]...)
+	name = append(name, kind...)
+	name = append(name, buyer[:]...)
+	return count{id: uuid.NewSHA1(quotaSpace, name), scope: scope, kind: kind, buyer: buyer, limit: limit}
+}
+
+// counts are the rows of quota that a hold's units count in, without their limits.
+func (h Hold) counts() []count { return []count{newCount(h.Event, kindEntrant, h.Entrant, 0)} }
 
 // at returns the hold as it counts at a moment of the database's clock.
 func (h Hold) at(now time.Time) Hold {
@@ -191,6 +213,10 @@ func encodeItems(items []Item) string {
 		}
 		if len(item.Seats) > 0 {
 			b = append(b, ']')
+		}
+		if item.Commit != 0 {
+			b = append(b, `,"commit":`...)
+			b = strconv.AppendInt(b, item.Commit, 10)
 		}
 		b = append(b, '}')
 	}

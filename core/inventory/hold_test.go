@@ -24,8 +24,8 @@ func TestAHoldTakesStockSeatsAndQuotaTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []inventory.Item{
-		{Tier: "floor", Allocation: "general", Quantity: 2},
-		{Tier: "lower", Allocation: "general", Quantity: 2, Seats: []string{"A/1/2", "A/1/1"}},
+		{Tier: "floor", Allocation: "general", Quantity: 2, Commit: 1},
+		{Tier: "lower", Allocation: "general", Quantity: 2, Seats: []string{"A/1/2", "A/1/1"}, Commit: 1},
 	}
 	if !reflect.DeepEqual(h.Items, want) {
 		t.Errorf("items %v, want %v", h.Items, want)
@@ -233,5 +233,56 @@ func TestAHoldIDIsFixedByEventEntrantAndKey(t *testing.T) {
 		if other == id {
 			t.Error("two requests share a hold id")
 		}
+	}
+}
+
+func TestABuyerWhomOnlyTheDatabaseKnowsIsNoStranger(t *testing.T) {
+	w := newWorld(t, dbtest.New(t))
+	w.exec(`UPDATE stock SET capacity = 1000 WHERE tier = 'floor'`)
+	buyer := w.someone()
+	first, err := w.service(inventory.Hooks{}).Hold(w.ctx, w.request(buyer, "k", general("floor", 3)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, ask := range map[string]struct {
+		request inventory.Request
+		err     error
+	}{
+		"the same request":       {w.request(buyer, "k", general("floor", 3)), nil},
+		"the key, another body":  {w.request(buyer, "k", general("floor", 1)), inventory.ErrKeyReused},
+		"beyond the limit":       {w.request(buyer, "l", general("floor", 2)), inventory.ErrOverLimit},
+		"one more within limits": {w.request(buyer, "m", general("floor", 1)), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := w.service(inventory.Hooks{}) // another core, or this one restarted
+			var others []inventory.Request    // in the same batch
+			for range 20 {
+				others = append(others, w.request(w.someone(), "k", general("floor", 1)))
+			}
+			results := s.HoldBatch(w.ctx, append(others, ask.request))
+			if got := results[20]; !errors.Is(got.Err, ask.err) || ask.request.Key == "k" && got.Err == nil && got.Hold.ID != first.ID {
+				t.Errorf("hold %s, %v, want error %v", got.Hold.ID, got.Err, ask.err)
+			}
+			for i, r := range results[:20] {
+				if r.Err != nil {
+					t.Errorf("buyer %d of the batch: %v", i, r.Err)
+				}
+			}
+			w.mustAudit()
+		})
+	}
+}
+
+func TestAStrangerRefusedIsLookedUpBefore(t *testing.T) {
+	w := newWorld(t, dbtest.New(t))
+	buyer := w.someone()
+	offer := w.request(buyer, "k", general("pit", 3)) // all there is
+	first, err := w.service(inventory.Hooks{}).Hold(w.ctx, offer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := w.service(inventory.Hooks{}).Hold(w.ctx, offer) // sold out, but to this buyer
+	if err != nil || again.ID != first.ID {
+		t.Errorf("hold %s, %v, want %s", again.ID, err, first.ID)
 	}
 }

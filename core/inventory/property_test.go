@@ -90,6 +90,9 @@ func (w *world) do(cores []*inventory.Service, d deed, granted func(inventory.Ho
 		may = []error{inventory.ErrHoldExpired, inventory.ErrHoldClosed}
 	case "pass": // time passes for this hold; a sweep of either core finds it
 		_, err = w.db.Exec(w.ctx, `UPDATE holds SET deadline = now() - INTERVAL '1 second' WHERE hold_id = $1 AND state = 'active'`, d.hold)
+		if err == nil {
+			_, err = w.db.Exec(w.ctx, `UPDATE expiries SET due_at = now() - INTERVAL '1 second' WHERE due_at > now()`)
+		}
 	case "sell":
 		err = inTx(func(ctx context.Context, tx pgx.Tx) (map[uuid.UUID]error, error) { return inventory.Sell(ctx, tx, one) })
 		may = []error{inventory.ErrHoldExpired, inventory.ErrHoldClosed}

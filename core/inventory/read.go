@@ -25,9 +25,9 @@ FROM unnest($1::UUID[], $2::TEXT[]) AS k (event_id, seat)
 JOIN seats AS s ON s.event_id = k.event_id AND s.seat = k.seat`
 
 const sqlReadQuota = `
-SELECT q.event_id, q.buyer, q.taken
-FROM unnest($1::UUID[], $2::BYTEA[]) AS k (event_id, buyer)
-JOIN quota AS q ON q.event_id = k.event_id AND q.buyer = k.buyer`
+SELECT q.quota_id, q.taken
+FROM unnest($1::UUID[]) AS k (quota_id)
+JOIN quota AS q ON q.quota_id = k.quota_id`
 
 const sqlReadHolds = `
 SELECT h.hold_id, h.event_id, h.entrant, h.state, h.units, h.items, h.amount_minor, h.currency, h.body_hash, h.commit_no,
@@ -66,16 +66,29 @@ func (s *Service) loadAll(ctx context.Context, ids [][16]byte) (map[uuid.UUID]Ho
 // read fetches the rows that ops rest on, without a transaction: what is written will be guarded.
 //
 // A grant has to find the hold that the same request was given before. Whoever was ever given one has a quota row, so
-// holds are looked up only for buyers who have one: in a rush nearly all buyers are new, and the lookup would be a third
-// of the cost. Holds are read last: whoever is told "sold out" because of the stock, the seats or the quota that their own
-// earlier request took is then told of that hold instead.
-func (s *Service) read(ctx context.Context, ops []op) (*snapshot, error) {
+// holds are looked up only for buyers who have one. With trusting, not even that is asked for buyers this process has
+// never met (acquaintances): in a rush nearly all are new, and looking for what is not there would be a quarter of the
+// cost. Should one have a row or a hold after all, the insert fails on it and the batch is read again, in full.
+//
+// Holds are read last: whoever is told "sold out" because of the stock, the seats or the quota that their own earlier
+// request took is then told of that hold instead.
+func (s *Service) read(ctx context.Context, ops []op, trusting bool) (*snapshot, error) {
 	snap := &snapshot{
 		stock: make(map[stockKey]stockRow),
 		seats: make(map[seatKey]seatRow),
-		quota: make(map[quotaKey]int64, len(ops)),
+		quota: make(map[uuid.UUID]int64, len(ops)),
 	}
-	if keys := keysOf(ops); len(keys.quota) > 0 {
+	keys := keysOf(ops)
+	for i := range ops {
+		if trusting && ops[i].do == grant && !s.buyers.knowAny(ops[i].counts) {
+			snap.strangers = append(snap.strangers, i)
+			continue
+		}
+		for _, c := range ops[i].counts {
+			keys.quota[c.id] = struct{}{}
+		}
+	}
+	if len(keys.stock)+len(keys.seats)+len(keys.quota) > 0 {
 		err := s.reading(ctx, func() error { return s.db.Reader.SendBatch(ctx, snap.queries(keys)).Close() })
 		if err != nil {
 			return nil, fmt.Errorf("read a batch: %w", err)
@@ -83,7 +96,7 @@ func (s *Service) read(ctx context.Context, ops []op) (*snapshot, error) {
 	}
 	var ids [][16]byte
 	for i := range ops {
-		if _, known := snap.quota[quotaKey{ops[i].event, ops[i].entrant}]; known || ops[i].do != grant {
+		if ops[i].do != grant || snap.counted(ops[i].counts) {
 			ids = append(ids, ops[i].id)
 		}
 	}
@@ -94,27 +107,36 @@ func (s *Service) read(ctx context.Context, ops []op) (*snapshot, error) {
 	return snap, nil
 }
 
+// counted tells whether a buyer has a row in quota.
+func (snap *snapshot) counted(counts []count) bool {
+	for _, c := range counts {
+		if _, known := snap.quota[c.id]; known {
+			return true
+		}
+	}
+	return false
+}
+
 // rowKeys are the rows a batch reads, each once.
 type rowKeys struct {
 	stock map[stockKey]struct{}
 	seats map[seatKey]struct{}
-	quota map[quotaKey]struct{}
+	quota map[uuid.UUID]struct{}
 }
 
-// keysOf collects the rows that grants rest on. A seat's tier is known only after its row is read, so the stock of every
+// keysOf collects the stock and seats that grants rest on. A seat's tier is known only after its row is read, so the stock of every
 // seated tier on offer is read with it. What a closing hold gives back is added blindly: no decision rests on it.
 func keysOf(ops []op) rowKeys {
 	keys := rowKeys{
 		stock: make(map[stockKey]struct{}),
 		seats: make(map[seatKey]struct{}),
-		quota: make(map[quotaKey]struct{}, len(ops)),
+		quota: make(map[uuid.UUID]struct{}),
 	}
 	for i := range ops {
 		o := &ops[i]
 		if o.do != grant {
 			continue
 		}
-		keys.quota[quotaKey{o.event, o.entrant}] = struct{}{}
 		for _, item := range o.items {
 			if len(item.Seats) == 0 {
 				if tier, ok := o.offer.Tiers[item.Tier]; ok {
@@ -184,20 +206,19 @@ func (snap *snapshot) queueSeats(b *pgx.Batch, keys map[seatKey]struct{}) {
 	})
 }
 
-func (snap *snapshot) queueQuota(b *pgx.Batch, keys map[quotaKey]struct{}) {
+func (snap *snapshot) queueQuota(b *pgx.Batch, keys map[uuid.UUID]struct{}) {
 	if len(keys) == 0 {
 		return
 	}
-	events, buyers := make([][16]byte, 0, len(keys)), make([][]byte, 0, len(keys))
-	for k := range keys {
-		events, buyers = append(events, k.event), append(buyers, k.buyer[:])
+	ids := make([][16]byte, 0, len(keys))
+	for id := range keys {
+		ids = append(ids, id)
 	}
-	b.Queue(sqlReadQuota, events, buyers).Query(func(rows pgx.Rows) error {
-		var event uuid.UUID
-		var buyer []byte
+	b.Queue(sqlReadQuota, ids).Query(func(rows pgx.Rows) error {
+		var id uuid.UUID
 		var taken int64
-		_, err := pgx.ForEachRow(rows, []any{(*[16]byte)(&event), &buyer, &taken}, func() error {
-			snap.quota[quotaKey{event, lottery.Entrant(buyer)}] = taken
+		_, err := pgx.ForEachRow(rows, []any{(*[16]byte)(&id), &taken}, func() error {
+			snap.quota[id] = taken
 			return nil
 		})
 		return err

@@ -91,7 +91,7 @@ func giveBack(ctx context.Context, tx pgx.Tx, ids []uuid.UUID, previous State) (
 		return nil, err
 	}
 	failed := make(map[uuid.UUID]error)
-	p := plan{stock: make(map[stockKey]int64), quota: make(map[quotaKey]quotaChange)}
+	p := plan{stock: make(map[stockKey]int64), quota: make(map[uuid.UUID]quotaChange)}
 	for _, id := range ids {
 		switch h, ok := holds[id]; {
 		case !ok:

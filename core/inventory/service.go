@@ -94,6 +94,7 @@ type Service struct {
 	lanes   []*db.Lane[op, answer] // writers; an event always meets the same one
 	lookups *db.Lane[op, answer]   // reads holds for requests that are sold out, past the writers
 	soldOut soldOut
+	buyers  acquaintances
 }
 
 // New starts the lanes. The caller closes the service.
@@ -203,6 +204,7 @@ func (s *Service) prepare(ctx context.Context, r *Request, offers map[uuid.UUID]
 	return op{
 		do: grant, id: HoldID(r.Event, r.Entrant, r.Key), event: r.Event, entrant: r.Entrant,
 		items: r.Items, body: r.BodyHash, offer: offer,
+		counts: []count{newCount(r.Event, kindEntrant, r.Entrant, offer.limit())},
 	}, nil
 }
 

@@ -126,6 +126,7 @@ func (w *world) mustHold(s *inventory.Service, items ...inventory.Item) inventor
 // pass makes the deadline of holds lie in the past.
 func (w *world) pass(ids ...uuid.UUID) {
 	w.exec(`UPDATE holds SET deadline = now() - INTERVAL '1 second' WHERE hold_id = ANY ($1::UUID[])`, ids)
+	w.exec(`UPDATE expiries SET due_at = now() - INTERVAL '1 second' WHERE due_at > now()`)
 }
 
 func (w *world) inTx(fn func(tx pgx.Tx) (map[uuid.UUID]error, error)) map[uuid.UUID]error {
@@ -269,7 +270,7 @@ func (w *world) audit() []string {
 			delete(wantStock, name)
 		})
 	var limit int64
-	w.each(tx, `SELECT encode(buyer, 'hex'), taken, max_units FROM quota WHERE event_id = $1`,
+	w.each(tx, `SELECT encode(buyer, 'hex'), taken, max_units FROM quota WHERE scope_id = $1`,
 		[]any{&name, &taken, &limit}, func() {
 			if taken != wantQuota[name] || taken > limit {
 				tell("quota of %s: taken %d of %d, holds have %d", name, taken, limit, wantQuota[name])

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -43,14 +44,15 @@ WHERE s.event_id = k.event_id AND s.seat = k.seat AND s.state = 'free'`
 
 const sqlMoveQuota = `
 UPDATE quota AS q SET taken = q.taken + k.units, max_units = CASE WHEN k.max_units > 0 THEN k.max_units ELSE q.max_units END
-FROM unnest($1::UUID[], $2::BYTEA[], $3::INT8[], $4::INT8[]) AS k (event_id, buyer, units, max_units)
-WHERE q.event_id = k.event_id AND q.buyer = k.buyer
+FROM unnest($1::UUID[], $2::INT8[], $3::INT8[]) AS k (quota_id, units, max_units)
+WHERE q.quota_id = k.quota_id
   AND q.taken + k.units >= 0 AND (k.units < 0 OR q.taken + k.units <= k.max_units)`
 
 const sqlInsertQuota = `
-INSERT INTO quota (event_id, buyer, taken, max_units)
-SELECT k.event_id, k.buyer, k.units, k.max_units
-FROM unnest($1::UUID[], $2::BYTEA[], $3::INT8[], $4::INT8[]) AS k (event_id, buyer, units, max_units)`
+INSERT INTO quota (quota_id, scope_id, kind, buyer, taken, max_units)
+SELECT k.quota_id, k.scope_id, k.kind, k.buyer, k.units, k.max_units
+FROM unnest($1::UUID[], $2::INT8[], $3::INT8[], $4::UUID[], $5::TEXT[], $6::BYTEA[])
+     AS k (quota_id, units, max_units, scope_id, kind, buyer)`
 
 const sqlInsertHolds = `
 INSERT INTO holds (hold_id, event_id, entrant, state, units, items, amount_minor, currency, body_hash, commit_no,
@@ -60,6 +62,11 @@ SELECT k.hold_id, k.event_id, k.entrant, 'active', k.units, k.items, k.amount_mi
 FROM unnest($1::UUID[], $2::UUID[], $3::BYTEA[], $4::INT8[], $5::TEXT[], $6::INT8[], $7::TEXT[], $8::BYTEA[], $9::INT8[],
             $11::TIMESTAMPTZ[])
      AS k (hold_id, event_id, entrant, units, items, amount_minor, currency, body_hash, commit_no, deadline)`
+
+const sqlInsertExpiries = `
+INSERT INTO expiries (event_id, due_at, expiry_id, holds)
+SELECT k.event_id, k.due_at, k.expiry_id, k.holds
+FROM unnest($1::UUID[], $2::TIMESTAMPTZ[], $3::UUID[], $4::BYTEA[]) AS k (event_id, due_at, expiry_id, holds)`
 
 // What a row that another core inserted in the meantime violates. The inserts are plain on purpose: passing over a row
 // that exists would leave the stock taken for a repeated request.
@@ -85,6 +92,10 @@ func (p *plan) write(ctx context.Context, tx pgx.Tx) error {
 	for i := range p.grants {
 		g := &p.grants[i]
 		g.hold.CommitNo = versions[g.first]
+		for n := range g.hold.Items {
+			item := &g.hold.Items[n]
+			item.Commit = versions[stockKey{g.hold.Event, item.Tier, item.Allocation}]
+		}
 		g.hold.CreatedAt, g.hold.AsOf = now, now
 		g.hold.Deadline = now.Add(g.ttl.Truncate(time.Microsecond)) // the database keeps microseconds
 	}
@@ -161,45 +172,46 @@ func queueSeats(b *pgx.Batch, sql, what string, moves []seatMove) {
 	b.Queue(sql, events, seats, holds).Exec(exactly(what, len(moves)))
 }
 
-// queueQuota touches every buyer's row at most once.
+// queueQuota touches every row at most once.
 func (p *plan) queueQuota(b *pgx.Batch) {
-	keys := make([]quotaKey, 0, len(p.quota))
-	for k := range p.quota {
-		keys = append(keys, k)
+	changes := make([]*quotaChange, 0, len(p.quota))
+	for _, c := range p.quota {
+		changes = append(changes, &c)
 	}
-	slices.SortFunc(keys, func(a, b quotaKey) int {
-		return cmp.Or(bytes.Compare(a.event[:], b.event[:]), bytes.Compare(a.buyer[:], b.buyer[:]))
-	})
-	var insert, move quotaRows
-	for i := range keys {
-		switch change := p.quota[keys[i]]; {
-		case change.fresh:
-			insert.add(&keys[i], change)
-		case change.units != 0:
-			move.add(&keys[i], change)
+	slices.SortFunc(changes, func(a, b *quotaChange) int { return bytes.Compare(a.id[:], b.id[:]) })
+	n := len(changes)
+	insert, move := newQuotaRows(n), newQuotaRows(n)
+	scopes, kinds, buyers := make([][16]byte, 0, n), make([]string, 0, n), make([][]byte, 0, n)
+	for _, c := range changes {
+		switch {
+		case c.fresh:
+			insert.add(c)
+			scopes, kinds, buyers = append(scopes, c.scope), append(kinds, c.kind), append(buyers, c.buyer[:])
+		case c.units != 0:
+			move.add(c)
 		}
 	}
-	move.queue(b, sqlMoveQuota, "move quotas")
-	insert.queue(b, sqlInsertQuota, "insert quotas")
+	if n := len(move.ids); n > 0 {
+		b.Queue(sqlMoveQuota, move.ids, move.units, move.limits).Exec(exactly("move quotas", n))
+	}
+	if n := len(insert.ids); n > 0 {
+		b.Queue(sqlInsertQuota, insert.ids, insert.units, insert.limits, scopes, kinds, buyers).Exec(exactly("insert quotas", n))
+	}
 }
 
 // quotaRows are the arrays of a quota statement.
 type quotaRows struct {
-	events [][16]byte
-	buyers [][]byte
+	ids    [][16]byte
 	units  []int64
 	limits []int64
 }
 
-func (r *quotaRows) add(k *quotaKey, change quotaChange) {
-	r.events, r.buyers = append(r.events, k.event), append(r.buyers, k.buyer[:])
-	r.units, r.limits = append(r.units, change.units), append(r.limits, change.limit)
+func newQuotaRows(n int) quotaRows {
+	return quotaRows{make([][16]byte, 0, n), make([]int64, 0, n), make([]int64, 0, n)}
 }
 
-func (r *quotaRows) queue(b *pgx.Batch, sql, what string) {
-	if len(r.units) > 0 {
-		b.Queue(sql, r.events, r.buyers, r.units, r.limits).Exec(exactly(what, len(r.units)))
-	}
+func (r *quotaRows) add(c *quotaChange) {
+	r.ids, r.units, r.limits = append(r.ids, c.id), append(r.units, c.units), append(r.limits, c.limit)
 }
 
 func (p *plan) queueGrants(b *pgx.Batch, now time.Time) {
@@ -222,6 +234,25 @@ func (p *plan) queueGrants(b *pgx.Batch, now time.Time) {
 	}
 	b.Queue(sqlInsertHolds, ids, events, entrants, units, items, amounts, currencies, bodies, commits, now, deadlines).
 		Exec(exactly("insert holds", n))
+	queueExpiries(b, order)
+}
+
+// queueExpiries notes when to look at new holds again: those of one event and deadline together.
+func queueExpiries(b *pgx.Batch, holds []*Hold) {
+	type when struct {
+		event    uuid.UUID
+		deadline time.Time
+	}
+	groups := make(map[when][]byte, 1)
+	for _, h := range holds {
+		at := when{h.Event, h.Deadline}
+		groups[at] = append(groups[at], h.ID[:]...)
+	}
+	var rows expiryRows
+	for at, group := range groups {
+		rows.add(at.event, at.deadline, group)
+	}
+	b.Queue(sqlInsertExpiries, rows.events, rows.due, rows.ids, rows.holds).Exec(exactly("insert expiries", len(rows.ids)))
 }
 
 // exactly makes the check that a statement touched n rows.

@@ -49,16 +49,27 @@ CREATE TABLE IF NOT EXISTS holds (
     closed_at     TIMESTAMPTZ NULL
 ) WITH (fillfactor = 70);
 
--- For the sweep alone. Its condition is one that statements which know their holds by id do not repeat: with "state =
--- 'active'" a planner would rather walk through all active holds for them, and conflict with everybody.
-CREATE INDEX IF NOT EXISTS holds_expiry ON holds (deadline) WHERE closed_at IS NULL;
+-- When to look at which holds again: one row per event and commit that granted or extended some, and no index on holds
+-- itself. So a hold costs one index entry when it is granted and none when it is sold, released or expired, and by-id
+-- statements on holds meet nobody else's locks. The sweep deletes a row when none of its holds is due any more.
+CREATE TABLE IF NOT EXISTS expiries (
+    event_id  UUID        NOT NULL,
+    due_at    TIMESTAMPTZ NOT NULL,
+    expiry_id UUID        NOT NULL,
+    holds     BYTEA       NOT NULL, -- hold ids, 16 bytes each
+    PRIMARY KEY (event_id, due_at, expiry_id)
+);
 
--- Units held or bought by one buyer key (the entrant) of one event.
+CREATE INDEX IF NOT EXISTS expiries_due ON expiries (due_at);
+
+-- Units held or bought by one buyer within one scope. quota_id is derived from the three columns behind it, so that the
+-- row costs one short index entry.
 CREATE TABLE IF NOT EXISTS quota (
-    event_id  UUID  NOT NULL,
+    quota_id  UUID  NOT NULL PRIMARY KEY, -- UUIDv5(scope_id, kind, buyer)
+    scope_id  UUID  NOT NULL, -- the event
+    kind      TEXT  NOT NULL CHECK (kind IN ('entrant')), -- what buyer is
     buyer     BYTEA NOT NULL,
     taken     INT8  NOT NULL,
     max_units INT8  NOT NULL,
-    PRIMARY KEY (event_id, buyer),
     CONSTRAINT quota_within_limit CHECK (taken BETWEEN 0 AND max_units)
 ) WITH (fillfactor = 70);

@@ -87,7 +87,7 @@ func check(ctx context.Context, d *db.DB, f *figures, events ...uuid.UUID) error
 	err := d.Pool.QueryRow(ctx, `SELECT (SELECT sum(taken)::INT8 FROM stock WHERE event_id = ANY ($1)),
 		(SELECT sum(version)::INT8 FROM stock WHERE event_id = ANY ($1)),
 		(SELECT coalesce(sum(units), 0)::INT8 FROM holds WHERE event_id = ANY ($1)),
-		(SELECT coalesce(sum(taken), 0)::INT8 FROM quota WHERE event_id = ANY ($1))`, events).Scan(&taken, &f.commits, &units, &quota)
+		(SELECT coalesce(sum(taken), 0)::INT8 FROM quota WHERE scope_id = ANY ($1))`, events).Scan(&taken, &f.commits, &units, &quota)
 	if err != nil {
 		return err
 	}
@@ -106,9 +106,11 @@ WHERE event_id = $1 AND tier = $2 AND allocation = $3 AND taken + $4 <= capacity
 RETURNING version`
 
 const sqlNaiveQuota = `
-INSERT INTO quota AS q (event_id, buyer, taken, max_units) VALUES ($1, $2, $3, $4)
-ON CONFLICT (event_id, buyer) DO UPDATE SET taken = q.taken + excluded.taken, max_units = excluded.max_units
+INSERT INTO quota AS q (quota_id, scope_id, kind, buyer, taken, max_units) VALUES ($1, $2, 'entrant', $3, $4, $5)
+ON CONFLICT (quota_id) DO UPDATE SET taken = q.taken + excluded.taken, max_units = excluded.max_units
 WHERE q.taken + excluded.taken <= excluded.max_units`
+
+const sqlNaiveExpiry = `INSERT INTO expiries (event_id, due_at, expiry_id, holds) VALUES ($1, now() + $2::INTERVAL, $3, $4)`
 
 const sqlNaiveInsert = `
 INSERT INTO holds (hold_id, event_id, entrant, state, units, items, amount_minor, currency, body_hash, commit_no,
@@ -138,10 +140,13 @@ func measureNaive(ctx context.Context, d *db.DB, o options) (figures, error) {
 			if err := tx.QueryRow(ctx, sqlNaiveStock, event, "floor", "general", 1).Scan(&version); err != nil {
 				return err
 			}
-			if tag, err := tx.Exec(ctx, sqlNaiveQuota, event, buyer[:], 1, limit); err != nil {
+			if tag, err := tx.Exec(ctx, sqlNaiveQuota, uuid.NewSHA1(event, buyer[:]), event, buyer[:], 1, limit); err != nil {
 				return err
 			} else if tag.RowsAffected() != 1 {
 				return inventory.ErrOverLimit
+			}
+			if _, err := tx.Exec(ctx, sqlNaiveExpiry, event, ttl, uuid.New(), id[:]); err != nil {
+				return err
 			}
 			_, err := tx.Exec(ctx, sqlNaiveInsert, id, event, buyer[:],
 				`[{"tier":"floor","allocation":"general","quantity":1}]`, body, version, ttl)
