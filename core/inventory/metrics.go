@@ -13,6 +13,7 @@ type figures struct {
 	released, expired        *metrics.Counter
 	outdated                 *metrics.Counter
 	sweepFailed              *metrics.Counter
+	seatLogTrimmed           *metrics.Counter
 	sweepSeconds             *metrics.Histogram
 }
 
@@ -37,11 +38,12 @@ func newFigures() figures {
 			{ErrItemsInvalid, metrics.GetOrCreateCounter(`core_holds_total{result="items_invalid"}`)},
 			{ErrKeyReused, metrics.GetOrCreateCounter(`core_holds_total{result="key_reused"}`)},
 		},
-		released:     metrics.GetOrCreateCounter(`core_holds_released_total`),
-		expired:      metrics.GetOrCreateCounter(`core_holds_expired_total`),
-		outdated:     metrics.GetOrCreateCounter(`core_hold_batches_outdated_total`),
-		sweepFailed:  metrics.GetOrCreateCounter(`core_hold_sweeps_failed_total`),
-		sweepSeconds: metrics.GetOrCreateHistogram(`core_hold_sweep_seconds`),
+		released:       metrics.GetOrCreateCounter(`core_holds_released_total`),
+		expired:        metrics.GetOrCreateCounter(`core_holds_expired_total`),
+		outdated:       metrics.GetOrCreateCounter(`core_hold_batches_outdated_total`),
+		sweepFailed:    metrics.GetOrCreateCounter(`core_hold_sweeps_failed_total`),
+		seatLogTrimmed: metrics.GetOrCreateCounter(`core_seat_log_trimmed_total`),
+		sweepSeconds:   metrics.GetOrCreateHistogram(`core_hold_sweep_seconds`),
 	}
 }
 

@@ -47,14 +47,21 @@ type expiry struct {
 	stays bool      // a hold could not be expired: the next sweep tries again
 }
 
-// Run gives back the units of expired holds until ctx ends, whose error it returns. A failed sweep is logged and the next
+// Run gives back the units of expired holds until ctx ends, whose error it returns, and deletes old rows of the seat log. A failed sweep is logged and the next
 // one tries again.
 func (s *Service) Run(ctx context.Context) error {
+	trim := time.Now().Add(rand.N(seatLogTrimEvery))
 	for {
 		started := time.Now()
 		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
 			s.figure.sweepFailed.Inc()
 			s.cfg.Log.Warn("sweep of expired holds failed", "error", err.Error())
+		}
+		if started.After(trim) {
+			trim = started.Add(seatLogTrimEvery)
+			if err := s.trimSeatLog(ctx); err != nil && ctx.Err() == nil {
+				s.cfg.Log.Warn("old rows of the seat log stay for now", "error", err.Error())
+			}
 		}
 		s.figure.sweepSeconds.UpdateDuration(started)
 		// A fifth of jitter keeps several cores from sweeping in step and finding the same holds.

@@ -286,10 +286,45 @@ func (w *world) audit() []string {
 		}
 		delete(wantSeats, name)
 	})
+	wrong = append(wrong, w.auditSeatLog(tx)...)
 	if len(wantStock)+len(wantQuota)+len(wantSeats) > 0 {
 		tell("holds without rows: stock %v, quota %v, seats %v", wantStock, wantQuota, wantSeats)
 	}
 	slices.Sort(wrong)
+	return wrong
+}
+
+// auditSeatLog replays the seat log: it must have every version of the stock rows of seats, and end where the table is.
+func (w *world) auditSeatLog(tx pgx.Tx) []string {
+	w.t.Helper()
+	var wrong []string
+	versions, states := map[string]int64{}, map[string]string{}
+	var row, changes, seat, state string
+	var version int64
+	w.each(tx, `SELECT tier || '/' || allocation, version, changes FROM seat_log WHERE event_id = $1 ORDER BY tier, allocation, version`,
+		[]any{&row, &version, &changes}, func() {
+			if versions[row]++; versions[row] != version {
+				wrong = append(wrong, fmt.Sprintf("seat log of %s: version %d instead of %d", row, version, versions[row]))
+			}
+			for change := range strings.SplitSeq(changes, ",") {
+				name, next, _ := strings.Cut(change, "=")
+				if states[name] == next {
+					wrong = append(wrong, fmt.Sprintf("seat log of %s, version %d: %s is %s already", row, version, name, next))
+				}
+				states[name] = next
+			}
+		})
+	w.each(tx, `SELECT tier || '/' || allocation, version FROM stock WHERE event_id = $1 AND tier = 'lower'`, []any{&row, &version}, func() {
+		if versions[row] != version {
+			wrong = append(wrong, fmt.Sprintf("seat log of %s ends at version %d, the stock row is at %d", row, versions[row], version))
+		}
+	})
+	w.each(tx, `SELECT seat, state FROM seats WHERE event_id = $1 AND state <> 'blocked'`, []any{&seat, &state}, func() {
+		want := map[string]string{"free": "free", "held": "held", "sold": "held"}[state]
+		if got := states[seat]; got != want && (got != "" || want != "free") {
+			wrong = append(wrong, fmt.Sprintf("seat %s is %s, the seat log ends with %q", seat, state, got))
+		}
+	})
 	return wrong
 }
 

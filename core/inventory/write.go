@@ -105,6 +105,7 @@ func (p *plan) write(ctx context.Context, tx pgx.Tx) error {
 	queueSeats(b, sqlTakeSeats, "take seats", p.taken)
 	p.queueQuota(b)
 	p.queueGrants(b, now)
+	p.queueSeatLog(b, versions)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("write a batch: %w", err)
 	}
