@@ -120,6 +120,10 @@ func problemOf(err error) Problem {
 		}
 		p := Problem{Type: "about:blank", Title: http.StatusText(o.status), Status: o.status, Code: o.code, Detail: o.detail,
 			RetryAfter: int(o.retry / time.Second)}
+		var full *db.Overload
+		if errors.As(err, &full) {
+			p.RetryAfter = int((full.Wait + time.Second - 1) / time.Second)
+		}
 		var said *detailed
 		if errors.As(err, &said) {
 			p.Detail = said.detail

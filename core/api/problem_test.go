@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,6 +23,13 @@ func TestADatabaseThatIsGoneIsToldAsSuch(t *testing.T) {
 		if p.Status != 503 || p.Code != "database_unavailable" || p.RetryAfter == 0 {
 			t.Errorf("%v: %+v", err, p)
 		}
+	}
+}
+
+func TestAFullQueueTellsHowLongItIs(t *testing.T) {
+	p := problemOf(fmt.Errorf("hold: %w", &db.Overload{Wait: 2300 * time.Millisecond}))
+	if p.Status != 503 || p.Code != "overloaded" || p.RetryAfter != 3 {
+		t.Errorf("%+v, want 503 and three seconds", p)
 	}
 }
 

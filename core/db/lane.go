@@ -5,19 +5,34 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"fairgate/edge/backlog"
 )
 
 // Outcomes of Lane.Do besides those of the commit itself.
 var (
-	// ErrOverloaded means the lane's queue was full; the request was not looked at.
+	// ErrOverloaded means the lane had no room; the request was not looked at. The error is an *Overload.
 	ErrOverloaded = errors.New("too many requests are waiting")
 	// ErrClosed means the lane takes no more requests.
 	ErrClosed = errors.New("the lane is closed")
 )
+
+// Overload is the ErrOverloaded that a lane answers with.
+type Overload struct {
+	// Wait is when it makes sense to ask again: what waits now will have been served. It is spread at random.
+	Wait time.Duration
+}
+
+// Error implements error.
+func (o *Overload) Error() string { return fmt.Sprintf("%v; ask again in %s", ErrOverloaded, o.Wait) }
+
+// Is makes every Overload an ErrOverloaded.
+func (o *Overload) Is(target error) bool { return target == ErrOverloaded }
 
 // LaneConfig are the bounds of a lane.
 type LaneConfig struct {
@@ -31,42 +46,70 @@ type LaneConfig struct {
 // Lane is group commit: it collects requests while the previous commit is in flight and hands them to one commit
 // function together. There is no timer; an idle lane commits a lone request at once.
 //
+// A lane made by NewFairLane takes requests of different keys in turn: each batch has one request of every waiting key,
+// then a second one, and so on until it is full. So a key that floods fills what the others leave, and waits behind
+// itself. What finds no room is refused key by key too, see package backlog.
+//
 // One writer goroutine calls commit, never twice at a time. Whoever made the lane closes it; Close waits for the writer.
 type Lane[Q, A any] struct {
 	cfg    LaneConfig
+	key    func(*Q) backlog.Key
 	commit func(context.Context, []Q) ([]A, error)
 	figure laneMetrics
-	depth  atomic.Int64
+	calls  sync.Pool // of *laneCall, for Do
 
-	queue  chan *laneRequest[Q, A]
-	mu     sync.RWMutex // guards closed against a send on the closed queue
+	mu     sync.Mutex
+	queue  *backlog.Queue[*laneRequest[Q, A]]
+	pace   backlog.Pace
 	closed bool
+	idle   bool          // the writer waits for wake
+	wake   chan struct{} // capacity 1
 	done   chan struct{}
+
+	// The writer's own, kept from batch to batch.
+	batch []*laneRequest[Q, A]
+	qs    []Q
 }
 
-// laneRequest is one caller's question on its way to the writer and back.
+// laneRequest is one question on its way to the writer and back.
 type laneRequest[Q, A any] struct {
-	ctx    context.Context
-	q      Q
-	state  atomic.Int32 // requestQueued → requestTaken by the writer, or → requestDropped by its caller
-	answer chan laneAnswer[A]
+	place    backlog.Place[*laneRequest[Q, A]] // guarded by the lane's mu
+	group    *laneGroup[A]
+	at       int // place of its answer in the group
+	q        Q
+	answered atomic.Bool // the group has its answer
 }
 
-type laneAnswer[A any] struct {
-	a   A
-	err error
+// laneGroup is what one caller asked at once.
+type laneGroup[A any] struct {
+	ctx     context.Context
+	answers []Answer[A]
+	left    atomic.Int64  // answers still to come
+	done    chan struct{} // capacity 1; gets a value with the last answer
 }
 
-const (
-	requestQueued int32 = iota
-	requestTaken
-	requestDropped
-)
+// laneCall is a group of one.
+type laneCall[Q, A any] struct {
+	group   laneGroup[A]
+	request laneRequest[Q, A]
+	all     [1]*laneRequest[Q, A]
+	answer  [1]Answer[A]
+}
 
-// NewLane starts the writer. commit decides a whole batch in order of arrival and returns one answer per request, after
-// it has committed. An error fails the batch: it is run again in halves, so that one bad request fails alone, unless the
-// error is ErrAmbiguous, ErrUnavailable or a context's, which everybody in the batch gets.
+// NewLane starts the writer of a lane that serves in order of arrival. commit decides a whole batch in its order and
+// returns one answer per request, after it has committed; it must not keep the batch. An error fails the batch: it is run
+// again in halves, so that one bad request fails alone, unless the error is ErrAmbiguous, ErrUnavailable or a context's,
+// which everybody in the batch gets.
 func NewLane[Q, A any](cfg LaneConfig, commit func(ctx context.Context, batch []Q) ([]A, error)) *Lane[Q, A] {
+	return newLane(cfg, nil, commit)
+}
+
+// NewFairLane is NewLane for a lane that is fair between keys. Requests of one key keep their order.
+func NewFairLane[Q, A any](cfg LaneConfig, key func(*Q) backlog.Key, commit func(ctx context.Context, batch []Q) ([]A, error)) *Lane[Q, A] {
+	return newLane(cfg, key, commit)
+}
+
+func newLane[Q, A any](cfg LaneConfig, key func(*Q) backlog.Key, commit func(ctx context.Context, batch []Q) ([]A, error)) *Lane[Q, A] {
 	if cfg.MaxBatch <= 0 {
 		cfg.MaxBatch = 500
 	}
@@ -80,9 +123,16 @@ func NewLane[Q, A any](cfg LaneConfig, commit func(ctx context.Context, batch []
 		cfg.Log = slog.Default()
 	}
 	l := &Lane[Q, A]{
-		cfg: cfg, commit: commit, figure: newLaneMetrics(cfg.Name),
-		queue: make(chan *laneRequest[Q, A], cfg.MaxQueue),
-		done:  make(chan struct{}),
+		cfg: cfg, key: key, commit: commit, figure: newLaneMetrics(cfg.Name),
+		queue: backlog.New[*laneRequest[Q, A]](cfg.MaxQueue, key != nil),
+		wake:  make(chan struct{}, 1), done: make(chan struct{}),
+		batch: make([]*laneRequest[Q, A], 0, cfg.MaxBatch), qs: make([]Q, 0, cfg.MaxBatch),
+	}
+	l.calls.New = func() any {
+		c := &laneCall[Q, A]{group: laneGroup[A]{done: make(chan struct{}, 1)}}
+		c.group.answers = c.answer[:]
+		c.request.group, c.all[0] = &c.group, &c.request
+		return c
 	}
 	go l.write()
 	return l
@@ -91,12 +141,20 @@ func NewLane[Q, A any](cfg LaneConfig, commit func(ctx context.Context, batch []
 // Do asks the lane and waits for the answer. When ctx ends while the request still waits, nothing was done; when it
 // ends while the request's batch is being committed, the error is also ErrAmbiguous.
 func (l *Lane[Q, A]) Do(ctx context.Context, q Q) (A, error) {
-	r := &laneRequest[Q, A]{ctx: ctx, q: q, answer: make(chan laneAnswer[A], 1)}
-	if err := l.enqueue(r); err != nil {
-		var none A
-		return none, err
+	c := l.calls.Get().(*laneCall[Q, A])
+	c.group.ctx, c.request.q = ctx, q
+	c.request.answered.Store(false)
+	l.enqueue(&c.group, c.all[:])
+	if !l.await(&c.group) {
+		answer := l.abandon(&c.group, c.all[:])[0]
+		return answer.Value, answer.Err // the writer may still answer, so the call cannot be used again
 	}
-	return l.await(r)
+	answer := c.answer[0]
+	c.answer[0], c.group.ctx = Answer[A]{}, nil
+	var none Q
+	c.request.q = none
+	l.calls.Put(c)
+	return answer.Value, answer.Err
 }
 
 // Answer is one request's share of DoAll.
@@ -105,149 +163,215 @@ type Answer[A any] struct {
 	Err   error
 }
 
-// DoAll asks for many requests of one caller, keeping their order, and waits for all answers. Those that do not fit the
-// queue get ErrOverloaded.
+// DoAll asks for many requests of one caller, keeping their order within a key, and waits for all answers. Those that do
+// not fit the queue get ErrOverloaded.
 func (l *Lane[Q, A]) DoAll(ctx context.Context, qs []Q) []Answer[A] {
-	answers := make([]Answer[A], len(qs))
-	requests := make([]*laneRequest[Q, A], len(qs))
-	for i, q := range qs {
-		r := &laneRequest[Q, A]{ctx: ctx, q: q, answer: make(chan laneAnswer[A], 1)}
-		if err := l.enqueue(r); err != nil {
-			answers[i].Err = err
-			continue
-		}
-		requests[i] = r
+	group := &laneGroup[A]{ctx: ctx, answers: make([]Answer[A], len(qs)), done: make(chan struct{}, 1)}
+	if len(qs) == 0 {
+		return group.answers
 	}
-	for i, r := range requests {
-		if r != nil {
-			answers[i].Value, answers[i].Err = l.await(r)
-		}
+	requests := make([]laneRequest[Q, A], len(qs))
+	all := make([]*laneRequest[Q, A], len(qs))
+	for i := range qs {
+		r := &requests[i]
+		r.group, r.at, r.q = group, i, qs[i]
+		all[i] = r
 	}
-	return answers
+	l.enqueue(group, all)
+	if l.await(group) {
+		return group.answers
+	}
+	return l.abandon(group, all)
 }
 
 // Depth is how many requests wait.
-func (l *Lane[Q, A]) Depth() int { return int(l.depth.Load()) }
+func (l *Lane[Q, A]) Depth() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.queue.Len()
+}
 
 // Close refuses new requests, lets the writer finish those that wait, and returns when it has.
 func (l *Lane[Q, A]) Close() {
 	l.mu.Lock()
-	if !l.closed {
-		l.closed = true
-		close(l.queue)
-	}
+	l.closed = true
+	l.rouse()
 	l.mu.Unlock()
 	<-l.done
 }
 
-func (l *Lane[Q, A]) enqueue(r *laneRequest[Q, A]) error {
-	if err := r.ctx.Err(); err != nil {
-		return err
+// enqueue puts a caller's requests in the queue and answers those that cannot be.
+func (l *Lane[Q, A]) enqueue(group *laneGroup[A], requests []*laneRequest[Q, A]) {
+	refused, queued := group.ctx.Err(), 0
+	overload := (*Overload)(nil)
+	l.mu.Lock()
+	if l.closed && refused == nil {
+		refused = ErrClosed
 	}
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if l.closed {
-		return ErrClosed
+	for _, r := range requests {
+		var key backlog.Key
+		if l.key != nil {
+			key = l.key(&r.q)
+		}
+		switch {
+		case refused != nil:
+			r.refuse(refused)
+		case l.queue.Push(key, &r.place, r):
+			queued++
+		default:
+			if overload == nil {
+				overload = &Overload{Wait: l.pace.Wait(l.queue.Len(), rand.Float64())}
+			}
+			r.refuse(overload)
+			l.figure.overloaded.Inc()
+		}
 	}
-	l.depth.Add(1)
-	l.figure.depth.Inc()
-	select {
-	case l.queue <- r:
-		return nil
-	default:
-		l.depth.Add(-1)
-		l.figure.depth.Dec()
-		l.figure.overloaded.Inc()
-		return ErrOverloaded
+	group.left.Store(int64(queued))
+	l.figure.depth.Add(float64(queued))
+	if queued > 0 {
+		l.rouse()
+	} else {
+		group.done <- struct{}{}
+	}
+	l.mu.Unlock()
+}
+
+// rouse wakes the writer if it sleeps. The caller holds l.mu.
+func (l *Lane[Q, A]) rouse() {
+	if l.idle {
+		l.idle = false
+		l.wake <- struct{}{}
 	}
 }
 
-func (l *Lane[Q, A]) await(r *laneRequest[Q, A]) (A, error) {
-	var none A
+// await waits for all answers, or returns false when the caller's context ends before.
+func (l *Lane[Q, A]) await(group *laneGroup[A]) bool {
 	select {
-	case got := <-r.answer:
-		return got.a, got.err
-	case <-r.ctx.Done():
-	}
-	if r.state.CompareAndSwap(requestQueued, requestDropped) {
-		return none, r.ctx.Err() // the writer will skip it
+	case <-group.done:
+		return true
+	case <-group.ctx.Done():
 	}
 	select {
-	case got := <-r.answer: // it was answered just then
-		return got.a, got.err
+	case <-group.done: // it was answered just then
+		return true
 	default:
-		return none, fmt.Errorf("%w: stopped waiting for it: %w", ErrAmbiguous, r.ctx.Err())
+		return false
+	}
+}
+
+// abandon takes what still waits out of the queue and returns what is known of the rest, in a slice of its own: the
+// writer may still answer.
+func (l *Lane[Q, A]) abandon(group *laneGroup[A], requests []*laneRequest[Q, A]) []Answer[A] {
+	answers := make([]Answer[A], len(requests))
+	dropped := 0
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, r := range requests {
+		switch {
+		case r.place.Waiting():
+			l.queue.Remove(&r.place)
+			answers[i].Err = group.ctx.Err()
+			dropped++
+		case r.answered.Load():
+			answers[i] = group.answers[r.at]
+		default:
+			answers[i].Err = fmt.Errorf("%w: stopped waiting for it: %w", ErrAmbiguous, group.ctx.Err())
+		}
+	}
+	l.figure.depth.Add(-float64(dropped))
+	l.figure.dropped.Add(dropped)
+	return answers
+}
+
+// refuse answers a request that was not queued.
+func (r *laneRequest[Q, A]) refuse(err error) {
+	r.group.answers[r.at].Err = err
+	r.answered.Store(true)
+}
+
+// tell answers a request that was.
+func (r *laneRequest[Q, A]) tell(a A, err error) {
+	group := r.group
+	group.answers[r.at] = Answer[A]{a, err}
+	r.answered.Store(true)
+	if group.left.Add(-1) == 0 {
+		group.done <- struct{}{} // nothing of the request may be touched any more
 	}
 }
 
 // write is the writer goroutine.
 func (l *Lane[Q, A]) write() {
 	defer close(l.done)
-	batch := make([]*laneRequest[Q, A], 0, l.cfg.MaxBatch)
-	for first := range l.queue {
-		batch = l.take(batch[:0], first)
-		for len(batch) < l.cfg.MaxBatch {
-			more := false
-			select {
-			case r, open := <-l.queue:
-				if open {
-					batch = l.take(batch, r)
-					more = true
-				}
-			default:
+	for l.take() {
+		if len(l.batch) > 0 {
+			for _, r := range l.batch {
+				l.qs = append(l.qs, r.q)
 			}
-			if !more {
-				break
-			}
+			l.decide(l.batch, l.qs)
 		}
-		if len(batch) > 0 {
-			l.decide(batch)
-		}
-		clear(batch)
+		clear(l.batch)
+		clear(l.qs)
+		l.batch, l.qs = l.batch[:0], l.qs[:0]
 	}
 }
 
-// take adds a request to the batch unless its caller has gone.
-func (l *Lane[Q, A]) take(batch []*laneRequest[Q, A], r *laneRequest[Q, A]) []*laneRequest[Q, A] {
-	l.depth.Add(-1)
-	l.figure.depth.Dec()
-	if r.ctx.Err() != nil {
-		if r.state.CompareAndSwap(requestQueued, requestDropped) {
-			r.answer <- laneAnswer[A]{err: r.ctx.Err()}
+// take fills the next batch, waiting for something to do. It leaves out requests whose callers have gone. It returns
+// false when the lane is closed and nothing waits.
+func (l *Lane[Q, A]) take() bool {
+	l.mu.Lock()
+	for l.queue.Len() == 0 {
+		if l.closed {
+			l.mu.Unlock()
+			return false
 		}
-		l.figure.dropped.Inc()
-		return batch
+		l.pace.Idle()
+		l.idle = true
+		l.mu.Unlock()
+		<-l.wake
+		l.mu.Lock()
 	}
-	if !r.state.CompareAndSwap(requestQueued, requestTaken) {
-		l.figure.dropped.Inc()
-		return batch
+	taken, gone := 0, 0
+	for len(l.batch) < l.cfg.MaxBatch {
+		r, ok := l.queue.Pop()
+		if !ok {
+			break
+		}
+		taken++
+		if err := r.group.ctx.Err(); err != nil {
+			var none A
+			r.tell(none, err) // under the lock: abandon must find it answered, or it would call the outcome open
+			gone++
+			continue
+		}
+		l.batch = append(l.batch, r)
 	}
-	return append(batch, r)
+	l.pace.Served(taken, time.Now())
+	l.mu.Unlock()
+	l.figure.depth.Add(-float64(taken))
+	l.figure.dropped.Add(gone)
+	return true
 }
 
 // decide commits a batch and answers it, in halves if it fails for a reason that may lie in one request.
-func (l *Lane[Q, A]) decide(batch []*laneRequest[Q, A]) {
-	qs := make([]Q, len(batch))
-	for i, r := range batch {
-		qs[i] = r.q
-	}
+func (l *Lane[Q, A]) decide(batch []*laneRequest[Q, A], qs []Q) {
 	answers, err := l.call(qs)
 	if err == nil {
 		for i, r := range batch {
-			r.answer <- laneAnswer[A]{a: answers[i]}
+			r.tell(answers[i], nil)
 		}
 		return
 	}
 	if len(batch) == 1 || !mayBisect(err) {
+		var none A
 		for _, r := range batch {
-			r.answer <- laneAnswer[A]{err: err}
+			r.tell(none, err)
 		}
 		return
 	}
 	l.figure.bisected.Inc()
 	half := len(batch) / 2
-	l.decide(batch[:half])
-	l.decide(batch[half:])
+	l.decide(batch[:half], qs[:half:half])
+	l.decide(batch[half:], qs[half:])
 }
 
 // mayBisect tells whether running a part of the batch again is safe and of use.

@@ -17,6 +17,7 @@ import (
 
 	"fairgate/core/db"
 	"fairgate/core/db/dbtest"
+	"fairgate/edge/backlog"
 )
 
 // gate is a commit function that a test holds and lets go, and that remembers the batches.
@@ -336,6 +337,105 @@ func TestDoAllKeepsTheOrderAndRefusesOnlyWhatDoesNotFit(t *testing.T) {
 			t.Errorf("batches %v", got)
 		}
 		lane.Close()
+	})
+}
+
+// keyOf makes the tens the key of a number: 10 to 19 are of one key.
+func keyOf(q *int) backlog.Key { return backlog.Key{byte(*q / 10)} }
+
+func TestAFairLaneTakesFromEveryKeyInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{open: make(chan struct{})}
+		lane := db.NewFairLane(db.LaneConfig{Name: "test", MaxBatch: 5}, keyOf, g.commit)
+		answers := ask(t.Context(), lane, 0, 10, 11, 12, 13, 14, 15, 16, 20, 21, 30)
+		close(g.open)
+		for _, answer := range answers {
+			if got := <-answer; got.err != nil {
+				t.Error(got.err)
+			}
+		}
+		if got := fmt.Sprint(g.seen()); got != "[[0] [10 20 30 11 21] [12 13 14 15 16]]" {
+			t.Errorf("batches %v, want one of each key first, then the rest", got)
+		}
+		lane.Close()
+	})
+}
+
+func TestAFullLaneHasRoomForOtherKeysAndSaysWhenToComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{open: make(chan struct{})}
+		lane := db.NewFairLane(db.LaneConfig{Name: "test", MaxBatch: 1, MaxQueue: 10}, keyOf, g.commit)
+		answers := ask(t.Context(), lane, 10, 10, 11, 12, 13, 14, 15, 16, 17) // one in flight, eight waiting
+		_, err := lane.Do(t.Context(), 18)
+		var overload *db.Overload
+		if !errors.Is(err, db.ErrOverloaded) || !errors.As(err, &overload) || overload.Wait < backlog.MinWait || overload.Wait > backlog.MaxWait {
+			t.Errorf("the ninth of a key got %v, want an Overload that says when to come back", err)
+		}
+		answers = append(answers, ask(t.Context(), lane, 20)...) // another key
+		close(g.open)
+		for _, answer := range answers {
+			if got := <-answer; got.err != nil {
+				t.Error(got.err)
+			}
+		}
+		if got := fmt.Sprint(g.seen()[:3]); got != "[[10] [10] [20]]" {
+			t.Errorf("batches begin %v; the quiet key must be second in line", got)
+		}
+		lane.Close()
+	})
+}
+
+func TestWhoGivesUpALongListIsToldOfEachWhatIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{open: make(chan struct{})}
+		lane := db.NewLane(db.LaneConfig{Name: "test", MaxBatch: 2, MaxQueue: 5}, g.commit)
+		ctx, cancel := context.WithCancel(t.Context())
+		got := make(chan []db.Answer[string], 1)
+		go func() { got <- lane.DoAll(ctx, []int{1, 2, 3, 4, 5, 6}) }()
+		synctest.Wait() // 1 and 2 are being committed, 3 to 5 wait, 6 did not fit
+		g.open <- struct{}{}
+		synctest.Wait() // 3 and 4 are being committed
+		cancel()
+		answers := <-got
+		for i, want := range []error{nil, nil, db.ErrAmbiguous, db.ErrAmbiguous, context.Canceled, db.ErrOverloaded} {
+			if err := answers[i].Err; !errors.Is(err, want) || i == 4 && errors.Is(err, db.ErrAmbiguous) {
+				t.Errorf("request %d: %v, want %v", i+1, err, want)
+			}
+		}
+		if lane.Depth() != 0 {
+			t.Errorf("%d still wait for nobody", lane.Depth())
+		}
+		close(g.open)
+		lane.Close()
+		if got := fmt.Sprint(g.seen()); got != "[[1 2] [3 4]]" {
+			t.Errorf("batches %v", got)
+		}
+	})
+}
+
+func BenchmarkLane(b *testing.B) {
+	commit := func(_ context.Context, batch []int) ([]string, error) { return make([]string, len(batch)), nil }
+	b.Run("Do", func(b *testing.B) {
+		lane := db.NewFairLane(db.LaneConfig{Name: "test"}, keyOf, commit)
+		defer lane.Close()
+		b.ReportAllocs()
+		b.SetParallelism(100)
+		b.RunParallel(func(pb *testing.PB) {
+			for q := 0; pb.Next(); q++ {
+				if _, err := lane.Do(b.Context(), q%100); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	})
+	b.Run("DoAll", func(b *testing.B) {
+		lane := db.NewFairLane(db.LaneConfig{Name: "test"}, keyOf, commit)
+		defer lane.Close()
+		qs := make([]int, 250)
+		b.ReportAllocs()
+		for n := 0; n < b.N; n += len(qs) {
+			lane.DoAll(b.Context(), qs)
+		}
 	})
 }
 

@@ -25,7 +25,8 @@
 // # How a batch is decided
 //
 // Requests of many events meet in a few lanes (db.Lane), an event always in the same one. A lane's writer takes what has
-// gathered while the previous commit was in flight and then:
+// gathered while the previous commit was in flight, the events in turn, so that one that floods waits behind itself and
+// not before the others, and then:
 //
 //  1. reads the rows concerned in one round trip (read.go), and the holds that repeated requests were given before; buyers
 //     never met are taken for new, which the inserts check;

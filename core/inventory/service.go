@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/db"
+	"fairgate/edge/backlog"
 	"fairgate/edge/lottery"
 )
 
@@ -105,7 +106,8 @@ func New(d *db.DB, cfg Config, hooks Hooks) *Service {
 		soldOut: soldOut{ttl: cfg.SoldOutTTL, seen: make(map[stockKey]time.Time)},
 	}
 	lane := func(name string, commit func(context.Context, []op) ([]answer, error)) *db.Lane[op, answer] {
-		return db.NewLane(db.LaneConfig{Name: name, MaxBatch: cfg.MaxBatch, MaxQueue: cfg.MaxQueue, Log: cfg.Log}, commit)
+		return db.NewFairLane(db.LaneConfig{Name: name, MaxBatch: cfg.MaxBatch, MaxQueue: cfg.MaxQueue, Log: cfg.Log},
+			func(o *op) backlog.Key { return backlog.Key(o.event) }, commit)
 	}
 	for n := range cfg.Lanes {
 		s.lanes = append(s.lanes, lane(fmt.Sprintf("holds-%d", n), s.commit))
