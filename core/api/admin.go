@@ -24,6 +24,8 @@ const (
 	maxPage     = 500
 	// maxInvitations is how many codes one request makes.
 	maxInvitations = 10_000
+	// maxProblems ends the reading of a batch of event files.
+	maxProblems = 100
 )
 
 func (s *Server) applyEvent(w http.ResponseWriter, r *http.Request) error {
@@ -44,6 +46,49 @@ func (s *Server) applyEvent(w http.ResponseWriter, r *http.Request) error {
 		changes = []string{}
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"event": spec.ID, "revision": result.Revision, "changed": result.Changed, "changes": changes})
+	return nil
+}
+
+// applyBatch is applyEvent for up to 500 events in one transaction: all of them or none.
+//
+//	POST /admin/v1/events:batch
+//	{"files": ["id: club\nname: …", …]}                         each an event file
+//	200 {"applied": [{"event", "revision", "changed", "changes"}, …]}   in the order of the files
+//	422 event_invalid: the path of each problem begins with the file's place, such as events[3].tiers[0].price
+func (s *Server) applyBatch(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Files []string `json:"files"`
+	}
+	if err := decode(r, &body); err != nil {
+		return err
+	}
+	if len(body.Files) == 0 || len(body.Files) > event.MaxBatch {
+		return &detailed{errRequest, fmt.Sprintf("files must be 1 to %d event files.", event.MaxBatch)}
+	}
+	specs := make([]event.Spec, 0, len(body.Files))
+	var problems event.Problems
+	for i, file := range body.Files {
+		spec, err := event.Parse([]byte(file))
+		var mistakes event.Problems
+		if errors.As(err, &mistakes) {
+			problems = append(problems, mistakes.InBatch(i, len(body.Files))...)
+		}
+		if len(problems) >= maxProblems {
+			break
+		}
+		specs = append(specs, spec)
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+	results, err := s.Events.ApplyAll(r.Context(), specs)
+	if errors.Is(err, event.ErrBatch) {
+		return &detailed{errRequest, "A batch must not name an event twice."}
+	}
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"applied": results})
 	return nil
 }
 

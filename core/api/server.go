@@ -122,6 +122,7 @@ func (s *Server) Admin() http.Handler {
 		mux.HandleFunc(pattern, s.on(maxAdminBody, bearer(s.AdminSecret, h)))
 	}
 	admin("PUT /admin/v1/events", s.applyEvent)
+	admin("POST /admin/v1/events:batch", s.applyBatch)
 	admin("GET /admin/v1/events", s.listEvents)
 	admin("GET /admin/v1/events/{id}", s.adminEvent)
 	admin("POST /admin/v1/events/{id}/onsale/{verb}", s.changeOnSale)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -14,10 +16,11 @@ import (
 	"fairgate/edge/lottery"
 )
 
-const sqlEventForUpdate = `
-SELECT spec, spec_hash, revision
+const sqlEventsForUpdate = `
+SELECT event_id, state, spec, spec_hash, revision
 FROM events
-WHERE event_id = $1::UUID
+WHERE event_id = ANY($1::UUID[])
+ORDER BY event_id
 FOR UPDATE`
 
 const sqlInsertEvent = `
@@ -44,86 +47,204 @@ func eventPurposes() []Purpose {
 	return []Purpose{PassPurpose, ReceiptPurpose, TicketPurpose, InvitationPurpose}
 }
 
-// Apply brings the database to what the spec says, in one serializable transaction: the event, its tiers, stock, seats and keys.
+// MaxBatch is how many events ApplyAll takes: a longer transaction would only be aborted more often.
+const MaxBatch = 500
+
+// ErrBatch means that a batch is empty, too long or names an event twice.
+var ErrBatch = errors.New("event: malformed batch")
+
+// Apply brings the database to what the spec says, in one serializable transaction: the event, its tiers, stock, seats, keys and its
+// row in the catalog.
 // Applying what is there already changes nothing and says so. A change that the package comment calls a broken promise is refused;
 // the error is then Problems, all of them, and nothing was changed.
 func (s *Store) Apply(ctx context.Context, spec Spec) (Result, error) {
-	if !lottery.ValidSlug(spec.ID) {
-		return Result{}, Problems{{Path: "id", Message: quote(spec.ID) + " is not " + slugRule}}
-	}
-	pseudonymKey := make([]byte, secretBytes)
-	if _, err := io.ReadFull(s.random, pseudonymKey); err != nil {
-		return Result{}, fmt.Errorf("apply event %s: make its pseudonym key: %w", spec.ID, err)
-	}
-	var result Result
-	apply := func(ctx context.Context, tx pgx.Tx) error {
-		var err error
-		result, err = s.apply(ctx, tx, spec, pseudonymKey)
-		return err
-	}
-	err := s.db.InTx(ctx, apply)
-	if db.IsUnique(err) { // somebody else created the event just now: this is a change of it
-		err = s.db.InTx(ctx, apply)
-	}
-	s.events.forget(lottery.EventID(spec.ID))
-	for _, p := range eventPurposes() {
-		s.keys.forget(ringKey{p, Scope(lottery.EventID(spec.ID))})
-	}
-	var refused Problems
-	if errors.As(err, &refused) {
-		return Result{}, refused
-	}
+	results, err := s.ApplyAll(ctx, []Spec{spec})
 	if err != nil {
-		return Result{}, fmt.Errorf("apply event %s: %w", spec.ID, err)
+		return Result{}, err
 	}
-	return result, nil
+	return results[0], nil
 }
 
-func (s *Store) apply(ctx context.Context, tx pgx.Tx, spec Spec, pseudonymKey []byte) (Result, error) {
-	text, hash, err := spec.encode()
-	if err != nil {
-		return Result{}, err
+// ApplyAll is Apply for up to 500 events in one transaction: all of them or none. Of several, a problem's path begins with the
+// event's place, such as events[3].tiers[0].price.
+func (s *Store) ApplyAll(ctx context.Context, specs []Spec) ([]Result, error) {
+	if len(specs) == 0 || len(specs) > MaxBatch {
+		return nil, fmt.Errorf("%w: it has %d events, and must have 1 to %d", ErrBatch, len(specs), MaxBatch)
 	}
-	id := lottery.EventID(spec.ID)
-	for _, p := range eventPurposes() {
-		if err := Ensure(ctx, tx, s.random, p, Scope(id)); err != nil {
-			return Result{}, err
+	work := make([]*application, len(specs))
+	known := make(map[string]bool, len(specs))
+	for i, spec := range specs {
+		if !lottery.ValidSlug(spec.ID) {
+			return nil, Problems{{Path: "id", Message: quote(spec.ID) + " is not " + slugRule}}
+		}
+		if known[spec.ID] {
+			return nil, fmt.Errorf("%w: %s is in it twice", ErrBatch, spec.ID)
+		}
+		known[spec.ID] = true
+		a := &application{place: i, id: lottery.EventID(spec.ID), spec: spec, pseudonymKey: make([]byte, secretBytes)}
+		if _, err := io.ReadFull(s.random, a.pseudonymKey); err != nil {
+			return nil, fmt.Errorf("apply event %s: make its pseudonym key: %w", spec.ID, err)
+		}
+		var err error
+		if a.text, a.hash, err = spec.encode(); err != nil {
+			return nil, err
+		}
+		work[i] = a
+	}
+	// All lock in the same order, so that batches which overlap wait for each other instead of in a circle.
+	slices.SortFunc(work, func(a, b *application) int { return bytes.Compare(a.id[:], b.id[:]) })
+	apply := func(ctx context.Context, tx pgx.Tx) error { return s.applyAll(ctx, tx, work) }
+	err := s.db.InTx(ctx, apply)
+	if db.IsUnique(err) { // somebody else created an event just now: this is a change of it
+		err = s.db.InTx(ctx, apply)
+	}
+	s.forget(work)
+	var refused Problems
+	if errors.As(err, &refused) {
+		return nil, refused
+	}
+	if err != nil {
+		return nil, fmt.Errorf("apply %s: %w", describeBatch(specs), err)
+	}
+	results := make([]Result, len(specs))
+	for _, a := range work {
+		results[a.place] = a.result
+	}
+	return results, nil
+}
+
+func describeBatch(specs []Spec) string {
+	if len(specs) == 1 {
+		return "event " + specs[0].ID
+	}
+	return fmt.Sprintf("%d events from %s on", len(specs), specs[0].ID)
+}
+
+// forget makes this core see at once what it applied itself.
+func (s *Store) forget(work []*application) {
+	for _, a := range work {
+		s.events.forget(a.id)
+		for _, p := range eventPurposes() {
+			s.keys.forget(ringKey{p, Scope(a.id)})
 		}
 	}
-	var before Event
-	var spoken string
-	var knownHash []byte
-	err = tx.QueryRow(ctx, sqlEventForUpdate, id).Scan(&spoken, &knownHash, &before.Revision)
-	created := errors.Is(err, pgx.ErrNoRows)
-	switch {
-	case created:
-	case err != nil:
-		return Result{}, fmt.Errorf("read the event: %w", err)
-	case bytes.Equal(hash, knownHash):
-		return Result{ID: id, Event: spec.ID, Revision: before.Revision, Changes: []string{}}, nil
-	default:
-		before.Slug = spec.ID
-		if err := before.open(spoken); err != nil {
-			return Result{}, err
+}
+
+// application is one event being applied. result is set anew at each attempt of the transaction.
+type application struct {
+	place        int // in the batch
+	id           uuid.UUID
+	spec         Spec
+	text         string
+	hash         []byte
+	pseudonymKey []byte
+
+	before Event // its spec, state and revision; revision 0 when the event is new
+	same   bool
+	result Result
+}
+
+func (s *Store) applyAll(ctx context.Context, tx pgx.Tx, work []*application) error {
+	var rings []ringKey
+	for _, a := range work {
+		for _, p := range eventPurposes() {
+			rings = append(rings, ringKey{p, Scope(a.id)})
 		}
 	}
-	plan, err := planChanges(ctx, tx, id, before.Spec, spec)
+	if err := ensureAll(ctx, tx, s.random, rings); err != nil {
+		return err
+	}
+	if err := readApplied(ctx, tx, work); err != nil {
+		return err
+	}
+	var changed []listing
+	var problems Problems
+	for _, a := range work {
+		if a.same {
+			a.result = Result{ID: a.id, Event: a.spec.ID, Revision: a.before.Revision, Changes: []string{}}
+			continue
+		}
+		err := a.apply(ctx, tx)
+		var refused Problems
+		if errors.As(err, &refused) {
+			problems = append(problems, refused.InBatch(a.place, len(work))...)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		changed = append(changed, listing{a.id, a.before.State, a.result.Revision, &a.spec})
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+	return writeListings(ctx, tx, changed)
+}
+
+// InBatch says of which event of a batch the problems are; there is no need to when it is the only one.
+func (p Problems) InBatch(place, batch int) Problems {
+	if batch == 1 {
+		return p
+	}
+	placed := make(Problems, len(p))
+	for i, one := range p {
+		placed[i] = one
+		placed[i].Path = strings.TrimSuffix(fmt.Sprintf("events[%d].%s", place, one.Path), ".")
+	}
+	return placed
+}
+
+// readApplied locks the events that are there and reads what was applied last.
+func readApplied(ctx context.Context, tx pgx.Tx, work []*application) error {
+	ids := make([]uuid.UUID, len(work))
+	byID := make(map[uuid.UUID]*application, len(work))
+	for i, a := range work {
+		ids[i], byID[a.id] = a.id, a
+		a.before, a.same = Event{Slug: a.spec.ID, State: "active"}, false
+	}
+	rows, err := tx.Query(ctx, sqlEventsForUpdate, ids)
 	if err != nil {
-		return Result{}, err
+		return fmt.Errorf("read the events: %w", err)
+	}
+	var id uuid.UUID
+	var text, state string
+	var hash []byte
+	var revision int64
+	_, err = pgx.ForEachRow(rows, []any{&id, &state, &text, &hash, &revision}, func() error {
+		a := byID[id]
+		a.before.Revision, a.before.State, a.same = revision, state, bytes.Equal(hash, a.hash)
+		if a.same {
+			return nil
+		}
+		return a.before.open(text)
+	})
+	if err != nil {
+		return fmt.Errorf("read the events: %w", err)
+	}
+	return nil
+}
+
+// apply writes one event that is new or changed.
+func (a *application) apply(ctx context.Context, tx pgx.Tx) error {
+	spec, created := &a.spec, a.before.Revision == 0
+	plan, err := planChanges(ctx, tx, a.id, a.before.Spec, *spec)
+	if err != nil {
+		return err
 	}
 	if created {
 		plan.changes = []string{"created: " + spec.Name}
-		_, err = tx.Exec(ctx, sqlInsertEvent, id, spec.ID, spec.Name, spec.Organizer, spec.Currency, spec.TimeZone, spec.StartsAt,
-			text, hash, pseudonymKey)
+		_, err = tx.Exec(ctx, sqlInsertEvent, a.id, spec.ID, spec.Name, spec.Organizer, spec.Currency, spec.TimeZone, spec.StartsAt,
+			a.text, a.hash, a.pseudonymKey)
 	} else {
-		_, err = tx.Exec(ctx, sqlUpdateEvent, id, spec.Name, spec.Organizer, spec.Currency, spec.TimeZone, spec.StartsAt,
-			text, hash, before.Revision+1)
+		_, err = tx.Exec(ctx, sqlUpdateEvent, a.id, spec.Name, spec.Organizer, spec.Currency, spec.TimeZone, spec.StartsAt,
+			a.text, a.hash, a.before.Revision+1)
 	}
 	if err != nil {
-		return Result{}, fmt.Errorf("write the event: %w", err)
+		return fmt.Errorf("write the event: %w", err)
 	}
-	if err := plan.write(ctx, tx, id); err != nil {
-		return Result{}, err
+	if err := plan.write(ctx, tx, a.id); err != nil {
+		return err
 	}
-	return Result{ID: id, Event: spec.ID, Revision: before.Revision + 1, Changed: true, Changes: plan.changes}, nil
+	a.result = Result{ID: a.id, Event: spec.ID, Revision: a.before.Revision + 1, Changed: true, Changes: plan.changes}
+	return nil
 }

@@ -117,6 +117,21 @@ func (d *decoder) text(n *yaml.Node, path string, maxRunes int) string {
 	return ""
 }
 
+// texts reads a list of lines, none of them twice.
+func (d *decoder) texts(n *yaml.Node, path string, maxItems, maxRunes int) []string {
+	var all []string
+	d.list(n, path, maxItems, func(n *yaml.Node, path string) {
+		switch s := d.text(n, path, maxRunes); {
+		case s == "":
+		case slices.Contains(all, s):
+			d.refuse(n, path, "%s is given twice", quote(s))
+		default:
+			all = append(all, s)
+		}
+	})
+	return all
+}
+
 // name reads an identifier. Bare numbers will do: seat rows are often called that.
 func (d *decoder) name(n *yaml.Node, path string, form *regexp.Regexp, rule string) string {
 	s, ok := d.scalar(n, path, "a name", "!!str", "!!int")

@@ -22,6 +22,9 @@ const (
 	maxCapacity    = 1_000_000
 	maxPriceMinor  = 1_000_000_000_000
 	maxPerBuyer    = 100
+	maxPerformers  = 30
+	maxTags        = 20
+	maxSummary     = 500 // characters
 )
 
 // Forms of names. A row's label has no hyphen, which so always makes a range.
@@ -45,12 +48,17 @@ const (
 // event reads a whole file into s. Amounts stay texts until the currency is known, which may come after them.
 func (d *decoder) event(n *yaml.Node, s *Spec) {
 	prices := make(map[string]string) // path → text
+	s.Category = DefaultCategory
 	s.Limits.PerBuyer = defaultPerBuyer
 	s.Hold = HoldRules{TTL: Duration{defaultHoldTTL}, PaymentExtension: Duration{defaultPaymentExtension}}
 	s.OnSale = defaultOnSale()
 	d.mapping(n, "",
 		key{"id", true, func(n *yaml.Node, path string) { s.ID = d.name(n, path, slugForm, slugRule) }},
 		key{"name", true, func(n *yaml.Node, path string) { s.Name = d.text(n, path, 200) }},
+		key{"category", false, func(n *yaml.Node, path string) { s.Category = d.name(n, path, idForm, idRule) }},
+		key{"summary", false, func(n *yaml.Node, path string) { s.Summary = d.text(n, path, maxSummary) }},
+		key{"performers", false, func(n *yaml.Node, path string) { s.Performers = d.texts(n, path, maxPerformers, 100) }},
+		key{"tags", false, func(n *yaml.Node, path string) { s.Tags = d.texts(n, path, maxTags, 40) }},
 		key{"organizer", true, func(n *yaml.Node, path string) { s.Organizer = d.name(n, path, slugForm, slugRule) }},
 		key{"venue", true, func(n *yaml.Node, path string) { d.venue(n, path, &s.Venue) }},
 		key{"time_zone", true, func(n *yaml.Node, path string) { s.TimeZone = d.text(n, path, 64) }},
@@ -249,6 +257,9 @@ func (d *decoder) onSale(n *yaml.Node, path string, o *OnSale) {
 		key{"pace_per_second", false, func(n *yaml.Node, path string) { o.PacePerSecond = int(d.integer(n, path, 0, 100_000)) }},
 	)
 }
+
+// DefaultCategory is that of an event whose file names none.
+const DefaultCategory = "other"
 
 // Defaults of what a file may leave out.
 const (

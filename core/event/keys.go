@@ -43,9 +43,10 @@ WHERE purpose = $1::TEXT AND scope = $2::TEXT AND retired_at IS NULL
 ORDER BY number DESC
 LIMIT 16`
 
-const sqlInsertKey = `
+const sqlInsertKeys = `
 INSERT INTO keys (purpose, scope, number, secret, public)
-VALUES ($1::TEXT, $2::TEXT, 1, $3::BYTEA, $4::BYTEA)
+SELECT u.purpose, u.scope, 1, u.secret, u.public
+FROM unnest($1::TEXT[], $2::TEXT[], $3::BYTEA[], $4::BYTEA[]) AS u(purpose, scope, secret, public)
 ON CONFLICT (purpose, scope, number) DO NOTHING`
 
 // Querier is the reading half of a pool or a transaction.
@@ -127,19 +128,28 @@ func Keys(ctx context.Context, q Querier, purpose Purpose, scope string) (KeyRin
 
 // Ensure makes key number 1 of a purpose and scope, with secret bytes from random (crypto/rand when nil), unless there is one.
 func Ensure(ctx context.Context, tx pgx.Tx, random io.Reader, purpose Purpose, scope string) error {
+	return ensureAll(ctx, tx, random, []ringKey{{purpose, scope}})
+}
+
+// ensureAll is Ensure for many at once.
+func ensureAll(ctx context.Context, tx pgx.Tx, random io.Reader, rings []ringKey) error {
 	if random == nil {
 		random = rand.Reader
 	}
-	secret := make([]byte, secretBytes)
-	if _, err := io.ReadFull(random, secret); err != nil {
-		return fmt.Errorf("make a %s key: %w", purpose, err)
+	n := len(rings)
+	purposes, scopes, secrets, publics := make([]string, n), make([]string, n), make([][]byte, n), make([][]byte, n)
+	for i, ring := range rings {
+		purposes[i], scopes[i] = string(ring.purpose), ring.scope
+		secrets[i], publics[i] = make([]byte, secretBytes), []byte{}
+		if _, err := io.ReadFull(random, secrets[i]); err != nil {
+			return fmt.Errorf("make a %s key: %w", ring.purpose, err)
+		}
+		if ring.purpose.asymmetric() {
+			publics[i] = ed25519.NewKeyFromSeed(secrets[i]).Public().(ed25519.PublicKey)
+		}
 	}
-	public := []byte{}
-	if purpose.asymmetric() {
-		public = ed25519.NewKeyFromSeed(secret).Public().(ed25519.PublicKey)
-	}
-	if _, err := tx.Exec(ctx, sqlInsertKey, string(purpose), scope, secret, public); err != nil {
-		return fmt.Errorf("insert a %s key: %w", purpose, err)
+	if _, err := tx.Exec(ctx, sqlInsertKeys, purposes, scopes, secrets, publics); err != nil {
+		return fmt.Errorf("insert keys: %w", err)
 	}
 	return nil
 }

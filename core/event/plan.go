@@ -56,8 +56,10 @@ func planChanges(ctx context.Context, tx pgx.Tx, id uuid.UUID, before, after Spe
 		complaints: complaints{at: after.at}, before: before, after: after,
 		stock: make(map[stockKey]stockRow), taken: make(map[string]int64),
 	}
-	if err := p.readStock(ctx, tx, id); err != nil {
-		return nil, err
+	if before.ID != "" { // a new event has none, or else inserting its own fails
+		if err := p.readStock(ctx, tx, id); err != nil {
+			return nil, err
+		}
 	}
 	p.compareSeats()
 	if err := p.checkSeatStates(ctx, tx, id); err != nil {
@@ -222,6 +224,10 @@ type leaf struct {
 func (s Spec) leaves() []leaf {
 	return []leaf{
 		{"name", s.Name, false},
+		{"category", s.Category, false},
+		{"summary", s.Summary, false},
+		{"performers", strings.Join(s.Performers, ", "), false},
+		{"tags", strings.Join(s.Tags, ", "), false},
 		{"organizer", s.Organizer, true},
 		{"venue.name", s.Venue.Name, false},
 		{"venue.city", s.Venue.City, false},

@@ -29,6 +29,10 @@ const (
 type Spec struct {
 	ID          string       `json:"id"` // the slug
 	Name        string       `json:"name"`
+	Category    string       `json:"category"`
+	Summary     string       `json:"summary,omitempty"`
+	Performers  []string     `json:"performers,omitempty"`
+	Tags        []string     `json:"tags,omitempty"`
 	Organizer   string       `json:"organizer"` // names the organizer's ledger account
 	Venue       Venue        `json:"venue"`
 	TimeZone    string       `json:"time_zone"` // IANA name

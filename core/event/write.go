@@ -79,8 +79,10 @@ func (p *plan) writeTiers(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
 		ids[i], names[i], kinds[i], sorts[i] = t.ID, t.Name, t.Kind, int64(i)
 		faces[i], fees[i], taxes[i] = price.Face.Minor, price.Fee.Minor, price.Tax.Minor
 	}
-	if _, err := tx.Exec(ctx, sqlDeleteTiers, id, ids); err != nil {
-		return fmt.Errorf("remove tiers: %w", err)
+	if p.before.ID != "" {
+		if _, err := tx.Exec(ctx, sqlDeleteTiers, id, ids); err != nil {
+			return fmt.Errorf("remove tiers: %w", err)
+		}
 	}
 	if _, err := tx.Exec(ctx, sqlUpsertTiers, id, ids, names, kinds, faces, fees, taxes, sorts); err != nil {
 		return fmt.Errorf("write tiers: %w", err)

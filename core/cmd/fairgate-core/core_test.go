@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -391,4 +392,43 @@ func TestASaleScheduledForNextYearCanBeOpenedNow(t *testing.T) {
 	slug, _ := r.firstEvent()
 	r.admin(http.MethodPost, "/admin/v1/events/"+slug+"/onsale/schedule", map[string]any{"opens_at": time.Now().AddDate(1, 0, 0)}, http.StatusOK, nil)
 	r.admin(http.MethodPost, "/admin/v1/events/"+slug+"/onsale/open", nil, http.StatusOK, nil)
+}
+
+func TestAFewEventsAreAppliedTogether(t *testing.T) {
+	r := newRig(t, "")
+	text, err := os.ReadFile("../../../configs/events/club.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	club := func(id string) string { return strings.Replace(string(text), "id: club", "id: "+id, 1) }
+	var done struct {
+		Applied []struct {
+			Event   string
+			Changed bool
+		}
+	}
+	const batch = "/admin/v1/events:batch"
+	r.admin(http.MethodPost, batch, map[string]any{"files": []string{club("b"), club("a")}}, http.StatusOK, &done)
+	if len(done.Applied) != 2 || done.Applied[0].Event != "b" || !done.Applied[0].Changed {
+		t.Errorf("got %+v", done)
+	}
+	r.admin(http.MethodPost, batch, map[string]any{"files": []string{club("b"), club("a")}}, http.StatusOK, &done)
+	if done.Applied[0].Changed {
+		t.Errorf("applied again: %+v", done)
+	}
+	var refused struct {
+		Code     string
+		Problems []struct{ Path string }
+	}
+	r.admin(http.MethodPost, batch, map[string]any{"files": []string{club("c"), strings.Replace(club("d"), "12.00", "free", 1)}}, http.StatusUnprocessableEntity, &refused)
+	if refused.Code != "event_invalid" || len(refused.Problems) != 1 || refused.Problems[0].Path != "events[1].tiers[0].price" {
+		t.Errorf("got %+v", refused)
+	}
+	r.admin(http.MethodGet, "/admin/v1/events/c", nil, http.StatusNotFound, nil)
+	for name, files := range map[string][]string{"none": nil, "twice": {club("c"), club("c")}, "too many": make([]string, 501)} {
+		r.admin(http.MethodPost, batch, map[string]any{"files": files}, http.StatusBadRequest, &refused)
+		if refused.Code != "bad_request" {
+			t.Errorf("%s: %+v", name, refused)
+		}
+	}
 }
