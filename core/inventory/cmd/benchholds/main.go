@@ -1,11 +1,14 @@
-// Command benchholds measures how many holds a second one hot tier can take: with one transaction per buyer, as a shop is
-// usually written, and with group commit, which is how the service does it. Both do the same durable work: find a hold
-// under the same id, count the buyer's units against the limit, take the stock, insert the hold. No HTTP is involved.
+// Command benchholds measures how many holds a second one hot tier can take, in one process without HTTP: with the ways in
+// which a shop is usually written, and with group commit, which is how the service does it. All of them do the same
+// durable work: find a hold under the same id, count the buyer's units against the limit, take the stock, insert the hold
+// and note its expiry. Then seats of a large map, and the refusals once a tier is sold out.
 //
 //	go run ./core/inventory/cmd/benchholds
-//	DATABASE_URL=postgres://… go run ./core/inventory/cmd/benchholds --seconds 10
+//	go run ./core/inventory/cmd/benchholds --only group_commit,seats --seconds 10
+//	DATABASE_URL=postgres://… go run ./core/inventory/cmd/benchholds
 //
-// Without DATABASE_URL it starts a private database in a temporary folder. The last line is one JSON object.
+// Without DATABASE_URL it starts a private database in a temporary folder. After each way the tables are compared with
+// what was answered. The last line is one JSON object.
 package main
 
 import (
@@ -14,43 +17,92 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"fairgate/core/db"
 )
 
 // options are the command's flags.
 type options struct {
+	only    string
 	seconds time.Duration
-	clients int // of the naive way
+	clients int // of the naive ways
 	callers int // of group commit
 	batch   int
 	events  int
+	seats   int
+}
+
+// way is one way to sell.
+type way struct {
+	name, title string
+	measure     func(context.Context, *db.DB, options) (figures, error)
+}
+
+var ways = []way{
+	{"naive", "one transaction per buyer, guarded UPDATE, SERIALIZABLE", measureNaive},
+	{"guarded_read_committed", "one transaction per buyer, guarded UPDATE, READ COMMITTED", measureGuarded},
+	{"for_update", "one transaction per buyer, SELECT … FOR UPDATE, READ COMMITTED", measureForUpdate},
+	{"skip_locked", "one row per ticket, FOR UPDATE SKIP LOCKED, READ COMMITTED", measureSkipLocked},
+	{"group_commit", "group commit", measureGroup},
+	{"seats", "group commit of pairs of seats", measureSeats},
+	{"sold_out", "refusals once sold out", measureSoldOut},
 }
 
 func main() {
 	var o options
+	names := make([]string, len(ways))
+	for i, w := range ways {
+		names[i] = w.name
+	}
+	flag.StringVar(&o.only, "only", "", "ways to measure, with commas between; all of them: "+strings.Join(names, ","))
 	seconds := flag.Int("seconds", 5, "how long each way is measured, after a second to warm up")
-	flag.IntVar(&o.clients, "clients", 16, "clients of the naive way, each with a connection")
-	flag.IntVar(&o.callers, "callers", 2000, "concurrent callers of group commit")
+	flag.IntVar(&o.clients, "clients", 16, "clients of the ways without group commit, each with a connection")
+	flag.IntVar(&o.callers, "callers", 512, "concurrent callers of group commit")
 	flag.IntVar(&o.batch, "batch", 500, "most holds in one commit")
 	flag.IntVar(&o.events, "events", 1, "hot tiers for group commit, each in a lane of its own")
+	flag.IntVar(&o.seats, "seats", 80_000, "seats of a map; there are as many maps as the measurement sells")
 	flag.Parse()
 	o.seconds = time.Duration(*seconds) * time.Second
+	chosen, err := choose(o.only, names)
+	if err == nil && min(*seconds, o.clients, o.callers, o.batch, o.events) < 1 || o.seats < 100 {
+		err = fmt.Errorf("every number must be at least 1, and --seats at least 100")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "benchholds:", err)
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, o); err != nil {
+	if err := run(ctx, o, chosen); err != nil {
 		fmt.Fprintln(os.Stderr, "benchholds:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, o options) error {
+// choose finds the ways asked for.
+func choose(only string, names []string) ([]way, error) {
+	if only == "" {
+		return ways, nil
+	}
+	var chosen []way
+	for name := range strings.SplitSeq(only, ",") {
+		n := slices.Index(names, name)
+		if n < 0 {
+			return nil, fmt.Errorf("--only: there is no %q; there are %s", name, strings.Join(names, ", "))
+		}
+		chosen = append(chosen, ways[n])
+	}
+	return chosen, nil
+}
+
+func run(ctx context.Context, o options, chosen []way) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	server, err := db.Start(ctx, db.ServerConfig{URL: os.Getenv("DATABASE_URL"), Log: log})
 	if err != nil {
@@ -75,41 +127,25 @@ func run(ctx context.Context, o options) error {
 			fmt.Printf("%s = %s\n", setting, value)
 		}
 	}
-
-	naive, err := measureNaive(ctx, d, o)
-	if err != nil {
-		return fmt.Errorf("one transaction per buyer: %w", err)
-	}
-	naive.print(fmt.Sprintf("one transaction per buyer, %d clients", o.clients))
-	group, err := measureGroup(ctx, d, o)
-	if err != nil {
-		return fmt.Errorf("group commit: %w", err)
-	}
-	group.print(fmt.Sprintf("group commit, %d callers, batches of at most %d", o.callers, o.batch))
-	fmt.Printf("ratio %.1f\n", group.perSecond()/naive.perSecond())
-	return json.NewEncoder(os.Stdout).Encode(map[string]any{
-		"holds_naive": int(naive.perSecond()), "holds_group_commit": int(group.perSecond()),
-		"ratio": float64(int(10*group.perSecond()/naive.perSecond())) / 10,
-	})
-}
-
-// figures are what one way achieved.
-type figures struct {
-	holds    int64 // answered in the time measured
-	all      int64 // with those of the warm-up
-	commits  int64
-	attempts int64 // transactions begun, 0 when not counted
-	took     time.Duration
-	latency  *hdrhistogram.Histogram // microseconds
-}
-
-func (f figures) perSecond() float64 { return float64(f.holds) / f.took.Seconds() }
-
-func (f figures) print(name string) {
-	at := func(q float64) time.Duration { return time.Duration(f.latency.ValueAtQuantile(q)) * time.Microsecond }
-	fmt.Printf("%s:\n  %.0f holds/s, p50 %s, p99 %s, %.1f holds per commit", name, f.perSecond(), at(50), at(99), float64(f.all)/float64(f.commits))
-	if f.attempts > 0 {
-		fmt.Printf(", %.1f attempts per hold", float64(f.attempts)/float64(f.all))
+	fmt.Printf("\n%-24s %12s %10s %10s %10s %12s %10s\n", "way", "per second", "p50 ms", "p99 ms", "p99.9 ms", "per commit", "attempts")
+	all := make(map[string]any)
+	rate := make(map[string]float64)
+	for _, w := range chosen {
+		fmt.Fprintf(os.Stderr, "%s: %s, %s …\n", w.name, w.title, o.seconds)
+		f, err := w.measure(ctx, d, o)
+		if err != nil {
+			return fmt.Errorf("%s: %w", w.name, err)
+		}
+		f.print(w.name)
+		all[w.name], rate[w.name] = f.line(), f.perSecond()
 	}
 	fmt.Println()
+	for _, rival := range []string{"naive", "guarded_read_committed", "for_update", "skip_locked"} {
+		if rate["group_commit"] > 0 && rate[rival] > 0 {
+			ratio := math.Round(10*rate["group_commit"]/rate[rival]) / 10
+			fmt.Printf("group_commit / %s = %.1f\n", rival, ratio)
+			all["group_commit_to_"+rival] = ratio
+		}
+	}
+	return json.NewEncoder(os.Stdout).Encode(all)
 }
