@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"fairgate/core/inventory"
 )
 
 // ask is what waits in the lane: one of an opening, another try, or an outcome. They share one lane, and so one writer,
@@ -40,7 +42,7 @@ func (s *Service) commit(ctx context.Context, batch []ask) ([]answer, error) {
 	var opened, retried []answer
 	var started, restarted bool
 	var applied *outcomes
-	err := s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := inventory.InTx(ctx, s.db, s.cfg.Recorder, func(ctx context.Context, tx pgx.Tx) error {
 		var err error
 		opened, retried, started, restarted = nil, nil, false, false
 		applied = &outcomes{service: s, tx: tx, answers: make([]answer, len(news))}

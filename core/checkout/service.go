@@ -28,11 +28,12 @@ type Config struct {
 	// Sold, if set, is told after the commit which orders were just sold. It is not told again if the process dies before.
 	Sold func(ctx context.Context, orders []Order)
 
-	MaxBatch    int           // most openings or outcomes in one commit; default 200
-	MaxQueue    int           // most of them waiting; default 20 × MaxBatch
-	LookupAfter time.Duration // how long a begun payment may be silent before the provider is asked; default 5 s
-	LookupEvery time.Duration // how often silent payments are looked for; default 1 s
-	Log         *slog.Logger  // default slog.Default()
+	MaxBatch    int                // most openings or outcomes in one commit; default 200
+	MaxQueue    int                // most of them waiting; default 20 × MaxBatch
+	LookupAfter time.Duration      // how long a begun payment may be silent before the provider is asked; default 5 s
+	LookupEvery time.Duration      // how often silent payments are looked for; default 1 s
+	Log         *slog.Logger       // default slog.Default()
+	Recorder    inventory.Recorder // keeps a history of sales; default none
 }
 
 // Service opens orders and follows them to their tickets. It is safe for concurrent use. Whoever made it closes it, after

@@ -38,7 +38,7 @@ func (s *Service) commit(ctx context.Context, batch []op) ([]answer, error) {
 			continue
 		}
 		if p.writes() {
-			err = s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+			err = InTx(ctx, s.db, s.cfg.Recorder, func(ctx context.Context, tx pgx.Tx) error {
 				if err := p.write(ctx, tx); err != nil {
 					return err
 				}
@@ -51,6 +51,7 @@ func (s *Service) commit(ctx context.Context, batch []op) ([]answer, error) {
 			p.answer()
 			s.buyers.meet(snap, &p)
 			s.soldOut.learn(snap, &p, readAt)
+			s.record(batch, &p, readAt)
 			s.figure.decided(batch, &p)
 			return p.answers, nil
 		case errors.As(err, &r):

@@ -52,7 +52,7 @@ const (
 
 // queueSeatLog notes the seats that the plan moves. What is given back comes first, as in the table: a batch takes a
 // seat after it was freed, never the other way round.
-func (p *plan) queueSeatLog(b *pgx.Batch, versions map[stockKey]int64) {
+func (p *plan) queueSeatLog(b *pgx.Batch, rows map[stockKey]Stock) {
 	if len(p.freed)+len(p.taken) == 0 {
 		return
 	}
@@ -94,7 +94,7 @@ func (p *plan) queueSeatLog(b *pgx.Batch, versions map[stockKey]int64) {
 	events, tiers, allocations := make([][16]byte, len(keys)), make([]string, len(keys)), make([]string, len(keys))
 	numbers, texts := make([]int64, len(keys)), make([]string, len(keys))
 	for i, k := range keys {
-		events[i], tiers[i], allocations[i], numbers[i], texts[i] = k.event, k.tier, k.allocation, versions[k], changes[k].String()
+		events[i], tiers[i], allocations[i], numbers[i], texts[i] = k.event, k.tier, k.allocation, rows[k].Version, changes[k].String()
 	}
 	b.Queue(sqlInsertSeatLog, events, tiers, allocations, numbers, texts).Exec(exactly("note the seats", len(keys)))
 }

@@ -50,6 +50,7 @@ func Sell(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID]error,
 			return fmt.Errorf("hold %s: %w", id, err)
 		}
 		sold[id] = struct{}{}
+		recordSale(ctx, id, event, items)
 		for _, item := range items {
 			for _, seat := range item.Seats {
 				seats = append(seats, seatMove{seatKey{event, seat}, id})

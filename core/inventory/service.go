@@ -64,6 +64,7 @@ type Config struct {
 	SweepEvery time.Duration // how often Run looks for expired holds; default 250 ms
 	SoldOutTTL time.Duration // how long "sold out" may be answered from memory; default 1 s, negative for never
 	Log        *slog.Logger  // default slog.Default()
+	Recorder   Recorder      // keeps a history that can be proved; default none
 }
 
 func (c Config) withDefaults() Config {

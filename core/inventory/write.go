@@ -24,7 +24,7 @@ UPDATE stock AS s SET taken = s.taken + k.change, version = s.version + 1
 FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[], $4::INT8[]) AS k (event_id, tier, allocation, change)
 WHERE s.event_id = k.event_id AND s.tier = k.tier AND s.allocation = k.allocation
   AND s.taken + k.change <= s.capacity AND s.taken + k.change >= 0
-RETURNING s.event_id, s.tier, s.allocation, s.version, now()`
+RETURNING s.event_id, s.tier, s.allocation, s.capacity, s.taken, s.version, now()`
 
 const sqlCloseHolds = `
 UPDATE holds AS h SET state = k.next, closed_at = now()
@@ -82,7 +82,7 @@ var errOutdated = errors.New("inventory: the rows changed between reading and wr
 // several times for one plan. The stock rows come first because cores competing for them should wait before they have
 // done any work, and all rows are visited in key order.
 func (p *plan) write(ctx context.Context, tx pgx.Tx) error {
-	versions, now, err := p.moveStock(ctx, tx)
+	rows, now, err := p.moveStock(ctx, tx)
 	if err != nil {
 		return err
 	}
@@ -91,10 +91,10 @@ func (p *plan) write(ctx context.Context, tx pgx.Tx) error {
 	}
 	for i := range p.grants {
 		g := &p.grants[i]
-		g.hold.CommitNo = versions[g.first]
+		g.hold.CommitNo = rows[g.first].Version
 		for n := range g.hold.Items {
 			item := &g.hold.Items[n]
-			item.Commit = versions[stockKey{g.hold.Event, item.Tier, item.Allocation}]
+			item.Commit = rows[stockKey{g.hold.Event, item.Tier, item.Allocation}].Version
 		}
 		g.hold.CreatedAt, g.hold.AsOf = now, now
 		g.hold.Deadline = now.Add(g.ttl.Truncate(time.Microsecond)) // the database keeps microseconds
@@ -105,15 +105,16 @@ func (p *plan) write(ctx context.Context, tx pgx.Tx) error {
 	queueSeats(b, sqlTakeSeats, "take seats", p.taken)
 	p.queueQuota(b)
 	p.queueGrants(b, now)
-	p.queueSeatLog(b, versions)
+	p.queueSeatLog(b, rows)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("write a batch: %w", err)
 	}
+	recordPlan(ctx, p, rows, now)
 	return nil
 }
 
-// moveStock changes the stock rows and returns their new versions and the transaction's time.
-func (p *plan) moveStock(ctx context.Context, tx pgx.Tx) (map[stockKey]int64, time.Time, error) {
+// moveStock changes the stock rows and returns them as they are then, and the transaction's time.
+func (p *plan) moveStock(ctx context.Context, tx pgx.Tx) (map[stockKey]Stock, time.Time, error) {
 	keys := make([]stockKey, 0, len(p.stock))
 	for k := range p.stock {
 		keys = append(keys, k)
@@ -126,25 +127,26 @@ func (p *plan) moveStock(ctx context.Context, tx pgx.Tx) (map[stockKey]int64, ti
 	for i, k := range keys {
 		events[i], tiers[i], allocations[i], changes[i] = k.event, k.tier, k.allocation, p.stock[k]
 	}
-	rows, err := tx.Query(ctx, sqlMoveStock, events, tiers, allocations, changes)
+	moved, err := tx.Query(ctx, sqlMoveStock, events, tiers, allocations, changes)
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("move stock: %w", err)
 	}
 	var k stockKey
-	var version int64
+	var row Stock
 	var now time.Time
-	versions := make(map[stockKey]int64, len(keys))
-	_, err = pgx.ForEachRow(rows, []any{(*[16]byte)(&k.event), &k.tier, &k.allocation, &version, &now}, func() error {
-		versions[k] = version
+	rows := make(map[stockKey]Stock, len(keys))
+	_, err = pgx.ForEachRow(moved, []any{(*[16]byte)(&k.event), &k.tier, &k.allocation, &row.Capacity, &row.Taken, &row.Version, &now}, func() error {
+		row.Tier, row.Allocation = k.tier, k.allocation
+		rows[k] = row
 		return nil
 	})
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("move stock: %w", err)
 	}
-	if len(versions) != len(keys) {
-		return nil, time.Time{}, fmt.Errorf("move stock: %d of %d rows: %w", len(versions), len(keys), errOutdated)
+	if len(rows) != len(keys) {
+		return nil, time.Time{}, fmt.Errorf("move stock: %d of %d rows: %w", len(rows), len(keys), errOutdated)
 	}
-	return versions, now.UTC(), nil
+	return rows, now.UTC(), nil
 }
 
 func (p *plan) queueCloses(b *pgx.Batch) {

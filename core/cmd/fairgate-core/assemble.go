@@ -18,6 +18,7 @@ import (
 	"fairgate/core/db"
 	"fairgate/core/event"
 	"fairgate/core/inventory"
+	"fairgate/core/inventory/history"
 	"fairgate/core/payment"
 	"fairgate/core/payment/stripe"
 	"fairgate/core/ticket"
@@ -79,17 +80,22 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		return nil, err
 	}
 
+	recorder, err := openHistory(cfg, log, c)
+	if err != nil {
+		return nil, err
+	}
 	writer := ledger.NewWriter()
 	outbox := payment.NewOutbox(d, payment.OutboxConfig{Workers: cfg.Checkout.OutboxWorkers, Lease: cfg.Checkout.OutboxLease, Log: log})
 	orders := checkout.New(checkout.Config{
 		DB: d, Catalog: terms(events), Provider: provider, Outbox: outbox, Ledger: writer,
 		Issuer:   ticket.NewIssuer(signingKey(events)),
 		Sold:     finish(d, log),
-		MaxBatch: cfg.Checkout.MaxBatch, LookupAfter: cfg.Checkout.LookupAfter, Log: log,
+		MaxBatch: cfg.Checkout.MaxBatch, LookupAfter: cfg.Checkout.LookupAfter, Log: log, Recorder: recorder,
 	})
 	c.opened(orders.Close)
 	stock := inventory.New(d, inventory.Config{
 		Offers: offers(events), Lanes: cfg.Inventory.Lanes, MaxBatch: cfg.Inventory.MaxBatch, MaxQueue: cfg.Inventory.MaxQueue, Log: log,
+		Recorder: recorder,
 	}, orders.Hooks())
 	c.opened(stock.Close)
 	inbox := payment.NewInbox(d, map[string]payment.WebhookReader{stripe.Name: provider}, payment.InboxConfig{Log: log})
@@ -151,6 +157,23 @@ func openDatabase(ctx context.Context, cfg config, log *slog.Logger, c *core) (*
 		log.Info("schema is up to date", "migrations_applied", len(applied))
 	}
 	return d, nil
+}
+
+// openHistory starts the recording of what is done to the inventory, if it is wanted.
+func openHistory(cfg config, log *slog.Logger, c *core) (inventory.Recorder, error) {
+	if cfg.History.File == "" {
+		return nil, nil
+	}
+	r, err := history.Open(history.Config{Path: cfg.History.File, Side: history.Core, MaxBytes: cfg.History.MaxBytes, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	c.opened(func() {
+		if err := r.Close(); err != nil {
+			log.Error("the history is not complete", "file", cfg.History.File, "error", err)
+		}
+	})
+	return r, nil
 }
 
 // sealer extends the ledger's hash chain now and then, away from the hot path: its own part often, and now and then what

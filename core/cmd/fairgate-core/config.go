@@ -59,6 +59,10 @@ type config struct {
 		PollMax        time.Duration `mapstructure:"poll_max"`
 		PollsPerSecond int           `mapstructure:"polls_per_second"`
 	}
+	History struct {
+		File     string
+		MaxBytes int64 `mapstructure:"max_bytes"`
+	}
 	Log struct{ Level string }
 }
 
@@ -74,6 +78,7 @@ var defaults = map[string]any{
 	"payment.stripe.webhook_secret": "", "payment.stripe.pay_url": "", "payment.stripe.rate_per_second": 100, "payment.stripe.endpoint_rate_per_second": 25,
 	"access.tick": "250ms", "access.marker_wait": "2s", "access.lease_ttl": "2500ms",
 	"access.poll_min": "2s", "access.poll_max": "20s", "access.polls_per_second": 10000,
+	"history.file": "", "history.max_bytes": 4294967296,
 	"log.level": "info",
 }
 
@@ -135,6 +140,9 @@ func (c config) validate() error {
 	}
 	if c.Database.MaxConns < 4 && c.Database.MaxConns > 0 {
 		bad("database.max_conns", "%d is too few: the lanes need 4 or more", c.Database.MaxConns)
+	}
+	if c.History.MaxBytes < 1 {
+		bad("history.max_bytes", "%d must be 1 or more", c.History.MaxBytes)
 	}
 	if c.Secrets.Dir == "" {
 		bad("secrets.dir", "a folder is needed")
