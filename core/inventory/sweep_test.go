@@ -162,3 +162,39 @@ func TestCheckoutMayRefuseARelease(t *testing.T) {
 	}
 	w.mustAudit()
 }
+
+func TestTheSweepComesBackForHoldsThatGotMoreTime(t *testing.T) {
+	w := newWorld(t, dbtest.New(t))
+	s := w.service(inventory.Hooks{})
+	kept, sold, gone := w.mustHold(s, general("floor", 1)), w.mustHold(s, general("floor", 1)), w.mustHold(s, general("floor", 1))
+	failed := w.inTx(func(tx pgx.Tx) (map[uuid.UUID]error, error) {
+		return inventory.Extend(w.ctx, tx, []uuid.UUID{kept.ID}, kept.Deadline.Add(time.Minute))
+	})
+	if len(failed) > 0 || len(w.sell(sold.ID)) > 0 {
+		t.Fatalf("extend and sell: %v", failed)
+	}
+	w.exec(`UPDATE holds SET deadline = now() - INTERVAL '1 second' WHERE hold_id = $1`, gone.ID)
+	w.exec(`UPDATE expiries SET due_at = now() - INTERVAL '1 second'`)
+	w.sweep(s, gone.ID)
+	rows := func() (n int, next time.Time) {
+		w.t.Helper()
+		if err := w.db.Pool.QueryRow(w.ctx, `SELECT count(*), coalesce(min(due_at), now()) FROM expiries`).Scan(&n, &next); err != nil {
+			t.Fatal(err)
+		}
+		return n, next
+	}
+	w.run(s)
+	w.eventually("one row is left, due when the extended hold is", func() bool {
+		n, next := rows()
+		return n == 1 && next.Equal(w.load(s, kept.ID).Deadline)
+	})
+	if n, err := s.Active(w.ctx, w.event); err != nil || n != 1 {
+		t.Errorf("%d holds are active, %v, want 1", n, err)
+	}
+	w.pass(kept.ID)
+	w.eventually("nothing is left to look at", func() bool { n, _ := rows(); return n == 0 })
+	if h := w.load(s, kept.ID); h.State != inventory.Expired || h.ClosedAt.IsZero() {
+		t.Errorf("the extended hold is %s, closed at %s", h.State, h.ClosedAt)
+	}
+	w.mustAudit()
+}
