@@ -18,6 +18,7 @@ func (d *decoder) check(s *Spec) {
 	tiers := d.checkTiers(s)
 	allocations := d.checkAllocations(s, tiers)
 	d.checkSections(s, tiers, allocations)
+	d.checkPresales(s)
 }
 
 func (d *decoder) checkClock(s *Spec) {
@@ -105,6 +106,9 @@ func (d *decoder) checkAllocations(s *Spec, tiers map[string]*TierSpec) map[stoc
 		case t.Kind == General && t.Capacity > 0 && aside[a.Tier]+a.Quantity > t.Capacity:
 			d.add(path+".quantity", "sets aside %d of tier %s, which has only %d", aside[a.Tier]+a.Quantity, a.Tier, t.Capacity)
 		}
+		if !a.ReleaseAt.IsZero() && !s.StartsAt.IsZero() && !a.ReleaseAt.Before(s.StartsAt) {
+			d.add(path+".release_at", "must be before the event starts")
+		}
 		known[k] = true
 		aside[a.Tier] += a.Quantity
 	}
@@ -133,6 +137,8 @@ func (d *decoder) checkSections(s *Spec, tiers map[string]*TierSpec, allocations
 		if t != nil {
 			d.checkSeatAllocations(section, path, allocations, used)
 		}
+		d.checkFocus(section, path)
+		d.checkNeighbours(s, i)
 	}
 	for i, t := range s.Tiers {
 		if t.Kind == Seated && t.ID != "" && seats[t.ID] == 0 && !d.badUnder("seating") {
@@ -157,6 +163,10 @@ func (d *decoder) checkRows(section *Section, path string) int64 {
 		for _, other := range taken[r.Label] {
 			if r.First <= other.Last && other.First <= r.Last {
 				d.add(path+".rows", "row %s has seat %d twice", r.Label, max(r.First, other.First))
+				break
+			}
+			if r.Table != other.Table {
+				d.add(path+".rows", "%s is a table in one place and a row in another", r.Label)
 				break
 			}
 		}

@@ -3,6 +3,7 @@ package event
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,10 @@ const (
 	maxSections    = 500
 	maxRowItems    = 500
 	maxAllocations = 50
+	maxPresales    = 50
+	maxNeighbours  = 20
+	maxAway        = 1_000
+	maxAccessible  = 200 // of one row; as many companions
 	maxSeats       = 100_000
 	maxRowLabels   = 200 // of one range, such as 1-200
 	maxSeatNumber  = 9_999
@@ -33,6 +38,7 @@ var (
 	idForm       = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 	sectionForm  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,15}$`)
 	rowForm      = regexp.MustCompile(`^[A-Za-z0-9]{1,4}(-[A-Za-z0-9]{1,4})?$`)
+	labelForm    = regexp.MustCompile(`^[A-Za-z0-9]{1,4}$`)
 	seatsForm    = regexp.MustCompile(`^[0-9]{1,4}(-[0-9]{1,4})?$`)
 	currencyForm = regexp.MustCompile(`^[A-Z]{3}$`)
 	countryForm  = regexp.MustCompile(`^[A-Z]{2}$`)
@@ -43,6 +49,8 @@ var (
 const (
 	slugRule = "1 to 63 lower-case letters, digits and hyphens"
 	idRule   = "1 to 32 lower-case letters, digits and hyphens"
+
+	sectionRule = "1 to 16 letters, digits and hyphens"
 )
 
 // event reads a whole file into s. Amounts stay texts until the currency is known, which may come after them.
@@ -76,6 +84,9 @@ func (d *decoder) event(n *yaml.Node, s *Spec) {
 		}},
 		key{"allocations", false, func(n *yaml.Node, path string) {
 			d.list(n, path, maxAllocations, func(n *yaml.Node, path string) { s.Allocations = append(s.Allocations, d.allocation(n, path)) })
+		}},
+		key{"presales", false, func(n *yaml.Node, path string) {
+			d.list(n, path, maxPresales, func(n *yaml.Node, path string) { s.Presales = append(s.Presales, d.presale(n, path)) })
 		}},
 		key{"fees", false, func(n *yaml.Node, path string) { d.fees(n, path, &s.Fees, prices) }},
 		key{"taxes", false, func(n *yaml.Node, path string) { d.taxes(n, path, &s.Taxes) }},
@@ -120,15 +131,45 @@ func (d *decoder) section(n *yaml.Node, path string) Section {
 	s := Section{Allocation: GeneralAllocation}
 	d.mapping(n, path,
 		key{"id", true, func(n *yaml.Node, path string) {
-			s.ID = d.name(n, path, sectionForm, "1 to 16 letters, digits and hyphens")
+			s.ID = d.name(n, path, sectionForm, sectionRule)
 		}},
 		key{"tier", true, func(n *yaml.Node, path string) { s.Tier = d.name(n, path, idForm, idRule) }},
 		key{"rows", true, func(n *yaml.Node, path string) {
 			d.list(n, path, maxRowItems, func(n *yaml.Node, path string) { s.Rows = append(s.Rows, d.rows(n, path)...) })
 		}},
 		key{"allocation", false, func(n *yaml.Node, path string) { s.Allocation = d.name(n, path, idForm, idRule) }},
+		key{"focus", false, func(n *yaml.Node, path string) { s.Focus = d.focus(n, path) }},
+		key{"away", false, func(n *yaml.Node, path string) { s.Away = d.integer(n, path, 0, maxAway) }},
+		key{"neighbours", false, func(n *yaml.Node, path string) {
+			d.list(n, path, maxNeighbours, func(n *yaml.Node, path string) {
+				s.Neighbours = append(s.Neighbours, d.name(n, path, sectionForm, sectionRule))
+			})
+		}},
 	)
 	return s
+}
+
+func (d *decoder) focus(n *yaml.Node, path string) Focus {
+	var f Focus
+	d.mapping(n, path,
+		key{"row", true, func(n *yaml.Node, path string) { f.Row = d.name(n, path, labelForm, "the label of a row") }},
+		key{"seat", true, func(n *yaml.Node, path string) { f.Seat = d.integer(n, path, 1, maxSeatNumber) }},
+	)
+	return f
+}
+
+// numbers reads a list of seat numbers, none of them twice.
+func (d *decoder) numbers(n *yaml.Node, path string) []int64 {
+	var all []int64
+	d.list(n, path, maxAccessible, func(n *yaml.Node, path string) {
+		number := d.integer(n, path, 1, maxSeatNumber)
+		if number != 0 && slices.Contains(all, number) {
+			d.refuse(n, path, "seat %d is given twice", number)
+			number = 0 // complained about; it keeps its place in the list
+		}
+		all = append(all, number)
+	})
+	return all
 }
 
 // rows reads one item of a section's rows, which may stand for many: {row: A-T, seats: 40}.
@@ -139,7 +180,11 @@ func (d *decoder) rows(n *yaml.Node, path string) []Row {
 		key{"row", true, func(n *yaml.Node, path string) { labels = d.labels(n, path) }},
 		key{"seats", true, func(n *yaml.Node, path string) { r.First, r.Last = d.seatNumbers(n, path) }},
 		key{"allocation", false, func(n *yaml.Node, path string) { r.Allocation = d.name(n, path, idForm, idRule) }},
+		key{"table", false, func(n *yaml.Node, path string) { r.Table = d.boolean(n, path) }},
+		key{"accessible", false, func(n *yaml.Node, path string) { r.Accessible = d.numbers(n, path) }},
+		key{"companions", false, func(n *yaml.Node, path string) { r.Companions = d.numbers(n, path) }},
 	)
+	d.checkUses(r, path)
 	if r.Last == 0 || d.seats > maxSeats {
 		return nil
 	}
@@ -149,7 +194,8 @@ func (d *decoder) rows(n *yaml.Node, path string) []Row {
 	}
 	rows := make([]Row, len(labels))
 	for i, label := range labels {
-		rows[i] = Row{Label: label, First: r.First, Last: r.Last, Allocation: r.Allocation}
+		rows[i] = r
+		rows[i].Label = label
 	}
 	return rows
 }
@@ -216,8 +262,21 @@ func (d *decoder) allocation(n *yaml.Node, path string) Allocation {
 		key{"id", true, func(n *yaml.Node, path string) { a.ID = d.name(n, path, idForm, idRule) }},
 		key{"tier", true, func(n *yaml.Node, path string) { a.Tier = d.name(n, path, idForm, idRule) }},
 		key{"quantity", false, func(n *yaml.Node, path string) { a.Quantity = d.integer(n, path, 1, maxCapacity) }},
+		key{"release_at", false, func(n *yaml.Node, path string) { a.ReleaseAt = d.instant(n, path).UTC() }},
 	)
 	return a
+}
+
+func (d *decoder) presale(n *yaml.Node, path string) Presale {
+	var p Presale
+	d.mapping(n, path,
+		key{"id", true, func(n *yaml.Node, path string) { p.ID = d.name(n, path, idForm, idRule) }},
+		key{"allocation", true, func(n *yaml.Node, path string) { p.Allocation = d.name(n, path, idForm, idRule) }},
+		key{"from", true, func(n *yaml.Node, path string) { p.From = d.instant(n, path).UTC() }},
+		key{"until", true, func(n *yaml.Node, path string) { p.Until = d.instant(n, path).UTC() }},
+		key{"per_buyer", false, func(n *yaml.Node, path string) { p.PerBuyer = int(d.integer(n, path, 1, maxPerBuyer)) }},
+	)
+	return p
 }
 
 func (d *decoder) fees(n *yaml.Node, path string, f *Fees, prices map[string]string) {

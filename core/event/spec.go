@@ -41,6 +41,7 @@ type Spec struct {
 	Tiers       []TierSpec   `json:"tiers"`
 	Sections    []Section    `json:"sections,omitempty"`
 	Allocations []Allocation `json:"allocations,omitempty"`
+	Presales    []Presale    `json:"presales,omitempty"`
 	Fees        Fees         `json:"fees"`
 	Taxes       Taxes        `json:"taxes"`
 	Limits      Limits       `json:"limits"`
@@ -72,21 +73,45 @@ type Section struct {
 	Tier       string `json:"tier"`
 	Allocation string `json:"allocation"`
 	Rows       []Row  `json:"rows"`
+
+	// How the best seats are found, see core/inventory/seating.
+	Focus      Focus    `json:"focus,omitzero"`
+	Away       int64    `json:"away,omitempty"`       // rows that the section lies farther from the stage than its tier's best
+	Neighbours []string `json:"neighbours,omitempty"` // sections of the same tier, the one to try first in front
+}
+
+// Focus is the best seat of a section. Without one it is the middle of the first row.
+type Focus struct {
+	Row  string `json:"row"`
+	Seat int64  `json:"seat"`
 }
 
 // Row is a run of seats numbered from First to Last.
 type Row struct {
-	Label      string `json:"row"`
-	First      int64  `json:"first"`
-	Last       int64  `json:"last"`
-	Allocation string `json:"allocation,omitempty"` // empty for the section's
+	Label      string  `json:"row"`
+	First      int64   `json:"first"`
+	Last       int64   `json:"last"`
+	Allocation string  `json:"allocation,omitempty"` // empty for the section's
+	Table      bool    `json:"table,omitempty"`      // sold whole
+	Accessible []int64 `json:"accessible,omitempty"` // numbers of seats for who needs the room
+	Companions []int64 `json:"companions,omitempty"` // numbers of the seats beside them, for who comes along
 }
 
 // Allocation sets units of a tier aside. Those of a seated tier are the seats that name it, and Quantity is 0.
 type Allocation struct {
-	ID       string `json:"id"`
-	Tier     string `json:"tier"`
-	Quantity int64  `json:"quantity,omitempty"`
+	ID        string    `json:"id"`
+	Tier      string    `json:"tier"`
+	Quantity  int64     `json:"quantity,omitempty"`
+	ReleaseAt time.Time `json:"release_at,omitzero"` // UTC; what is left then goes to general sale
+}
+
+// Presale is a window in which those who have a right to it draw on an allocation.
+type Presale struct {
+	ID         string    `json:"id"`
+	Allocation string    `json:"allocation"` // of every tier that has one of that name
+	From       time.Time `json:"from"`       // UTC
+	Until      time.Time `json:"until"`      // UTC, exclusive
+	PerBuyer   int       `json:"per_buyer,omitempty"`
 }
 
 // Rate is a share in millionths: 5.5% is 55,000.
