@@ -169,7 +169,10 @@ func (s *Server) passOf(ctx *fasthttp.RequestCtx, room *room, who browser, known
 
 // redeem lets core exchange the token for a session and answers the buyer.
 func (s *Server) redeem(ctx *fasthttp.RequestCtx, room *room, who browser, token []byte) {
-	out := s.redeems.submit(room.event, appendRedeem(nil, room.slug, token, who.hash), s.cfg.Core.Timeout)
+	it := s.redeems.item(room.event, ctx.Conn())
+	defer s.redeems.free(it)
+	it.payload = appendRedeem(it.payload, room.slug, token, who.hash)
+	out := s.redeems.submit(it, s.cfg.Core.Timeout)
 	if out.err != nil {
 		s.refuseUpstream(ctx, out.err)
 		return

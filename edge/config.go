@@ -212,6 +212,9 @@ func (c Config) validateCore(p *problems) {
 	if len(c.Core.URLs) == 0 {
 		p.add("core.urls is empty; name the edge listener of at least one core")
 	}
+	if len(c.Core.URLs) > maxCores {
+		p.add("core.urls names %d cores; %d are the most", len(c.Core.URLs), maxCores)
+	}
 	for _, u := range c.Core.URLs {
 		p.baseURL("core.urls", u)
 	}

@@ -20,10 +20,14 @@ var (
 	errLost = errors.New("core's answer was lost")
 )
 
+// maxCores is how many cores an edge can tell apart in a set of bits.
+const maxCores = 64
+
 // core is one core process as an edge sees it: its address, its connections, and when it was last heard of.
 type core struct {
 	url    string
 	hash   uint64 // of the url, for rendezvous hashing
+	bit    uint64 // its own, in sets of cores
 	calls  *fasthttp.HostClient
 	poll   *fasthttp.HostClient // the feed's own connection, so that no burst of calls can starve it
 	conns  *connSet             // of poll; closing them ends a poll that core would hold

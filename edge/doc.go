@@ -14,6 +14,21 @@
 //	                                   ─▶ holds   session filtered ─▶ holds batch ─▶ own answer of each buyer
 //	                                   ─▶ others  session filtered ─▶ forwarded one by one
 //
+// # Several cores
+//
+// Any core may serve any event. All edges send an event's requests to the same one of those that live (rendezvous hashing
+// over core.urls), so that batches are large and cores do not get in each other's way. A core lives while its feed
+// answers. One that is not there yet joins when it first answers; one that is about to stop says so on its feed and with
+// every call ("core_leaving") while it finishes what it has; one that dies is noticed at the first call or poll that
+// fails. Requests that did not get through go to the next core at once, and one whose answer was lost is asked once more,
+// with the same key, so that the buyer mostly notices nothing and at worst has to ask again once.
+//
+// # Overload
+//
+// What waits for core is bounded, and fair between events: see package backlog. Who finds no room is told 503 and, by the
+// length of the queue and its pace, when to come back. An item whose client has hung up or whose time is over is dropped
+// before it is sent.
+//
 // # Concurrency
 //
 // Server.Run owns every goroutine of the node: the feed loop of each core, the key loop, the streams of the rooms, the

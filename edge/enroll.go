@@ -182,7 +182,7 @@ func (s *Server) keysUseful(state *queue.State) bool {
 // register tells core the public half of a signing key.
 func (s *Server) register(room *room, key admission.Key) (keysAnswer, error) {
 	var got keysAnswer
-	to := s.core.pick(room.event, nil)
+	to := s.core.pick(room.event, 0)
 	if to == nil {
 		return got, errNotSent
 	}

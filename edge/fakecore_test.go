@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,6 +49,8 @@ type fakeWorld struct {
 	coreKey, filterKey []byte
 	poolCalls          []poolCall
 	holdBatches        []int
+	holdEvents         [][]string // of the same batches
+	holdCores          []string   // which core had them
 	enrolled           int
 	refusePool         int // that many pool calls are answered with 503
 	seen               []http.Header
@@ -192,7 +195,10 @@ type fakeCore struct {
 	addr  string
 	srv   *http.Server
 	hooks *http.Server
-	hook  string
+
+	leaving atomic.Bool  // it says that it is about to stop
+	cut     atomic.Int64 // that many answers to hold batches are cut off after they were decided
+	hook    string
 }
 
 func (w *fakeWorld) start() *fakeCore {
@@ -227,6 +233,10 @@ func (c *fakeCore) listen(addr string) {
 			c.world.mu.Lock()
 			_, known := c.world.edges[r.Header.Get("Fairgate-Edge")]
 			c.world.mu.Unlock()
+			if c.leaving.Load() {
+				fakeProblem(rw, 503, "core_leaving")
+				return
+			}
 			if r.Header.Get("Authorization") != "Bearer "+testSecret || !known {
 				fakeProblem(rw, 401, "unauthorized")
 				return
@@ -493,6 +503,12 @@ func (c *fakeCore) holdBatch(rw http.ResponseWriter, r *http.Request) {
 	w := c.world
 	w.mu.Lock()
 	w.holdBatches = append(w.holdBatches, len(in.Items))
+	w.holdCores = append(w.holdCores, c.addr)
+	var events []string
+	for _, item := range in.Items {
+		events = append(events, item.Event)
+	}
+	w.holdEvents = append(w.holdEvents, events)
 	slow := w.slow
 	w.mu.Unlock()
 	time.Sleep(slow)
@@ -519,6 +535,9 @@ func (c *fakeCore) holdBatch(rw http.ResponseWriter, r *http.Request) {
 			})
 		}
 		results = append(results, map[string]any{"status": 201, "body": w.holds[name]})
+	}
+	if c.cut.Add(-1) >= 0 {
+		panic(http.ErrAbortHandler)
 	}
 	fakeJSON(rw, 200, map[string]any{"results": results})
 }

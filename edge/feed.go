@@ -98,8 +98,11 @@ func (s *Server) ask(c *core, since, bans uint64) (feedAnswer, error) {
 		return feedAnswer{}, err
 	}
 	if resp.StatusCode() != fasthttp.StatusOK {
-		if resp.StatusCode() == fasthttp.StatusUnauthorized {
+		switch {
+		case resp.StatusCode() == fasthttp.StatusUnauthorized:
 			s.core.forget(token)
+		case resp.StatusCode() == fasthttp.StatusServiceUnavailable && leaving(resp.Body()):
+			c.seenAt.Store(0) // it says so before it stops, so that nothing more is sent to it
 		}
 		p := readProblem(resp.Body())
 		return feedAnswer{}, fmt.Errorf("core answered %d %s: %s", resp.StatusCode(), p.Code, p.Detail)

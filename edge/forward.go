@@ -122,9 +122,13 @@ func copyResponse(ctx *fasthttp.RequestCtx, resp *fasthttp.Response) {
 
 // refuseUpstream answers for a call that core did not answer.
 func (s *Server) refuseUpstream(ctx *fasthttp.RequestCtx, err error) {
+	var full *fullError
 	switch {
-	case errors.Is(err, errQueueFull):
-		refuseUntil(ctx, problemOverloaded, coreRetry)
+	case errors.As(err, &full):
+		refuseUntil(ctx, problemOverloaded, full.wait)
+	case errors.Is(err, errGone):
+		ctx.SetConnectionClose()
+		refuse(ctx, problemRequestTimeout) // nobody reads it
 	case errors.Is(err, errLost):
 		s.counts.unreachable.Inc()
 		refuseUntil(ctx, problemOutcomeUnknown, coreRetry)

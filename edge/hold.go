@@ -5,6 +5,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"fairgate/edge/batch"
 	"fairgate/edge/guard"
 	"fairgate/edge/lottery"
 )
@@ -31,26 +32,41 @@ func (s *Server) createHold(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	body := ctx.PostBody()
-	var request holdRequest
-	if len(body) == 0 || !readObject(body, &request) {
+	slug, ok := eventOf(body)
+	if !ok {
 		refuse(ctx, problemBadJSON)
 		return
 	}
-	if !lottery.ValidSlug(request.Event) {
+	if !lottery.ValidSlug(slug) {
 		refuse(ctx, problemEventUnknown)
 		return
 	}
-	buyer, ok := s.shopperOf(ctx, request.Event, now)
+	buyer, ok := s.shopperOf(ctx, slug, now)
 	if !ok || !s.enter(ctx) {
 		return
 	}
 	defer s.leave()
-	out := s.holds.submit(buyer.session.Event, appendHoldItem(nil, request.Event, &buyer, key, client, body), s.cfg.Core.Timeout)
+	it := s.holds.item(buyer.session.Event, ctx.Conn())
+	defer s.holds.free(it)
+	it.payload = appendHoldItem(it.payload, slug, &buyer, key, client, body)
+	out := s.holds.submit(it, s.cfg.Core.Timeout)
 	if out.err != nil {
 		s.refuseUpstream(ctx, out.err)
 		return
 	}
 	answerFromCore(ctx, out.answer)
+}
+
+// eventOf reads which event a hold is of. False means that the body is not one JSON object.
+func eventOf(body []byte) (string, bool) {
+	if slug, ok := batch.EventOf(body); ok {
+		return string(slug), true
+	}
+	var request holdRequest
+	if len(body) == 0 || !readObject(body, &request) {
+		return "", false
+	}
+	return request.Event, true
 }
 
 // appendHoldItem appends one item of a hold batch. All of it is copied.

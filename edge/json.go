@@ -28,7 +28,13 @@ func readProblem(body []byte) coreProblem {
 }
 
 // ownProblem tells whether a 401 of core is about this edge and not about the buyer.
-func ownProblem(body []byte) bool { return readProblem(body).Code == "unauthorized" }
+func ownProblem(body []byte) bool {
+	code := readProblem(body).Code
+	return code == "unauthorized" || code == "edge_unknown"
+}
+
+// leaving tells whether a 503 of core says that it did nothing because it is about to stop.
+func leaving(body []byte) bool { return readProblem(body).Code == "core_leaving" }
 
 // readObject reads a request body that must be one JSON object, or nothing at all.
 func readObject(body []byte, into any) bool {
@@ -101,11 +107,17 @@ func answerJSON(ctx *fasthttp.RequestCtx, status int, body []byte) {
 	ctx.Response.SetBodyRaw(body)
 }
 
-// pass on what core said to one buyer of a batch.
+// answerFromCore passes on what core said to one buyer of a batch. The body is copied.
 func answerFromCore(ctx *fasthttp.RequestCtx, got answer) {
-	answerJSON(ctx, got.status, got.body)
+	ctx.SetStatusCode(got.status)
+	ctx.Response.Header.SetContentType(typeJSON)
+	ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
+	ctx.Response.SetBody(got.body)
 	if got.status >= 400 {
 		ctx.Response.Header.SetContentType(typeProblem)
+		if !bytes.Contains(got.body, []byte(`"retry_after"`)) {
+			return // most refusals: sold out
+		}
 		if p := readProblem(got.body); p.RetryAfter > 0 {
 			ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(p.RetryAfter))
 		}

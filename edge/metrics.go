@@ -50,8 +50,8 @@ type counts struct {
 
 // batchCounts are those of one batcher.
 type batchCounts struct {
-	requests, items, full, lost *metrics.Counter
-	seconds                     *metrics.Histogram
+	requests, items, full, lost, dropped *metrics.Counter
+	seconds                              *metrics.Histogram
 }
 
 func newCounts(set *metrics.Set) *counts {
@@ -94,6 +94,7 @@ func newCounts(set *metrics.Set) *counts {
 			items:    set.NewCounter(`edge_batch_items_total{batch="redeem"}`),
 			full:     set.NewCounter(`edge_limit_total{limit="redeem_queue"}`),
 			lost:     set.NewCounter(`edge_batch_lost_total{batch="redeem"}`),
+			dropped:  set.NewCounter(`edge_batch_dropped_total{batch="redeem"}`),
 			seconds:  set.NewHistogram(`edge_batch_seconds{batch="redeem"}`),
 		},
 		holds: batchCounts{
@@ -101,6 +102,7 @@ func newCounts(set *metrics.Set) *counts {
 			items:    set.NewCounter(`edge_batch_items_total{batch="holds"}`),
 			full:     set.NewCounter(`edge_limit_total{limit="holds_queue"}`),
 			lost:     set.NewCounter(`edge_batch_lost_total{batch="holds"}`),
+			dropped:  set.NewCounter(`edge_batch_dropped_total{batch="holds"}`),
 			seconds:  set.NewHistogram(`edge_batch_seconds{batch="holds"}`),
 		},
 	}

@@ -195,7 +195,7 @@ type poolAnswer struct {
 }
 
 func (s *Server) sendShipment(room *room, body []byte, entries int) ([]seat, error) {
-	to := s.core.pick(room.event, nil)
+	to := s.core.pick(room.event, 0)
 	if to == nil || !s.core.enrolled() {
 		return nil, errNotSent
 	}

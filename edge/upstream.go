@@ -56,18 +56,20 @@ func newUpstream(c Config, secret string, now func() time.Time, counts *counts) 
 		if err != nil {
 			return nil, err
 		}
+		one.bit = 1 << len(u.cores)
 		u.cores = append(u.cores, one)
 	}
 	return u, nil
 }
 
-// pick returns the live core with the highest rendezvous weight for the event, leaving out one; nil when there is none.
-func (u *upstream) pick(event uuid.UUID, except *core) *core {
-	now, key := u.now(), hashString(string(event[:]))
+// pick returns the live core with the highest rendezvous weight for the event, leaving out those whose bits are set; nil
+// when there is none.
+func (u *upstream) pick(event uuid.UUID, except uint64) *core {
+	now, key := u.now(), hashEvent(event)
 	var best *core
 	var weight uint64
 	for _, c := range u.cores {
-		if c == except || !c.live(now, u.silence) {
+		if c.bit&except != 0 || !c.live(now, u.silence) {
 			continue
 		}
 		if w := mix(c.hash ^ key); best == nil || w > weight {
@@ -86,45 +88,76 @@ func (u *upstream) silentFor(now time.Time) time.Duration {
 	return now.Sub(time.Unix(0, last))
 }
 
-// exchange sends a request to the event's core and, when that one cannot be reached, to the next.
+// exchange sends a request to the event's core and, when that one cannot be reached or is about to stop, to the next. When
+// the answer was lost and there is still time it asks once more, elsewhere if possible: what buyers ask for may be asked
+// twice, since reading and giving back change nothing the second time and what is created is known by its key.
 func (u *upstream) exchange(event uuid.UUID, req *fasthttp.Request, resp *fasthttp.Response) error {
-	first := u.pick(event, nil)
-	if first == nil {
-		return errNotSent
-	}
-	err := u.exchangeWith(first, req, resp)
-	if errors.Is(err, errNotSent) {
-		if second := u.pick(event, first); second != nil {
+	began := u.now()
+	failed, lost, tried := errNotSent, false, uint64(0)
+	for to := u.pick(event, 0); to != nil; {
+		err := u.exchangeWith(to, req, resp)
+		if err == nil {
+			return nil
+		}
+		tried |= to.bit
+		next := u.pick(event, tried)
+		switch {
+		case errors.Is(err, errNotSent) && lost: // the first core may have acted
+		case errors.Is(err, errNotSent):
+			failed = err
+		case lost || u.now().Sub(began) > u.timeout/2:
+			return err
+		default:
+			failed, lost = err, true
+			if next == nil {
+				next = to
+			}
+		}
+		if to = next; to != nil {
 			u.counts.failovers.Inc()
-			return u.exchangeWith(second, req, resp)
 		}
 	}
-	return err
+	return failed
 }
 
-// exchangeWith sends a request to one core. Core not knowing this edge is an errNotSent: it did not act.
+// exchangeWith sends a request to one core. Core not knowing this edge, or being about to stop, is an errNotSent: it did
+// not act.
 func (u *upstream) exchangeWith(c *core, req *fasthttp.Request, resp *fasthttp.Response) error {
 	token := u.authorize(req)
 	if err := c.do(c.calls, req, resp, u.timeout); err != nil {
 		u.counts.coreFailed(err)
 		return err
 	}
-	if resp.StatusCode() == fasthttp.StatusUnauthorized && ownProblem(resp.Body()) {
-		u.forget(token)
-		return fmt.Errorf("%w: it does not accept this edge's enrolment", errNotSent)
+	switch resp.StatusCode() {
+	case fasthttp.StatusUnauthorized:
+		if ownProblem(resp.Body()) {
+			u.forget(token)
+			return fmt.Errorf("%w: it does not accept this edge's enrolment", errNotSent)
+		}
+	case fasthttp.StatusServiceUnavailable:
+		if leaving(resp.Body()) {
+			c.seenAt.Store(0)
+			return fmt.Errorf("%w: it is about to stop", errNotSent)
+		}
 	}
 	return nil
 }
 
-// post sends JSON to one core and returns its answer.
-func (u *upstream) post(c *core, path string, body []byte) (answer, error) {
+// prepare makes a request with a JSON body, and room for the answer. The caller releases both.
+func (u *upstream) prepare(path string, body []byte) (*fasthttp.Request, *fasthttp.Response) {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
-	defer fasthttp.ReleaseRequest(req)
-	defer fasthttp.ReleaseResponse(resp)
 	req.Header.SetMethod(fasthttp.MethodPost)
 	req.SetRequestURI(path)
 	req.Header.SetContentType(typeJSON)
 	req.SetBodyRaw(body)
+	return req, resp
+}
+
+// post sends JSON to one core and returns its answer.
+func (u *upstream) post(c *core, path string, body []byte) (answer, error) {
+	req, resp := u.prepare(path, body)
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(resp)
 	if err := u.exchangeWith(c, req, resp); err != nil {
 		return answer{}, err
 	}
@@ -179,12 +212,26 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // hashString is FNV-1a with a finalizer; the same on every edge, so that all send an event to the same core.
 func hashString(s string) uint64 {
-	h := uint64(14695981039346656037)
+	h := uint64(fnvBasis)
 	for i := range len(s) {
-		h = (h ^ uint64(s[i])) * 1099511628211
+		h = (h ^ uint64(s[i])) * fnvPrime
 	}
 	return mix(h)
 }
+
+// hashEvent is hashString of an event's bytes.
+func hashEvent(event uuid.UUID) uint64 {
+	h := uint64(fnvBasis)
+	for _, c := range event {
+		h = (h ^ uint64(c)) * fnvPrime
+	}
+	return mix(h)
+}
+
+const (
+	fnvBasis = 14695981039346656037
+	fnvPrime = 1099511628211
+)
 
 // mix spreads every bit over all others.
 func mix(h uint64) uint64 {

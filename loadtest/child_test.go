@@ -105,6 +105,18 @@ func (p *child) kill() {
 	<-p.gone
 }
 
+// leave asks the process to stop, as an operator does, and returns when it is gone.
+func (p *child) leave() {
+	p.t.Helper()
+	if !p.running() {
+		p.t.Fatalf("%s has ended before it was asked to", p.name)
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatalf("stop %s: %v", p.name, err)
+	}
+	<-p.gone
+}
+
 // end is for the end of the test: the process is gone afterwards. The end of its log helps when the test has failed.
 func (p *child) end() {
 	if p.running() {

@@ -261,15 +261,15 @@ func disagree(edge int, addresses []string) []string {
 			}
 			all[i] = strings.Replace(all[i], "127.0.0.1", string(host), 1)
 		}
-		if rendezvous(all) == edge {
+		if rendezvous(stageSlug, all) == edge {
 			return all
 		}
 	}
 	return plainURLs(addresses)
 }
 
-// rendezvous is which core an edge sends the event to when all live.
-func rendezvous(urls []string) int {
+// rendezvous is which of these cores an edge sends the event to when all of them live.
+func rendezvous(slug string, urls []string) int {
 	mix := func(h uint64) uint64 {
 		h = (h ^ h>>33) * 0xff51afd7ed558ccd
 		h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
@@ -282,7 +282,7 @@ func rendezvous(urls []string) int {
 		}
 		return mix(h)
 	}
-	event := lottery.EventID(stageSlug)
+	event := lottery.EventID(slug)
 	best, weight := 0, uint64(0)
 	for i, u := range urls {
 		if w := mix(hash(u) ^ hash(string(event[:]))); w > weight {

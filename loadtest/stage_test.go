@@ -59,6 +59,8 @@ type stage struct {
 	taps   []*httptest.Server // one per edge
 	admin  []string           // base URLs of the cores' admin listeners
 	metric []string           // of their private ones
+	inner  []string           // of their edge listeners
+	outer  []string           // of the edges themselves, past the taps
 }
 
 // stageConfig is what differs between stages. The zero value is one core and two edges that behave.
@@ -97,6 +99,7 @@ func newStage(t *testing.T, c stageConfig) *stage {
 			"log":    m{"level": "info"},
 		}))
 	}
+	s.inner = plainURLs(toEdge)
 	var webhooks string
 	for i := range stageEdges {
 		urls := plainURLs(toEdge)
@@ -111,6 +114,7 @@ func newStage(t *testing.T, c stageConfig) *stage {
 			"core":    m{"urls": urls, "secret_file": s.file("secrets/edge.secret"), "webhook_url": "http://" + toWebhook[0]},
 			"cookies": m{"secure": false},
 		}))
+		s.outer = append(s.outer, "http://"+public)
 		tap := newTap(s.notes, i, "http://"+public)
 		t.Cleanup(tap.Close)
 		s.taps = append(s.taps, tap)

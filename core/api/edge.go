@@ -176,7 +176,12 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	limit := min(time.Duration(min(wait, uint64(maxFeedWait/time.Millisecond)))*time.Millisecond, maxFeedWait)
-	news, err := s.Room.Wait(r.Context(), edge, since, bansSince, limit)
+	ctx, cancel := s.untilLeaving(r.Context())
+	defer cancel()
+	news, err := s.Room.Wait(ctx, edge, since, bansSince, limit)
+	if s.leaving() {
+		return errLeaving // an answer would be taken for a sign of life
+	}
 	if err != nil {
 		return err
 	}

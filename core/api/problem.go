@@ -96,6 +96,7 @@ var outcomes = []outcome{
 	{errJSON, 400, "bad_json", "The body is not the JSON this needs.", 0},
 	{errRequest, 400, "bad_request", "The request does not make sense.", 0},
 	{errNotFound, 404, "not_found", "There is nothing here.", 0},
+	{errLeaving, 503, "core_leaving", "This node is about to stop and did nothing. Ask another, or this one in a while.", time.Second},
 	{db.ErrOverloaded, 503, "overloaded", "Too many requests are waiting. Nothing was done; try again.", time.Second},
 	{db.ErrClosed, 503, "overloaded", "This node is stopping. Nothing was done; try again.", time.Second},
 	{db.ErrAmbiguous, 503, "outcome_unknown", "It may or may not have worked. Repeat the request with the same Idempotency-Key.", time.Second},
@@ -153,6 +154,7 @@ var (
 	errJSON           = errors.New("api: body is not the JSON expected")
 	errRequest        = errors.New("api: bad request")
 	errNotFound       = errors.New("api: not found")
+	errLeaving        = errors.New("api: the node is about to stop")
 )
 
 // writeProblem answers a request with what became of it.

@@ -48,7 +48,10 @@ type Server struct {
 	Form func(providerRef, clientSecret string) payment.Form
 	// SessionReadTTL is how long after a session's end its buyer may still look at holds, orders and tickets.
 	SessionReadTTL time.Duration
-	Log            *slog.Logger
+	// Stopping is closed some time before the listeners are: from then on edges are told at once to go elsewhere, while
+	// what was taken before is finished. Nil: never.
+	Stopping <-chan struct{}
+	Log      *slog.Logger
 
 	seats seatMaps
 }
@@ -104,7 +107,37 @@ func (s *Server) Edge() http.Handler {
 	edge("GET /v1/events/{id}", maxBuyerBody, s.showEvent)
 	edge("GET /v1/events/{id}/seats", maxBuyerBody, s.showSeats)
 	mux.HandleFunc("/", s.on(maxBuyerBody, nothing))
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.leaving() {
+			w.Header().Set("Connection", "close")
+			writeProblem(w, r, s.Log, errLeaving)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// leaving tells whether the node is about to stop.
+func (s *Server) leaving() bool {
+	select {
+	case <-s.Stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// untilLeaving is a context that ends with the given one, and as soon as the node is about to stop.
+func (s *Server) untilLeaving(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-s.Stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // Webhook is the handler of the webhook listener.
@@ -147,6 +180,9 @@ func (s *Server) Private() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", s.on(maxBuyerBody, func(w http.ResponseWriter, r *http.Request) error {
+		if s.leaving() {
+			return errLeaving
+		}
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
 		if _, err := s.DB.Now(ctx); err != nil {

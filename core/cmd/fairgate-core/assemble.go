@@ -29,7 +29,8 @@ import (
 type core struct {
 	handlers map[string]http.Handler
 	workers  map[string]func(context.Context) error
-	closers  []func() // in the order in which they were opened
+	closers  []func()      // in the order in which they were opened
+	leaving  chan struct{} // closed when edges shall go elsewhere
 }
 
 func (c *core) opened(closer func()) { c.closers = append(c.closers, closer) }
@@ -48,7 +49,7 @@ const orphanRounds = 30
 
 // assemble opens the database and puts the parts together. It is the only place that knows all of them.
 func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err error) {
-	c := &core{}
+	c := &core{leaving: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			c.close()
@@ -113,7 +114,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 
 	server := &api.Server{
 		DB: d, Events: events, Inventory: stock, Checkout: orders, Room: room, Inbox: inbox, Outbox: outbox,
-		EdgeSecret: edgeSecret, AdminSecret: adminSecret, Form: provider.Form, SessionReadTTL: cfg.Session.ReadTTL, Log: log,
+		EdgeSecret: edgeSecret, AdminSecret: adminSecret, Form: provider.Form, SessionReadTTL: cfg.Session.ReadTTL, Stopping: c.leaving, Log: log,
 	}
 	c.handlers = map[string]http.Handler{"edge": server.Edge(), "admin": server.Admin(), "webhook": server.Webhook(), "private": server.Private()}
 	c.workers = map[string]func(context.Context) error{

@@ -39,6 +39,9 @@ const (
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 16 << 10
 	drainTimeout      = 10 * time.Second
+	// noticeTime is how long a core that stops goes on telling edges to go elsewhere before it hangs up. Their feeds are
+	// told at once, so this is long enough for what they had on the way.
+	noticeTime = 500 * time.Millisecond
 )
 
 func main() {
@@ -71,8 +74,8 @@ func main() {
 	}
 }
 
-// run starts the core and stops it again when ctx ends: first the listeners, then the workers, then the lanes, the pool
-// last, so that nothing in flight loses what it stands on.
+// run starts the core and stops it again when ctx ends: first it sends edges elsewhere, then stops the listeners, then the
+// workers, then the lanes, the pool last, so that nothing in flight loses what it stands on.
 func run(ctx context.Context, cfg config, log *slog.Logger) (err error) {
 	listeners, err := listenAll(cfg)
 	if err != nil {
@@ -118,6 +121,8 @@ func run(ctx context.Context, cfg config, log *slog.Logger) (err error) {
 	select {
 	case <-ctx.Done():
 		log.Info("stopping")
+		close(c.leaving)
+		time.Sleep(noticeTime)
 	case err = <-failed:
 	}
 	drain, cancel := context.WithTimeout(context.Background(), drainTimeout)
