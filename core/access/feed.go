@@ -18,6 +18,7 @@ type Update struct {
 	Events     []EventState // that changed, in order of slug
 	Live       []string     // all events that have an on-sale, in order
 	Bans       *BanFilter   // nil when unchanged
+	Catalog    uint64       // version of the list of events, see SetCatalog
 }
 
 // EventState is the state object of one event.
@@ -34,6 +35,7 @@ type feed struct {
 	mu      sync.Mutex
 	version uint64
 	events  map[string]*feedEvent
+	catalog uint64
 	changed chan struct{} // closed and replaced at every change
 }
 
@@ -70,6 +72,14 @@ func (f *feed) drop(slug string) {
 	}
 }
 
+func (f *feed) setCatalog(version uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.version++
+	f.catalog = version
+	f.wakeLocked()
+}
+
 // wake makes everybody who waits look again: the bans changed.
 func (f *feed) wake() {
 	f.mu.Lock()
@@ -90,7 +100,7 @@ func (f *feed) since(version uint64) (Update, bool, <-chan struct{}) {
 	if foreign {
 		version = 0
 	}
-	u := Update{Version: f.version}
+	u := Update{Version: f.version, Catalog: f.catalog}
 	for slug, e := range f.events {
 		u.Live = append(u.Live, slug)
 		if e.version > version {
@@ -134,6 +144,9 @@ func (r *Room) Wait(ctx context.Context, edge uuid.UUID, since, bansSince uint64
 		}
 	}
 }
+
+// SetCatalog tells the edges at once that the list of events has changed: what they remember of it is no longer fresh.
+func (r *Room) SetCatalog(version uint64) { r.feed.setCatalog(version) }
 
 // beat notes that the edge lives. Failing to must not keep state from the edge.
 func (r *Room) beat(ctx context.Context, edge uuid.UUID) {

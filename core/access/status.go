@@ -100,5 +100,18 @@ func (r *Room) Phase(ctx context.Context, slug string) (Phase, time.Time, error)
 	return d.phase, d.opensAt, nil
 }
 
+// PhaseInMemory is Phase for lists: it never asks the database. On-sales under way are known within a tick of the start; what ended
+// more than an hour ago is not, nor is an event without an on-sale.
+func (r *Room) PhaseInMemory(slug string) (Phase, time.Time, bool) {
+	r.mu.Lock()
+	s := r.sales[lottery.EventID(slug)]
+	r.mu.Unlock()
+	if s == nil {
+		return "", time.Time{}, false
+	}
+	d := s.snapshot().draw
+	return d.phase, d.opensAt, true
+}
+
 // Now is the database's clock as far as it is known here: right to a few milliseconds.
 func (r *Room) Now() time.Time { return r.now() }

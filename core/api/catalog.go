@@ -38,40 +38,55 @@ type tierJSON struct {
 	Left  int64     `json:"left"`
 }
 
+type rangeJSON struct {
+	From moneyJSON `json:"from"`
+	To   moneyJSON `json:"to"`
+}
+
 type eventJSON struct {
 	ID       string      `json:"id"`
 	Name     string      `json:"name"`
+	Category string      `json:"category"`
+	Summary  string      `json:"summary,omitempty"`
 	StartsAt timeJSON    `json:"starts_at"`
 	TimeZone string      `json:"time_zone"`
 	Currency string      `json:"currency"`
 	Venue    venueJSON   `json:"venue"`
 	OnSale   *onSaleJSON `json:"on_sale"`
+	Prices   *rangeJSON  `json:"price_range,omitempty"` // all-in; in lists
+	Performs []string    `json:"performers,omitempty"`
+	Tags     []string    `json:"tags,omitempty"`
 	PerBuyer int         `json:"per_buyer,omitempty"`
 	Identity string      `json:"identity,omitempty"`
 	Tiers    []tierJSON  `json:"tiers,omitempty"`
 	Sections []string    `json:"sections,omitempty"`
 }
 
-// summary is an event as lists show it.
-func (s *Server) summary(ctx context.Context, e *event.Event) (eventJSON, error) {
-	view := eventJSON{
-		ID: e.Slug, Name: e.Spec.Name, StartsAt: timeJSON(e.Spec.StartsAt), TimeZone: e.Spec.TimeZone, Currency: e.Spec.Currency,
+// describe is what an event file says of an event, as lists show it.
+func (s *Server) describe(e *event.Event) eventJSON {
+	return eventJSON{
+		ID: e.Slug, Name: e.Spec.Name, Category: e.Spec.Category, Summary: e.Spec.Summary, StartsAt: timeJSON(e.Spec.StartsAt),
+		TimeZone: e.Spec.TimeZone, Currency: e.Spec.Currency,
 		Venue: venueJSON{e.Spec.Venue.Name, e.Spec.Venue.City, e.Spec.Venue.Country},
 	}
-	phase, opensAt, err := s.Room.Phase(ctx, e.Slug)
-	switch {
-	case err == nil:
-		view.OnSale = &onSaleJSON{Phase: string(phase), OpensAt: timeJSON(opensAt)}
-	case !errors.Is(err, access.ErrNoSale):
-		return view, err
+}
+
+// onSaleInMemory is an event's on-sale as far as it is known without asking the database, nil when it has none.
+func (s *Server) onSaleInMemory(slug string) *onSaleJSON {
+	phase, opensAt, ok := s.Room.PhaseInMemory(slug)
+	if !ok {
+		return nil
 	}
-	return view, nil
+	return &onSaleJSON{Phase: string(phase), OpensAt: timeJSON(opensAt)}
 }
 
 // eventView is an event with what one needs to choose: prices, what is left, sections.
 func (s *Server) eventView(ctx context.Context, e *event.Event) (eventJSON, error) {
-	view, err := s.summary(ctx, e)
-	if err != nil {
+	view := s.describe(e)
+	switch phase, opensAt, err := s.Room.Phase(ctx, e.Slug); {
+	case err == nil:
+		view.OnSale = &onSaleJSON{Phase: string(phase), OpensAt: timeJSON(opensAt)}
+	case !errors.Is(err, access.ErrNoSale):
 		return view, err
 	}
 	stock, err := s.Inventory.Availability(ctx, e.ID)
@@ -84,6 +99,7 @@ func (s *Server) eventView(ctx context.Context, e *event.Event) (eventJSON, erro
 			left[row.Tier] = row.Capacity - row.Taken
 		}
 	}
+	view.Performs, view.Tags = e.Spec.Performers, e.Spec.Tags
 	view.PerBuyer, view.Identity = e.Spec.Limits.PerBuyer, e.Spec.OnSale.Identity
 	for _, t := range e.Spec.Tiers {
 		p := e.Tiers[t.ID].Price
@@ -96,6 +112,9 @@ func (s *Server) eventView(ctx context.Context, e *event.Event) (eventJSON, erro
 	return view, nil
 }
 
+// listEvents lists every event there is for operators, also those that are over, from the database.
+//
+//	GET /admin/v1/events?after=&limit=
 func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	limit, err := limitOf(q.Get("limit"))
@@ -108,16 +127,19 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
 	}
 	list := make([]eventJSON, len(events))
 	for i, e := range events {
-		if list[i], err = s.summary(r.Context(), e); err != nil {
-			return err
-		}
+		list[i] = s.describe(e)
+		list[i].OnSale = s.onSaleInMemory(e.Slug)
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"events": list, "next": next})
 	return nil
 }
 
+// showEvent shows one event to anybody. What is left and the phase are read now, the rest may come from a copy of the database; the
+// answer is fresh for a second and has an ETag.
+//
+//	GET /v1/events/{id}
 func (s *Server) showEvent(w http.ResponseWriter, r *http.Request) error {
-	e, err := s.Events.BySlug(r.Context(), r.PathValue("id"))
+	e, err := s.Events.Browse(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
@@ -125,8 +147,7 @@ func (s *Server) showEvent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, view)
-	return nil
+	return writeCacheable(w, r, eventMaxAge, view)
 }
 
 type seatJSON struct {

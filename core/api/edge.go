@@ -192,7 +192,8 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 		Live       []string    `json:"live"`
 		Bans       *bansJSON   `json:"bans"`
 		Catalog    uint64      `json:"catalog_version"`
-	}{Version: news.Version, ServerTime: timeJSON(news.ServerTime), Events: make([]stateJSON, len(news.Events)), Live: news.Live}
+	}{Version: news.Version, ServerTime: timeJSON(news.ServerTime), Events: make([]stateJSON, len(news.Events)), Live: news.Live,
+		Catalog: news.Catalog}
 	if answer.Live == nil {
 		answer.Live = []string{}
 	}

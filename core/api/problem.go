@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fairgate/core/access"
+	"fairgate/core/catalog"
 	"fairgate/core/checkout"
 	"fairgate/core/db"
 	"fairgate/core/event"
@@ -93,10 +94,12 @@ var outcomes = []outcome{
 	{errSessionMissing, 401, "session_missing", "A session is needed. Join the waiting room and wait for your turn.", 0},
 	{errKeyMissing, 400, "idempotency_key_missing", "The Idempotency-Key header is required: 1 to 128 visible ASCII characters, new for every new request.", 0},
 	{errEmail, 422, "email_invalid", "This is no e-mail address that tickets can be sent to. Write it plainly: name@example.org, or leave it out.", 0},
+	{event.ErrCursor, 400, "bad_request", "after must be the next of an earlier page.", 0},
 	{errJSON, 400, "bad_json", "The body is not the JSON this needs.", 0},
 	{errRequest, 400, "bad_request", "The request does not make sense.", 0},
 	{errNotFound, 404, "not_found", "There is nothing here.", 0},
 	{errLeaving, 503, "core_leaving", "This node is about to stop and did nothing. Ask another, or this one in a while.", time.Second},
+	{catalog.ErrLoading, 503, "catalog_loading", "The list of events is still being read. Ask again in a second.", time.Second},
 	{db.ErrOverloaded, 503, "overloaded", "Too many requests are waiting. Nothing was done; try again.", time.Second},
 	{db.ErrClosed, 503, "overloaded", "This node is stopping. Nothing was done; try again.", time.Second},
 	{db.ErrAmbiguous, 503, "outcome_unknown", "It may or may not have worked. Repeat the request with the same Idempotency-Key.", time.Second},

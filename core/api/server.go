@@ -17,6 +17,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"fairgate/core/access"
+	"fairgate/core/catalog"
 	"fairgate/core/checkout"
 	"fairgate/core/db"
 	"fairgate/core/event"
@@ -37,6 +38,7 @@ const (
 type Server struct {
 	DB          *db.DB
 	Events      *event.Store
+	Catalog     *catalog.Catalog
 	Inventory   *inventory.Service
 	Checkout    *checkout.Service
 	Room        *access.Room
@@ -103,7 +105,7 @@ func (s *Server) Edge() http.Handler {
 	edge("GET /v1/orders/{id}", maxBuyerBody, s.loadOrder)
 	edge("POST /v1/orders/{id}/pay", maxBuyerBody, s.payOrder)
 	edge("GET /v1/tickets/{id}", maxBuyerBody, s.loadTicket)
-	edge("GET /v1/events", maxBuyerBody, s.listEvents)
+	edge("GET /v1/events", maxBuyerBody, s.searchEvents)
 	edge("GET /v1/events/{id}", maxBuyerBody, s.showEvent)
 	edge("GET /v1/events/{id}/seats", maxBuyerBody, s.showSeats)
 	mux.HandleFunc("/", s.on(maxBuyerBody, nothing))
@@ -157,6 +159,7 @@ func (s *Server) Admin() http.Handler {
 	admin("PUT /admin/v1/events", s.applyEvent)
 	admin("POST /admin/v1/events:batch", s.applyBatch)
 	admin("GET /admin/v1/events", s.listEvents)
+	admin("GET /admin/v1/catalog", s.searchEvents)
 	admin("GET /admin/v1/events/{id}", s.adminEvent)
 	admin("POST /admin/v1/events/{id}/onsale/{verb}", s.changeOnSale)
 	admin("GET /admin/v1/events/{id}/onsale", s.onSale)
@@ -187,6 +190,9 @@ func (s *Server) Private() http.Handler {
 		defer cancel()
 		if _, err := s.DB.Now(ctx); err != nil {
 			return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
+		}
+		if !s.Catalog.Ready() {
+			return catalog.ErrLoading
 		}
 		fmt.Fprintln(w, "ready")
 		return nil

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -31,6 +32,8 @@ type Options struct {
 	MaxConns        int           // connections of the pool; default 16
 	MinConns        int           // kept open when idle; default 2. Set it to MaxConns before an on-sale
 	ConnectTimeout  time.Duration // how long Open retries until the server answers; default 30 s
+	ReplicaURL      string        // of a copy for Browse, which may lag; empty: none
+	FollowerReads   bool          // Browse reads what the nearest replica has, some seconds old; CockroachDB only
 	AcquireTimeout  time.Duration // longest wait for a free connection; default 5 s
 	MaxRetries      int           // of one transaction after its first attempt; default 100
 	RetryBackoff    time.Duration // mean wait before the first retry, doubling; default 1 ms
@@ -79,8 +82,10 @@ type DB struct {
 	Engine  Engine
 	Version string // what the server answered to version()
 
-	policy retryPolicy
-	log    *slog.Logger
+	browsing      *pgxpool.Pool // of Browse; Reader when there is none of its own
+	copyDownUntil atomic.Int64  // Unix nanoseconds
+	policy        retryPolicy
+	log           *slog.Logger
 }
 
 // Open connects to the database at url, waiting for it up to ConnectTimeout, finds out which engine it is, and checks
@@ -122,8 +127,14 @@ func Open(ctx context.Context, url string, opt Options) (*DB, error) {
 		pool.Close()
 		return nil, fmt.Errorf("open the reading pool: %w", err)
 	}
+	browsing, err := openBrowsing(ctx, engine, config, reader, opt)
+	if err != nil {
+		reader.Close()
+		pool.Close()
+		return nil, err
+	}
 	d := &DB{
-		Pool: pool, Reader: reader, Engine: engine, Version: version, log: opt.Log,
+		Pool: pool, Reader: reader, browsing: browsing, Engine: engine, Version: version, log: opt.Log,
 		policy: retryPolicy{
 			retries: opt.MaxRetries, base: opt.RetryBackoff, ceiling: opt.RetryBackoffMax,
 			acquire: opt.AcquireTimeout, rollback: 5 * time.Second,
@@ -205,6 +216,9 @@ func (d *DB) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.Comm
 
 // Close waits for connections in use and closes the pools.
 func (d *DB) Close() {
+	if d.browsing != d.Reader {
+		d.browsing.Close()
+	}
 	d.Reader.Close()
 	d.Pool.Close()
 }

@@ -87,6 +87,18 @@ func (e Engine) readerParams() map[string]string {
 	return params
 }
 
+// browserParams are what connections that read an older copy have besides those of readers. On CockroachDB every statement of theirs
+// then reads AS OF SYSTEM TIME follower_read_timestamp(), from whichever replica is near. ok is false where there is no such thing.
+func (e Engine) browserParams(followers bool) (params map[string]string, ok bool) {
+	switch {
+	case !followers:
+		return nil, true
+	case e == CockroachDB:
+		return map[string]string{"default_transaction_use_follower_reads": "on"}, true
+	}
+	return nil, false
+}
+
 // runTx runs one transaction to its end in the way the engine wants it. CockroachDB always runs it SERIALIZABLE.
 func (e Engine) runTx(ctx context.Context, pool *pgxpool.Pool, level pgx.TxIsoLevel, policy retryPolicy, fn func(context.Context, pgx.Tx) error) error {
 	if e == CockroachDB {

@@ -13,7 +13,9 @@ var (
 	txAmbiguous   = metrics.NewCounter(`core_db_tx_total{result="ambiguous"}`)
 	txConflict    = metrics.NewCounter(`core_db_tx_total{result="conflict"}`)
 	txUnavailable = metrics.NewCounter(`core_db_tx_total{result="unavailable"}`)
-	txFailed      = metrics.NewCounter(`core_db_tx_total{result="failed"}`)
+	// browseFallbacks counts what the primary had to answer because the copy for browsing did not.
+	browseFallbacks = metrics.NewCounter(`core_db_browse_fallbacks_total`)
+	txFailed        = metrics.NewCounter(`core_db_tx_total{result="failed"}`)
 )
 
 // countTx counts how a transaction ended.

@@ -124,6 +124,7 @@ func describeBatch(specs []Spec) string {
 func (s *Store) forget(work []*application) {
 	for _, a := range work {
 		s.events.forget(a.id)
+		s.shown.forget(a.id)
 		for _, p := range eventPurposes() {
 			s.keys.forget(ringKey{p, Scope(a.id)})
 		}

@@ -11,33 +11,37 @@ import (
 	"fairgate/edge/lottery"
 )
 
-// ErrCursor means that a text is no cursor List gave.
+// ErrCursor means that a text is no cursor a list of events gave.
 var ErrCursor = errors.New("event: malformed cursor")
 
-// cursor is the last event of a page: the keyset of List.
-type cursor struct {
-	startsAt time.Time
-	slug     string
+// lastMicros is after every start an event file may have.
+const lastMicros = 7_289_654_400_000_000 // 2201
+
+// Cursor is the last event of a page: lists of events are ordered by start and slug, and go on after it whatever was added or
+// removed meanwhile.
+type Cursor struct {
+	StartsAt time.Time
+	Slug     string
 }
 
 // String is the cursor's opaque form: base64url of microseconds, a space and the slug.
-func (c cursor) String() string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(c.startsAt.UnixMicro(), 10) + " " + c.slug))
+func (c Cursor) String() string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(c.StartsAt.UnixMicro(), 10) + " " + c.Slug))
 }
 
-// parseCursor reads it back; empty is before every event.
-func parseCursor(text string) (cursor, error) {
+// ParseCursor reads it back; empty is before every event.
+func ParseCursor(text string) (Cursor, error) {
 	if text == "" {
-		return cursor{startsAt: time.Unix(0, 0).UTC()}, nil
+		return Cursor{StartsAt: time.Unix(0, 0).UTC()}, nil
 	}
-	decoded, err := base64.RawURLEncoding.DecodeString(text)
+	decoded, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
-		return cursor{}, fmt.Errorf("%w: not base64url", ErrCursor)
+		return Cursor{}, fmt.Errorf("%w: not base64url", ErrCursor)
 	}
 	micros, slug, found := strings.Cut(string(decoded), " ")
 	n, err := strconv.ParseInt(micros, 10, 64)
-	if !found || err != nil || n < 0 || !lottery.ValidSlug(slug) {
-		return cursor{}, fmt.Errorf("%w: no instant and slug in it", ErrCursor)
+	if !found || err != nil || n < 0 || n > lastMicros || !lottery.ValidSlug(slug) {
+		return Cursor{}, fmt.Errorf("%w: no instant and slug in it", ErrCursor)
 	}
-	return cursor{startsAt: time.UnixMicro(n).UTC(), slug: slug}, nil
+	return Cursor{StartsAt: time.UnixMicro(n).UTC(), Slug: slug}, nil
 }

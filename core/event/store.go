@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"fairgate/core/db"
 	"fairgate/edge/lottery"
@@ -42,6 +43,7 @@ type Store struct {
 	db     *db.DB
 	random io.Reader
 	events *cache[uuid.UUID, *Event]
+	shown  *cache[uuid.UUID, *Event] // of Browse; events where there is no copy to browse
 	keys   *cache[ringKey, KeyRing]
 }
 
@@ -63,12 +65,17 @@ func NewStore(d *db.DB, opt Options) *Store {
 		opt.CacheTTL = 2 * time.Second
 	}
 	m := newMetrics()
-	return &Store{
+	s := &Store{
 		db:     d,
 		random: opt.Random,
 		events: newCache[uuid.UUID, *Event](opt.Now, opt.CacheTTL, ErrUnknown, m),
 		keys:   newCache[ringKey, KeyRing](opt.Now, opt.CacheTTL, ErrNoKey, m),
 	}
+	s.shown = s.events
+	if d.Copied() {
+		s.shown = newCache[uuid.UUID, *Event](opt.Now, opt.CacheTTL, ErrUnknown, m)
+	}
+	return s
 }
 
 // Load reads an event from the database. ErrUnknown when there is none.
@@ -88,6 +95,22 @@ func (s *Store) BySlug(ctx context.Context, slug string) (*Event, error) {
 		return nil, fmt.Errorf("%w: %q", ErrUnknown, slug)
 	}
 	return s.ByID(ctx, lottery.EventID(slug))
+}
+
+// Browse is BySlug for pages that only show the event: where there is a copy of the database for that, it is the copy that is asked,
+// which may be some seconds behind.
+func (s *Store) Browse(ctx context.Context, slug string) (*Event, error) {
+	if !lottery.ValidSlug(slug) {
+		return nil, fmt.Errorf("%w: %q", ErrUnknown, slug)
+	}
+	id := lottery.EventID(slug)
+	return s.shown.find(ctx, id, func(ctx context.Context) (e *Event, err error) {
+		err = s.db.Browse(ctx, func(ctx context.Context, copied *pgxpool.Pool) error {
+			e, err = loadEvent(ctx, copied, id)
+			return err
+		})
+		return e, err
+	})
 }
 
 // Keys is the function Keys with the memory of ByID.
@@ -112,14 +135,14 @@ func (s *Store) EnsureGlobalKeys(ctx context.Context, purposes ...Purpose) error
 // List reads a page of events by start and slug, those after the event of a cursor that an earlier page gave. It returns the next
 // page's cursor, empty after the last. limit is between 1 and 200; anything else means 200.
 func (s *Store) List(ctx context.Context, after string, limit int) ([]*Event, string, error) {
-	from, err := parseCursor(after)
+	from, err := ParseCursor(after)
 	if err != nil {
 		return nil, "", err
 	}
 	if limit < 1 || limit > maxPage {
 		limit = maxPage
 	}
-	rows, err := s.db.Reader.Query(ctx, sqlEventsAfter, from.startsAt, from.slug, limit+1)
+	rows, err := s.db.Reader.Query(ctx, sqlEventsAfter, from.StartsAt, from.Slug, limit+1)
 	if err != nil {
 		return nil, "", fmt.Errorf("list events: %w", err)
 	}
@@ -132,7 +155,7 @@ func (s *Store) List(ctx context.Context, after string, limit int) ([]*Event, st
 	}
 	events = events[:limit]
 	last := events[limit-1]
-	return events, cursor{last.Spec.StartsAt, last.Slug}.String(), nil
+	return events, Cursor{last.Spec.StartsAt, last.Slug}.String(), nil
 }
 
 func loadEvent(ctx context.Context, q Querier, id uuid.UUID) (*Event, error) {

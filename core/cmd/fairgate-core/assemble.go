@@ -14,6 +14,7 @@ import (
 
 	"fairgate/core/access"
 	"fairgate/core/api"
+	"fairgate/core/catalog"
 	"fairgate/core/checkout"
 	"fairgate/core/db"
 	"fairgate/core/event"
@@ -112,8 +113,12 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	}
 	c.opened(room.Close)
 
+	listed := catalog.New(d, catalog.Config{
+		Refresh: cfg.Catalog.Refresh, Reconcile: cfg.Catalog.Reconcile, MaxEvents: cfg.Catalog.MaxEvents, Changed: room.SetCatalog, Log: log,
+	})
+
 	server := &api.Server{
-		DB: d, Events: events, Inventory: stock, Checkout: orders, Room: room, Inbox: inbox, Outbox: outbox,
+		DB: d, Events: events, Catalog: listed, Inventory: stock, Checkout: orders, Room: room, Inbox: inbox, Outbox: outbox,
 		EdgeSecret: edgeSecret, AdminSecret: adminSecret, Form: provider.Form, SessionReadTTL: cfg.Session.ReadTTL, Stopping: c.leaving, Log: log,
 	}
 	c.handlers = map[string]http.Handler{"edge": server.Edge(), "admin": server.Admin(), "webhook": server.Webhook(), "private": server.Private()}
@@ -124,6 +129,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 			return inbox.Run(ctx, orders.Webhooks)
 		},
 		"waiting room": room.Run,
+		"catalog":      listed.Run,
 		"ledger seals": sealer(d, writer, log),
 	}
 	return c, nil
@@ -144,7 +150,8 @@ func openDatabase(ctx context.Context, cfg config, log *slog.Logger, c *core) (*
 			}
 		})
 	}
-	d, err := db.Open(ctx, server.URL, db.Options{Application: "fairgate-core", MaxConns: cfg.Database.MaxConns, Log: log})
+	d, err := db.Open(ctx, server.URL, db.Options{Application: "fairgate-core", MaxConns: cfg.Database.MaxConns,
+		ReplicaURL: cfg.Database.ReplicaURL, FollowerReads: cfg.Database.FollowerReads, Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}

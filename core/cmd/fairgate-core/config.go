@@ -19,10 +19,17 @@ type config struct {
 		Edge, Admin, Webhook, Private string
 	}
 	Database struct {
-		URL      string
-		DataDir  string `mapstructure:"data_dir"`
-		MaxConns int    `mapstructure:"max_conns"`
-		Migrate  bool
+		URL           string
+		DataDir       string `mapstructure:"data_dir"`
+		MaxConns      int    `mapstructure:"max_conns"`
+		Migrate       bool
+		ReplicaURL    string `mapstructure:"replica_url"`
+		FollowerReads bool   `mapstructure:"follower_reads"`
+	}
+	Catalog struct {
+		Refresh   time.Duration
+		Reconcile time.Duration
+		MaxEvents int `mapstructure:"max_events"`
 	}
 	Secrets struct{ Dir string }
 	Session struct {
@@ -70,6 +77,8 @@ type config struct {
 var defaults = map[string]any{
 	"listen.edge": "127.0.0.1:7001", "listen.admin": "127.0.0.1:7002", "listen.webhook": "127.0.0.1:7003", "listen.private": "127.0.0.1:7004",
 	"database.url": "", "database.data_dir": "", "database.max_conns": 16, "database.migrate": true,
+	"database.replica_url": "", "database.follower_reads": false,
+	"catalog.refresh": "1s", "catalog.reconcile": "5m", "catalog.max_events": 1000000,
 	"secrets.dir":      "var/secrets",
 	"session.read_ttl": "720h",
 	"inventory.lanes":  2, "inventory.max_batch": 500, "inventory.max_queue": 10000,
@@ -115,18 +124,18 @@ func (c config) validate() error {
 			bad(key, "%q is no host:port", addr)
 		}
 	}
-	for key, text := range map[string]string{"database.url": c.Database.URL, "payment.stripe.base_url": c.Payment.Stripe.BaseURL, "payment.stripe.pay_url": c.Payment.Stripe.PayURL} {
+	for key, text := range map[string]string{"database.url": c.Database.URL, "database.replica_url": c.Database.ReplicaURL, "payment.stripe.base_url": c.Payment.Stripe.BaseURL, "payment.stripe.pay_url": c.Payment.Stripe.PayURL} {
 		if u, err := url.Parse(text); text != "" && (err != nil || u.Scheme == "" || u.Host == "") {
 			bad(key, "this is no URL")
 		}
 	}
 	for key, n := range map[string]int{"database.max_conns": c.Database.MaxConns, "inventory.lanes": c.Inventory.Lanes, "inventory.max_batch": c.Inventory.MaxBatch,
-		"inventory.max_queue": c.Inventory.MaxQueue, "checkout.max_batch": c.Checkout.MaxBatch, "checkout.outbox_workers": c.Checkout.OutboxWorkers, "access.polls_per_second": c.Access.PollsPerSecond} {
+		"inventory.max_queue": c.Inventory.MaxQueue, "catalog.max_events": c.Catalog.MaxEvents, "checkout.max_batch": c.Checkout.MaxBatch, "checkout.outbox_workers": c.Checkout.OutboxWorkers, "access.polls_per_second": c.Access.PollsPerSecond} {
 		if n < 1 {
 			bad(key, "%d must be 1 or more", n)
 		}
 	}
-	for key, d := range map[string]time.Duration{"session.read_ttl": c.Session.ReadTTL, "checkout.lookup_after": c.Checkout.LookupAfter, "checkout.outbox_lease": c.Checkout.OutboxLease, "access.tick": c.Access.Tick,
+	for key, d := range map[string]time.Duration{"session.read_ttl": c.Session.ReadTTL, "catalog.refresh": c.Catalog.Refresh, "catalog.reconcile": c.Catalog.Reconcile, "checkout.lookup_after": c.Checkout.LookupAfter, "checkout.outbox_lease": c.Checkout.OutboxLease, "access.tick": c.Access.Tick,
 		"access.marker_wait": c.Access.MarkerWait, "access.lease_ttl": c.Access.LeaseTTL, "access.poll_min": c.Access.PollMin, "access.poll_max": c.Access.PollMax} {
 		if d <= 0 {
 			bad(key, "%s must be longer than nothing", d)

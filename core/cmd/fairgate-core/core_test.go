@@ -432,3 +432,71 @@ func TestAFewEventsAreAppliedTogether(t *testing.T) {
 		}
 	}
 }
+
+func TestBuyersSearchTheCatalog(t *testing.T) {
+	r := newRig(t, "../../../configs/events/arena.yaml")
+	r.enroll("arena")
+	type page struct {
+		Code, Detail, Next string
+		Total              int
+		Events             []struct {
+			ID, Name, Category string
+			OnSale             *struct{ Phase string }            `json:"on_sale"`
+			Prices             struct{ From struct{ Minor int } } `json:"price_range"`
+		}
+		Facets struct{ Categories, Cities []struct{ Value string } }
+	}
+	search := func(query string, want int) (p page) {
+		t.Helper()
+		r.edge(http.MethodGet, "/v1/events"+query, nil, want, &p)
+		return p
+	}
+	var found page
+	for deadline := time.Now().Add(10 * time.Second); found.Total == 0 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		resp := r.raw(r.request("edge", http.MethodGet, "/v1/events?q=orquesta+MIDSUM&city=val%C3%A8ncia&country=es&category=concert&currency=EUR&price_max=55&facets=1", nil))
+		if resp.status != http.StatusOK && !strings.Contains(string(resp.body), "catalog_loading") {
+			t.Fatalf("%d %s", resp.status, resp.body)
+		}
+		_ = json.Unmarshal(resp.body, &found)
+	}
+	if found.Total != 1 || found.Events[0].ID != "arena" || found.Events[0].Category != "concert" || found.Events[0].Prices.From.Minor != 5348 ||
+		found.Next != "" || len(found.Facets.Cities) != 1 || found.Facets.Cities[0].Value != "Valencia" {
+		t.Errorf("got %+v", found)
+	}
+	if p := search("?q=nothing", http.StatusOK); p.Total != 0 || p.Events == nil {
+		t.Errorf("got %+v", p)
+	}
+	if p := search("?limit=0&colour=red", http.StatusBadRequest); p.Code != "bad_request" || !strings.Contains(p.Detail, "limit must be") || !strings.Contains(p.Detail, "colour") {
+		t.Errorf("got %+v", p)
+	}
+	search("?after=!", http.StatusBadRequest)
+	r.admin(http.MethodGet, "/admin/v1/events?after=!", nil, http.StatusBadRequest, nil)
+	var byAdmin page
+	r.admin(http.MethodGet, "/admin/v1/catalog?q=arena", nil, http.StatusOK, &byAdmin)
+	if byAdmin.Total != 1 {
+		t.Errorf("got %+v", byAdmin)
+	}
+	for path, age := range map[string]string{"/v1/events": "public, max-age=2", "/v1/events/arena": "public, max-age=1"} {
+		first := r.raw(r.request("edge", http.MethodGet, path, nil))
+		if first.status != http.StatusOK || first.header.Get("ETag") == "" || first.header.Get("Cache-Control") != age {
+			t.Fatalf("%s: %d %v", path, first.status, first.header)
+		}
+		again := r.request("edge", http.MethodGet, path, nil)
+		again.Header.Set("If-None-Match", `"other", W/`+first.header.Get("ETag"))
+		if second := r.raw(again); second.status != http.StatusNotModified || len(second.body) != 0 || second.header.Get("ETag") != first.header.Get("ETag") {
+			t.Errorf("%s again: %d %v %s", path, second.status, second.header, second.body)
+		}
+	}
+	var feed struct {
+		Catalog uint64 `json:"catalog_version"`
+	}
+	r.edge(http.MethodGet, "/edge/v1/state", nil, http.StatusOK, &feed)
+	if feed.Catalog == 0 {
+		t.Error("the feed tells edges no version of the catalog")
+	}
+	resp, err := http.Get(r.servers["private"].URL + "/readyz")
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("ready: %v %v", resp, err)
+	}
+	resp.Body.Close()
+}

@@ -185,6 +185,27 @@ func (r *rig) request(listener, method, path string, body any) *http.Request {
 	return req
 }
 
+// reply is an answer as it came.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (r *rig) raw(req *http.Request) reply {
+	r.t.Helper()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return reply{resp.StatusCode, resp.Header, body}
+}
+
 func (r *rig) admin(method, path string, body any, want int, into any) {
 	r.t.Helper()
 	r.call(r.request("admin", method, path, body), want, into)
