@@ -1,0 +1,86 @@
+package proof
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fairgate/core/inventory/history"
+)
+
+func prove(t testing.TB, h *history.History, o Options) *Verdict {
+	t.Helper()
+	v, err := Prove(h, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range v.Checks {
+		t.Logf("%-10s %7d checked, %d wrong, %d undecided", c.Name, c.Checked, c.Wrong, c.Undecided)
+	}
+	t.Logf("%d operations, %d commits, %d unknown: %d happened (%d assumed), %d did not, %d open; %d refusals not judged",
+		v.Operations, v.Commits, v.Unknown, v.Happened, v.Assumed, v.Not, v.Open, v.Unjudged)
+	return v
+}
+
+func TestASoundInventoryIsAccepted(t *testing.T) {
+	for seed := range uint64(3) {
+		h := play(t, sound, seed, 8, 400)
+		v := prove(t, h, Options{})
+		if !v.Passed {
+			t.Errorf("seed %d:\n%s", seed, strings.Join(v.Failures(), "\n"))
+		}
+		for _, c := range v.Checks {
+			if c.Checked == 0 && c.Name != "counts" || c.Undecided > 0 {
+				t.Errorf("seed %d: %s checked %d, undecided %d", seed, c.Name, c.Checked, c.Undecided)
+			}
+		}
+		if v.Happened == 0 || v.Not == 0 {
+			t.Errorf("seed %d: of the unknown attempts %d happened, %d did not: the test is about both", seed, v.Happened, v.Not)
+		}
+	}
+}
+
+// Each of these inventories is broken in one way. The prover must reject every one, by the check that is there for it.
+func TestBrokenInventoriesAreRejected(t *testing.T) {
+	for b, by := range map[bug][]string{
+		oversells:         {"commits", "slices"},
+		oversellsInSecret: {"commits"},
+		forgetsReleases:   {"commits"},
+		losesReleases:     {"answers"},
+		seatTwice:         {"seats"},
+		answersEarly:      {"answers", "real time"},
+		newHoldOnRetry:    {"holds"},
+		closesTwice:       {"holds"},
+		strangersRelease:  {"holds"},
+		expiresEarly:      {"holds"},
+		remembersTooLong:  {"refusals"},
+		numbersLate:       {"real time"},
+		swallowsACommit:   {"commits"},
+	} {
+		t.Run(string(b), func(t *testing.T) {
+			page := filepath.Join(t.TempDir(), "wrong.html")
+			v := prove(t, play(t, b, 7, 8, 400), Options{Visualize: page})
+			if v.Passed {
+				t.Fatalf("an inventory that %s was accepted", b)
+			}
+			t.Log(strings.Join(v.Failures(), "\n"))
+			for _, name := range by {
+				for _, c := range v.Checks {
+					if c.Name == name && c.Wrong == 0 {
+						t.Errorf("%q found nothing", name)
+					}
+				}
+			}
+			if text, err := os.ReadFile(page); err != nil || v.Visualized != page || !strings.Contains(string(text), "ticketctl prove") {
+				t.Errorf("there is no page that shows it: %v", err)
+			}
+		})
+	}
+}
+
+func TestNothingToCheckIsNoProof(t *testing.T) {
+	if v := prove(t, &history.History{}, Options{}); v.Passed {
+		t.Error("an empty history was called proved")
+	}
+}
