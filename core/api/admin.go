@@ -41,6 +41,7 @@ func (s *Server) applyEvent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	s.Catalog.Nudge()
 	changes := result.Changes
 	if changes == nil {
 		changes = []string{}

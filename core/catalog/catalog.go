@@ -53,6 +53,7 @@ type Catalog struct {
 	db    *db.DB
 	cfg   Config
 	state atomic.Pointer[State] // nil until loaded
+	nudge chan struct{}         // capacity 1
 
 	// Of Run alone.
 	known    map[uuid.UUID]*Listing
@@ -66,7 +67,7 @@ type Catalog struct {
 
 // New makes a catalog that is not loaded yet.
 func New(d *db.DB, cfg Config) *Catalog {
-	c := &Catalog{db: d, cfg: cfg.withDefaults()}
+	c := &Catalog{db: d, cfg: cfg.withDefaults(), nudge: make(chan struct{}, 1)}
 	c.known, c.changed, c.missing = make(map[uuid.UUID]*Listing), make(map[uuid.UUID]*Listing), make(map[uuid.UUID]bool)
 	c.base, c.gone = build(nil), roaring.New()
 	return c
@@ -118,7 +119,16 @@ func (c *Catalog) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case <-c.nudge:
 		}
+	}
+}
+
+// Nudge makes Run look for changes now: something was applied here.
+func (c *Catalog) Nudge() {
+	select {
+	case c.nudge <- struct{}{}:
+	default:
 	}
 }
 

@@ -152,7 +152,7 @@ func (r *rig) firstEvent() (slug, tier string) {
 			ID string `json:"id"`
 		} `json:"events"`
 	}
-	r.edge(http.MethodGet, "/v1/events", nil, http.StatusOK, &list)
+	r.admin(http.MethodGet, "/admin/v1/events", nil, http.StatusOK, &list)
 	slug = list.Events[0].ID
 	var event struct {
 		Tiers []struct {
