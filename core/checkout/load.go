@@ -9,14 +9,14 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"fairgate/core/ticket"
 	"fairgate/edge/lottery"
 )
 
 const sqlOrder = `
 SELECT o.order_id, o.event_id, o.hold_id, o.entrant, o.state, o.amount_minor, o.currency, o.lines, o.email, o.body_hash, o.events,
     o.created_at, o.updated_at, now(), h.deadline,
-    p.payment_id, p.attempt, p.provider, p.provider_ref, p.client_secret, p.state, p.failure,
-    ARRAY(SELECT t.ticket_id FROM tickets AS t WHERE t.order_id = o.order_id ORDER BY t.item)
+    p.payment_id, p.attempt, p.provider, p.provider_ref, p.client_secret, p.state, p.failure
 FROM orders AS o
 JOIN holds AS h ON h.hold_id = o.hold_id
 JOIN payments AS p ON p.order_id = o.order_id
@@ -36,13 +36,22 @@ func (s *Service) Load(ctx context.Context, id uuid.UUID, entrant lottery.Entran
 func (s *Service) Find(ctx context.Context, id uuid.UUID) (Order, error) {
 	var o Order
 	p := &o.Payment
+	var lines string
 	row := s.db.Reader.QueryRow(ctx, sqlOrder, id)
-	err := scanOrder(row, &o, &o.ServerTime, &o.Deadline, &p.ID, &p.Attempt, &p.Provider, &p.ProviderRef, &p.ClientSecret, &p.State, &p.Failure, &o.Tickets)
+	err := scanOrder(row, &o, &lines, &o.ServerTime, &o.Deadline, &p.ID, &p.Attempt, &p.Provider, &p.ProviderRef, &p.ClientSecret, &p.State, &p.Failure)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Order{}, ErrOrderUnknown
 	}
 	if err != nil {
 		return Order{}, fmt.Errorf("order %s: %w", id, err)
+	}
+	if o.Lines, err = decodeLines(lines); err != nil {
+		return Order{}, fmt.Errorf("order %s: %w", id, err)
+	}
+	if o.State == TicketIssued { // every line has its ticket, and they are named after the order
+		for i := range o.Lines {
+			o.Tickets = append(o.Tickets, ticket.TicketID(o.ID, i))
+		}
 	}
 	terms, err := s.catalog(ctx, o.Event)
 	if err != nil {

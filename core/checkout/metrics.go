@@ -7,6 +7,7 @@ import (
 // metricSet counts what happens to orders.
 type metricSet struct {
 	opened, refused, failed *metrics.Counter
+	outdated                *metrics.Counter
 	causes                  map[Cause]*metrics.Counter
 }
 
@@ -16,6 +17,8 @@ func newMetrics() metricSet {
 		refused: metrics.GetOrCreateCounter(`core_orders_opened_total{result="refused"}`),
 		failed:  metrics.GetOrCreateCounter(`core_orders_opened_total{result="error"}`),
 		causes:  map[Cause]*metrics.Counter{},
+
+		outdated: metrics.GetOrCreateCounter(`core_order_batches_outdated_total`), // batches read again because somebody was quicker
 	}
 	for name, cause := range map[string]Cause{
 		`core_order_events_total{cause="begun"}`:           CauseBegun,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -50,6 +51,10 @@ type Payment struct {
 	Failure      string
 
 	declines []string // names of the tries that were declined, oldest first
+
+	was         PaymentState // as it was read; "" for an attempt that is new
+	declinesWas string
+	touched     bool // there is something to write
 }
 
 // maxDeclines bounds how many declined tries are remembered; providers allow one payment few more.
@@ -105,7 +110,7 @@ type Order struct {
 	Payment    Payment
 	Tickets    []uuid.UUID
 	bodyHash   []byte
-	key        string
+	key        uuid.UUID // keyID of its opening
 	events     int64
 }
 
@@ -162,12 +167,43 @@ func sums(lines []Line) (face, fee, tax int64) {
 	return face, fee, tax
 }
 
-func encodeLines(lines []Line) (string, error) {
-	b, err := json.Marshal(lines)
-	if err != nil {
-		return "", fmt.Errorf("encode order lines: %w", err)
+// encodeLines writes the lines as json.Marshal would.
+func encodeLines(lines []Line) string {
+	b := make([]byte, 0, 16+80*len(lines))
+	b = append(b, '[')
+	for i := range lines {
+		l := &lines[i]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"tier":`...)
+		b = appendText(b, l.Tier)
+		if l.Seat != "" {
+			b = append(b, `,"seat":`...)
+			b = appendText(b, l.Seat)
+		}
+		b = append(b, `,"face":`...)
+		b = strconv.AppendInt(b, l.Face, 10)
+		b = append(b, `,"fee":`...)
+		b = strconv.AppendInt(b, l.Fee, 10)
+		b = append(b, `,"tax":`...)
+		b = strconv.AppendInt(b, l.Tax, 10)
+		b = append(b, '}')
 	}
-	return string(b), nil
+	return string(append(b, ']'))
+}
+
+// appendText writes a JSON string; the names of tiers and seats are nearly always plain.
+func appendText(b []byte, text string) []byte {
+	for _, c := range []byte(text) {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			quoted, _ := json.Marshal(text) // a string cannot fail
+			return append(b, quoted...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, text...)
+	return append(b, '"')
 }
 
 func decodeLines(text string) ([]Line, error) {

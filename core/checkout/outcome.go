@@ -5,10 +5,8 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/inventory"
-	"fairgate/core/payment"
 	"fairgate/core/ticket"
 	"fairgate/ledger"
 )
@@ -35,36 +33,15 @@ func (s *Service) Apply(ctx context.Context, o Outcome) error {
 	return err
 }
 
-// outcomes is one transaction's worth of outcomes.
-type outcomes struct {
-	service   *Service
-	tx        pgx.Tx
-	answers   []answer
-	records   map[uuid.UUID]*record
-	sold      map[uuid.UUID]error // by order: nil when the hold was sold in this transaction
-	tasks     []payment.Task
-	transfers []ledger.Transfer
-	unsell    []uuid.UUID
-	issue     []ticket.Item
-	bought    []Order
-	causes    []Cause
-}
-
-func (b *outcomes) run(ctx context.Context, batch []*Outcome) error {
-	ids := make([]uuid.UUID, len(batch))
-	for i, o := range batch {
-		ids[i] = o.Order
-	}
-	var err error
-	if b.records, err = loadRecords(ctx, b.tx, ids); err != nil {
-		return err
-	}
-	if err := b.sell(ctx, batch); err != nil {
-		return err
-	}
+// apply decides the batch's outcomes.
+func (b *batch) apply(ctx context.Context) error {
 	// Authorizations first: whatever else the batch says of such an order must find it sold.
 	for pass := range 2 {
-		for i, o := range batch {
+		for i := range b.asks {
+			o := b.asks[i].outcome
+			if o == nil {
+				continue
+			}
 			if early := o.Cause == CauseAuthorized || o.Cause == CauseCaptured; early != (pass == 0) {
 				continue
 			}
@@ -73,39 +50,10 @@ func (b *outcomes) run(ctx context.Context, batch []*Outcome) error {
 				b.answers[i].err = ErrOrderUnknown
 				continue
 			}
-			if err := b.apply(ctx, r, o); err != nil {
+			if err := b.applyOne(ctx, r, o); err != nil {
 				return err
 			}
 		}
-	}
-	return b.write(ctx)
-}
-
-// sell marks the holds of the newly authorized orders as sold, in one statement.
-func (b *outcomes) sell(ctx context.Context, batch []*Outcome) error {
-	b.sold = map[uuid.UUID]error{}
-	byHold := map[uuid.UUID]uuid.UUID{}
-	var holds []uuid.UUID
-	for _, o := range batch {
-		r := b.records[o.Order]
-		if r == nil || !authorizes(r, o) {
-			continue
-		}
-		if _, twice := byHold[r.order.Hold]; twice {
-			continue
-		}
-		byHold[r.order.Hold] = r.order.ID
-		holds = append(holds, r.order.Hold)
-	}
-	if len(holds) == 0 {
-		return nil
-	}
-	refused, err := inventory.Sell(ctx, b.tx, holds)
-	if err != nil {
-		return err
-	}
-	for hold, order := range byHold {
-		b.sold[order] = refused[hold]
 	}
 	return nil
 }
@@ -120,17 +68,17 @@ func authorizes(r *record, o *Outcome) bool {
 		(r.order.State == PaymentPending || r.order.State == PaymentFailed)
 }
 
-// apply decides what one outcome means for its order.
-func (b *outcomes) apply(ctx context.Context, r *record, o *Outcome) error {
+// applyOne decides what one outcome means for its order.
+func (b *batch) applyOne(ctx context.Context, r *record, o *Outcome) error {
 	p := r.payment(o.Payment)
 	if p == nil {
 		return nil
 	}
-	b.learn(r, p, o)
+	p.learn(o)
 	switch o.Cause {
 	case CauseBegun:
 		if p.State == PaymentCreated {
-			p.State = PaymentBegun
+			p.move(PaymentBegun, p.Failure)
 			if r.order.State == PaymentPending {
 				return b.note(r, CauseBegun, o, "")
 			}
@@ -143,7 +91,7 @@ func (b *outcomes) apply(ctx context.Context, r *record, o *Outcome) error {
 	case CauseDeclined:
 		// A decline that was told before says nothing of the card that the buyer is trying since.
 		if (p.State == PaymentCreated || p.State == PaymentBegun) && p.news(o.Try) {
-			p.State, p.Failure = PaymentBegun, o.Failure
+			p.move(PaymentBegun, o.Failure)
 			if r.order.State == PaymentPending {
 				return b.note(r, CauseDeclined, o, o.Failure)
 			}
@@ -159,34 +107,40 @@ func (b *outcomes) apply(ctx context.Context, r *record, o *Outcome) error {
 }
 
 // learn keeps what the outcome tells of the provider's object.
-func (b *outcomes) learn(r *record, p *Payment, o *Outcome) {
+func (p *Payment) learn(o *Outcome) {
 	if p.ProviderRef == "" && o.Ref != "" {
-		p.ProviderRef = o.Ref
+		p.ProviderRef, p.touched = o.Ref, true
 	}
 	if p.ClientSecret == "" && o.Secret != "" {
-		p.ClientSecret = o.Secret
+		p.ClientSecret, p.touched = o.Secret, true
 	}
-	r.touch(p)
 }
 
-func (b *outcomes) authorized(ctx context.Context, r *record, p *Payment, o *Outcome) error {
+// move changes an attempt's state.
+func (p *Payment) move(to PaymentState, failure string) {
+	p.State, p.Failure, p.touched = to, failure, true
+}
+
+func (b *batch) authorized(ctx context.Context, r *record, p *Payment, o *Outcome) error {
 	switch p.State {
 	case PaymentAuthorized, PaymentCaptured, PaymentCaptureFailed:
 		return nil // told before
 	case PaymentVoiding, PaymentVoided:
 		// The hold died first. The intent to void is durable already; note the late money once.
 		if p.State == PaymentVoiding && p.Failure != lateMoney {
-			p.Failure = lateMoney
+			p.move(PaymentVoiding, lateMoney)
 			return b.note(r, CauseLateMoney, o, "authorized after the hold was gone; voiding")
 		}
 		return nil
 	}
-	if refused, tried := b.sold[r.order.ID]; !tried || refused != nil {
-		p.State, p.Failure = PaymentVoiding, lateMoney
+	if h, known := b.holds[r.order.Hold]; !known || h.State != inventory.Active ||
+		(r.order.State != PaymentPending && r.order.State != PaymentFailed) {
+		p.move(PaymentVoiding, lateMoney)
 		b.tasks = append(b.tasks, task(taskVoid, r.order.ID, p.ID))
 		return b.note(r, CauseLateMoney, o, "authorized after the hold was gone; voiding")
 	}
-	p.State, p.Failure = PaymentAuthorized, ""
+	b.sell = append(b.sell, r.order.Hold)
+	p.move(PaymentAuthorized, "")
 	transfers, err := b.saleTransfers(ctx, r, p)
 	if err != nil {
 		return err
@@ -197,14 +151,14 @@ func (b *outcomes) authorized(ctx context.Context, r *record, p *Payment, o *Out
 	return b.note(r, CauseAuthorized, o, "")
 }
 
-func (b *outcomes) captured(ctx context.Context, r *record, p *Payment, o *Outcome) error {
+func (b *batch) captured(ctx context.Context, r *record, p *Payment, o *Outcome) error {
 	if p.State != PaymentAuthorized {
 		if p.State != PaymentCaptured {
 			b.service.log.Error("the provider captured what it was not asked to", "order_id", r.order.ID, "payment_state", p.State)
 		}
 		return nil
 	}
-	p.State = PaymentCaptured
+	p.move(PaymentCaptured, p.Failure)
 	transfers, err := b.saleTransfers(ctx, r, p)
 	if err != nil {
 		return err
@@ -216,11 +170,11 @@ func (b *outcomes) captured(ctx context.Context, r *record, p *Payment, o *Outco
 	return b.issued(r, o)
 }
 
-func (b *outcomes) captureRefused(ctx context.Context, r *record, p *Payment, o *Outcome) error {
+func (b *batch) captureRefused(ctx context.Context, r *record, p *Payment, o *Outcome) error {
 	if p.State != PaymentAuthorized {
 		return nil
 	}
-	p.State, p.Failure = PaymentCaptureFailed, o.Failure
+	p.move(PaymentCaptureFailed, o.Failure)
 	transfers, err := b.saleTransfers(ctx, r, p)
 	if err != nil {
 		return err
@@ -231,17 +185,14 @@ func (b *outcomes) captureRefused(ctx context.Context, r *record, p *Payment, o 
 	return b.note(r, CauseCaptureRefused, o, o.Failure)
 }
 
-func (b *outcomes) voided(r *record, p *Payment, o *Outcome) error {
+func (b *batch) voided(r *record, p *Payment, o *Outcome) error {
 	switch p.State {
 	case PaymentCreated, PaymentBegun, PaymentVoiding:
-		p.State = PaymentVoided
-		if o.Failure != "" {
-			p.Failure = o.Failure
-		}
+		p.move(PaymentVoided, failure(o.Failure, p.Failure))
 		return b.note(r, CauseVoided, o, o.Failure)
 	case PaymentCaptureFailed:
 		if p.Failure != voidedAfterwards {
-			p.Failure = voidedAfterwards
+			p.move(PaymentCaptureFailed, voidedAfterwards)
 			return b.note(r, CauseVoided, o, "")
 		}
 	}
@@ -250,7 +201,7 @@ func (b *outcomes) voided(r *record, p *Payment, o *Outcome) error {
 
 // issued gives the buyer what was paid for, in the transaction that records the money: there is no moment at which one
 // is known and the other not.
-func (b *outcomes) issued(r *record, o *Outcome) error {
+func (b *batch) issued(r *record, o *Outcome) error {
 	for i, line := range r.order.Lines {
 		b.issue = append(b.issue, ticket.Item{
 			Event: r.order.Event, Order: r.order.ID, Item: i, Tier: line.Tier, Seat: line.Seat, Owner: r.order.Entrant,
@@ -259,7 +210,7 @@ func (b *outcomes) issued(r *record, o *Outcome) error {
 	return b.note(r, CauseIssued, o, "")
 }
 
-func (b *outcomes) note(r *record, cause Cause, o *Outcome, reason string) error {
+func (b *batch) note(r *record, cause Cause, o *Outcome, reason string) error {
 	b.causes = append(b.causes, cause)
 	if err := r.apply(cause, o.Actor, reason); err != nil {
 		return fmt.Errorf("order %s: %w", r.order.ID, err)
@@ -267,38 +218,15 @@ func (b *outcomes) note(r *record, cause Cause, o *Outcome, reason string) error
 	return nil
 }
 
-func (b *outcomes) write(ctx context.Context) error {
-	if err := flush(ctx, b.tx, b.records); err != nil {
-		return err
-	}
-	if len(b.unsell) > 0 {
-		refused, err := inventory.Unsell(ctx, b.tx, b.unsell)
-		if err != nil {
-			return err
-		}
-		for hold, err := range refused {
-			return fmt.Errorf("put hold %s back on sale: %w", hold, err)
-		}
-	}
-	if len(b.transfers) > 0 {
-		if err := b.service.ledger.Record(ctx, b.tx, b.transfers); err != nil {
-			return err
-		}
-	}
-	if len(b.issue) > 0 {
-		if err := b.service.issuer.Issue(ctx, b.tx, b.issue); err != nil {
-			return err
-		}
-	}
-	return b.service.outbox.Enqueue(ctx, b.tx, b.tasks)
-}
-
 // saleTransfers are the pending transfers of a sale. They follow from the order alone, so that the same ones are found
 // again when it is captured; an event's organizer cannot change once something is sold.
-func (b *outcomes) saleTransfers(ctx context.Context, r *record, p *Payment) ([]ledger.Transfer, error) {
-	terms, err := b.service.catalog(ctx, r.order.Event)
+func (b *batch) saleTransfers(ctx context.Context, r *record, p *Payment) ([]ledger.Transfer, error) {
+	terms, err := b.termsOf(ctx, r.order.Event)
 	if err != nil {
-		return nil, fmt.Errorf("terms of event %s: %w", r.order.Event, err)
+		return nil, err
+	}
+	if err := r.decode(); err != nil {
+		return nil, fmt.Errorf("order %s: %w", r.order.ID, err)
 	}
 	face, fee, tax := sums(r.order.Lines)
 	in := func(minor int64) ledger.Amount {

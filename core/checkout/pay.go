@@ -6,10 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/inventory"
-	"fairgate/core/payment"
 	"fairgate/edge/lottery"
 )
 
@@ -53,57 +51,41 @@ type retry struct {
 }
 
 // again makes sure that failed orders are pending with a live attempt. Each answer's error is a buyer's outcome.
-func (s *Service) again(ctx context.Context, tx pgx.Tx, batch []*retry) (answers []answer, started bool, err error) {
-	answers = make([]answer, len(batch))
-	ids := make([]uuid.UUID, len(batch))
-	for i, r := range batch {
-		ids[i] = r.order
-	}
-	records, err := loadRecords(ctx, tx, ids)
-	if err != nil {
-		return nil, false, err
-	}
-	holdIDs := make([]uuid.UUID, 0, len(records))
-	for _, r := range records {
-		holdIDs = append(holdIDs, r.order.Hold)
-	}
-	holds, err := inventory.Read(ctx, tx, holdIDs)
-	if err != nil {
-		return nil, false, err
-	}
-	var tasks []payment.Task
-	for i, ask := range batch {
-		r := records[ask.order]
-		if r == nil || r.order.Entrant != ask.entrant {
-			answers[i].err = ErrOrderUnknown
-			continue
+func (b *batch) again() error {
+	for i := range b.asks {
+		if ask := b.asks[i].retry; ask != nil {
+			b.answers[i].err = b.againOne(ask)
 		}
-		if r.order.State == PaymentPending {
-			continue // somebody asked before
-		}
-		if answers[i].err = holdOpen(holds[r.order.Hold]); answers[i].err != nil {
-			continue
-		}
-		if r.live() == nil && len(r.payments) >= maxAttempts {
-			answers[i].err = fmt.Errorf("%w: %d attempts to pay have died", ErrTransition, len(r.payments))
-			continue
-		}
-		if answers[i].err = r.apply(CauseRetried, "buyer", ""); answers[i].err != nil {
-			continue
-		}
-		if p := r.live(); p != nil {
-			// A declined intent lives on at the provider and takes another card: no second one, so no second charge.
-			p.Failure = ""
-			r.touch(p)
-			continue
-		}
-		p := s.attempt(r)
-		tasks = append(tasks, task(taskBegin, r.order.ID, p.ID))
 	}
-	if err := flush(ctx, tx, records); err != nil {
-		return nil, false, err
+	return nil
+}
+
+func (b *batch) againOne(ask *retry) error {
+	r := b.records[ask.order]
+	if r == nil || r.order.Entrant != ask.entrant {
+		return ErrOrderUnknown
 	}
-	return answers, len(tasks) > 0, s.outbox.Enqueue(ctx, tx, tasks)
+	if r.order.State == PaymentPending {
+		return nil // somebody asked before
+	}
+	if err := holdOpen(b.holds[r.order.Hold]); err != nil {
+		return err
+	}
+	if r.live() == nil && len(r.payments) >= maxAttempts {
+		return fmt.Errorf("%w: %d attempts to pay have died", ErrTransition, len(r.payments))
+	}
+	if err := r.apply(CauseRetried, "buyer", ""); err != nil {
+		return err
+	}
+	b.keep = append(b.keep, inventory.Keeping{Hold: r.order.Hold})
+	if p := r.live(); p != nil {
+		// A declined intent lives on at the provider and takes another card: no second one, so no second charge.
+		p.move(p.State, "")
+		return nil
+	}
+	p := r.attempt(b.service.provider.Name())
+	b.tasks = append(b.tasks, task(taskBegin, r.order.ID, p.ID))
+	return nil
 }
 
 func (s *Service) awaitBegun(ctx context.Context, id uuid.UUID, entrant lottery.Entrant) (Order, error) {

@@ -6,27 +6,25 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-
-	"fairgate/edge/lottery"
-	"fairgate/ledger"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
-const sqlOrdersForUpdate = `
-SELECT order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, events, created_at, updated_at, now()
-FROM orders WHERE order_id = ANY($1::UUID[]) ORDER BY order_id FOR UPDATE`
+// Every write below names its rows by their primary key. Those of rows that exist repeat as a guard what they looked like
+// when they were read; a statement that touches fewer rows than it names means that somebody was there in between.
 
-const sqlPaymentsOfOrders = `
-SELECT payment_id, order_id, attempt, provider, provider_ref, client_secret, state, failure, declines
-FROM payments WHERE order_id = ANY($1::UUID[]) ORDER BY order_id, attempt`
+const sqlInsertOrders = `
+INSERT INTO orders (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, key_id, events, created_at, updated_at)
+SELECT u.order_id, u.event_id, u.hold_id, u.entrant, u.state, u.amount_minor, u.currency, u.lines, u.email, u.body_hash, u.key_id, u.events, now(), now()
+FROM unnest($1::UUID[], $2::UUID[], $3::UUID[], $4::BYTEA[], $5::TEXT[], $6::INT8[], $7::TEXT[], $8::TEXT[], $9::TEXT[], $10::BYTEA[], $11::UUID[], $12::INT8[])
+    AS u (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, key_id, events)`
 
 const sqlUpdateOrders = `
-UPDATE orders SET state = u.state, events = u.events, updated_at = now()
-FROM unnest($1::UUID[], $2::TEXT[], $3::INT8[]) AS u (order_id, state, events)
-WHERE orders.order_id = u.order_id`
+UPDATE orders AS o SET state = u.state, events = u.events, updated_at = now()
+FROM unnest($1::UUID[], $2::TEXT[], $3::INT8[], $4::INT8[]) AS u (order_id, state, events, was)
+WHERE o.order_id = u.order_id AND o.events = u.was`
 
 const sqlInsertOrderEvents = `
 INSERT INTO order_events (order_id, seq, cause, from_state, to_state, actor, reason, at)
@@ -35,18 +33,19 @@ FROM unnest($1::UUID[], $2::INT8[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT
     AS u (order_id, seq, cause, from_state, to_state, actor, reason)`
 
 const sqlUpdatePayments = `
-UPDATE payments SET state = u.state, provider_ref = u.provider_ref, client_secret = u.client_secret, failure = u.failure,
-    declines = u.declines, updated_at = now()
-FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT[])
-    AS u (payment_id, state, provider_ref, client_secret, failure, declines)
-WHERE payments.payment_id = u.payment_id`
+UPDATE payments AS p SET state = u.state, live = u.live, failure = u.failure, declines = u.declines, updated_at = now(),
+    provider_ref = CASE WHEN u.provider_ref = '' THEN p.provider_ref ELSE u.provider_ref END,
+    client_secret = CASE WHEN u.client_secret = '' THEN p.client_secret ELSE u.client_secret END
+FROM unnest($1::UUID[], $2::INT8[], $3::TEXT[], $4::BOOL[], $5::TEXT[], $6::TEXT[], $7::TEXT[], $8::TEXT[], $9::TEXT[], $10::TEXT[])
+    AS u (order_id, attempt, state, live, provider_ref, client_secret, failure, declines, state_was, declines_was)
+WHERE p.order_id = u.order_id AND p.attempt = u.attempt AND p.state = u.state_was AND p.declines = u.declines_was`
 
 const sqlInsertPayments = `
-INSERT INTO payments (payment_id, order_id, attempt, provider, provider_ref, client_secret, state, failure, declines, amount_minor, currency,
+INSERT INTO payments (order_id, attempt, payment_id, provider, provider_ref, client_secret, state, live, failure, declines, amount_minor, currency,
     created_at, updated_at)
-SELECT u.payment_id, u.order_id, u.attempt, u.provider, '', '', 'created', '', '', u.amount_minor, u.currency, now(), now()
-FROM unnest($1::UUID[], $2::UUID[], $3::INT8[], $4::TEXT[], $5::INT8[], $6::TEXT[])
-    AS u (payment_id, order_id, attempt, provider, amount_minor, currency)`
+SELECT u.order_id, u.attempt, u.payment_id, u.provider, '', '', 'created', true, '', '', u.amount_minor, u.currency, now(), now()
+FROM unnest($1::UUID[], $2::INT8[], $3::UUID[], $4::TEXT[], $5::INT8[], $6::TEXT[])
+    AS u (order_id, attempt, payment_id, provider, amount_minor, currency)`
 
 // entry is one row to come of order_events.
 type entry struct {
@@ -56,14 +55,35 @@ type entry struct {
 	actor, reason string
 }
 
-// record is an order with its attempts as one transaction sees and changes them.
+// record is an order with its attempts as one batch sees and changes them.
 type record struct {
 	order    Order
+	lines    string // of the order, as they are stored; decoded only where they are needed
+	was      int64  // order.events when it was read; 0 for an order that is new
+	opened   *Order // the answer to the openings of a new order
 	payments []Payment
 	entries  []entry
-	touched  map[uuid.UUID]bool // payments to write
-	added    []Payment
-	now      time.Time
+}
+
+// dirty tells whether there is anything to write.
+func (r *record) dirty() bool {
+	if len(r.entries) > 0 {
+		return true
+	}
+	for i := range r.payments {
+		if p := &r.payments[i]; p.touched || p.was == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// decode fills in the order's lines.
+func (r *record) decode() (err error) {
+	if r.order.Lines == nil {
+		r.order.Lines, err = decodeLines(r.lines)
+	}
+	return err
 }
 
 // apply moves the order by cause and notes it; the caller decides beforehand whether the cause fits.
@@ -98,153 +118,155 @@ func (r *record) live() *Payment {
 	return nil
 }
 
-// touch marks an attempt as changed.
-func (r *record) touch(p *Payment) {
-	if r.touched == nil {
-		r.touched = map[uuid.UUID]bool{}
+// The arrays of flush's statements.
+type (
+	newOrders struct {
+		ids, events, holds, keys          []uuid.UUID
+		entrants, hashes                  [][]byte
+		states, currencies, lines, emails []string
+		amounts, counts                   []int64
 	}
-	r.touched[p.ID] = true
-}
-
-// loadRecords reads and locks orders in key order, each with its attempts. Unknown ids are left out.
-func loadRecords(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID]*record, error) {
-	ids = slices.Clone(ids)
-	slices.SortFunc(ids, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
-	ids = slices.Compact(ids)
-	records := make(map[uuid.UUID]*record, len(ids))
-
-	batch := &pgx.Batch{}
-	batch.Queue(sqlOrdersForUpdate, ids).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			r := &record{}
-			if err := scanOrder(rows, &r.order, &r.now); err != nil {
-				return err
-			}
-			records[r.order.ID] = r
-		}
-		return rows.Err()
-	})
-	batch.Queue(sqlPaymentsOfOrders, ids).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			var p Payment
-			var order uuid.UUID
-			var declines string
-			if err := rows.Scan(&p.ID, &order, &p.Attempt, &p.Provider, &p.ProviderRef, &p.ClientSecret, &p.State, &p.Failure, &declines); err != nil {
-				return err
-			}
-			p.declines = strings.Fields(declines)
-			if r := records[order]; r != nil {
-				r.payments = append(r.payments, p)
-			}
-		}
-		return rows.Err()
-	})
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return nil, fmt.Errorf("read orders and payments: %w", err)
+	movedOrders struct {
+		ids          []uuid.UUID
+		states       []string
+		counts, were []int64
 	}
-	return records, nil
-}
-
-// scanOrder reads the columns of an order, and into more what the statement selects behind them.
-func scanOrder(row pgx.Row, o *Order, now *time.Time, more ...any) error {
-	var entrant []byte
-	var lines, currency string
-	var minor int64
-	if err := row.Scan(append([]any{&o.ID, &o.Event, &o.Hold, &entrant, &o.State, &minor, &currency, &lines, &o.Email, &o.bodyHash, &o.events,
-		&o.CreatedAt, &o.UpdatedAt, now}, more...)...); err != nil {
-		return fmt.Errorf("read order: %w", err)
+	happenings struct {
+		ids                                 []uuid.UUID
+		seqs                                []int64
+		causes, froms, tos, actors, reasons []string
 	}
-	if len(entrant) != len(lottery.Entrant{}) {
-		return fmt.Errorf("read order %s: entrant of %d bytes", o.ID, len(entrant))
-	}
-	o.Entrant = lottery.Entrant(entrant)
-	o.Amount = ledger.Amount{Minor: minor, Currency: currency}
-	o.ServerTime = *now
-	var err error
-	o.Lines, err = decodeLines(lines)
-	return err
-}
-
-// flush writes what changed in the records: one statement per table, all in one round trip.
-func flush(ctx context.Context, tx pgx.Tx, records map[uuid.UUID]*record) error {
-	ordered := make([]*record, 0, len(records))
-	for _, r := range records {
-		ordered = append(ordered, r)
-	}
-	slices.SortFunc(ordered, func(a, b *record) int { return bytes.Compare(a.order.ID[:], b.order.ID[:]) })
-
-	var orders struct {
-		ids    []uuid.UUID
-		states []string
-		events []int64
-	}
-	var events struct {
-		ids                                []uuid.UUID
-		seqs                               []int64
-		causes, froms, tos, actors, reason []string
-	}
-	var changed struct {
-		ids                                       []uuid.UUID
-		states, refs, secrets, failures, declines []string
-	}
-	var added struct {
-		ids, orders           []uuid.UUID
+	newPayments struct {
+		orders, ids           []uuid.UUID
 		attempts, amounts     []int64
 		providers, currencies []string
 	}
+	movedPayments struct {
+		orders                                                       []uuid.UUID
+		attempts                                                     []int64
+		lives                                                        []bool
+		states, refs, secrets, failures, declines, were, declinesWas []string
+	}
+)
+
+// flush writes what changed in the records: one statement per table and kind of change, rows in key order, all in one
+// round trip. errOutdated means that a row is no longer as it was read.
+func flush(ctx context.Context, tx pgx.Tx, records map[uuid.UUID]*record) error {
+	ordered := make([]*record, 0, len(records))
+	for _, r := range records {
+		if r.dirty() {
+			ordered = append(ordered, r)
+		}
+	}
+	slices.SortFunc(ordered, func(a, b *record) int { return bytes.Compare(a.order.ID[:], b.order.ID[:]) })
+	var opened newOrders
+	var moved movedOrders
+	var happened happenings
+	var begun newPayments
+	var changed movedPayments
 	for _, r := range ordered {
-		if len(r.entries) > 0 {
-			orders.ids = append(orders.ids, r.order.ID)
-			orders.states = append(orders.states, string(r.order.State))
-			orders.events = append(orders.events, r.order.events)
+		if r.was == 0 {
+			opened.add(r)
+		} else if len(r.entries) > 0 {
+			moved.add(r)
 		}
-		for _, e := range r.entries {
-			events.ids = append(events.ids, r.order.ID)
-			events.seqs = append(events.seqs, e.seq)
-			events.causes = append(events.causes, string(e.cause))
-			events.froms = append(events.froms, string(e.from))
-			events.tos = append(events.tos, string(e.to))
-			events.actors = append(events.actors, e.actor)
-			events.reason = append(events.reason, e.reason)
-		}
-		for _, p := range r.payments {
-			if r.touched[p.ID] {
-				changed.ids = append(changed.ids, p.ID)
-				changed.states = append(changed.states, string(p.State))
-				changed.refs = append(changed.refs, p.ProviderRef)
-				changed.secrets = append(changed.secrets, p.ClientSecret)
-				changed.failures = append(changed.failures, p.Failure)
-				changed.declines = append(changed.declines, strings.Join(p.declines, " "))
+		happened.add(r)
+		for i := range r.payments {
+			switch p := &r.payments[i]; {
+			case p.was == "":
+				begun.add(r, p)
+			case p.touched:
+				changed.add(r, p)
 			}
 		}
-		for _, p := range r.added {
-			added.ids = append(added.ids, p.ID)
-			added.orders = append(added.orders, r.order.ID)
-			added.attempts = append(added.attempts, int64(p.Attempt))
-			added.amounts = append(added.amounts, r.order.Amount.Minor)
-			added.providers = append(added.providers, p.Provider)
-			added.currencies = append(added.currencies, r.order.Amount.Currency)
-		}
 	}
-
-	batch := &pgx.Batch{}
-	if len(orders.ids) > 0 {
-		batch.Queue(sqlUpdateOrders, orders.ids, orders.states, orders.events)
-	}
-	if len(events.ids) > 0 {
-		batch.Queue(sqlInsertOrderEvents, events.ids, events.seqs, events.causes, events.froms, events.tos, events.actors, events.reason)
-	}
-	if len(changed.ids) > 0 {
-		batch.Queue(sqlUpdatePayments, changed.ids, changed.states, changed.refs, changed.secrets, changed.failures, changed.declines)
-	}
-	if len(added.ids) > 0 {
-		batch.Queue(sqlInsertPayments, added.ids, added.orders, added.attempts, added.providers, added.amounts, added.currencies)
-	}
-	if batch.Len() == 0 {
+	b := &pgx.Batch{}
+	opened.queue(b)
+	moved.queue(b)
+	happened.queue(b)
+	begun.queue(b)
+	changed.queue(b)
+	if b.Len() == 0 {
 		return nil
 	}
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("write orders, their events and payments: %w", err)
 	}
 	return nil
+}
+
+func (n *newOrders) add(r *record) {
+	o := &r.order
+	n.ids, n.events, n.holds, n.keys = append(n.ids, o.ID), append(n.events, o.Event), append(n.holds, o.Hold), append(n.keys, o.key)
+	n.entrants, n.hashes = append(n.entrants, o.Entrant[:]), append(n.hashes, o.bodyHash)
+	n.states, n.currencies = append(n.states, string(o.State)), append(n.currencies, o.Amount.Currency)
+	n.lines, n.emails = append(n.lines, r.lines), append(n.emails, o.Email)
+	n.amounts, n.counts = append(n.amounts, o.Amount.Minor), append(n.counts, o.events)
+}
+
+func (n *newOrders) queue(b *pgx.Batch) {
+	if len(n.ids) > 0 {
+		b.Queue(sqlInsertOrders, n.ids, n.events, n.holds, n.entrants, n.states, n.amounts, n.currencies, n.lines, n.emails, n.hashes, n.keys, n.counts)
+	}
+}
+
+func (m *movedOrders) add(r *record) {
+	m.ids, m.states = append(m.ids, r.order.ID), append(m.states, string(r.order.State))
+	m.counts, m.were = append(m.counts, r.order.events), append(m.were, r.was)
+}
+
+func (m *movedOrders) queue(b *pgx.Batch) {
+	if len(m.ids) > 0 {
+		b.Queue(sqlUpdateOrders, m.ids, m.states, m.counts, m.were).Exec(exactly("move orders", len(m.ids)))
+	}
+}
+
+func (h *happenings) add(r *record) {
+	for _, e := range r.entries {
+		h.ids, h.seqs, h.causes = append(h.ids, r.order.ID), append(h.seqs, e.seq), append(h.causes, string(e.cause))
+		h.froms, h.tos = append(h.froms, string(e.from)), append(h.tos, string(e.to))
+		h.actors, h.reasons = append(h.actors, e.actor), append(h.reasons, e.reason)
+	}
+}
+
+func (h *happenings) queue(b *pgx.Batch) {
+	if len(h.ids) > 0 {
+		b.Queue(sqlInsertOrderEvents, h.ids, h.seqs, h.causes, h.froms, h.tos, h.actors, h.reasons)
+	}
+}
+
+func (n *newPayments) add(r *record, p *Payment) {
+	n.orders, n.ids, n.attempts = append(n.orders, r.order.ID), append(n.ids, p.ID), append(n.attempts, int64(p.Attempt))
+	n.amounts, n.providers = append(n.amounts, r.order.Amount.Minor), append(n.providers, p.Provider)
+	n.currencies = append(n.currencies, r.order.Amount.Currency)
+}
+
+func (n *newPayments) queue(b *pgx.Batch) {
+	if len(n.ids) > 0 {
+		b.Queue(sqlInsertPayments, n.orders, n.attempts, n.ids, n.providers, n.amounts, n.currencies)
+	}
+}
+
+func (m *movedPayments) add(r *record, p *Payment) {
+	m.orders, m.attempts, m.lives = append(m.orders, r.order.ID), append(m.attempts, int64(p.Attempt)), append(m.lives, p.State.Live())
+	m.states, m.refs, m.secrets = append(m.states, string(p.State)), append(m.refs, p.ProviderRef), append(m.secrets, p.ClientSecret)
+	m.failures, m.declines = append(m.failures, p.Failure), append(m.declines, strings.Join(p.declines, " "))
+	m.were, m.declinesWas = append(m.were, string(p.was)), append(m.declinesWas, p.declinesWas)
+}
+
+func (m *movedPayments) queue(b *pgx.Batch) {
+	if len(m.orders) > 0 {
+		b.Queue(sqlUpdatePayments, m.orders, m.attempts, m.states, m.lives, m.refs, m.secrets, m.failures, m.declines, m.were, m.declinesWas).
+			Exec(exactly("move payments", len(m.orders)))
+	}
+}
+
+// exactly makes the check that a statement touched n rows.
+func exactly(what string, n int) func(pgconn.CommandTag) error {
+	return func(tag pgconn.CommandTag) error {
+		if tag.RowsAffected() != int64(n) {
+			return fmt.Errorf("%s: %d of %d rows: %w", what, tag.RowsAffected(), n, errOutdated)
+		}
+		return nil
+	}
 }

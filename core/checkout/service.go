@@ -123,8 +123,7 @@ func (s *Service) holdsGone(ctx context.Context, tx pgx.Tx, holds []inventory.Ho
 			return err
 		}
 		if p := r.live(); p != nil {
-			p.State = PaymentVoiding
-			r.touch(p)
+			p.move(PaymentVoiding, p.Failure)
 			tasks = append(tasks, task(taskVoid, r.order.ID, p.ID))
 		}
 	}

@@ -30,6 +30,9 @@ const voidedAfterwards = "capture_refused, voided"
 // lookupBatch is how many silent payments one round asks about: a second's worth of a provider's smallest rate limit.
 const lookupBatch = 25
 
+// lookThrough is how many live payments one round looks through for them.
+const lookThrough = 1000
+
 func task(kind string, order, attempt uuid.UUID) payment.Task {
 	return payment.Task{ID: payment.TaskID(attempt, kind), Kind: kind, OrderID: order, PaymentID: attempt}
 }
@@ -44,7 +47,7 @@ func (s *Service) handlers() map[string]payment.Handler {
 
 // begin has the provider make the intent. An order that died meanwhile is left to its void task.
 func (s *Service) begin(ctx context.Context, t payment.Task) error {
-	intent, state, err := s.intent(ctx, t.PaymentID)
+	intent, state, err := s.intent(ctx, t)
 	if err != nil || state != PaymentCreated {
 		return err
 	}
@@ -69,7 +72,7 @@ func (s *Service) begin(ctx context.Context, t payment.Task) error {
 
 // capture takes the money of a sold order.
 func (s *Service) capture(ctx context.Context, t payment.Task) error {
-	intent, state, err := s.intent(ctx, t.PaymentID)
+	intent, state, err := s.intent(ctx, t)
 	if err != nil || state != PaymentAuthorized {
 		return err
 	}
@@ -98,7 +101,7 @@ func (s *Service) capture(ctx context.Context, t payment.Task) error {
 
 // void makes sure that a dead order takes no money.
 func (s *Service) void(ctx context.Context, t payment.Task) error {
-	intent, state, err := s.intent(ctx, t.PaymentID)
+	intent, state, err := s.intent(ctx, t)
 	if err != nil || (state != PaymentVoiding && state != PaymentCaptureFailed) {
 		return err
 	}
@@ -147,18 +150,18 @@ func failure(said, otherwise string) string {
 
 const sqlPaymentIntent = `
 SELECT p.order_id, p.attempt, p.amount_minor, p.currency, p.provider_ref, p.state, o.event_id, o.email
-FROM payments p JOIN orders o ON o.order_id = p.order_id WHERE p.payment_id = $1`
+FROM payments p JOIN orders o ON o.order_id = p.order_id WHERE p.order_id = $1 AND p.payment_id = $2`
 
 // intent reads one attempt as its provider is told about it.
-func (s *Service) intent(ctx context.Context, id uuid.UUID) (payment.Intent, PaymentState, error) {
-	intent := payment.Intent{PaymentID: id}
+func (s *Service) intent(ctx context.Context, t payment.Task) (payment.Intent, PaymentState, error) {
+	intent := payment.Intent{PaymentID: t.PaymentID}
 	var state PaymentState
 	var event uuid.UUID
 	var amount ledger.Amount
-	err := s.db.Reader.QueryRow(ctx, sqlPaymentIntent, id).Scan(&intent.OrderID, &intent.Attempt, &amount.Minor, &amount.Currency,
+	err := s.db.Reader.QueryRow(ctx, sqlPaymentIntent, t.OrderID, t.PaymentID).Scan(&intent.OrderID, &intent.Attempt, &amount.Minor, &amount.Currency,
 		&intent.ProviderRef, &state, &event, &intent.Email)
 	if err != nil {
-		return payment.Intent{}, "", fmt.Errorf("read payment %s: %w", id, err)
+		return payment.Intent{}, "", fmt.Errorf("read payment %s: %w", t.PaymentID, err)
 	}
 	terms, err := s.catalog(ctx, event)
 	if err != nil {
@@ -169,14 +172,14 @@ func (s *Service) intent(ctx context.Context, id uuid.UUID) (payment.Intent, Pay
 	return intent, state, nil
 }
 
-const sqlPaymentStates = `SELECT payment_id, state FROM payments WHERE payment_id = ANY($1::UUID[])`
+const sqlPaymentStates = `SELECT payment_id, state FROM payments WHERE order_id = ANY($1::UUID[])`
 
 // Webhooks applies what the provider reported. An event that is none of ours, or that says what is known already, is
 // skipped; an error means that the events should be handed over again.
 func (s *Service) Webhooks(ctx context.Context, events []payment.Event) error {
 	ids := make([]uuid.UUID, 0, len(events))
 	for _, e := range events {
-		ids = append(ids, e.PaymentID)
+		ids = append(ids, e.OrderID)
 	}
 	rows, err := s.db.Reader.Query(ctx, sqlPaymentStates, ids)
 	if err != nil {
@@ -223,49 +226,46 @@ func (p PaymentState) knows(cause Cause) bool {
 	return false
 }
 
+// Live payments are looked through in the order of their ids, so many at a time, and then from the beginning again: what
+// would find the silent ones at once is an index that every step of every payment writes.
 const sqlSilentPayments = `
-SELECT payment_id, order_id FROM payments
-WHERE state = 'begun' AND updated_at < now() - $1::INT8 * INTERVAL '1 millisecond' ORDER BY updated_at LIMIT $2`
+SELECT l.order_id, l.payment_id, (l.state = 'begun' AND l.updated_at < now() - $2::INT8 * INTERVAL '1 millisecond') AS silent
+FROM (SELECT p.order_id, p.payment_id, p.state, p.updated_at FROM payments AS p WHERE p.live AND p.order_id > $1 ORDER BY p.order_id LIMIT $3) AS l
+ORDER BY l.order_id`
 
-const sqlTouchPayments = `UPDATE payments SET updated_at = now() WHERE payment_id = ANY($1::UUID[]) AND state = 'begun'`
+const sqlTouchPayments = `UPDATE payments SET updated_at = now() WHERE order_id = ANY($1::UUID[]) AND state = 'begun'`
 
 // lookUpSilent asks the provider about payments it has said nothing of for a while: a webhook may be lost.
 func (s *Service) lookUpSilent(ctx context.Context) {
 	ticker := time.NewTicker(s.cfg.LookupEvery)
 	defer ticker.Stop()
+	var after uuid.UUID // where the last look ended
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		if err := s.lookUpBatch(ctx); err != nil && ctx.Err() == nil {
+		var err error
+		if after, err = s.lookUpBatch(ctx, after); err != nil && ctx.Err() == nil {
 			s.log.Warn("looking up silent payments", "error", err)
 		}
 	}
 }
 
-func (s *Service) lookUpBatch(ctx context.Context) error {
-	rows, err := s.db.Reader.Query(ctx, sqlSilentPayments, s.cfg.LookupAfter.Milliseconds(), lookupBatch)
-	if err != nil {
-		return fmt.Errorf("find silent payments: %w", err)
+// lookUpBatch asks about the silent payments after an order, and answers where to go on.
+func (s *Service) lookUpBatch(ctx context.Context, after uuid.UUID) (next uuid.UUID, err error) {
+	tasks, next, err := s.silent(ctx, after)
+	if err != nil || len(tasks) == 0 {
+		return next, err
 	}
-	defer rows.Close()
-	var tasks []payment.Task
-	var ids []uuid.UUID
-	for rows.Next() {
-		var t payment.Task
-		if err := rows.Scan(&t.PaymentID, &t.OrderID); err != nil {
-			return fmt.Errorf("find silent payments: %w", err)
-		}
-		tasks, ids = append(tasks, t), append(ids, t.PaymentID)
-	}
-	if err := rows.Err(); err != nil || len(tasks) == 0 {
-		return err
+	orders := make([]uuid.UUID, len(tasks))
+	for i, t := range tasks {
+		orders[i] = t.OrderID
 	}
 	// Touched first, so that a provider that does not answer is not asked about the same ones for ever.
-	if _, err := s.db.Exec(ctx, sqlTouchPayments, ids); err != nil {
-		return fmt.Errorf("touch silent payments: %w", err)
+	if _, err := s.db.Exec(ctx, sqlTouchPayments, orders); err != nil {
+		return next, fmt.Errorf("touch silent payments: %w", err)
 	}
 	var errs []error
 	for _, t := range tasks {
@@ -274,12 +274,41 @@ func (s *Service) lookUpBatch(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("look up payment %s: %w", t.PaymentID, err))
 		}
 	}
-	return errors.Join(errs...)
+	return next, errors.Join(errs...)
+}
+
+// silent looks through the live payments after an order for those to ask about.
+func (s *Service) silent(ctx context.Context, after uuid.UUID) (tasks []payment.Task, next uuid.UUID, err error) {
+	rows, err := s.db.Reader.Query(ctx, sqlSilentPayments, after, s.cfg.LookupAfter.Milliseconds(), lookThrough)
+	if err != nil {
+		return nil, after, fmt.Errorf("find silent payments: %w", err)
+	}
+	defer rows.Close()
+	seen, next := 0, after
+	for len(tasks) < lookupBatch && rows.Next() {
+		var t payment.Task
+		var silent bool
+		if err := rows.Scan(&t.OrderID, &t.PaymentID, &silent); err != nil {
+			return nil, after, fmt.Errorf("find silent payments: %w", err)
+		}
+		seen, next = seen+1, t.OrderID
+		if silent {
+			tasks = append(tasks, t)
+		}
+	}
+	if seen < lookThrough && len(tasks) < lookupBatch {
+		next = uuid.Nil // that was the last of them
+	}
+	rows.Close()
+	if err := rows.Err(); err != nil {
+		return nil, after, fmt.Errorf("find silent payments: %w", err)
+	}
+	return tasks, next, nil
 }
 
 // lookUp asks the provider about one payment and applies what it says.
 func (s *Service) lookUp(ctx context.Context, t payment.Task) error {
-	intent, state, err := s.intent(ctx, t.PaymentID)
+	intent, state, err := s.intent(ctx, t)
 	if err != nil || state != PaymentBegun {
 		return err
 	}

@@ -205,6 +205,21 @@ func (d *DB) Now(ctx context.Context) (time.Time, error) {
 	return now.UTC(), nil
 }
 
+// Reading runs fn, which only reads and only from Reader, again when the connection it got turned out to be dead, as all
+// those that were idle when the server went away do.
+func (d *DB) Reading(ctx context.Context, fn func() error) error {
+	for dead := int32(0); ; dead++ {
+		err := fn()
+		var connect *pgconn.ConnectError
+		switch {
+		case err == nil || !IsUnavailable(err) && !pgconn.SafeToRetry(err) || ctx.Err() != nil:
+			return err
+		case dead >= d.Reader.Config().MaxConns || errors.As(err, &connect):
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
+}
+
 // Exec runs one statement that writes, in a transaction of its own, with the retries and the outcomes of InTx.
 func (d *DB) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
 	err = d.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {

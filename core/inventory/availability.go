@@ -26,7 +26,7 @@ type Stock struct {
 // Availability is what an event has and what is taken, ordered by tier and allocation. An event without stock has none.
 func (s *Service) Availability(ctx context.Context, event uuid.UUID) ([]Stock, error) {
 	var stock []Stock
-	err := s.reading(ctx, func() error {
+	err := s.db.Reading(ctx, func() error {
 		rows, err := s.db.Reader.Query(ctx, sqlAvailability, event)
 		if err != nil {
 			return err
@@ -52,7 +52,7 @@ WHERE h.state = 'active'`
 // sweep has been there.
 func (s *Service) Active(ctx context.Context, event uuid.UUID) (int, error) {
 	n := 0
-	err := s.reading(ctx, func() error {
+	err := s.db.Reading(ctx, func() error {
 		rows, err := s.db.Reader.Query(ctx, sqlExpiriesOf, event)
 		if err != nil {
 			return err

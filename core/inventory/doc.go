@@ -1,7 +1,7 @@
 // Package inventory owns what there is to sell: stock, seats, holds and the limits per buyer.
 //
 // It refuses to sell a unit twice, to give a buyer more than the event's limit, and to answer before the database has
-// committed. It knows nothing of orders, payments or tickets: checkout moves holds on by calling Sell, Extend, Release
+// committed. It knows nothing of orders, payments or tickets: checkout moves holds on by calling Sell, Keep, Release
 // and Unsell inside its own transaction, and is told of expiries through Hooks inside ours.
 //
 // # A hold's life

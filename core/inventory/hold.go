@@ -29,7 +29,6 @@ var (
 	ErrHoldUnknown     = errors.New("inventory: no such hold")
 	ErrHoldExpired     = errors.New("inventory: the hold has expired")
 	ErrHoldClosed      = errors.New("inventory: the hold is no longer active")
-	ErrHoldExtended    = errors.New("inventory: the hold was extended before and cannot be again")
 )
 
 // Bounds of one request. They keep a batch's statements small; an event's limit per buyer is lower.

@@ -103,9 +103,9 @@ func (w *world) do(cores []*inventory.Service, d deed, granted func(inventory.Ho
 		may = []error{inventory.ErrHoldExpired, inventory.ErrHoldClosed}
 	case "extend":
 		err = inTx(func(ctx context.Context, tx pgx.Tx) (map[uuid.UUID]error, error) {
-			return inventory.Extend(ctx, tx, one, time.Now().Add(2*time.Minute))
+			_, err := inventory.Keep(ctx, tx, []inventory.Keeping{{Hold: d.hold, For: 2 * time.Minute}})
+			return nil, err
 		})
-		may = []error{inventory.ErrHoldExpired, inventory.ErrHoldClosed, inventory.ErrHoldExtended}
 	}
 	for _, known := range may {
 		if errors.Is(err, known) {

@@ -2,15 +2,12 @@ package inventory
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
-	"fairgate/core/db"
 	"fairgate/edge/lottery"
 )
 
@@ -35,28 +32,13 @@ SELECT h.hold_id, h.event_id, h.entrant, h.state, h.units, h.items, h.amount_min
 FROM unnest($1::UUID[]) AS k (hold_id)
 JOIN holds AS h ON h.hold_id = k.hold_id`
 
-// reading runs fn, which only reads, again when the connection it got turned out to be dead, as all those that were idle
-// when the server went away do.
-func (s *Service) reading(ctx context.Context, fn func() error) error {
-	for dead := int32(0); ; dead++ {
-		err := fn()
-		var connect *pgconn.ConnectError
-		switch {
-		case err == nil || !db.IsUnavailable(err) && !pgconn.SafeToRetry(err) || ctx.Err() != nil:
-			return err
-		case dead >= s.db.Reader.Config().MaxConns || errors.As(err, &connect):
-			return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
-		}
-	}
-}
-
 // loadAll finds holds; unknown ones are missing from the map.
 func (s *Service) loadAll(ctx context.Context, ids [][16]byte) (map[uuid.UUID]Hold, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
 	var holds map[uuid.UUID]Hold
-	err := s.reading(ctx, func() (err error) {
+	err := s.db.Reading(ctx, func() (err error) {
 		holds, err = queryHolds(ctx, s.db.Reader, ids)
 		return err
 	})
@@ -89,7 +71,7 @@ func (s *Service) read(ctx context.Context, ops []op, trusting bool) (*snapshot,
 		}
 	}
 	if len(keys.stock)+len(keys.seats)+len(keys.quota) > 0 {
-		err := s.reading(ctx, func() error { return s.db.Reader.SendBatch(ctx, snap.queries(keys)).Close() })
+		err := s.db.Reading(ctx, func() error { return s.db.Reader.SendBatch(ctx, snap.queries(keys)).Close() })
 		if err != nil {
 			return nil, fmt.Errorf("read a batch: %w", err)
 		}
@@ -225,21 +207,21 @@ func (snap *snapshot) queueQuota(b *pgx.Batch, keys map[uuid.UUID]struct{}) {
 	})
 }
 
-// Read finds holds inside a transaction; unknown ones are missing from the map.
-func Read(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID]Hold, error) {
-	holds, err := queryHolds(ctx, tx, raw(ids))
+// Read finds holds in a transaction, or outside of one with db.Reader; unknown ones are missing from the map.
+func Read(ctx context.Context, q Querier, ids []uuid.UUID) (map[uuid.UUID]Hold, error) {
+	holds, err := queryHolds(ctx, q, raw(ids))
 	if err != nil {
 		return nil, fmt.Errorf("read holds: %w", err)
 	}
 	return holds, nil
 }
 
-// querier is what reads: a transaction or the reading pool.
-type querier interface {
+// Querier is what reads: a transaction or the reading pool.
+type Querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-func queryHolds(ctx context.Context, q querier, ids [][16]byte) (map[uuid.UUID]Hold, error) {
+func queryHolds(ctx context.Context, q Querier, ids [][16]byte) (map[uuid.UUID]Hold, error) {
 	holds := make(map[uuid.UUID]Hold, len(ids))
 	rows, err := q.Query(ctx, sqlReadHolds, ids)
 	if err != nil {

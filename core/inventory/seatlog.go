@@ -105,7 +105,7 @@ func (s *Service) trimSeatLog(ctx context.Context) error {
 		var events [][16]byte
 		var tiers, allocations []string
 		var versions []int64
-		err := s.reading(ctx, func() error {
+		err := s.db.Reading(ctx, func() error {
 			events, tiers, allocations, versions = events[:0], tiers[:0], allocations[:0], versions[:0]
 			rows, err := s.db.Reader.Query(ctx, sqlOldSeatLog, seatLogTTL, seatLogPage)
 			if err != nil {

@@ -27,7 +27,7 @@ type Seat struct {
 // SeatMap is every seat of an event in one allocation, by section, row and number, as of one moment.
 func (s *Service) SeatMap(ctx context.Context, event uuid.UUID, allocation string) ([]Seat, error) {
 	var seats []Seat
-	err := s.reading(ctx, func() error {
+	err := s.db.Reading(ctx, func() error {
 		rows, err := s.db.Reader.Query(ctx, sqlSeatMap, event, allocation)
 		if err != nil {
 			return err

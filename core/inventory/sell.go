@@ -25,11 +25,15 @@ UPDATE seats AS s SET state = 'sold'
 FROM unnest($1::UUID[], $2::TEXT[], $3::UUID[]) AS k (event_id, seat, hold_id)
 WHERE s.event_id = k.event_id AND s.seat = k.seat AND s.hold_id = k.hold_id AND s.state = 'held'`
 
-const sqlExtendHolds = `
-UPDATE holds AS h SET deadline = least($2::TIMESTAMPTZ, h.deadline + $3::INTERVAL), extended = true
-FROM unnest($1::UUID[]) AS k (hold_id)
-WHERE h.hold_id = k.hold_id AND h.state = 'active' AND h.deadline > now() AND h.deadline < $2::TIMESTAMPTZ AND NOT h.extended
-RETURNING h.hold_id`
+// Every hold named is written, extended or not: whoever closes one of them at the same time has to look again.
+const sqlKeepHolds = `
+UPDATE holds AS h
+SET deadline = CASE WHEN NOT h.extended AND k.micros > 0
+        THEN greatest(h.deadline, least(now() + k.micros * INTERVAL '1 microsecond', h.deadline + $3::INTERVAL)) ELSE h.deadline END,
+    extended = h.extended OR (k.micros > 0 AND h.deadline < now() + k.micros * INTERVAL '1 microsecond')
+FROM unnest($1::UUID[], $2::INT8[]) AS k (hold_id, micros)
+WHERE h.hold_id = k.hold_id AND h.state = 'active' AND h.deadline > now()
+RETURNING h.hold_id, h.deadline, now()`
 
 // Sell makes active holds sold, their seats with them, and leaves stock and quota alone, which count them already. The
 // map has an entry for each hold that could not be sold: ErrHoldUnknown, ErrHoldExpired, ErrHoldClosed (sold before, or
@@ -113,30 +117,44 @@ func giveBack(ctx context.Context, tx pgx.Tx, ids []uuid.UUID, previous State) (
 	return failed, nil
 }
 
-// Extend moves the deadlines of active holds to until, once in a hold's life and at most MaxExtension beyond the deadline
-// it had. A deadline already at or after until stays and the extension is not used up. The map has an entry for each hold
-// that could not be extended: ErrHoldUnknown, ErrHoldExpired, ErrHoldClosed, ErrHoldExtended.
-func Extend(ctx context.Context, tx pgx.Tx, ids []uuid.UUID, until time.Time) (map[uuid.UUID]error, error) {
-	ids = inOrder(ids)
-	rows, err := tx.Query(ctx, sqlExtendHolds, raw(ids), until, MaxExtension)
-	if err != nil {
-		return nil, fmt.Errorf("extend holds: %w", err)
+// Keeping is a hold that must be active when the transaction commits. For is how long it shall at least live from now on;
+// zero leaves its deadline alone.
+type Keeping struct {
+	Hold uuid.UUID
+	For  time.Duration
+}
+
+// Kept is what Keep did: the deadlines of the holds that are active, and the transaction's time.
+type Kept struct {
+	Deadlines map[uuid.UUID]time.Time
+	Now       time.Time
+}
+
+// Keep makes sure that holds are active and stay so until the transaction ends, and moves deadlines that are too near, once
+// in a hold's life and at most MaxExtension beyond the deadline it had. A deadline that is far enough stays and the extension
+// is not used up. A hold that is not active has no deadline in the answer.
+func Keep(ctx context.Context, tx pgx.Tx, holds []Keeping) (Kept, error) {
+	holds = slices.SortedFunc(slices.Values(holds), func(a, b Keeping) int { return bytes.Compare(a.Hold[:], b.Hold[:]) })
+	ids, micros := make([][16]byte, len(holds)), make([]int64, len(holds))
+	for i, h := range holds {
+		ids[i], micros[i] = h.Hold, max(h.For, 0).Microseconds()
 	}
-	extended := make(map[uuid.UUID]struct{}, len(ids))
+	kept := Kept{Deadlines: make(map[uuid.UUID]time.Time, len(holds))}
+	rows, err := tx.Query(ctx, sqlKeepHolds, ids, micros, MaxExtension)
+	if err != nil {
+		return Kept{}, fmt.Errorf("keep holds: %w", err)
+	}
 	var id uuid.UUID
-	_, err = pgx.ForEachRow(rows, []any{(*[16]byte)(&id)}, func() error {
-		extended[id] = struct{}{}
+	var deadline time.Time
+	_, err = pgx.ForEachRow(rows, []any{(*[16]byte)(&id), &deadline, &kept.Now}, func() error {
+		kept.Deadlines[id] = deadline.UTC()
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("extend holds: %w", err)
+		return Kept{}, fmt.Errorf("keep holds: %w", err)
 	}
-	return explain(ctx, tx, ids, extended, func(h Hold) error {
-		if err := h.open(); err != nil || !h.Deadline.Before(until) {
-			return err
-		}
-		return ErrHoldExtended
-	})
+	kept.Now = kept.Now.UTC()
+	return kept, nil
 }
 
 // explain asks why about each hold that a statement passed over.

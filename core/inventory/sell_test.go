@@ -66,8 +66,19 @@ func TestOnlyWhatIsActiveCanBeSold(t *testing.T) {
 	}
 	for name, fn := range map[string]func(tx pgx.Tx) (map[uuid.UUID]error, error){
 		"sell": func(tx pgx.Tx) (map[uuid.UUID]error, error) { return inventory.Sell(w.ctx, tx, ids) },
-		"extend": func(tx pgx.Tx) (map[uuid.UUID]error, error) {
-			return inventory.Extend(w.ctx, tx, ids, good.Deadline.Add(time.Minute))
+		"keep": func(tx pgx.Tx) (map[uuid.UUID]error, error) {
+			var holds []inventory.Keeping
+			for _, id := range ids {
+				holds = append(holds, inventory.Keeping{Hold: id, For: time.Hour})
+			}
+			kept, err := inventory.Keep(w.ctx, tx, holds)
+			failed := make(map[uuid.UUID]error)
+			for _, id := range ids {
+				if _, ok := kept.Deadlines[id]; !ok {
+					failed[id] = want[id] // Keep says that it is not active, not why
+				}
+			}
+			return failed, err
 		},
 		"release": func(tx pgx.Tx) (map[uuid.UUID]error, error) { return inventory.Release(w.ctx, tx, ids) },
 	} {
@@ -123,35 +134,35 @@ func TestAFailedCapturePutsEverythingBackOnSale(t *testing.T) {
 func TestADeadlineIsExtendedOnceAndBounded(t *testing.T) {
 	w := newWorld(t, dbtest.New(t))
 	s := w.service(inventory.Hooks{})
-	extend := func(h inventory.Hold, until time.Time) error {
-		return w.inTx(func(tx pgx.Tx) (map[uuid.UUID]error, error) {
-			return inventory.Extend(w.ctx, tx, []uuid.UUID{h.ID}, until)
-		})[h.ID]
+	// keep answers what the deadline would be without the bound, too.
+	keep := func(h inventory.Hold, least time.Duration) (deadline, asked time.Time) {
+		t.Helper()
+		w.inTx(func(tx pgx.Tx) (map[uuid.UUID]error, error) {
+			kept, err := inventory.Keep(w.ctx, tx, []inventory.Keeping{{Hold: h.ID, For: least}})
+			deadline, asked = kept.Deadlines[h.ID], kept.Now.Add(least)
+			return nil, err
+		})
+		if got := w.load(s, h.ID); !got.Deadline.Equal(deadline) || got.State != inventory.Active {
+			t.Errorf("kept until %v: %+v", deadline, got)
+		}
+		return deadline, asked
 	}
 	h := w.mustHold(s, general("floor", 1))
-	if err := extend(h, h.Deadline.Add(-time.Second)); err != nil {
-		t.Fatal(err)
+	for _, near := range []time.Duration{0, time.Second} {
+		if deadline, _ := keep(h, near); !deadline.Equal(h.Deadline) || w.load(s, h.ID).Extended {
+			t.Errorf("kept for %s, which it lives anyway: until %v", near, deadline)
+		}
 	}
-	if got := w.load(s, h.ID); !got.Deadline.Equal(h.Deadline) || got.Extended {
-		t.Errorf("an extension to an earlier time left %v, extended %v", got.Deadline, got.Extended)
+	ttl := h.Deadline.Sub(h.CreatedAt)
+	deadline, asked := keep(h, ttl+90*time.Second)
+	if !deadline.Equal(asked) || !w.load(s, h.ID).Extended {
+		t.Errorf("extended until %v, not %v", deadline, asked)
 	}
-	until := h.Deadline.Add(90 * time.Second)
-	if err := extend(h, until); err != nil {
-		t.Fatal(err)
-	}
-	if got := w.load(s, h.ID); !got.Deadline.Equal(until) || !got.Extended || got.State != inventory.Active {
-		t.Errorf("after the extension: %+v", got)
-	}
-	if err := extend(h, until); err != nil {
-		t.Errorf("the same extension again: %v", err)
-	}
-	if err := extend(h, until.Add(time.Second)); !errors.Is(err, inventory.ErrHoldExtended) {
-		t.Errorf("a second extension: %v", err)
+	if again, _ := keep(h, ttl+2*time.Minute); !again.Equal(deadline) {
+		t.Errorf("a second extension moved it to %v", again)
 	}
 	far := w.mustHold(s, general("floor", 1))
-	if err := extend(far, far.Deadline.Add(time.Hour)); err != nil {
-		t.Fatal(err)
-	}
+	keep(far, ttl+time.Hour)
 	if got := w.load(s, far.ID); !got.Deadline.Equal(far.Deadline.Add(inventory.MaxExtension)) {
 		t.Errorf("extended by %s", got.Deadline.Sub(far.Deadline))
 	}

@@ -137,7 +137,7 @@ func (s *Service) dueHolds(ctx context.Context, rows []expiry) (due []op, of []*
 		}
 		ids = append(ids, rows[i].holds...)
 	}
-	err = s.reading(ctx, func() error {
+	err = s.db.Reading(ctx, func() error {
 		found, err := s.db.Reader.Query(ctx, sqlActiveOf, ids)
 		if err != nil {
 			return err
@@ -166,7 +166,7 @@ func (s *Service) dueHolds(ctx context.Context, rows []expiry) (due []op, of []*
 // dueExpiries is the next page of rows that are due.
 func (s *Service) dueExpiries(ctx context.Context, after expiry) ([]expiry, error) {
 	var page []expiry
-	err := s.reading(ctx, func() error {
+	err := s.db.Reading(ctx, func() error {
 		rows, err := s.db.Reader.Query(ctx, sqlDueExpiries, after.dueAt, after.id, sweepPage)
 		if err != nil {
 			return err

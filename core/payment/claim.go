@@ -2,6 +2,7 @@ package payment
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -28,28 +29,31 @@ type result struct {
 	err   error
 }
 
-// The search for due tasks is a hint: the claim below decides. Claiming moves due_at to the end of the lease, so a task
-// that is running is not met here, and the search begins with the first free one.
+// The search for due tasks is a hint: the claim below decides. It passes over the tasks that are running, which are few:
+// due_at stays as it is while a task is leased, since a lease that stands in no index costs no index its entries. The
+// tasks of the same order are counted one order at a time, by the primary key: of NOT EXISTS a planner makes a join with
+// every task there is.
 const sqlDue = `SELECT t.outbox_id, t.order_id, t.due_at, now()
 FROM outbox AS t
-WHERE t.state = 'ready' AND t.due_at <= now() AND t.kind = ANY($1::TEXT[]) AND NOT EXISTS (
-	SELECT 1 FROM outbox AS l WHERE l.order_id = t.order_id AND l.state = 'ready' AND l.lease_until > now())
+WHERE t.done_at IS NULL AND t.state = 'ready' AND t.due_at <= now() AND (t.lease_until IS NULL OR t.lease_until <= now()) AND t.kind = ANY($1::TEXT[])
+	AND (SELECT count(*) FROM outbox AS l WHERE l.order_id = t.order_id AND l.lease_until > now()) = 0
 ORDER BY t.due_at
 LIMIT $2`
 
 // Locking all tasks of an order that are not over, in key order, makes the processes that want one of them take turns.
 const sqlLockOrders = `SELECT outbox_id FROM outbox
 WHERE order_id = ANY($1::UUID[]) AND state = 'ready'
-ORDER BY outbox_id
+ORDER BY order_id, outbox_id
 FOR UPDATE`
 
 // What was locked before is read anew here, so a lease that another process took meanwhile is seen.
 const sqlClaim = `UPDATE outbox AS t
-SET lease_until = now() + $2::INT8 * INTERVAL '1 microsecond', due_at = now() + $2::INT8 * INTERVAL '1 microsecond',
-	attempts = t.attempts + 1
-WHERE t.outbox_id = ANY($1::UUID[]) AND t.state = 'ready' AND t.due_at <= now() AND NOT EXISTS (
-	SELECT 1 FROM outbox AS l
-	WHERE l.order_id = t.order_id AND l.state = 'ready' AND l.lease_until > now() AND l.outbox_id <> t.outbox_id)
+SET lease_until = now() + $3::INT8 * INTERVAL '1 microsecond', attempts = t.attempts + 1
+FROM unnest($1::UUID[], $2::UUID[]) AS k (order_id, outbox_id)
+WHERE t.order_id = k.order_id AND t.outbox_id = k.outbox_id AND t.state = 'ready' AND t.due_at <= now()
+	AND (t.lease_until IS NULL OR t.lease_until <= now())
+	AND (SELECT count(*) FROM outbox AS l
+		WHERE l.order_id = t.order_id AND l.lease_until > now() AND l.outbox_id <> t.outbox_id) = 0
 RETURNING t.outbox_id, t.kind, t.order_id, t.payment_id, t.payload, t.attempts, t.lease_until`
 
 // claim takes up to limit due tasks of the given kinds, at most one of each order, in the order in which they fell due.
@@ -72,14 +76,14 @@ func (o *Outbox) claim(ctx context.Context, kinds []string, limit int) (tasks []
 	return tasks, found == limit && len(tasks) > 0, nil
 }
 
-// lease takes those of the tasks that are still free and of whose orders no other task is leased.
+// lease takes those of the tasks, each given with its order, that are still free and of whose orders no other is leased.
 func (o *Outbox) lease(ctx context.Context, ids, orders []uuid.UUID) (tasks []claimed, err error) {
 	err = o.db.InBookkeeping(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		tasks = tasks[:0]
 		if _, err := tx.Exec(ctx, sqlLockOrders, orders); err != nil {
 			return fmt.Errorf("lock the orders of outbox tasks: %w", err)
 		}
-		rows, err := tx.Query(ctx, sqlClaim, ids, o.cfg.Lease.Microseconds())
+		rows, err := tx.Query(ctx, sqlClaim, orders, ids, o.cfg.Lease.Microseconds())
 		if err != nil {
 			return fmt.Errorf("claim outbox tasks: %w", err)
 		}
@@ -126,28 +130,30 @@ const sqlSettle = `UPDATE outbox AS t
 SET state = r.state, lease_until = NULL, attempts = t.attempts - r.undo, last_error = r.error,
 	due_at = CASE WHEN r.state = 'ready' THEN now() + r.after_us * INTERVAL '1 microsecond' ELSE t.due_at END,
 	done_at = CASE WHEN r.state = 'ready' THEN NULL ELSE now() END
-FROM unnest($1::UUID[], $2::TEXT[], $3::INT8[], $4::INT8[], $5::TEXT[], $6::TIMESTAMPTZ[])
-	AS r (outbox_id, state, after_us, undo, error, lease_until)
-WHERE t.outbox_id = r.outbox_id AND t.state = 'ready' AND (r.state = 'done' OR t.lease_until = r.lease_until)`
+FROM unnest($1::UUID[], $2::UUID[], $3::TEXT[], $4::INT8[], $5::INT8[], $6::TEXT[], $7::TIMESTAMPTZ[])
+	AS r (order_id, outbox_id, state, after_us, undo, error, lease_until)
+WHERE t.order_id = r.order_id AND t.outbox_id = r.outbox_id AND t.state = 'ready' AND (r.state = 'done' OR t.lease_until = r.lease_until)`
 
 // settle writes how a batch of runs ended, in key order as all who lock several tasks. Running it twice changes nothing.
 func (o *Outbox) settle(ctx context.Context, batch []result) error {
-	batch = slices.SortedFunc(slices.Values(batch), func(a, b result) int { return bytes.Compare(a.task.ID[:], b.task.ID[:]) })
-	ids := make([]uuid.UUID, len(batch))
+	batch = slices.SortedFunc(slices.Values(batch), func(a, b result) int {
+		return cmp.Or(bytes.Compare(a.task.OrderID[:], b.task.OrderID[:]), bytes.Compare(a.task.ID[:], b.task.ID[:]))
+	})
+	ids, orders := make([]uuid.UUID, len(batch)), make([]uuid.UUID, len(batch))
 	states := make([]string, len(batch))
 	after := make([]int64, len(batch))
 	undo := make([]int64, len(batch))
 	errors := make([]string, len(batch))
 	leases := make([]time.Time, len(batch))
 	for i, r := range batch {
-		ids[i], states[i], after[i] = r.task.ID, r.state, r.after.Microseconds()
+		ids[i], orders[i], states[i], after[i] = r.task.ID, r.task.OrderID, r.state, r.after.Microseconds()
 		errors[i], leases[i] = errorText(r.err), r.task.lease
 		if r.undo {
 			undo[i] = 1
 		}
 	}
 	return o.db.InBookkeeping(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, sqlSettle, ids, states, after, undo, errors, leases); err != nil {
+		if _, err := tx.Exec(ctx, sqlSettle, orders, ids, states, after, undo, errors, leases); err != nil {
 			return fmt.Errorf("settle %d outbox tasks: %w", len(batch), err)
 		}
 		return nil

@@ -133,7 +133,7 @@ SELECT t.outbox_id, t.kind, t.order_id, t.payment_id, t.payload, 'ready', 0,
 	now() + t.after_us * INTERVAL '1 microsecond', NULL, '', now(), NULL
 FROM unnest($1::UUID[], $2::TEXT[], $3::UUID[], $4::UUID[], $5::TEXT[], $6::INT8[])
 	AS t (outbox_id, kind, order_id, payment_id, payload, after_us)
-ON CONFLICT (outbox_id) DO NOTHING`
+ON CONFLICT (order_id, outbox_id) DO NOTHING`
 
 // Enqueue writes tasks as part of tx, all in one statement. A task whose ID is known already is left as it is, whatever its
 // state. Call Wake after the commit.

@@ -18,8 +18,8 @@ type Stats struct {
 }
 
 const sqlStats = `SELECT count(*)::INT8, (count(*) FILTER (WHERE lease_until > now()))::INT8,
-	COALESCE(EXTRACT(EPOCH FROM now() - min(due_at)), 0)::FLOAT8
-FROM outbox WHERE state = 'ready'`
+	COALESCE(EXTRACT(EPOCH FROM now() - (min(due_at) FILTER (WHERE lease_until IS NULL OR lease_until <= now()))), 0)::FLOAT8
+FROM outbox WHERE done_at IS NULL AND state = 'ready'`
 
 const sqlCountDead = `SELECT count(*)::INT8 FROM outbox WHERE state = 'dead'`
 

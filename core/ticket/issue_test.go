@@ -47,7 +47,7 @@ func TestEveryItemGetsATicketWhoseCodeVerifies(t *testing.T) {
 	if err := issue(t, d, items(order, "101/A/1", "101/A/2", "")...); err != nil {
 		t.Fatal(err)
 	}
-	tickets, err := ticket.OfOrder(t.Context(), d.Pool, order)
+	tickets, err := ticket.OfOrder(t.Context(), d.Pool, order, 1500)
 	if err != nil || len(tickets) != 3 {
 		t.Fatalf("got %d tickets, %v", len(tickets), err)
 	}
@@ -74,7 +74,7 @@ func TestIssuingTwiceIsIssuingOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if tickets, err := ticket.OfOrder(t.Context(), d.Pool, order); err != nil || len(tickets) != 2 {
+	if tickets, err := ticket.OfOrder(t.Context(), d.Pool, order, 1500); err != nil || len(tickets) != 2 {
 		t.Errorf("got %d tickets, %v", len(tickets), err)
 	}
 }
@@ -125,7 +125,7 @@ func TestABatchMayBeLargerThanAStatement(t *testing.T) {
 	if err := issue(t, d, items(order, seats...)...); err != nil {
 		t.Fatal(err)
 	}
-	if tickets, err := ticket.OfOrder(t.Context(), d.Pool, order); err != nil || len(tickets) != 1500 {
+	if tickets, err := ticket.OfOrder(t.Context(), d.Pool, order, 1500); err != nil || len(tickets) != 1500 {
 		t.Errorf("got %d tickets, %v", len(tickets), err)
 	}
 }
@@ -143,7 +143,7 @@ func TestAnUnknownTicketIsUnknown(t *testing.T) {
 	if _, err := ticket.Load(t.Context(), d.Pool, uuid.New()); !errors.Is(err, ticket.ErrUnknown) {
 		t.Errorf("got %v", err)
 	}
-	if tickets, err := ticket.OfOrder(t.Context(), d.Pool, uuid.New()); err != nil || len(tickets) != 0 {
+	if tickets, err := ticket.OfOrder(t.Context(), d.Pool, uuid.New(), 5); err != nil || len(tickets) != 0 {
 		t.Errorf("got %v, %v", tickets, err)
 	}
 }

@@ -1,5 +1,9 @@
 -- Orders, payments, outbox, webhook inbox and tickets.
 
+-- Every row below is written by a purchase, and every index on it is written as well: an id that is derived from what it
+-- must be unique in makes a second unique index needless, and what changes while a purchase goes on (states, leases, times)
+-- stands in no index where that can be helped, so that PostgreSQL updates the row on its own page and touches no index.
+
 -- lines is JSON: one priced line per unit group, see checkout.Line.
 CREATE TABLE IF NOT EXISTS orders (
     order_id     UUID        NOT NULL PRIMARY KEY, -- UUIDv5 of the hold id: one order per hold
@@ -12,13 +16,12 @@ CREATE TABLE IF NOT EXISTS orders (
     lines        TEXT        NOT NULL,
     email        TEXT        NOT NULL,
     body_hash    BYTEA       NOT NULL,
-    idempotency_key TEXT     NOT NULL,
+    key_id       UUID        NOT NULL, -- UUIDv5(event, entrant, Idempotency-Key)
     events       INT8        NOT NULL, -- how many rows order_events has: the next one's seq
     created_at   TIMESTAMPTZ NOT NULL,
     updated_at   TIMESTAMPTZ NOT NULL,
-    CONSTRAINT orders_hold_unique UNIQUE (hold_id),
-    CONSTRAINT orders_key_unique UNIQUE (event_id, entrant, idempotency_key)
-) WITH (fillfactor = 50);
+    CONSTRAINT orders_key_unique UNIQUE (key_id)
+) WITH (fillfactor = 60);
 
 CREATE INDEX IF NOT EXISTS orders_by_event ON orders (event_id, created_at, order_id);
 
@@ -34,36 +37,34 @@ CREATE TABLE IF NOT EXISTS order_events (
     PRIMARY KEY (order_id, seq)
 );
 
--- One attempt to pay one order.
+-- One attempt to pay one order. live says that money may still come of it.
 CREATE TABLE IF NOT EXISTS payments (
-    payment_id    UUID        NOT NULL PRIMARY KEY, -- UUIDv5(order, attempt)
     order_id      UUID        NOT NULL,
     attempt       INT8        NOT NULL,
+    payment_id    UUID        NOT NULL, -- UUIDv5(order, attempt): looked up with its order
     provider      TEXT        NOT NULL,
     provider_ref  TEXT        NOT NULL, -- '' until the provider's object is known
     client_secret TEXT        NOT NULL,
     state         TEXT        NOT NULL CHECK (state IN ('created', 'begun', 'authorized', 'captured', 'voiding', 'voided', 'capture_failed')),
+    live          BOOL        NOT NULL,
     failure       TEXT        NOT NULL,
     declines      TEXT        NOT NULL, -- the provider's names of the tries it declined, separated by spaces: each is news once
     amount_minor  INT8        NOT NULL CHECK (amount_minor > 0),
     currency      TEXT        NOT NULL,
     created_at    TIMESTAMPTZ NOT NULL,
     updated_at    TIMESTAMPTZ NOT NULL,
-    CONSTRAINT payments_attempt_unique UNIQUE (order_id, attempt)
-) WITH (fillfactor = 50);
+    PRIMARY KEY (order_id, attempt),
+    CONSTRAINT payments_live_by_state CHECK (live = (state IN ('created', 'begun', 'authorized')))
+) WITH (fillfactor = 60);
 
-CREATE UNIQUE INDEX IF NOT EXISTS payments_one_live ON payments (order_id) WHERE state IN ('created', 'begun', 'authorized');
-
-CREATE INDEX IF NOT EXISTS payments_by_ref ON payments (provider, provider_ref);
-
--- Payments whose outcome the provider has not told us yet: they are looked up now and then.
-CREATE INDEX IF NOT EXISTS payments_open ON payments (updated_at) WHERE state = 'begun';
+-- One live attempt per order. Those whose outcome the provider has not told us yet are found through it, too.
+CREATE UNIQUE INDEX IF NOT EXISTS payments_one_live ON payments (order_id) WHERE live;
 
 -- What the outside world still has to be told. lease_until guards a row while one worker runs it.
 CREATE TABLE IF NOT EXISTS outbox (
-    outbox_id   UUID        NOT NULL PRIMARY KEY,
-    kind        TEXT        NOT NULL,
     order_id    UUID        NOT NULL,
+    outbox_id   UUID        NOT NULL, -- UUIDv5(payment, kind)
+    kind        TEXT        NOT NULL,
     payment_id  UUID        NOT NULL,
     payload     TEXT        NOT NULL,
     state       TEXT        NOT NULL CHECK (state IN ('ready', 'done', 'dead')),
@@ -72,15 +73,13 @@ CREATE TABLE IF NOT EXISTS outbox (
     lease_until TIMESTAMPTZ NULL,
     last_error  TEXT        NOT NULL,
     created_at  TIMESTAMPTZ NOT NULL,
-    done_at     TIMESTAMPTZ NULL
-);
+    done_at     TIMESTAMPTZ NULL,
+    PRIMARY KEY (order_id, outbox_id)
+) WITH (fillfactor = 70);
 
-CREATE INDEX IF NOT EXISTS outbox_due ON outbox (due_at) WHERE state = 'ready';
-
--- Tasks being run: the claim looks here for another task of the same order, and enqueueing does not write here.
-CREATE INDEX IF NOT EXISTS outbox_leased ON outbox (order_id) WHERE state = 'ready' AND lease_until IS NOT NULL;
-
-CREATE INDEX IF NOT EXISTS outbox_by_order ON outbox (order_id, created_at);
+-- For the search alone. Its condition is one that statements which know their tasks by id do not repeat: otherwise a planner
+-- would rather walk through all tasks that are ready for them.
+CREATE INDEX IF NOT EXISTS outbox_due ON outbox (due_at) WHERE done_at IS NULL;
 
 CREATE INDEX IF NOT EXISTS outbox_dead ON outbox (created_at) WHERE state = 'dead';
 
@@ -111,8 +110,7 @@ CREATE TABLE IF NOT EXISTS tickets (
     key_no    INT8        NOT NULL,
     code      TEXT        NOT NULL,
     state     TEXT        NOT NULL CHECK (state IN ('valid', 'void')),
-    issued_at TIMESTAMPTZ NOT NULL,
-    CONSTRAINT tickets_item_unique UNIQUE (order_id, item)
+    issued_at TIMESTAMPTZ NOT NULL
 );
 
 CREATE UNIQUE INDEX IF NOT EXISTS tickets_one_per_seat ON tickets (event_id, seat) WHERE state = 'valid' AND seat <> '';
