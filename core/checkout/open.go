@@ -93,9 +93,8 @@ func (b *batch) openOne(ctx context.Context, o *Opening, a *answer) error {
 	if err != nil {
 		return err
 	}
-	lines, err := price(h, *terms)
-	if err != nil {
-		a.err = err
+	var lines []Line
+	if lines, a.err = price(h, *terms); a.err != nil {
 		return nil
 	}
 	r := &record{
