@@ -1,14 +1,9 @@
 package api
 
 import (
-	"bytes"
-	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/mail"
 	"strings"
@@ -68,6 +63,10 @@ func (s *Server) session(text string, device lottery.DeviceHash, why purpose) (a
 	if err != nil {
 		return admission.Session{}, access.ErrSessionMalformed
 	}
+	return s.checkSession(raw, device, why)
+}
+
+func (s *Server) checkSession(raw []byte, device lottery.DeviceHash, why purpose) (admission.Session, error) {
 	session, err := s.Room.CheckSession(raw, device)
 	if why == looking && errors.Is(err, access.ErrSessionExpired) && s.Room.Now().Before(session.ExpiresAt.Add(s.SessionReadTTL)) {
 		return session, nil
@@ -117,13 +116,13 @@ type holdRequest struct {
 	} `json:"items"`
 }
 
-type batchItem struct {
-	Event   string          `json:"event"`
-	Session string          `json:"session"`
-	Device  string          `json:"device"`
-	Key     string          `json:"key"`
-	Client  string          `json:"client"`
-	Body    json.RawMessage `json:"body"`
+// items are what the request asks for, as inventory knows it.
+func (ask *holdRequest) items() []inventory.Item {
+	var items []inventory.Item
+	for _, i := range ask.Items {
+		items = append(items, inventory.Item{Tier: i.Tier, Quantity: i.Quantity, Seats: i.Seats})
+	}
+	return items
 }
 
 type batchResult struct {
@@ -135,86 +134,6 @@ type batchResult struct {
 func refused(err error) batchResult {
 	p := problemOf(err)
 	return batchResult{Status: p.Status, Problem: &p}
-}
-
-// maxHoldBatch is how many holds an edge may send together.
-const maxHoldBatch = 500
-
-// holdBatch decides the holds that an edge has collected. Each item is judged on its own.
-func (s *Server) holdBatch(w http.ResponseWriter, r *http.Request) error {
-	var body struct {
-		Items []batchItem `json:"items"`
-	}
-	if err := decode(r, &body); err != nil {
-		return err
-	}
-	if len(body.Items) > maxHoldBatch {
-		return access.ErrTooMany
-	}
-	results := make([]batchResult, len(body.Items))
-	requests := make([]inventory.Request, 0, len(body.Items))
-	index := make([]int, 0, len(body.Items))
-	for i, item := range body.Items {
-		request, err := s.holdRequest(r.Context(), item)
-		if err != nil {
-			results[i] = refused(err)
-			continue
-		}
-		requests, index = append(requests, request), append(index, i)
-	}
-	for n, result := range s.Inventory.HoldBatch(r.Context(), requests) {
-		i := index[n]
-		if result.Err != nil {
-			if p := problemOf(result.Err); p.Code == "internal" {
-				s.Log.Error("hold failed", "event", body.Items[i].Event, "error", result.Err)
-			}
-			results[i] = refused(result.Err)
-			continue
-		}
-		results[i] = batchResult{Status: http.StatusCreated, Body: holdOf(result.Hold, body.Items[i].Event)}
-	}
-	writeJSON(w, http.StatusOK, map[string]any{"results": results})
-	return nil
-}
-
-// holdRequest checks one item of a batch: its session must be alive, of this device and for this event.
-func (s *Server) holdRequest(ctx context.Context, item batchItem) (inventory.Request, error) {
-	if err := idempotencyKey(item.Key); err != nil {
-		return inventory.Request{}, err
-	}
-	device, err := deviceOf(item.Device)
-	if err != nil {
-		return inventory.Request{}, err
-	}
-	if item.Session == "" {
-		return inventory.Request{}, errSessionMissing
-	}
-	session, err := s.session(item.Session, device, acting)
-	if err != nil {
-		return inventory.Request{}, err
-	}
-	var ask holdRequest
-	d := json.NewDecoder(bytes.NewReader(item.Body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&ask); err != nil {
-		return inventory.Request{}, &detailed{errJSON, "The body is not the JSON a hold needs: " + err.Error()}
-	}
-	if ask.Event != item.Event || !lottery.ValidSlug(ask.Event) || lottery.EventID(ask.Event) != session.Event {
-		return inventory.Request{}, errSessionEvent
-	}
-	if err := s.shopping(ctx, ask.Event); err != nil {
-		return inventory.Request{}, err
-	}
-	request := inventory.Request{Event: session.Event, Entrant: session.Entrant, Key: item.Key}
-	for _, i := range ask.Items {
-		request.Items = append(request.Items, inventory.Item{Tier: i.Tier, Quantity: i.Quantity, Seats: i.Seats})
-	}
-	canonical, err := json.Marshal(ask)
-	if err != nil {
-		return inventory.Request{}, fmt.Errorf("encode a hold request: %w", err)
-	}
-	request.BodyHash = sha256.Sum256(canonical)
-	return request, nil
 }
 
 // ownHold finds a hold that belongs to one of the request's sessions.

@@ -22,9 +22,11 @@ func money(a ledger.Amount) moneyJSON { return moneyJSON{a.Minor, a.Currency} }
 
 type timeJSON time.Time
 
+const timeForm = `"2006-01-02T15:04:05.000Z07:00"`
+
 // MarshalJSON writes RFC 3339 in UTC with milliseconds.
 func (t timeJSON) MarshalJSON() ([]byte, error) {
-	return []byte(time.Time(t).UTC().Format(`"2006-01-02T15:04:05.000Z07:00"`)), nil
+	return []byte(time.Time(t).UTC().Format(timeForm)), nil
 }
 
 type holdItemJSON struct {
