@@ -53,6 +53,9 @@ func (s *Service) commit(ctx context.Context, batch []op) ([]answer, error) {
 			s.soldOut.learn(snap, &p, readAt)
 			s.record(batch, &p, readAt)
 			s.figure.decided(batch, &p)
+			if p.writes() && s.cfg.Committed != nil {
+				s.cfg.Committed()
+			}
 			return p.answers, nil
 		case errors.As(err, &r):
 			if refused == nil {

@@ -63,6 +63,7 @@ type Config struct {
 	MaxQueue   int           // most requests waiting in a lane; default 20 × MaxBatch
 	SweepEvery time.Duration // how often Run looks for expired holds; default 250 ms
 	SoldOutTTL time.Duration // how long "sold out" may be answered from memory; default 1 s, negative for never
+	Committed  func()        // called after each commit of holds, releases or expiries; must not block; nil for none
 	Log        *slog.Logger  // default slog.Default()
 	Recorder   Recorder      // keeps a history that can be proved; default none
 }
