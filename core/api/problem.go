@@ -50,6 +50,8 @@ var outcomes = []outcome{
 	{inventory.ErrQuantityInvalid, 422, "quantity_invalid", "The quantity must be a whole number from 1 up, and fit the seats named.", 0},
 	{inventory.ErrOverLimit, 422, "quantity_over_limit", "That is more than one buyer may have for this event, counting what you hold and bought.", 0},
 	{inventory.ErrItemsInvalid, 422, "items_invalid", "Name either a tier with a quantity, or seats, each seat once.", 0},
+	{inventory.ErrGeometryUnknown, 404, "geometry_unknown", "The seats are arranged otherwise by now. Take the geometry's hash from /v1/events/{id}/seats.", 0},
+	{inventory.ErrFeedFull, 503, "overloaded", "The seats of too many events are looked at. Try again.", 5 * time.Second},
 	{inventory.ErrKeyReused, 422, "idempotency_key_reused", "This was asked for before with another body. Use a new Idempotency-Key for a new request.", 0},
 	{inventory.ErrHoldUnknown, 404, "hold_unknown", "There is no such hold of yours.", 0},
 	{inventory.ErrHoldExpired, 410, "hold_expired", "The hold ran out and its tickets are back on sale. Make a new hold.", 0},

@@ -23,7 +23,8 @@ var (
 )
 
 const (
-	// feedSettled is for how long an event that was asked for cannot be pushed out by another one.
+	// feedSettled is for how long an event that was followed, or looked at, cannot be pushed out by one of its kind.
+	// Whoever follows an event asks more often than that.
 	feedSettled = 10 * time.Second
 	// feedRetry is how soon an event is tried again that could not be loaded.
 	feedRetry = time.Second
@@ -106,7 +107,8 @@ type Feed struct {
 // watched is an event somebody watches. Feed.mu guards it.
 type watched struct {
 	id      uuid.UUID
-	asked   time.Time
+	asked   time.Time // by anybody
+	tailed  time.Time // by somebody who follows it, through News
 	loading bool
 	stale   bool // has to be loaded anew
 	err     error
@@ -160,7 +162,7 @@ type Delta struct {
 func (f *Feed) News(event uuid.UUID, since string) (News, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	w, err := f.watch(event)
+	w, err := f.watch(event, true)
 	if err != nil {
 		return News{}, false, err
 	}
@@ -204,7 +206,7 @@ func (f *Feed) loaded(ctx context.Context, event uuid.UUID) (*liveEvent, error) 
 	for {
 		changed := f.Changed()
 		f.mu.Lock()
-		w, err := f.watch(event)
+		w, err := f.watch(event, false)
 		var l *liveEvent
 		if err == nil {
 			l, err = w.live, w.err
@@ -221,31 +223,36 @@ func (f *Feed) loaded(ctx context.Context, event uuid.UUID) (*liveEvent, error) 
 	}
 }
 
-// watch finds an event's entry, or makes one, for which somebody else's may have to go. The caller holds f.mu.
-func (f *Feed) watch(event uuid.UUID) (*watched, error) {
+// watch finds an event's entry, or makes one, for which somebody else's may have to go: never one that is followed, and
+// for those who only look none that was asked for just now, so that looking around disturbs nobody. The caller holds f.mu.
+func (f *Feed) watch(event uuid.UUID, follow bool) (*watched, error) {
 	now := time.Now()
-	if w := f.events[event]; w != nil {
-		w.asked = now
-		return w, nil
-	}
-	if len(f.events) >= f.cfg.Events {
-		oldest := f.leastAsked()
-		if now.Sub(oldest.asked) < feedSettled {
-			f.figure.full.Inc()
-			return nil, ErrFeedFull
+	w := f.events[event]
+	if w == nil {
+		if len(f.events) >= f.cfg.Events {
+			oldest := f.leastAsked(now)
+			if oldest == nil || !follow && now.Sub(oldest.asked) < feedSettled {
+				f.figure.full.Inc()
+				return nil, ErrFeedFull
+			}
+			delete(f.events, oldest.id)
 		}
-		delete(f.events, oldest.id)
+		w = &watched{id: event}
+		f.events[event] = w
+		f.Nudge()
 	}
-	w := &watched{id: event, asked: now}
-	f.events[event] = w
-	f.Nudge()
+	w.asked = now
+	if follow {
+		w.tailed = now
+	}
 	return w, nil
 }
 
-func (f *Feed) leastAsked() *watched {
+// leastAsked is the event nobody has asked for the longest time of those nobody follows.
+func (f *Feed) leastAsked(now time.Time) *watched {
 	var oldest *watched
 	for _, w := range f.events {
-		if oldest == nil || w.asked.Before(oldest.asked) {
+		if now.Sub(w.tailed) >= feedSettled && (oldest == nil || w.asked.Before(oldest.asked)) {
 			oldest = w
 		}
 	}

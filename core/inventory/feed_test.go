@@ -425,7 +425,15 @@ func TestAFeedWatchesOnlyWhatIsAskedForAndOnlySoMuch(t *testing.T) {
 		t.Error(err)
 	}
 	if _, _, err := f.Snapshot(t.Context(), uuid.New()); !errors.Is(err, inventory.ErrFeedFull) {
-		t.Errorf("a third event: %v", err)
+		t.Errorf("a third event to look at: %v", err)
+	}
+	for range 2 {
+		if _, _, err := f.News(uuid.New(), ""); err != nil {
+			t.Errorf("those who follow push out those who look: %v", err)
+		}
+	}
+	if _, _, err := f.News(uuid.New(), ""); !errors.Is(err, inventory.ErrFeedFull) {
+		t.Errorf("a third event to follow: %v", err)
 	}
 	quick, _ := w.feed(func(c *inventory.FeedConfig) { c.Idle = 30 * time.Millisecond })
 	first, _, err := quick.Snapshot(t.Context(), w.event)

@@ -95,8 +95,10 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		MaxBatch: cfg.Checkout.MaxBatch, LookupAfter: cfg.Checkout.LookupAfter, Log: log, Recorder: recorder,
 	})
 	c.opened(orders.Close)
+	feed := inventory.NewFeed(d, inventory.FeedConfig{Layouts: layouts(events, cfg.Inventory.FeedEvents), Every: cfg.Inventory.FeedEvery, Events: cfg.Inventory.FeedEvents, Log: log})
 	stock := inventory.New(d, inventory.Config{
-		Offers: offers(events), Lanes: cfg.Inventory.Lanes, MaxBatch: cfg.Inventory.MaxBatch, MaxQueue: cfg.Inventory.MaxQueue, Log: log,
+		Offers: offers(events), Lanes: cfg.Inventory.Lanes, MaxBatch: cfg.Inventory.MaxBatch, MaxQueue: cfg.Inventory.MaxQueue, Committed: feed.Nudge,
+		Log:      log,
 		Recorder: recorder,
 	}, orders.Hooks())
 	c.opened(stock.Close)
@@ -118,12 +120,13 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	})
 
 	server := &api.Server{
-		DB: d, Events: events, Catalog: listed, Inventory: stock, Checkout: orders, Room: room, Inbox: inbox, Outbox: outbox,
+		DB: d, Events: events, Catalog: listed, Inventory: stock, Feed: feed, Checkout: orders, Room: room, Inbox: inbox, Outbox: outbox,
 		EdgeSecret: edgeSecret, AdminSecret: adminSecret, Form: provider.Form, SessionReadTTL: cfg.Session.ReadTTL, Stopping: c.leaving, Log: log,
 	}
 	c.handlers = map[string]http.Handler{"edge": server.Edge(), "admin": server.Admin(), "webhook": server.Webhook(), "private": server.Private()}
 	c.workers = map[string]func(context.Context) error{
 		"inventory": stock.Run,
+		"seat feed": feed.Run,
 		"checkout":  orders.Run,
 		"webhooks": func(ctx context.Context) error {
 			return inbox.Run(ctx, orders.Webhooks)
@@ -314,6 +317,39 @@ func offers(events *event.Store) inventory.Offers {
 		}
 		known[id] = made{e, offer}
 		return offer, nil
+	}
+}
+
+// layouts remembers the layouts of so many events, each as long as the event is the same.
+func layouts(events *event.Store, most int) func(context.Context, uuid.UUID) (*inventory.Layout, error) {
+	var mu sync.Mutex
+	known := map[uuid.UUID]*inventory.Layout{}
+	return func(ctx context.Context, id uuid.UUID) (*inventory.Layout, error) {
+		e, err := events.ByID(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if l := known[id]; l != nil && l.Revision == e.Revision {
+			return l, nil
+		}
+		if len(known) >= most {
+			clear(known)
+		}
+		l := &inventory.Layout{Revision: e.Revision, Allocation: event.GeneralAllocation}
+		for _, t := range e.Spec.Tiers {
+			l.Tiers = append(l.Tiers, t.ID)
+		}
+		for _, s := range e.Spec.Sections {
+			section := inventory.LayoutSection{ID: s.ID, Tier: s.Tier}
+			for _, r := range s.Rows {
+				section.Rows = append(section.Rows, inventory.LayoutRow{Label: r.Label, First: r.First, Last: r.Last})
+			}
+			l.Sections = append(l.Sections, section)
+		}
+		known[id] = l
+		return l, nil
 	}
 }
 
