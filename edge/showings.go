@@ -201,7 +201,7 @@ func (s *Server) followSeats(ctx context.Context, c *core) {
 	}()
 	for ctx.Err() == nil {
 		now := s.now()
-		events, added := s.showings.wanted(now, func(event uuid.UUID) bool { return s.core.pick(event, nil) == c })
+		events, added := s.showings.wanted(now, func(event uuid.UUID) bool { return s.core.pick(event, 0) == c })
 		if len(events) > 0 && s.core.enrolled() && (underWay == 0 || added != asked && underWay < maxSeatPolls) {
 			underWay, asked = underWay+1, added
 			body := s.seatQuestion(events)
@@ -256,20 +256,19 @@ func (s *Server) seatQuestion(events []*showing) []byte {
 
 // askSeats sends one question, which core may hold for a while.
 func (s *Server) askSeats(c *core, body []byte) (news seatNews, err error) {
-	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	req, resp := s.core.prepare("/edge/v1/availability", body)
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
-	req.Header.SetMethod(fasthttp.MethodPost)
-	req.SetRequestURI("/edge/v1/availability")
-	req.Header.SetContentType(typeJSON)
-	req.SetBodyRaw(body)
 	token := s.core.authorize(req)
 	if err := c.do(c.poll, req, resp, s.cfg.Core.Timeout); err != nil {
 		return news, err
 	}
 	if resp.StatusCode() != fasthttp.StatusOK {
-		if resp.StatusCode() == fasthttp.StatusUnauthorized {
+		switch {
+		case resp.StatusCode() == fasthttp.StatusUnauthorized:
 			s.core.forget(token)
+		case resp.StatusCode() == fasthttp.StatusServiceUnavailable && leaving(resp.Body()):
+			c.seenAt.Store(0)
 		}
 		p := readProblem(resp.Body())
 		return news, fmt.Errorf("core answered %d %s: %s", resp.StatusCode(), p.Code, p.Detail)

@@ -121,6 +121,8 @@ func (s *Server) availability(w http.ResponseWriter, r *http.Request) error {
 	wait := min(max(time.Duration(body.WaitMS)*time.Millisecond, 0), maxAvailabilityWait)
 	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
+	ctx, stop := s.untilLeaving(ctx)
+	defer stop()
 	for {
 		changed := s.Feed.Changed()
 		answer, some := s.news(body.Events)

@@ -40,7 +40,9 @@ type LayoutRow struct {
 //
 //	{"seats":80000,"sections":[{"id":"101","tier":"lower","position":{…},"rows":[["A",1,30],["B",1,32,{…}]]}]}
 //
-// where a row is its label, the first and the last number, and whatever else the event file says of it. The seat of
+// where a row is its label, the first and the last number, and where there is more to say of it an object: "table" (sold
+// whole), the numbers of "accessible" seats and of their "companions". A section's position has, as far as the event file
+// tells, its "focus" (the best seat), how many rows it lies "away" from its tier's best, and its "neighbours". The seat of
 // section 101, row A, number 7 is named "101/A/7". It is not for sale to everybody just because it is there: see states.
 type Geometry struct {
 	Hash string // of JSON, 32 hex digits

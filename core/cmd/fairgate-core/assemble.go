@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -342,15 +343,51 @@ func layouts(events *event.Store, most int) func(context.Context, uuid.UUID) (*i
 			l.Tiers = append(l.Tiers, t.ID)
 		}
 		for _, s := range e.Spec.Sections {
-			section := inventory.LayoutSection{ID: s.ID, Tier: s.Tier}
-			for _, r := range s.Rows {
-				section.Rows = append(section.Rows, inventory.LayoutRow{Label: r.Label, First: r.First, Last: r.Last})
+			section, err := layoutSection(s)
+			if err != nil {
+				return nil, err
 			}
 			l.Sections = append(l.Sections, section)
 		}
 		known[id] = l
 		return l, nil
 	}
+}
+
+// layoutSection is a section as pages draw it: its rows, and what the event file says of where it is.
+func layoutSection(s event.Section) (inventory.LayoutSection, error) {
+	section := inventory.LayoutSection{ID: s.ID, Tier: s.Tier}
+	position := struct {
+		Focus      event.Focus `json:"focus,omitzero"`
+		Away       int64       `json:"away,omitempty"`
+		Neighbours []string    `json:"neighbours,omitempty"`
+	}{s.Focus, s.Away, s.Neighbours}
+	var err error
+	if section.Position, err = detail(position); err != nil {
+		return section, err
+	}
+	for _, r := range s.Rows {
+		row := inventory.LayoutRow{Label: r.Label, First: r.First, Last: r.Last}
+		more := struct {
+			Table      bool    `json:"table,omitempty"`
+			Accessible []int64 `json:"accessible,omitempty"`
+			Companions []int64 `json:"companions,omitempty"`
+		}{r.Table, r.Accessible, r.Companions}
+		if row.Extra, err = detail(more); err != nil {
+			return section, err
+		}
+		section.Rows = append(section.Rows, row)
+	}
+	return section, nil
+}
+
+// detail is the JSON of an object, or nothing when it is empty.
+func detail(v any) (json.RawMessage, error) {
+	text, err := json.Marshal(v)
+	if string(text) == "{}" {
+		text = nil
+	}
+	return text, err
 }
 
 // maxOffers bounds what offers remembers; a core sells fewer events than that at a time.
