@@ -303,13 +303,20 @@ func offers(events *event.Store) inventory.Offers {
 		mu.RLock()
 		m, ok := known[id]
 		mu.RUnlock()
-		if ok && m.of == e {
+		if ok && m.of.Revision == e.Revision {
 			return m.offer, nil
 		}
-		offer := inventory.Offer{Currency: e.Spec.Currency, Limit: e.Spec.Limits.PerBuyer, HoldTTL: e.Spec.Hold.TTL.Duration,
-			Tiers: make(map[string]inventory.TierOffer, len(e.Tiers))}
+		chart, err := e.Spec.Chart()
+		if err != nil {
+			return inventory.Offer{}, err
+		}
+		offer := inventory.Offer{Currency: e.Spec.Currency, Limit: e.Spec.Limits.PerBuyer, HoldTTL: e.Spec.Hold.TTL.Duration, Chart: chart,
+			Windows: make(map[string]inventory.Window, len(e.Spec.Presales)), Tiers: make(map[string]inventory.TierOffer, len(e.Tiers))}
 		for name, t := range e.Tiers {
 			offer.Tiers[name] = inventory.TierOffer{Kind: inventory.Kind(t.Kind), PriceMinor: t.Price.AllIn.Minor, Allocation: event.GeneralAllocation}
+		}
+		for _, p := range e.Spec.Presales {
+			offer.Windows[p.ID] = inventory.Window{Name: p.ID, Allocation: p.Allocation, From: p.From, Until: p.Until, Limit: p.PerBuyer}
 		}
 		mu.Lock()
 		defer mu.Unlock()
