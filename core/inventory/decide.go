@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"cmp"
 	"fmt"
 	"time"
 
@@ -29,7 +28,6 @@ type op struct {
 	items   []Item   // asked for (grant), or the hold's own, which never change (release, expire)
 	body    [32]byte // grant only
 	offer   *Offer   // grant only
-	window  *Window  // grant only: the presale it comes through; nil for general sale
 	counts  []count  // grant only: the limits that the hold counts in, all different
 }
 
@@ -54,7 +52,7 @@ type (
 	}
 )
 
-type stockRow struct{ capacity, taken, version int64 }
+type stockRow struct{ capacity, taken int64 }
 
 type seatRow struct {
 	tier, allocation string
@@ -67,9 +65,6 @@ type snapshot struct {
 	seats map[seatKey]seatRow
 	quota map[uuid.UUID]int64 // units taken by quota id; no entry means that there is no row
 	holds map[uuid.UUID]Hold
-
-	now     time.Time             // of the database's clock, if somebody comes through a window
-	mirrors map[uuid.UUID]*mirror // of events of which somebody wants the best seats; decide leaves them as they were
 
 	// strangers are ops whose buyers were taken for new without looking. What the writes assume of them is guarded; a
 	// refusal is not, and has to be decided again after looking.
@@ -94,12 +89,11 @@ type answer struct {
 
 // granted is a hold to insert.
 type granted struct {
-	hold   Hold
-	first  stockKey // row whose version becomes the hold's CommitNo
-	ttl    time.Duration
-	window *Window
-	op     int   // the request
-	again  []int // its repetitions in the same batch
+	hold  Hold
+	first stockKey // row whose version becomes the hold's CommitNo
+	ttl   time.Duration
+	op    int   // the request
+	again []int // its repetitions in the same batch
 }
 
 // closing is a hold to close, and how its row has to look for that.
@@ -112,8 +106,7 @@ type closing struct {
 // seatMove is a seat that a hold takes or gives back.
 type seatMove struct {
 	seatKey
-	hold             uuid.UUID
-	tier, allocation string // only of one that is taken: the stock row it counts in
+	hold uuid.UUID
 }
 
 // quotaChange is what a batch does to a buyer's row.
@@ -132,8 +125,8 @@ type plan struct {
 	quota   map[uuid.UUID]quotaChange
 	freed   []seatMove // seats to free; all of them before taken
 	taken   []seatMove
-
-	rows map[stockKey]Stock // as the commit left them
+	rests   map[stockKey]int64 // least that must be taken before the batch, or a refusal that rests on its grants is untrue
+	after   map[stockKey]Stock // the stock rows as they were written
 }
 
 // writes tells whether there is anything to commit.
@@ -147,12 +140,10 @@ type decider struct {
 	free    map[seatKey]bool  // seats that this batch took or freed
 	given   map[uuid.UUID]int // grants by id: index into plan.grants
 	shut    map[uuid.UUID]int // closes by id: index into plan.closes
-
-	reserved []reservation // by the op at hand
 }
 
 // decide answers ops in their order, each as if the ones before had been committed. It is a pure function. refused names
-// holds that the Released hook will not let go, and those for which a window has closed.
+// holds that the Released hook will not let go.
 func decide(s *snapshot, ops []op, refused map[uuid.UUID]error) plan {
 	d := &decider{
 		was: s, refused: refused,
@@ -166,16 +157,11 @@ func decide(s *snapshot, ops []op, refused map[uuid.UUID]error) plan {
 		given: make(map[uuid.UUID]int, len(ops)),
 		shut:  make(map[uuid.UUID]int),
 	}
-	for _, m := range s.mirrors {
-		m.begin()
-		defer m.end()
-	}
 	for i := range ops {
 		var err error
 		switch o := &ops[i]; o.do {
 		case grant:
 			err = d.grant(i, o)
-			d.settle(err == nil)
 		case release:
 			err = d.release(i, o)
 		case expire:
@@ -209,17 +195,14 @@ func (d *decider) grant(i int, o *op) error {
 		d.plan.answers[i].hold = h
 		return nil
 	}
-	if o.window != nil {
-		if err := cmp.Or(d.refused[o.id], o.window.refuses(d.was.now)); err != nil {
-			return err
-		}
-	}
 	lines, units, err := d.lines(o)
 	if err != nil {
 		return err
 	}
-	if d.overLimit(o, units) {
-		return ErrOverLimit
+	for _, c := range o.counts {
+		if d.was.quota[c.id]+d.plan.quota[c.id].units+int64(units) > c.limit {
+			return ErrOverLimit
+		}
 	}
 	for n := range lines {
 		if err := d.fits(o.event, &lines[n]); err != nil {
@@ -227,7 +210,7 @@ func (d *decider) grant(i int, o *op) error {
 		}
 	}
 	g := granted{
-		first: stockKey{o.event, lines[0].Tier, lines[0].Allocation}, ttl: o.offer.HoldTTL, window: o.window, op: i,
+		first: stockKey{o.event, lines[0].Tier, lines[0].Allocation}, ttl: o.offer.HoldTTL, op: i,
 		hold: Hold{
 			ID: o.id, Event: o.event, Entrant: o.entrant, State: Active, Units: units, Items: lines, BodyHash: o.body,
 			Amount: ledger.Amount{Currency: o.offer.Currency},
@@ -239,7 +222,7 @@ func (d *decider) grant(i int, o *op) error {
 		for _, seat := range line.Seats {
 			key := seatKey{o.event, seat}
 			d.free[key] = false
-			d.plan.taken = append(d.plan.taken, seatMove{key, o.id, line.Tier, line.Allocation})
+			d.plan.taken = append(d.plan.taken, seatMove{key, o.id})
 		}
 	}
 	for _, c := range o.counts {
@@ -249,16 +232,6 @@ func (d *decider) grant(i int, o *op) error {
 	d.given[o.id] = len(d.plan.grants)
 	d.plan.grants = append(d.plan.grants, g)
 	return nil
-}
-
-// overLimit tells whether so many more would be more than one of the op's limits allows.
-func (d *decider) overLimit(o *op, units int) bool {
-	for _, c := range o.counts {
-		if d.was.quota[c.id]+d.plan.quota[c.id].units+int64(units) > c.limit {
-			return true
-		}
-	}
-	return false
 }
 
 // lines turns what was asked for into a hold's items: one per tier and allocation, in order of first mention.
@@ -271,7 +244,7 @@ func (d *decider) lines(o *op) (lines []Item, units int, err error) {
 			n++
 		}
 		if n == len(lines) {
-			lines = append(lines, Item{Tier: tier, Allocation: allocation, Window: o.window.name()})
+			lines = append(lines, Item{Tier: tier, Allocation: allocation})
 		}
 		lines[n].Quantity += quantity
 		if seat != "" {
@@ -279,30 +252,6 @@ func (d *decider) lines(o *op) (lines []Item, units int, err error) {
 		}
 	}
 	for _, item := range o.items {
-		for _, seat := range item.Seats { // before any are picked
-			d.reserve(o.event, d.was.seats[seatKey{o.event, seat}].allocation, seat)
-		}
-	}
-	for i := range o.items {
-		item := &o.items[i]
-		if item.Best != nil {
-			tier, ok := o.offer.Tiers[item.Tier]
-			if !ok || tier.Kind != Seated {
-				return nil, 0, fmt.Errorf("%w: %q is not on sale by seat", ErrTierUnknown, item.Tier)
-			}
-			if d.overLimit(o, units+item.Quantity) { // before the search
-				return nil, 0, ErrOverLimit
-			}
-			allocation := orElse(item.Allocation, tier.Allocation)
-			picked, err := d.pick(o, item, allocation)
-			if err != nil {
-				return nil, 0, err
-			}
-			for _, seat := range picked {
-				add(item.Tier, allocation, seat, 1)
-			}
-			continue
-		}
 		if len(item.Seats) == 0 {
 			tier, ok := o.offer.Tiers[item.Tier]
 			if !ok {
@@ -343,23 +292,37 @@ func (d *decider) fits(event uuid.UUID, line *Item) error {
 	}
 	left := row.capacity - row.taken - d.plan.stock[key]
 	if left <= 0 {
+		d.rest(key, row, 1)
 		return ErrSoldOut
 	}
 	for _, name := range line.Seats {
 		seat := seatKey{event, name}
 		free, changed := d.free[seat]
 		if !changed {
-			row, read := d.was.seats[seat]
-			free = row.free || !read // picked: the write will tell
+			free = d.was.seats[seat].free
 		}
 		if !free {
 			return fmt.Errorf("%w: %q", ErrSeatTaken, name)
 		}
 	}
 	if int64(line.Quantity) > left {
+		d.rest(key, row, int64(line.Quantity))
 		return fmt.Errorf("%w: %d of tier %q", ErrNotEnoughLeft, left, line.Tier)
 	}
 	return nil
+}
+
+// rest notes that a refusal rests on what this batch has done to a row. Without that it rests on what was read, which was
+// true for itself; but read and batch together are true only if nobody gave units back in between.
+func (d *decider) rest(key stockKey, row stockRow, wanted int64) {
+	change, touched := d.plan.stock[key]
+	if !touched {
+		return
+	}
+	if d.plan.rests == nil {
+		d.plan.rests = make(map[stockKey]int64)
+	}
+	d.plan.rests[key] = max(d.plan.rests[key], row.capacity-change-wanted+1)
 }
 
 // release closes an active hold for its owner.
@@ -410,7 +373,6 @@ func (d *decider) close(h Hold, next State, i int) {
 	for _, item := range h.Items {
 		for _, seat := range item.Seats {
 			d.free[seatKey{h.Event, seat}] = true
-			d.unreserve(h.Event, item.Allocation, seat)
 		}
 	}
 }
@@ -422,7 +384,7 @@ func (p *plan) giveBack(h Hold, previous, next State, ops ...int) {
 	for _, item := range h.Items {
 		p.stock[stockKey{h.Event, item.Tier, item.Allocation}] -= int64(item.Quantity)
 		for _, seat := range item.Seats {
-			p.freed = append(p.freed, seatMove{seatKey: seatKey{h.Event, seat}, hold: h.ID})
+			p.freed = append(p.freed, seatMove{seatKey{h.Event, seat}, h.ID})
 		}
 	}
 	for _, c := range h.counts() {

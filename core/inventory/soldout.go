@@ -44,7 +44,11 @@ func (m *soldOut) learn(snap *snapshot, p *plan, readAt time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for key, row := range snap.stock {
-		if row.taken+p.stock[key] >= row.capacity {
+		taken := row.taken + p.stock[key]
+		if written, ok := p.after[key]; ok {
+			taken = written.Taken // others may have been there since the reading
+		}
+		if taken >= row.capacity {
 			m.seen[key] = readAt
 		} else {
 			delete(m.seen, key)

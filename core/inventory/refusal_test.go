@@ -1,0 +1,60 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"fairgate/core/db/dbtest"
+	"fairgate/edge/lottery"
+)
+
+// A refusal that rests on what was read and on the grants of its own batch is true only if nothing was given back between
+// the reading and the commit: otherwise nobody was ever there for whom it was sold out.
+func TestARefusalThatTheCommitMakesUntrueIsDecidedAgain(t *testing.T) {
+	d, event := dbtest.New(t), uuid.New()
+	offer := &Offer{Currency: "EUR", Limit: 4, HoldTTL: time.Minute, Tiers: map[string]TierOffer{"floor": {Kind: General, Allocation: "general"}}}
+	key := stockKey{event, "floor", "general"}
+	ask := func(n byte, quantity int) op {
+		buyer := lottery.Entrant{n}
+		return op{do: grant, id: HoldID(event, buyer, "k"), event: event, entrant: buyer, offer: offer, items: []Item{{Tier: "floor", Quantity: quantity}}}
+	}
+	was := &snapshot{stock: map[stockKey]stockRow{key: {capacity: 4, taken: 2}}}
+	for name, c := range map[string]struct {
+		taken    int64 // at the commit
+		ops      []op
+		outdated bool
+	}{
+		"nothing happened in between":               {2, []op{ask(1, 2), ask(2, 1)}, false},
+		"one came back":                             {1, []op{ask(1, 2), ask(2, 1)}, true},
+		"one came back and two were asked for":      {1, []op{ask(1, 1), ask(2, 3)}, false},
+		"enough came back for those who were asked": {0, []op{ask(1, 1), ask(2, 3)}, true},
+		"nobody was refused":                        {1, []op{ask(1, 1), ask(2, 1)}, false},
+		"refused before anything was granted":       {0, []op{ask(1, 3), ask(2, 1)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := d.Pool.Exec(t.Context(), `DELETE FROM stock`); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := d.Pool.Exec(t.Context(), `INSERT INTO stock (event_id, tier, allocation, capacity, taken, version)
+				VALUES ($1, 'floor', 'general', 4, $2, 0)`, event, c.taken); err != nil {
+				t.Fatal(err)
+			}
+			p := decide(was, c.ops, nil)
+			keep := errors.New("not meant to stay")
+			err := d.InTx(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
+				if err := p.write(ctx, tx); err != nil {
+					return err
+				}
+				return keep
+			})
+			if errors.Is(err, errOutdated) != c.outdated || !c.outdated && !errors.Is(err, keep) {
+				t.Errorf("writing said %v", err)
+			}
+		})
+	}
+}
