@@ -8,6 +8,9 @@ PACKAGES := ./...
 FUZZTIME ?= 20s
 TEST_FLAGS ?=
 DEMO_FLAGS ?=
+OPS ?= 200000
+SEED ?= 1
+HISTORY ?= var/storm
 
 # KEEP=1 leaves the demo running for a look around.
 ifeq ($(KEEP),1)
@@ -59,6 +62,11 @@ $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION):
 .PHONY: bench
 bench: setup build ## the figures of the hot paths, one JSON object on the last line
 	@sh .ci/bench
+
+.PHONY: prove
+prove: setup build ## kill cores and database during OPS (200000) holds and releases, then prove that nothing was sold twice or lost
+	@$(BIN)/ticketctl storm --ops $(OPS) --seed $(SEED) --history $(HISTORY)
+	@$(BIN)/ticketctl prove --visualize $(HISTORY)/wrong.html $(HISTORY)/*.jsonl
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s) each

@@ -40,7 +40,6 @@ type Server struct {
 	Events      *event.Store
 	Catalog     *catalog.Catalog
 	Inventory   *inventory.Service
-	Feed        *inventory.Feed
 	Checkout    *checkout.Service
 	Room        *access.Room
 	Inbox       *payment.Inbox
@@ -56,7 +55,7 @@ type Server struct {
 	Stopping <-chan struct{}
 	Log      *slog.Logger
 
-	watchers watchers
+	seats seatMaps
 }
 
 // handler is an HTTP handler that returns what went wrong instead of writing it.
@@ -109,8 +108,6 @@ func (s *Server) Edge() http.Handler {
 	edge("GET /v1/events", maxBuyerBody, s.searchEvents)
 	edge("GET /v1/events/{id}", maxBuyerBody, s.showEvent)
 	edge("GET /v1/events/{id}/seats", maxBuyerBody, s.showSeats)
-	edge("GET /v1/events/{id}/seats/geometry/{hash}", maxBuyerBody, s.showGeometry)
-	edge("POST /edge/v1/availability", maxEdgeBody, s.availability)
 	mux.HandleFunc("/", s.on(maxBuyerBody, nothing))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.leaving() {

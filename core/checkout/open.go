@@ -58,10 +58,10 @@ func (s *Service) Open(ctx context.Context, o Opening) (order Order, created boo
 }
 
 // open decides the batch's openings. Each answer's error is a buyer's outcome, not a failure of the batch.
-func (b *batch) open(ctx context.Context) (err error) {
+func (b *batch) open(ctx context.Context) error {
 	for i := range b.asks {
 		if o := b.asks[i].opening; o != nil {
-			if b.answers[i], err = b.openOne(ctx, o); err != nil {
+			if err := b.openOne(ctx, o, &b.answers[i]); err != nil {
 				return err
 			}
 		}
@@ -69,28 +69,33 @@ func (b *batch) open(ctx context.Context) (err error) {
 	return nil
 }
 
-func (b *batch) openOne(ctx context.Context, o *Opening) (answer, error) {
+func (b *batch) openOne(ctx context.Context, o *Opening, a *answer) error {
 	id, key := OrderID(o.Hold), o.keyID()
 	if other, known := b.keys[key]; known && other != id {
-		return answer{err: ErrKeyReused}, nil
+		a.err = ErrKeyReused
+		return nil
 	}
 	if r := b.records[id]; r != nil {
-		return answer{order: r.opened, err: sameOrder(r, o)}, nil
+		if a.err = sameOrder(r, o); a.err == nil && r.was == 0 {
+			a.order = r.opened // one of this batch
+		}
+		return nil
 	}
 	h, known := b.holds[o.Hold]
 	if !known || h.Entrant != o.Entrant || h.Event != o.Event {
-		return answer{err: ErrHoldUnknown}, nil
+		a.err = ErrHoldUnknown
+		return nil
 	}
-	if dead := holdOpen(h); dead != nil {
-		return answer{err: dead}, nil
+	if a.err = holdOpen(h); a.err != nil {
+		return nil
 	}
 	terms, err := b.termsOf(ctx, h.Event)
 	if err != nil {
-		return answer{}, err
+		return err
 	}
-	lines, mismatch := price(h, *terms)
-	if mismatch != nil {
-		return answer{err: mismatch}, nil
+	var lines []Line
+	if lines, a.err = price(h, *terms); a.err != nil {
+		return nil
 	}
 	r := &record{
 		order: Order{
@@ -100,7 +105,7 @@ func (b *batch) openOne(ctx context.Context, o *Opening) (answer, error) {
 		lines: encodeLines(lines),
 	}
 	if err := r.apply(CauseOpened, "buyer", ""); err != nil {
-		return answer{}, err
+		return err
 	}
 	p := r.attempt(b.service.provider.Name())
 	b.tasks = append(b.tasks, task(taskBegin, id, p.ID))
@@ -109,7 +114,8 @@ func (b *batch) openOne(ctx context.Context, o *Opening) (answer, error) {
 	opened := r.order
 	opened.Payment = *p
 	r.opened = &opened
-	return answer{order: r.opened, created: true}, nil
+	a.order, a.created = r.opened, true
+	return nil
 }
 
 // sameOrder tells a repeated opening from another one with the same hold.

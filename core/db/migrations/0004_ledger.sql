@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS ledger_transfers (
     amount_minor   INT8        NOT NULL CHECK (amount_minor > 0),
     currency       TEXT        NOT NULL,
     code           TEXT        NOT NULL,
-    reference      UUID        NOT NULL, -- the order, refund, payout … that explains it; transfer ids follow from it
+    reference      UUID        NOT NULL, -- the order, refund, payout … that explains it
     kind           TEXT        NOT NULL CHECK (kind IN ('single', 'pending', 'post', 'void')),
     pending_id     UUID        NULL,
     writer         UUID        NOT NULL, -- incarnation of the process that wrote it
@@ -39,6 +39,8 @@ CREATE TABLE IF NOT EXISTS ledger_transfers (
 CREATE UNIQUE INDEX IF NOT EXISTS ledger_transfers_end_once ON ledger_transfers (pending_id) WHERE pending_id IS NOT NULL;
 
 CREATE UNIQUE INDEX IF NOT EXISTS ledger_transfers_by_writer ON ledger_transfers (writer, sequence);
+
+CREATE INDEX IF NOT EXISTS ledger_transfers_by_reference ON ledger_transfers (reference);
 
 -- Hash chain per writer: hash = SHA-256(previous hash, canonical bytes of the transfers first..last).
 CREATE TABLE IF NOT EXISTS ledger_seals (

@@ -115,7 +115,7 @@ func sameUnits(a, b []history.Item) bool {
 func (p *prover) inherited(o *history.Op) bool {
 	for _, item := range o.Items {
 		r := p.rows[rowKey{o.Event, item.Tier, item.Allocation}]
-		if r != nil && (r.partial || r.baseVersion > 0 && item.Commit <= r.baseVersion) {
+		if r != nil && (r.partial || item.Commit > 0 && item.Commit <= r.baseVersion || item.Commit == 0 && r.base > 0) {
 			return true
 		}
 	}
@@ -123,7 +123,7 @@ func (p *prover) inherited(o *history.Op) bool {
 		return false
 	}
 	for _, r := range p.rows {
-		if r.key.event == o.Event && (r.partial || r.baseVersion > 0) {
+		if r.key.event == o.Event && (r.partial || r.base > 0) {
 			return true
 		}
 	}

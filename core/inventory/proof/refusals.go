@@ -95,7 +95,7 @@ func (p *prover) wereTaken(s said) (judged, right bool) {
 		for _, name := range item.Seats {
 			events := p.seats[seatKey{s.op.Event, name}]
 			r := p.seatRow[seatKey{s.op.Event, name}]
-			if r == nil || r.partial || r.baseVersion > 0 || len(events) == 0 {
+			if r == nil || r.partial || r.base > 0 || len(events) == 0 {
 				return false, false // never sold: it may be blocked or set aside
 			}
 			judged = true

@@ -193,7 +193,7 @@ func (p *prover) refusedSeats() map[seatKey][]said {
 			continue
 		}
 		k := seatKey{s.op.Event, s.op.Items[0].Seats[0]}
-		if r := p.seatRow[k]; r != nil && r.baseVersion == 0 && len(p.seats[k]) > 0 && (!r.partial || s.call.Side == history.Client) {
+		if r := p.seatRow[k]; r != nil && r.base == 0 && len(p.seats[k]) > 0 && (!r.partial || s.call.Side == history.Client) {
 			found[k] = append(found[k], s)
 		}
 	}
@@ -214,7 +214,7 @@ func (p *prover) checkSeats() {
 	var pieces []piece
 	var of []seatKey
 	for _, k := range keys {
-		if r := p.seatRow[k]; r != nil && r.baseVersion > 0 {
+		if r := p.seatRow[k]; r != nil && r.base > 0 {
 			continue // who had it when the recording began is not known
 		}
 		for _, one := range p.pieces(k, refused[k]) {

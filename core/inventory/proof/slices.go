@@ -12,70 +12,71 @@ import (
 	"fairgate/core/inventory/history"
 )
 
-// Bounds of the cross-check of stock rows.
-const (
-	sliceOps  = 1000 // most operations of a slice
-	maxSlices = 60   // slices judged, evenly spread over all
-)
+// sliceOps is how many operations a slice of a stock row has at most.
+const sliceOps = 1000
 
+// stockInput is a commit with all its operations, or a refusal.
 type stockInput struct {
-	kind  deedKind
-	units int64
-	name  string
+	refusal    bool
+	units      int64 // of a refusal: more than were left
+	took, gave int64 // of a commit
+	name       string
 }
 
-// stockModel is a stock row: state is what is taken.
+// stockState is what is taken, and the most that was while the last commit was decided.
+type stockState struct{ taken, peak int64 }
+
+// stockModel is a stock row. A transaction is one step, whatever order its operations were decided in.
 func stockModel(taken, capacity int64) porcupine.Model {
 	return porcupine.Model{
-		Init: func() any { return taken },
+		Init: func() any { return stockState{taken, taken} },
 		Step: func(state, input, _ any) (bool, any) {
-			at, in := state.(int64), input.(stockInput)
-			switch in.kind {
-			case takes:
-				return at+in.units <= capacity, at + in.units
-			case gives:
-				return at >= in.units, at - in.units
-			default:
-				return capacity-at < in.units, at
+			at, in := state.(stockState), input.(stockInput)
+			if in.refusal {
+				return capacity-at.peak < in.units, at
 			}
+			next := stockState{at.taken + in.took - in.gave, at.taken + in.took}
+			return next.taken >= 0 && next.taken <= capacity, next
 		},
 		DescribeOperation: func(input, _ any) string { return input.(stockInput).name },
-		DescribeState:     func(state any) string { return fmt.Sprintf("%d of %d", state, capacity) },
+		DescribeState:     func(state any) string { return fmt.Sprintf("%d of %d", state.(stockState).taken, capacity) },
 	}
 }
 
-// slice is the history of a row from one commit up to another, as porcupine sees it: without the numbers.
-func (p *prover) slice(r *row, from, to int, refused []said) piece {
-	one := piece{model: stockModel(r.taken[from], r.capacity)}
+// slice is the history of a row from one commit up to another, as porcupine sees it: without the numbers. It also tells
+// how many operations that is.
+func (p *prover) slice(r *row, from, to int, refused []said) (one piece, operations int64) {
+	one.model = stockModel(r.taken[from], r.capacity)
 	for i := from; i < to; i++ {
 		c := r.commits[i]
-		for n := range c.call.Ops {
-			o := &c.call.Ops[n]
-			for _, item := range o.Items {
-				if o.Do == history.Sell || o.Event != r.key.event || item.Tier != r.key.tier || item.Allocation != r.key.allocation {
-					continue
-				}
-				in := stockInput{kind: gives, units: int64(item.Quantity)}
-				if o.Do == history.Hold {
-					in.kind = takes
-				}
-				in.name = fmt.Sprintf("%s %d, commit %d", o.Do, in.units, c.version(r))
-				one.ops = append(one.ops, porcupine.Operation{Input: in, Call: c.from, Return: max(c.from, min(c.to, r.latest[to-1]))})
-			}
-		}
+		in := stockInput{}
+		in.took, in.gave = moved(c, r)
+		in.name = fmt.Sprintf("commit %d: +%d -%d (%s)", c.version(r), in.took, in.gave, c.name())
+		one.ops = append(one.ops, porcupine.Operation{Input: in, Call: c.from, Return: max(c.from, min(c.to, r.latest[to-1]))})
+		operations += int64(len(c.call.Ops))
 	}
+	// Refusals of one call, for the same reason, are one step.
+	type reason struct {
+		call  *history.Call
+		units int64
+	}
+	seen := make(map[reason]bool)
 	for _, s := range refused {
-		if len(one.ops) >= sliceOps {
+		units, _ := p.wanted(s.op)
+		why := reason{s.call, units[r]}
+		if s.op.Code == "sold_out" {
+			why.units = 1
+		}
+		if operations++; !seen[why] {
+			in := stockInput{refusal: true, units: why.units, name: fmt.Sprintf("%s: fewer than %d left (%s)", s.op.Code, why.units, where(s.call))}
+			one.ops = append(one.ops, porcupine.Operation{Input: in, Call: s.call.From, Return: s.call.To})
+			seen[why] = true
+		}
+		if operations >= sliceOps {
 			break
 		}
-		units, _ := p.wanted(s.op)
-		in := stockInput{kind: finds, units: units[r], name: s.op.Code + " (" + where(s.call) + ")"}
-		if s.op.Code == "sold_out" {
-			in.units = 1
-		}
-		one.ops = append(one.ops, porcupine.Operation{Input: in, Call: s.call.From, Return: s.call.To})
 	}
-	return one
+	return one, operations
 }
 
 // cuts are where the slices of a row begin, and its end.
@@ -128,32 +129,27 @@ func (p *prover) checkSlices() {
 	refused := p.sortedRefusals()
 	var pieces []piece
 	var of []suspect
+	var operations []int64
 	for _, r := range p.sortedRows() {
 		if r.partial || len(r.commits) == 0 {
 			continue
 		}
 		cuts := r.cuts()
 		for i := range len(cuts) - 1 {
-			pieces = append(pieces, p.slice(r, cuts[i], cuts[i+1], r.within(refused[r], cuts[i], cuts[i+1])))
+			one, n := p.slice(r, cuts[i], cuts[i+1], r.within(refused[r], cuts[i], cuts[i+1]))
+			pieces, operations = append(pieces, one), append(operations, n)
 			of = append(of, suspect{row: r, near: r.commits[cuts[i]].version(r), why: "no order of the operations makes sense"})
 		}
 	}
-	if n := len(pieces); n > maxSlices {
-		for i := range maxSlices {
-			pieces[i], of[i] = pieces[i*n/maxSlices], of[i*n/maxSlices]
-		}
-		pieces, of = pieces[:maxSlices], of[:maxSlices]
-	}
 	for i, result := range judge(pieces, p.o.Slices) {
-		switch result {
-		case porcupine.Unknown:
-			check.Undecided += int64(len(pieces[i].ops))
-		case porcupine.Illegal:
-			check.Checked += int64(len(pieces[i].ops))
+		if result == porcupine.Unknown {
+			check.Undecided += operations[i]
+			continue
+		}
+		check.Checked += operations[i]
+		if result == porcupine.Illegal {
 			check.wrong("%s: no order of the operations from commit %d on makes sense", of[i].row.key, of[i].near)
 			p.suspect(of[i])
-		default:
-			check.Checked += int64(len(pieces[i].ops))
 		}
 	}
 	p.checked += check.Checked
@@ -185,7 +181,7 @@ func (p *prover) visualize(path string) error {
 		}
 		i, _ := slices.BinarySearchFunc(s.row.commits, s.near, func(c *commit, v int64) int { return cmp.Compare(c.version(s.row), v) })
 		from, to := max(0, i-shownBefore), min(len(s.row.commits), i+shownAfter)
-		one = p.slice(s.row, from, to, s.row.within(p.sortedRefusals()[s.row], from, to))
+		one, _ = p.slice(s.row, from, to, s.row.within(p.sortedRefusals()[s.row], from, to))
 	}
 	if len(one.ops) == 0 {
 		return nil
