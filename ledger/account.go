@@ -1,8 +1,10 @@
 package ledger
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -66,6 +68,11 @@ func (a Account) validate() error {
 		return fmt.Errorf("%w: code %q", ErrAccountMalformed, a.Code)
 	}
 	return nil
+}
+
+// compareAccounts orders by code, then currency.
+func compareAccounts(a, b Account) int {
+	return cmp.Or(strings.Compare(a.Code, b.Code), strings.Compare(a.Currency, b.Currency))
 }
 
 // nameBytes reports whether s has only lower-case letters, digits and the bytes of extra.

@@ -3,15 +3,18 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/jackc/pgx/v5"
 )
 
 const sqlBalances = `
-SELECT a.code, a.currency, a.non_negative, b.debits_pending, b.credits_pending, b.debits_posted, b.credits_posted
+SELECT a.code, a.currency, a.non_negative, sum(b.debits_pending)::INT8, sum(b.credits_pending)::INT8,
+       sum(b.debits_posted)::INT8, sum(b.credits_posted)::INT8
 FROM ledger_accounts AS a
 JOIN ledger_balances AS b ON b.account_id = a.account_id
 WHERE (a.code, a.currency) > ($1::TEXT, $2::TEXT)
+GROUP BY a.code, a.currency, a.non_negative
 ORDER BY a.code, a.currency
 LIMIT $3::INT8`
 
@@ -80,7 +83,7 @@ func (b *Balance) move(kind Kind, minor int64, debit bool) bool {
 		if *pending, ok = addInt64(*pending, -minor); ok {
 			*posted, ok = addInt64(*posted, minor)
 		}
-	case Single:
+	case Single, Reverse:
 		*posted, ok = addInt64(*posted, minor)
 	default:
 		return false
@@ -96,6 +99,15 @@ func (b Balance) plus(d Balance) (Balance, bool) {
 	b.DebitsPosted, ok[2] = addInt64(b.DebitsPosted, d.DebitsPosted)
 	b.CreditsPosted, ok[3] = addInt64(b.CreditsPosted, d.CreditsPosted)
 	return b, ok == [4]bool{true, true, true, true}
+}
+
+// mostInStripe bounds each figure of a stripe, so that no sum of stripes overflows.
+const mostInStripe = math.MaxInt64 / stripes
+
+// bounded reports whether every figure of a stripe is within its bounds.
+func (b Balance) bounded() bool {
+	return max(b.DebitsPending, b.CreditsPending, b.DebitsPosted, b.CreditsPosted) <= mostInStripe &&
+		min(b.DebitsPending, b.CreditsPending, b.DebitsPosted, b.CreditsPosted) >= -mostInStripe
 }
 
 // covered reports whether credits posted reach debits posted and pending.

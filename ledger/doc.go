@@ -4,13 +4,15 @@
 // inserted. A mistake is corrected by another transfer, never by a change. One row names both sides, so a transfer cannot be
 // unbalanced; an amount is always positive and in one currency, in its minor unit.
 //
-// # Transfers in two phases
+// # Kinds of transfer
 //
-//	single   moves the amount at once
-//	pending  reserves it on both sides           ──▶ post  makes it final
-//	                                             ──▶ void  takes it back
+//	single   moves the amount at once                   ──▶ reverse  moves it back
+//	pending  reserves it on both sides                  ──▶ void     takes it back
+//	                                                    ──▶ post     makes it final       ──▶ reverse  moves it back
 //
-// A pending transfer ends once: by one post or one void, which repeats its accounts and its amount.
+// A pending transfer ends once, by one post or one void; a final one is reversed once. Each of these answers repeats the accounts,
+// amount and reference of what it answers (a reversal the other way round), and its id follows from that transfer's: the primary
+// key alone sees to the once. Nothing answers a void or a reversal. All ids begin with six bytes of their reference (TransferID).
 //
 // # Chart of accounts
 //

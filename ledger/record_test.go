@@ -64,14 +64,16 @@ func sale(t *testing.T, minor int64) []ledger.Transfer {
 }
 
 func single(debit, credit ledger.Account, minor int64) ledger.Transfer {
+	reference := uuid.New()
 	return ledger.Transfer{
-		ID: uuid.New(), Debit: debit, Credit: credit, Amount: ledger.Amount{Minor: minor, Currency: debit.Currency},
-		Code: "test", Reference: uuid.New(), Kind: ledger.Single,
+		ID: ledger.TransferID(reference, "test"), Debit: debit, Credit: credit, Amount: ledger.Amount{Minor: minor, Currency: debit.Currency},
+		Code: "test", Reference: reference, Kind: ledger.Single,
 	}
 }
 
 func TestASaleIsPendingUntilItIsPosted(t *testing.T) {
-	d, w := dbtest.New(t), ledger.NewWriter()
+	d := dbtest.New(t)
+	w := ledger.NewWriter(d.Reader)
 	s := sale(t, 5000)
 	mustRecord(t, d, w, s...)
 	if b := balances(t, d)["organizer_payable/lumen-live EUR"]; b.CreditsPending != 5000 || b.Net() != euros(0) {
@@ -90,7 +92,8 @@ func TestASaleIsPendingUntilItIsPosted(t *testing.T) {
 }
 
 func TestAVoidedSaleLeavesNothingBehind(t *testing.T) {
-	d, w := dbtest.New(t), ledger.NewWriter()
+	d := dbtest.New(t)
+	w := ledger.NewWriter(d.Reader)
 	s := sale(t, 5000)
 	mustRecord(t, d, w, append(s, ledger.VoidAll(s)...)...)
 	for name, b := range balances(t, d) {
@@ -101,14 +104,38 @@ func TestAVoidedSaleLeavesNothingBehind(t *testing.T) {
 	mustVerify(t, d, 8)
 }
 
+func TestAReversalUndoesATransferOnceAndExactly(t *testing.T) {
+	d := dbtest.New(t)
+	w := ledger.NewWriter(d.Reader)
+	s := sale(t, 5000)
+	posts := ledger.PostAll(s)
+	mustRecord(t, d, w, append(s, posts...)...)
+	undo := ledger.ReverseAll(append(s, posts...))
+	if len(undo) != len(posts) {
+		t.Fatalf("%d reversals of %d posts", len(undo), len(posts))
+	}
+	mustRecord(t, d, w, undo...)
+	mustRecord(t, d, w, append(undo, ledger.ReverseAll(posts)...)...)
+	for name, b := range balances(t, d) {
+		if b.Net().Minor != 0 || b.DebitsPosted == 0 || b.DebitsPosted != b.CreditsPosted || b.DebitsPending|b.CreditsPending != 0 {
+			t.Errorf("%s: %+v", name, b)
+		}
+	}
+	if again := ledger.ReverseAll(undo); len(again) != 0 {
+		t.Errorf("reversals were reversed: %v", again)
+	}
+	mustVerify(t, d, 12)
+}
+
 func TestRecordingTwiceIsRecordingOnce(t *testing.T) {
-	d, w := dbtest.New(t), ledger.NewWriter()
+	d := dbtest.New(t)
+	w := ledger.NewWriter(d.Reader)
 	s := sale(t, 5000)
 	everything := append(s, ledger.PostAll(s)...)
 	mustRecord(t, d, w, append(everything, everything...)...)
 	before := balances(t, d)
 	mustRecord(t, d, w, everything...)
-	mustRecord(t, d, ledger.NewWriter(), ledger.PostAll(s)...)
+	mustRecord(t, d, ledger.NewWriter(d.Reader), ledger.PostAll(s)...)
 	for name, b := range balances(t, d) {
 		if b != before[name] {
 			t.Errorf("%s went from %+v to %+v", name, before[name], b)
@@ -118,7 +145,8 @@ func TestRecordingTwiceIsRecordingOnce(t *testing.T) {
 }
 
 func TestRefusalsNameTheirReasonAndChangeNothing(t *testing.T) {
-	d, w := dbtest.New(t), ledger.NewWriter()
+	d := dbtest.New(t)
+	w := ledger.NewWriter(d.Reader)
 	clearing, fees, escrow := ledger.BuyerClearing("EUR"), ledger.PlatformFees("EUR"), ledger.ResaleEscrow("EUR")
 	posted, voided, open := sale(t, 1000), sale(t, 2000), sale(t, 3000)
 	known := single(clearing, fees, 70)
@@ -126,14 +154,21 @@ func TestRefusalsNameTheirReasonAndChangeNothing(t *testing.T) {
 	mustRecord(t, d, w, append(posted, ledger.PostAll(posted)...)...)
 	mustRecord(t, d, w, append(voided, ledger.VoidAll(voided)...)...)
 	mustRecord(t, d, w, open...)
-	before := balances(t, d)
 
 	with := func(x ledger.Transfer, change func(*ledger.Transfer)) ledger.Transfer {
 		change(&x)
 		return x
 	}
-	unnamed := ledger.PostAll(open)[0]
-	unnamed.PendingID = uuid.New()
+	other := func(x ledger.Transfer, name string) ledger.Transfer {
+		x.ID = ledger.TransferID(x.Reference, name)
+		return x
+	}
+	unnamed := open[0]
+	unnamed = ledger.PostAll([]ledger.Transfer{other(unnamed, "unnamed")})[0]
+	pretended := with(known, func(x *ledger.Transfer) { x.Kind = ledger.Pending })
+	reversal := ledger.ReverseAll([]ledger.Transfer{known})[0]
+	mustRecord(t, d, w, reversal)
+	before := balances(t, d)
 	fresh := single(clearing, fees, 1)
 	for _, c := range []struct {
 		name      string
@@ -142,7 +177,7 @@ func TestRefusalsNameTheirReasonAndChangeNothing(t *testing.T) {
 	}{
 		{"same id, other amount", []ledger.Transfer{with(known, func(x *ledger.Transfer) { x.Amount.Minor++ })}, ledger.ErrMismatch},
 		{"same id, other account", []ledger.Transfer{with(known, func(x *ledger.Transfer) { x.Credit = ledger.TaxesPayable("EUR") })}, ledger.ErrMismatch},
-		{"same id, other reference", []ledger.Transfer{with(known, func(x *ledger.Transfer) { x.Reference = uuid.New() })}, ledger.ErrMismatch},
+		{"same id, other reference", []ledger.Transfer{with(known, func(x *ledger.Transfer) { x.Reference[15]++ })}, ledger.ErrMismatch},
 		{"same id, other code", []ledger.Transfer{with(known, func(x *ledger.Transfer) { x.Code = "other" })}, ledger.ErrMismatch},
 		{"same id twice in a batch", []ledger.Transfer{fresh, with(fresh, func(x *ledger.Transfer) { x.Amount.Minor = 2 })}, ledger.ErrMismatch},
 		{"account with another flag", []ledger.Transfer{single(clearing, with(fresh, func(x *ledger.Transfer) { x.Credit.NonNegative = true }).Credit, 5)}, ledger.ErrMismatch},
@@ -152,7 +187,17 @@ func TestRefusalsNameTheirReasonAndChangeNothing(t *testing.T) {
 		{"post of another amount", []ledger.Transfer{with(ledger.PostAll(open)[0], func(x *ledger.Transfer) { x.Amount.Minor-- })}, ledger.ErrMismatch},
 		{"post of other accounts", []ledger.Transfer{with(ledger.PostAll(open)[0], func(x *ledger.Transfer) { x.Credit = fees })}, ledger.ErrMismatch},
 		{"post of nothing known", []ledger.Transfer{unnamed}, ledger.ErrPendingUnknown},
-		{"post of a single", []ledger.Transfer{with(known, func(x *ledger.Transfer) { x.ID, x.Kind, x.PendingID = uuid.New(), ledger.Post, known.ID })}, ledger.ErrPendingUnknown},
+		{"post of a single", ledger.PostAll([]ledger.Transfer{pretended}), ledger.ErrPendingUnknown},
+		{"reversal of a pending", ledger.ReverseAll([]ledger.Transfer{with(open[0], func(x *ledger.Transfer) { x.Kind = ledger.Single })}), ledger.ErrNotFinal},
+		{"reversal of a void", ledger.ReverseAll([]ledger.Transfer{with(ledger.VoidAll(voided)[0], func(x *ledger.Transfer) { x.Kind = ledger.Post })}), ledger.ErrNotFinal},
+		{"reversal of a reversal", ledger.ReverseAll([]ledger.Transfer{with(reversal, func(x *ledger.Transfer) { x.Kind = ledger.Single })}), ledger.ErrNotFinal},
+		{"reversal of nothing known", ledger.ReverseAll([]ledger.Transfer{single(clearing, fees, 5)}), ledger.ErrNotFinal},
+		{"reversal of another amount", ledger.ReverseAll([]ledger.Transfer{with(ledger.PostAll(posted)[0], func(x *ledger.Transfer) { x.Amount.Minor-- })}), ledger.ErrMismatch},
+		{"reversal the same way round", []ledger.Transfer{with(ledger.ReverseAll(ledger.PostAll(posted))[0], func(x *ledger.Transfer) { x.Debit, x.Credit = x.Credit, x.Debit })}, ledger.ErrMismatch},
+		{"reversal for another reason", []ledger.Transfer{with(reversal, func(x *ledger.Transfer) { x.Code = "other" })}, ledger.ErrMismatch},
+		{"reversal under another id", []ledger.Transfer{other(ledger.ReverseAll(ledger.PostAll(posted))[0], "x")}, ledger.ErrTransferMalformed},
+		{"post under another id", []ledger.Transfer{other(ledger.PostAll(open)[0], "x")}, ledger.ErrTransferMalformed},
+		{"id of another reference", []ledger.Transfer{with(fresh, func(x *ledger.Transfer) { x.ID = uuid.New() })}, ledger.ErrTransferMalformed},
 		{"post before its pending", append(ledger.PostAll(sale(t, 1)), sale(t, 1)...), ledger.ErrPendingUnknown},
 		{"more than the escrow has", []ledger.Transfer{single(escrow, clearing, 300), single(escrow, clearing, 201)}, ledger.ErrInsufficient},
 		{"more reserved than the escrow has", []ledger.Transfer{with(single(escrow, clearing, 501), func(x *ledger.Transfer) { x.Kind = ledger.Pending })}, ledger.ErrInsufficient},
@@ -166,8 +211,8 @@ func TestRefusalsNameTheirReasonAndChangeNothing(t *testing.T) {
 		{"no id", []ledger.Transfer{with(fresh, func(x *ledger.Transfer) { x.ID = uuid.Nil })}, ledger.ErrTransferMalformed},
 		{"no code", []ledger.Transfer{with(fresh, func(x *ledger.Transfer) { x.Code = "" })}, ledger.ErrTransferMalformed},
 		{"unknown kind", []ledger.Transfer{with(fresh, func(x *ledger.Transfer) { x.Kind = "gift" })}, ledger.ErrTransferMalformed},
-		{"single that ends another", []ledger.Transfer{with(fresh, func(x *ledger.Transfer) { x.PendingID = uuid.New() })}, ledger.ErrTransferMalformed},
-		{"post that ends nothing", []ledger.Transfer{with(fresh, func(x *ledger.Transfer) { x.Kind = ledger.Post })}, ledger.ErrTransferMalformed},
+		{"single that answers another", []ledger.Transfer{with(fresh, func(x *ledger.Transfer) { x.PriorID = uuid.New() })}, ledger.ErrTransferMalformed},
+		{"post that answers nothing", []ledger.Transfer{with(fresh, func(x *ledger.Transfer) { x.Kind = ledger.Post })}, ledger.ErrTransferMalformed},
 		{"account without a name", []ledger.Transfer{single(ledger.Account{Currency: "EUR"}, fees, 5)}, ledger.ErrAccountMalformed},
 		{"account with a strange name", []ledger.Transfer{single(ledger.OrganizerPayable("Lumen Live", "EUR"), fees, 5)}, ledger.ErrAccountMalformed},
 	} {
@@ -181,11 +226,12 @@ func TestRefusalsNameTheirReasonAndChangeNothing(t *testing.T) {
 			t.Errorf("%s went from %+v to %+v", name, before[name], b)
 		}
 	}
-	mustVerify(t, d, 2+8+8+4)
+	mustVerify(t, d, 3+8+8+4)
 }
 
 func TestTheDatabaseItselfRefusesAnUncoveredBalance(t *testing.T) {
-	d, w := dbtest.New(t), ledger.NewWriter()
+	d := dbtest.New(t)
+	w := ledger.NewWriter(d.Reader)
 	mustRecord(t, d, w, single(ledger.BuyerClearing("EUR"), ledger.ResaleEscrow("EUR"), 500))
 	_, err := d.Pool.Exec(t.Context(), `UPDATE ledger_balances SET debits_pending = 501 WHERE account_id = $1`, ledger.ResaleEscrow("EUR").ID())
 	if !db.Violates(err, "ledger_balances_covered") {
@@ -194,7 +240,8 @@ func TestTheDatabaseItselfRefusesAnUncoveredBalance(t *testing.T) {
 }
 
 func TestABatchMayBeLargerThanAStatement(t *testing.T) {
-	d, w := dbtest.New(t), ledger.NewWriter()
+	d := dbtest.New(t)
+	w := ledger.NewWriter(d.Reader)
 	var all []ledger.Transfer
 	for i := range 600 {
 		all = append(all, sale(t, int64(i+1))...)

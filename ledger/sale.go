@@ -36,7 +36,7 @@ func SaleTransfers(order uuid.UUID, organizer, provider string, face, fee, tax A
 			continue
 		}
 		transfers = append(transfers, Transfer{
-			ID:        uuid.NewSHA1(order, []byte(p.code)),
+			ID:        TransferID(order, p.code),
 			Debit:     p.debit,
 			Credit:    p.credit,
 			Amount:    p.amount,

@@ -37,7 +37,7 @@ ORDER BY last_sequence DESC
 LIMIT 1`
 
 const sqlUnsealed = `
-SELECT transfer_id, debit_account, credit_account, amount_minor, currency, code, reference, kind, pending_id, sequence, created_at
+SELECT transfer_id, debit_account, credit_account, amount_minor, currency, code, reference, kind, prior_id, sequence, created_at
 FROM ledger_transfers
 WHERE writer = $1::UUID AND sequence > $2::INT8
 ORDER BY sequence
@@ -137,9 +137,9 @@ type sealedRow struct {
 }
 
 func (r *sealedRow) scan(rows pgx.Rows) error {
-	var pending pgtype.UUID
-	err := rows.Scan(&r.id, &r.debit, &r.credit, &r.minor, &r.currency, &r.code, &r.reference, &r.kind, &pending, &r.sequence, &r.at)
-	r.pending = pending.Bytes
+	var prior pgtype.UUID
+	err := rows.Scan(&r.id, &r.debit, &r.credit, &r.minor, &r.currency, &r.code, &r.reference, &r.kind, &prior, &r.sequence, &r.at)
+	r.prior = prior.Bytes
 	return err
 }
 
@@ -156,7 +156,7 @@ func newSealHash(previous []byte) hash.Hash {
 // hashInto adds the canonical bytes of a transfer. Integers are big-endian; texts carry their length before them.
 //
 //	transfer id 16 · debit account 16 · credit account 16 · amount 8 · currency 1+n · code 1+n · reference 16 · kind 1+n ·
-//	pending id 16 (zero when none) · writer 16 · sequence 8 · created at, microseconds since 1970, 8
+//	prior id 16 (zero when none) · writer 16 · sequence 8 · created at, microseconds since 1970, 8
 func (r *sealedRow) hashInto(h hash.Hash) {
 	b := make([]byte, 0, 256)
 	b = append(b, r.id[:]...)
@@ -167,7 +167,7 @@ func (r *sealedRow) hashInto(h hash.Hash) {
 	b = appendText(b, r.code)
 	b = append(b, r.reference[:]...)
 	b = appendText(b, string(r.kind))
-	b = append(b, r.pending[:]...)
+	b = append(b, r.prior[:]...)
 	b = append(b, r.writer[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.sequence))
 	b = binary.BigEndian.AppendUint64(b, uint64(r.at.UnixMicro()))

@@ -38,7 +38,8 @@ func check(t *testing.T, r ledger.Report, name string) ledger.Check {
 }
 
 func TestSealsChainWhatWasWrittenBetweenThem(t *testing.T) {
-	d, w, other := dbtest.New(t), ledger.NewWriter(), ledger.NewWriter()
+	d := dbtest.New(t)
+	w, other := ledger.NewWriter(d.Reader), ledger.NewWriter(d.Reader)
 	if n := seal(t, d, w); n != 0 {
 		t.Errorf("sealed %d transfers of nothing", n)
 	}
@@ -60,7 +61,8 @@ func TestSealsChainWhatWasWrittenBetweenThem(t *testing.T) {
 }
 
 func TestALongBacklogGetsSeveralSeals(t *testing.T) {
-	d, w := dbtest.New(t), ledger.NewWriter()
+	d := dbtest.New(t)
+	w := ledger.NewWriter(d.Reader)
 	var all []ledger.Transfer
 	for range 300 {
 		all = append(all, sale(t, 1000)...)
@@ -78,7 +80,8 @@ func TestALongBacklogGetsSeveralSeals(t *testing.T) {
 }
 
 func TestWhatADeadProcessLeftUnsealedCanBeSealed(t *testing.T) {
-	d, dead, idle := dbtest.New(t), ledger.NewWriter(), ledger.NewWriter()
+	d := dbtest.New(t)
+	dead, idle := ledger.NewWriter(d.Reader), ledger.NewWriter(d.Reader)
 	mustRecord(t, d, dead, sale(t, 1000)...)
 	writers, err := ledger.Writers(t.Context(), d.Pool)
 	if err != nil || len(writers) != 1 || writers[0] != dead.Incarnation() || idle.Incarnation() == dead.Incarnation() {
@@ -96,7 +99,8 @@ func TestWhatADeadProcessLeftUnsealedCanBeSealed(t *testing.T) {
 }
 
 func TestSealersAtTheSameTimeMakeOneChain(t *testing.T) {
-	d, w := dbtest.New(t), ledger.NewWriter()
+	d := dbtest.New(t)
+	w := ledger.NewWriter(d.Reader)
 	var group sync.WaitGroup
 	for range 3 {
 		group.Go(func() {
@@ -124,7 +128,8 @@ func TestSealersAtTheSameTimeMakeOneChain(t *testing.T) {
 }
 
 func TestAGapIsNeverSealedOver(t *testing.T) {
-	d, w := dbtest.New(t), ledger.NewWriter()
+	d := dbtest.New(t)
+	w := ledger.NewWriter(d.Reader)
 	mustRecord(t, d, w, sale(t, 1000)...)
 	tamper(t, d, `DELETE FROM ledger_transfers WHERE sequence = 2`)
 	err := d.InTx(t.Context(), func(ctx context.Context, tx pgx.Tx) error {

@@ -25,14 +25,16 @@ func TestIdsNeverChange(t *testing.T) {
 		"sale_payment":      sale[3].ID,
 		"post":              ledger.PostAll(sale)[3].ID,
 		"void":              ledger.VoidAll(sale)[3].ID,
+		"reverse":           ledger.ReverseAll(ledger.PostAll(sale))[3].ID,
 	}
 	want := map[string]string{
 		"organizer_payable": "5ce13fe0-fead-50c9-9f28-9399debbca80",
 		"buyer_clearing":    "4348cc26-35d8-576e-8aef-8106bc83f14d",
-		"sale_face":         "221b24ec-be67-5c82-b293-6f9a23813d96",
-		"sale_payment":      "d94dc7cc-cdb3-5652-a130-09caca1a70c1",
-		"post":              "b0683aa0-877e-5bfe-9fda-461ce5d1bdda",
-		"void":              "71da32a2-e7e7-5101-bfea-8d525fe9da4f",
+		"sale_face":         "0a1b2c3d-4e5f-8c82-b293-6f9a23813d96",
+		"sale_payment":      "0a1b2c3d-4e5f-8652-a130-09caca1a70c1",
+		"post":              "0a1b2c3d-4e5f-8bf5-9360-25ef002fe970",
+		"reverse":           "0a1b2c3d-4e5f-89c2-9be9-bbf6faa86fea",
+		"void":              "0a1b2c3d-4e5f-8bf5-9360-25ef002fe970",
 	}
 	for name, id := range got {
 		if id.String() != want[name] {
@@ -101,7 +103,7 @@ func TestOnlyPendingTransfersAreEnded(t *testing.T) {
 		t.Errorf("posts were posted: %v", again)
 	}
 	for i, p := range posts {
-		if p.Kind != ledger.Post || p.PendingID != sale[i].ID || p.Amount != sale[i].Amount || p.ID == ledger.VoidAll(sale)[i].ID {
+		if p.Kind != ledger.Post || p.PriorID != sale[i].ID || p.Amount != sale[i].Amount || p.ID != ledger.VoidAll(sale)[i].ID {
 			t.Errorf("post %d is %+v", i, p)
 		}
 	}

@@ -58,8 +58,8 @@ type Report struct {
 
 // Verify reads all books in one snapshot, page by page, and recomputes what can be recomputed:
 //
-//	transfers_well_formed  positive amounts, two different accounts that exist and have the transfer's currency, a known kind
-//	pendings_ended_once    a post or void names a pending transfer of the same accounts and amount, which nothing else ended
+//	transfers_well_formed  positive amounts, two different accounts that exist and have the transfer's currency, a known kind, an id that fits the reference
+//	answered_once          a post or void repeats a pending transfer, a reversal turns a final one round, each under the only id for it
 //	sequences_gapless      each writer's numbers run from 1 without a gap
 //	chains_intact          every seal's hash, over the transfers as they are now; the detail names how many wait for a seal
 //	accounts_consistent    ids follow from code and currency, each account has one balance with the same flag
@@ -91,7 +91,7 @@ type verification struct {
 	accounts  map[uuid.UUID]*bookedAccount
 	transfers int64
 
-	wellFormed, endedOnce, gapless, chains       Check
+	wellFormed, answered, gapless, chains        Check
 	consistent, recomputed, nonNegative, zeroSum Check
 }
 
@@ -106,7 +106,7 @@ func newVerification(tx pgx.Tx) *verification {
 		tx:          tx,
 		accounts:    make(map[uuid.UUID]*bookedAccount),
 		wellFormed:  Check{Name: "transfers_well_formed"},
-		endedOnce:   Check{Name: "pendings_ended_once"},
+		answered:    Check{Name: "answered_once"},
 		gapless:     Check{Name: "sequences_gapless"},
 		chains:      Check{Name: "chains_intact"},
 		consistent:  Check{Name: "accounts_consistent"},
@@ -121,7 +121,7 @@ func (v *verification) report() Report {
 		OK:        true,
 		Transfers: v.transfers,
 		Accounts:  int64(len(v.accounts)),
-		Checks:    []Check{v.wellFormed, v.endedOnce, v.gapless, v.chains, v.consistent, v.recomputed, v.nonNegative, v.zeroSum},
+		Checks:    []Check{v.wellFormed, v.answered, v.gapless, v.chains, v.consistent, v.recomputed, v.nonNegative, v.zeroSum},
 	}
 	for i := range r.Checks {
 		c := &r.Checks[i]

@@ -11,14 +11,13 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// sqlVerifyTransfers reads transfers in the order of their seals, each post or void together with what it names.
+// sqlVerifyTransfers reads transfers in the order of their seals, each answer together with what it names.
 const sqlVerifyTransfers = `
-SELECT t.transfer_id, t.debit_account, t.credit_account, t.amount_minor, t.currency, t.code, t.reference, t.kind, t.pending_id,
+SELECT t.transfer_id, t.debit_account, t.credit_account, t.amount_minor, t.currency, t.code, t.reference, t.kind, t.prior_id,
        t.writer, t.sequence, t.created_at,
-       p.kind, p.debit_account, p.credit_account, p.amount_minor, p.currency,
-       (SELECT count(*) FROM ledger_transfers AS e WHERE e.pending_id = t.pending_id)::INT8
+       p.kind, p.debit_account, p.credit_account, p.amount_minor, p.currency, p.reference
 FROM ledger_transfers AS t
-LEFT JOIN ledger_transfers AS p ON p.transfer_id = t.pending_id
+LEFT JOIN ledger_transfers AS p ON p.transfer_id = t.prior_id
 WHERE (t.writer, t.sequence) > ($1::UUID, $2::INT8)
 ORDER BY t.writer, t.sequence
 LIMIT $3::INT8`
@@ -30,23 +29,22 @@ WHERE (writer, last_sequence) > ($1::UUID, $2::INT8)
 ORDER BY writer, last_sequence
 LIMIT $3::INT8`
 
-// verifiedRow is a transfer with the pending one it names, if that exists.
+// verifiedRow is a transfer with the one it answers, if that exists.
 type verifiedRow struct {
 	sealedRow
-	named      bool
-	namedRow   row
-	namedEnded int64 // how many transfers name the same pending one
+	named    bool
+	namedRow row
 }
 
 func (r *verifiedRow) scan(rows pgx.Rows) error {
-	var pending, debit, credit pgtype.UUID
+	var prior, debit, credit, reference pgtype.UUID
 	var kind, currency pgtype.Text
 	var minor pgtype.Int8
-	err := rows.Scan(&r.id, &r.debit, &r.credit, &r.minor, &r.currency, &r.code, &r.reference, &r.kind, &pending,
-		&r.writer, &r.sequence, &r.at, &kind, &debit, &credit, &minor, &currency, &r.namedEnded)
-	r.pending = pending.Bytes
+	err := rows.Scan(&r.id, &r.debit, &r.credit, &r.minor, &r.currency, &r.code, &r.reference, &r.kind, &prior,
+		&r.writer, &r.sequence, &r.at, &kind, &debit, &credit, &minor, &currency, &reference)
+	r.prior = prior.Bytes
 	r.named = kind.Valid
-	r.namedRow = row{debit: debit.Bytes, credit: credit.Bytes, minor: minor.Int64, currency: currency.String, kind: Kind(kind.String)}
+	r.namedRow = row{debit: debit.Bytes, credit: credit.Bytes, minor: minor.Int64, currency: currency.String, kind: Kind(kind.String), reference: reference.Bytes}
 	return err
 }
 
@@ -100,14 +98,15 @@ func (v *verification) transferPage(ctx context.Context, writer uuid.UUID, seque
 func (v *verification) checkTransfer(r *verifiedRow) {
 	v.transfers++
 	debit, credit := v.accounts[r.debit], v.accounts[r.credit]
-	ends := r.kind == Post || r.kind == Void
+	answers := r.kind.answers()
 	v.wellFormed.expect(r.minor > 0 && r.debit != r.credit && debit != nil && credit != nil &&
 		debit.stored.Currency == r.currency && credit.stored.Currency == r.currency &&
-		(ends || r.kind == Single || r.kind == Pending) && ends == (r.pending != uuid.Nil),
-		"transfer %s: %s of %d %s from %s to %s", r.id, r.kind, r.minor, r.currency, r.debit, r.credit)
-	if ends {
-		v.endedOnce.expect(r.named && r.namedRow.kind == Pending && r.sameMove(r.namedRow) && r.namedEnded == 1,
-			"transfer %s: %s of %s, which %s", r.id, r.kind, r.pending, r.complaint())
+		(answers || r.kind == Single || r.kind == Pending) && answers == (r.prior != uuid.Nil) &&
+		bytes.Equal(r.id[:referenceBytes], r.reference[:referenceBytes]),
+		"transfer %s of %s: %s of %d %s from %s to %s", r.id, r.reference, r.kind, r.minor, r.currency, r.debit, r.credit)
+	if answers {
+		v.answered.expect(r.named && r.kind.mayAnswer(r.namedRow.kind) && r.repeats(&r.namedRow) && r.id == answerID(r.reference, r.prior, r.kind),
+			"transfer %s: %s of %s, which %s", r.id, r.kind, r.prior, r.complaint())
 	}
 	if debit != nil {
 		debit.overflow = !debit.computed.move(r.kind, r.minor, true) || debit.overflow
@@ -121,12 +120,12 @@ func (r *verifiedRow) complaint() string {
 	switch {
 	case !r.named:
 		return "does not exist"
-	case r.namedRow.kind != Pending:
-		return fmt.Sprintf("is %s, not pending", r.namedRow.kind)
-	case !r.sameMove(r.namedRow):
-		return "has other accounts or another amount"
+	case !r.kind.mayAnswer(r.namedRow.kind):
+		return fmt.Sprintf("is %s and takes none", r.namedRow.kind)
+	case !r.repeats(&r.namedRow):
+		return "has other accounts, another amount or another reference"
 	}
-	return fmt.Sprintf("was ended %d times", r.namedEnded)
+	return "may be answered once, under another id"
 }
 
 // seal is one row of ledger_seals.

@@ -132,7 +132,7 @@ func (s *sale) purchase(t *testing.T, i int, item heldItem, bought bool) {
 		t.Fatal(err)
 	}
 	err = pgx.BeginTxFunc(t.Context(), s.db.Pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		return ledger.NewWriter().Record(t.Context(), tx, append(transfers, ledger.PostAll(transfers)...))
+		return ledger.NewWriter(nil).Record(t.Context(), tx, append(transfers, ledger.PostAll(transfers)...))
 	})
 	if err != nil {
 		t.Fatal(err)

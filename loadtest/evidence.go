@@ -19,8 +19,10 @@ const (
 	sqlAuditHolds    = `SELECT hold_id, state, units, items FROM holds WHERE event_id = $1 ORDER BY hold_id`
 	sqlAuditOrders   = `SELECT order_id, event_id, state, amount_minor, currency FROM orders ORDER BY order_id`
 	sqlAuditTickets  = `SELECT ticket_id, order_id, tier, seat, epoch, state, code FROM tickets WHERE event_id = $1 ORDER BY ticket_id`
-	sqlAuditBalances = `SELECT b.account_id, a.code, a.currency, b.debits_pending, b.credits_pending, b.debits_posted, b.credits_posted
-FROM ledger_balances AS b JOIN ledger_accounts AS a ON a.account_id = b.account_id ORDER BY b.account_id`
+	sqlAuditBalances = `SELECT b.account_id, a.code, a.currency,
+sum(b.debits_pending)::INT8, sum(b.credits_pending)::INT8, sum(b.debits_posted)::INT8, sum(b.credits_posted)::INT8
+FROM ledger_balances AS b JOIN ledger_accounts AS a ON a.account_id = b.account_id
+GROUP BY b.account_id, a.code, a.currency ORDER BY b.account_id`
 	sqlAuditDebits = `SELECT debit_account, kind, sum(amount_minor)::INT8, count(*)::INT8 FROM ledger_transfers
 GROUP BY debit_account, kind ORDER BY debit_account, kind`
 	sqlAuditCredits = `SELECT credit_account, kind, sum(amount_minor)::INT8, count(*)::INT8 FROM ledger_transfers

@@ -86,7 +86,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	if err != nil {
 		return nil, err
 	}
-	writer := ledger.NewWriter()
+	writer := ledger.NewWriter(d.Reader)
 	outbox := payment.NewOutbox(d, payment.OutboxConfig{Workers: cfg.Checkout.OutboxWorkers, Lease: cfg.Checkout.OutboxLease, Log: log})
 	orders := checkout.New(checkout.Config{
 		DB: d, Catalog: terms(events), Provider: provider, Outbox: outbox, Ledger: writer,
