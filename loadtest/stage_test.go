@@ -56,6 +56,7 @@ type stage struct {
 	cores  []*child
 	edges  []*child
 	notes  *notes
+	public []string           // base URLs of the edges
 	taps   []*httptest.Server // one per edge
 	admin  []string           // base URLs of the cores' admin listeners
 	metric []string           // of their private ones
@@ -69,6 +70,7 @@ type stageConfig struct {
 	faults map[string]any // of paysim
 	// urls are how each edge calls the edge listeners of the cores, given their addresses; nil for plain URLs.
 	urls func(edge int, addresses []string) []string
+	edge map[string]any // more of the edges' configuration
 }
 
 const stageEdges = 2
@@ -109,11 +111,14 @@ func newStage(t *testing.T, c stageConfig) *stage {
 		public, private := freePort(t), freePort(t)
 		// The provider knows the last edge, and that one the webhook listener of the first core.
 		webhooks = "http://" + public + "/webhooks/stripe"
-		s.edges = append(s.edges, s.process(bin, "fairgate-edge", fmt.Sprintf("edge%d", i+1), "http://"+private+"/readyz", m{
+		config := m{
 			"listen": public, "private_listen": private, "on_doubt": "wait", "trusted_proxies": []string{"127.0.0.0/8"},
 			"core":    m{"urls": urls, "secret_file": s.file("secrets/edge.secret"), "webhook_url": "http://" + toWebhook[0]},
 			"cookies": m{"secure": false},
-		}))
+		}
+		maps.Copy(config, c.edge)
+		s.edges = append(s.edges, s.process(bin, "fairgate-edge", fmt.Sprintf("edge%d", i+1), "http://"+private+"/readyz", config))
+		s.public = append(s.public, "http://"+public)
 		s.outer = append(s.outer, "http://"+public)
 		tap := newTap(s.notes, i, "http://"+public)
 		t.Cleanup(tap.Close)
