@@ -130,11 +130,13 @@ type row struct {
 	commits []*commit
 	slot    map[int64][]*commit // attempts by the version that they would have
 	known   int64               // greatest version that is certain to exist
+	open    []*commit           // attempts that may have happened
 
 	base, baseVersion int64 // taken and version before the first commit
 	capacity          int64
-	taken, floor      []int64   // by state: units taken, and the least that were left on the way there
-	lowest            [][]int64 // floor over 2^n states
+	taken             []int64   // by state: units taken
+	left              []int64   // of state i at 2i what was left; between two what was while the commit was decided
+	lowest            [][]int64 // least of 2^n of these
 	earliest, latest  []int64   // by commit: when it can have been
 }
 

@@ -1,6 +1,8 @@
 package proof
 
 import (
+	"slices"
+
 	"fairgate/core/inventory/history"
 )
 
@@ -82,11 +84,24 @@ func (p *prover) wereGone(s said, from int64, need func(wanted int64) int64) (ju
 			return false, false
 		}
 		first, last := r.states(from, s.call.To)
-		if r.least(first, last) < need(wanted) {
+		if r.least(first, last) < need(wanted) || r.mayHaveLeft(s.call.To, need(wanted)) {
 			return true, true
 		}
 	}
 	return true, false
+}
+
+// mayHaveLeft tells whether an attempt of which nothing is known can have left fewer units than needed.
+func (r *row) mayHaveLeft(to, needed int64) bool {
+	for _, c := range r.open {
+		for _, a := range c.rows {
+			took, gave := moved(c, r)
+			if a.row == r && c.from <= to && a.capacity-max(a.taken, a.taken+gave, a.taken-took) < needed {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // wereTaken tells whether one of the seats may have been taken.
@@ -157,7 +172,9 @@ func (p *prover) checkCounts() {
 			from -= p.o.Staleness.Nanoseconds()
 		}
 		first, last := r.states(from, s.call.To)
-		right := false
+		right := slices.ContainsFunc(r.open, func(c *commit) bool {
+			return c.from <= s.call.To && slices.ContainsFunc(c.rows, func(a at) bool { return a.row == r && a.taken == seen.Taken })
+		})
 		for i := first; i <= last && !right; i++ {
 			version := r.baseVersion
 			if i > 0 {

@@ -29,6 +29,9 @@ func (p *prover) resolve() {
 		switch c.fate {
 		case open:
 			p.v.Open++
+			for _, a := range c.rows {
+				a.row.open = append(a.row.open, c)
+			}
 		case refuted:
 			p.v.Not++
 		default:

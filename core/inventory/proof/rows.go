@@ -63,7 +63,7 @@ func (p *prover) count(r *row, check *Check) {
 		r.base = 0
 	}
 	taken, version, capacity := r.base, r.baseVersion, first.capacity
-	r.taken, r.floor = []int64{taken}, []int64{capacity - taken}
+	r.taken, r.left = []int64{taken}, []int64{capacity - taken}
 	for _, c := range r.commits {
 		a := here(c)
 		check.Checked++
@@ -84,11 +84,11 @@ func (p *prover) count(r *row, check *Check) {
 			wrong("%s: the row says that %d are taken after commit %d (%s), the operations up to it have taken %d", r.key, a.taken, a.version, c.name(), taken)
 		}
 		taken, version, capacity = a.taken, a.version, a.capacity
-		r.taken, r.floor = append(r.taken, taken), append(r.floor, capacity-max(peak, taken))
+		r.taken, r.left = append(r.taken, taken), append(r.left, capacity-peak, capacity-taken)
 	}
 	r.capacity = capacity
-	r.lowest = [][]int64{r.floor}
-	for width := 2; width <= len(r.floor); width *= 2 {
+	r.lowest = [][]int64{r.left}
+	for width := 2; width <= len(r.left); width *= 2 {
 		below := r.lowest[len(r.lowest)-1]
 		next := make([]int64, len(below)-width/2)
 		for i := range next {
@@ -148,8 +148,9 @@ func (r *row) states(from, to int64) (first, last int) {
 	return first, max(first, last)
 }
 
-// least is the least that was left in any of the states first to last.
+// least is the least that was left in any of the states first to last, or on the way from one to the next.
 func (r *row) least(first, last int) int64 {
+	first, last = 2*first, 2*last
 	n := 0
 	for 2<<n <= last-first+1 {
 		n++

@@ -20,22 +20,24 @@ type stockInput struct {
 	refusal    bool
 	units      int64 // of a refusal: more than were left
 	took, gave int64 // of a commit
+	at         int64 // response of a commit, invocation of a refusal
 	name       string
 }
 
-// stockState is what is taken, and the most that was while the last commit was decided.
-type stockState struct{ taken, peak int64 }
+// stockState is what is taken, the most that was while the last commit was decided, and when that was answered: a refusal
+// that was asked for earlier may have been decided with it.
+type stockState struct{ taken, peak, until int64 }
 
 // stockModel is a stock row. A transaction is one step, whatever order its operations were decided in.
 func stockModel(taken, capacity int64) porcupine.Model {
 	return porcupine.Model{
-		Init: func() any { return stockState{taken, taken} },
+		Init: func() any { return stockState{taken: taken, peak: taken} },
 		Step: func(state, input, _ any) (bool, any) {
 			at, in := state.(stockState), input.(stockInput)
 			if in.refusal {
-				return capacity-at.peak < in.units, at
+				return capacity-at.taken < in.units || capacity-at.peak < in.units && in.at <= at.until, at
 			}
-			next := stockState{at.taken + in.took - in.gave, at.taken + in.took}
+			next := stockState{at.taken + in.took - in.gave, at.taken + in.took, in.at}
 			return next.taken >= 0 && next.taken <= capacity, next
 		},
 		DescribeOperation: func(input, _ any) string { return input.(stockInput).name },
@@ -52,7 +54,8 @@ func (p *prover) slice(r *row, from, to int, refused []said) (one piece, operati
 		in := stockInput{}
 		in.took, in.gave = moved(c, r)
 		in.name = fmt.Sprintf("commit %d: +%d -%d (%s)", c.version(r), in.took, in.gave, c.name())
-		one.ops = append(one.ops, porcupine.Operation{Input: in, Call: c.from, Return: max(c.from, min(c.to, r.latest[to-1]))})
+		in.at = max(c.from, min(c.to, r.latest[to-1]))
+		one.ops = append(one.ops, porcupine.Operation{Input: in, Call: c.from, Return: in.at})
 		operations += int64(len(c.call.Ops))
 	}
 	// Refusals of one call, for the same reason, are one step.
@@ -68,7 +71,7 @@ func (p *prover) slice(r *row, from, to int, refused []said) (one piece, operati
 			why.units = 1
 		}
 		if operations++; !seen[why] {
-			in := stockInput{refusal: true, units: why.units, name: fmt.Sprintf("%s: fewer than %d left (%s)", s.op.Code, why.units, where(s.call))}
+			in := stockInput{refusal: true, units: why.units, at: s.call.From, name: fmt.Sprintf("%s: fewer than %d left (%s)", s.op.Code, why.units, where(s.call))}
 			one.ops = append(one.ops, porcupine.Operation{Input: in, Call: s.call.From, Return: s.call.To})
 			seen[why] = true
 		}
@@ -116,7 +119,8 @@ func (r *row) within(all []said, from, to int) []said {
 		if s.call.From > r.latest[to-1] || len(found) == sliceOps {
 			break
 		}
-		if to == len(r.commits) || s.call.To < r.earliest[to] {
+		mayBe := slices.ContainsFunc(r.open, func(c *commit) bool { return c.from <= s.call.To })
+		if !mayBe && (to == len(r.commits) || s.call.To < r.earliest[to]) {
 			found = append(found, s)
 		}
 	}
