@@ -158,7 +158,11 @@ type page struct {
 
 // list reads pages of the list named key until it has limit items or there are no more. next continues it.
 func (c *client) list(ctx context.Context, path, key string, query url.Values, limit int) (page, error) {
-	const most = 500 // core's bound of one page
+	return c.listBy(ctx, path, key, query, limit, 500) // core's bound of one page
+}
+
+// listBy is list where core's bound of one page is another.
+func (c *client) listBy(ctx context.Context, path, key string, query url.Values, limit, most int) (page, error) {
 	var all page
 	for {
 		query.Set("limit", fmt.Sprint(min(limit-len(all.items), most)))

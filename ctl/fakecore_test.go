@@ -30,6 +30,7 @@ type fakeCore struct {
 	transcript []byte
 	ledgerOK   bool
 	busy       bool // answers 503
+	batches    int
 	clock      time.Time
 }
 
@@ -43,6 +44,8 @@ func newFakeCore(transcript []byte) *fakeCore {
 	f := &fakeCore{transcript: transcript, events: map[string]*fakeEvent{}, ledgerOK: true, clock: time.Date(2027, 2, 1, 12, 0, 0, 0, time.UTC)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /admin/v1/events", f.apply)
+	mux.HandleFunc("POST /admin/v1/events:batch", f.applyBatch)
+	mux.HandleFunc("GET /admin/v1/catalog", f.search)
 	mux.HandleFunc("GET /admin/v1/events", f.listEvents)
 	mux.HandleFunc("GET /admin/v1/events/{id}", f.withEvent(f.showEvent))
 	mux.HandleFunc("POST /admin/v1/events/{id}/onsale/{verb}", f.withEvent(f.changeSale))
@@ -129,6 +132,58 @@ func (f *fakeCore) apply(w http.ResponseWriter, r *http.Request) {
 		e.revision++
 		answer(w, 200, map[string]any{"event": id, "revision": e.revision, "changed": true, "changes": []string{"capacity of floor: 10 → 20"}})
 	}
+}
+
+// applyBatch keeps texts; the second request is refused once, as by a core that is busy.
+func (f *fakeCore) applyBatch(w http.ResponseWriter, r *http.Request) {
+	var body struct{ Files []string }
+	_ = json.NewDecoder(r.Body).Decode(&body)
+	f.batches++
+	if f.batches == 2 {
+		refuse(w, 503, "overloaded", "Too many requests are waiting. Nothing was done; try again.", "retry_after", 1)
+		return
+	}
+	done := []any{}
+	for _, text := range body.Files {
+		id := regexp.MustCompile(`(?m)^id: (\S+)$`).FindStringSubmatch(text)[1]
+		e, known := f.events[id]
+		changed := !known || e.text != text
+		if !known {
+			e = &fakeEvent{}
+			f.events[id] = e
+		}
+		if changed {
+			e.text = text
+			e.revision++
+		}
+		done = append(done, map[string]any{"event": id, "revision": e.revision, "changed": changed, "changes": []string{}})
+	}
+	answer(w, 200, map[string]any{"applied": done})
+}
+
+// search finds ids that have the words, and tells what else it was asked.
+func (f *fakeCore) search(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	limit, _ := strconv.Atoi(q.Get("limit"))
+	if limit < 1 || limit > 200 || q.Get("currency") == "" && q.Get("price_max") != "" {
+		refuse(w, 400, "bad_request", "limit must be from 1 to 200, and prices need a currency.")
+		return
+	}
+	list, next := []any{}, ""
+	for _, id := range slices.Sorted(maps.Keys(f.events)) {
+		if !strings.Contains(id, q.Get("q")) || id <= q.Get("after") {
+			continue
+		}
+		if len(list) == limit {
+			next = id
+			break
+		}
+		view := f.summary(id)
+		view["category"] = strings.Join([]string{q.Get("city"), q.Get("country"), q.Get("from"), q.Get("to")}, "/")
+		view["price_range"] = map[string]any{"from": euros(1200), "to": euros(4500)}
+		list = append(list, view)
+	}
+	answer(w, 200, map[string]any{"events": list, "next": next, "total": len(list)})
 }
 
 func (f *fakeCore) summary(id string) map[string]any {

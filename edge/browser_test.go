@@ -58,9 +58,11 @@ func newShop(t *testing.T) *fakeShop {
 	})
 	s.HandleFunc("GET /v1/events/arena", func(w http.ResponseWriter, _ *http.Request) { fakeJSON(w, 200, event) })
 	s.HandleFunc("GET /v1/events/arena/seats", func(w http.ResponseWriter, _ *http.Request) {
-		fakeJSON(w, 200, map[string]any{"sections": []map[string]any{{"id": "101", "rows": []map[string]any{{"row": "A", "seats": []map[string]string{
-			{"seat": "101/A/1", "state": "free", "tier": "floor"}, {"seat": "101/A/2", "state": "held", "tier": "floor"},
-		}}}}}})
+		fakeJSON(w, 200, map[string]any{"id": "none-1", "geometry": fakeGeometry, "states": []byte{4},
+			"sections": []count{{"101", 1}}, "tiers": []count{{"floor", 100}}})
+	})
+	s.HandleFunc("GET /v1/events/arena/seats/geometry/"+fakeGeometry, func(w http.ResponseWriter, _ *http.Request) {
+		fakeJSON(w, 200, map[string]any{"seats": 2, "sections": []any{map[string]any{"id": "101", "tier": "floor", "rows": []any{[]any{"A", 1, 2}}}}})
 	})
 	order := func() map[string]any {
 		s.mu.Lock()
@@ -144,6 +146,8 @@ func TestAPersonBuysATicketInARealBrowser(t *testing.T) {
 	world.shop = shop
 	event := world.addEvent("arena", time.Hour)
 	world.change(func() { event.state.PollAfterMS = 300 })
+	world.addSeats(2)
+	world.moveSeats(1, 1)
 	n := startNode(t, testConfig(t, world.start())).ready("arena")
 	base := "http://" + n.Addr().String()
 	step := func(what string, actions ...chromedp.Action[chromedp.Void]) {
@@ -178,6 +182,14 @@ func TestAPersonBuysATicketInARealBrowser(t *testing.T) {
 	world.open("arena", everybody)
 	step("the shop", chromedp.WaitVisible("select"))
 	step("choose", chromedp.Click("summary"), chromedp.WaitVisible(".seat"), chromedp.Click(".seat"))
+	shows("1 chosen.")
+	world.moveSeats(1, 0) // somebody else is quicker
+	shows("Somebody else has just taken 101/A/1.")
+	if on, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector('.seat').ariaPressed`)); err != nil || on != "false" {
+		t.Errorf("a seat that was taken stays chosen: %s, %v", on, err)
+	}
+	world.moveSeats(0, 0) // and gives it back
+	step("choose again", chromedp.WaitVisible(".seat:not([disabled])"), chromedp.Click(".seat"))
 	shows("1 chosen.")
 	if off, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`document.querySelectorAll('.seat')[1].disabled`)); err != nil || !off {
 		t.Errorf("a seat that is taken can be chosen: %v", err)

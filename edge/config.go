@@ -43,6 +43,7 @@ type Config struct {
 	Redeem  BatchConfig    `mapstructure:"redeem"`
 	Holds   BatchConfig    `mapstructure:"holds"`
 	Feed    FeedConfig     `mapstructure:"feed"`
+	Live    LiveConfig     `mapstructure:"live"`
 }
 
 // IdentityConfig says who this node is.
@@ -170,6 +171,10 @@ func DefaultConfig() Config {
 		Redeem: BatchConfig{Batch: 500, Queue: 20_000, InFlight: 2},
 		Holds:  BatchConfig{Batch: 500, Queue: 20_000, InFlight: 2},
 		Feed:   FeedConfig{Wait: 2 * time.Second, Silence: 3 * time.Second, ClockWarning: 5 * time.Second},
+		Live: LiveConfig{
+			Streams: 50_000, PerSession: 4, PerAddress: 2000, Events: 1000,
+			Wait: 5 * time.Second, Grace: 30 * time.Second, Heartbeat: 15 * time.Second, WriteTimeout: 5 * time.Second,
+		},
 	}
 }
 
@@ -202,6 +207,7 @@ func (c Config) Validate() error {
 	}
 	p.within("cookies.max_age", c.Cookies.MaxAge, time.Hour, 400*24*time.Hour)
 	c.validateLimits(&p)
+	c.Live.validate(&p)
 	if err := c.Guard.Validate(); err != nil {
 		p = append(p, err)
 	}

@@ -57,6 +57,7 @@ type fakeWorld struct {
 	webhooks           []string
 	slow               time.Duration // pause in holds:batch
 	shop               http.Handler  // answers buyers' calls; nil: they are echoed
+	seats              fakeSeats
 }
 
 type fakeKey struct {
@@ -193,6 +194,7 @@ func (w *fakeWorld) banned(kind guard.Kind, subject []byte) bool {
 type fakeCore struct {
 	world *fakeWorld
 	addr  string
+	epoch string // of what it tells of seats, new at every start
 	srv   *http.Server
 	hooks *http.Server
 
@@ -227,7 +229,7 @@ func (c *fakeCore) listen(addr string) {
 	mux.HandleFunc("POST /edge/v1/enroll", c.enroll)
 	for pattern, handler := range map[string]http.HandlerFunc{
 		"POST /edge/v1/keys": c.keysOf, "POST /edge/v1/pool": c.pool, "GET /edge/v1/state": c.feed, "POST /edge/v1/redeem": c.redeem,
-		"POST /edge/v1/holds:batch": c.holdBatch, "/v1/": c.buyer,
+		"POST /edge/v1/holds:batch": c.holdBatch, "POST /edge/v1/availability": c.availability, "/v1/": c.buyer,
 	} {
 		mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
 			c.world.mu.Lock()
@@ -244,6 +246,7 @@ func (c *fakeCore) listen(addr string) {
 			handler(rw, r)
 		})
 	}
+	c.epoch = strings.ReplaceAll(uuid.NewString(), "-", "")[:16]
 	c.srv = &http.Server{Handler: mux}
 	go c.srv.Serve(ln)
 }

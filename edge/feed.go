@@ -147,6 +147,9 @@ func (s *Server) tend(entry *queue.Entry) {
 	state := &entry.State
 	room := s.rooms.ensure(state.Event, s.cfg.Join)
 	room.stream.observe(timingOf(state))
+	if w := s.showings.find(state.Event); w != nil {
+		w.setPhase(string(state.Phase))
+	}
 	if state.Phase != queue.PhaseAnnounced && state.Phase != queue.PhaseEnded {
 		s.activate(room)
 	}

@@ -44,8 +44,20 @@ type counts struct {
 	connRefused  *metrics.Counter
 	badRequests  *metrics.Counter
 
+	streams      *metrics.Counter
+	streamsSlow  *metrics.Counter
+	streamLimits []limitCount
+	seatNews     *metrics.Counter
+	seatErrors   *metrics.Counter
+
 	redeem batchCounts
 	holds  batchCounts
+}
+
+// limitCount counts the refusals of one kind.
+type limitCount struct {
+	err   error
+	count *metrics.Counter
 }
 
 // batchCounts are those of one batcher.
@@ -88,7 +100,17 @@ func newCounts(set *metrics.Set) *counts {
 		forwarded:    set.NewCounter(`edge_forwarded_total`),
 		webhooks:     set.NewCounter(`edge_webhooks_total`),
 		connRefused:  set.NewCounter(`edge_limit_total{limit="connections"}`),
-		badRequests:  set.NewCounter(`edge_bad_requests_total`),
+		streams:      set.NewCounter(`edge_streams_total`),
+		streamsSlow:  set.NewCounter(`edge_streams_slow_total`),
+		streamLimits: []limitCount{
+			{errStreamsFull, set.NewCounter(`edge_limit_total{limit="streams"}`)},
+			{errEventsFull, set.NewCounter(`edge_limit_total{limit="stream_events"}`)},
+			{errSessionStreams, set.NewCounter(`edge_limit_total{limit="streams_per_session"}`)},
+			{errAddressStreams, set.NewCounter(`edge_limit_total{limit="streams_per_address"}`)},
+		},
+		seatNews:    set.NewCounter(`edge_seat_news_total`),
+		seatErrors:  set.NewCounter(`edge_seat_errors_total`),
+		badRequests: set.NewCounter(`edge_bad_requests_total`),
 		redeem: batchCounts{
 			requests: set.NewCounter(`edge_batch_requests_total{batch="redeem"}`),
 			items:    set.NewCounter(`edge_batch_items_total{batch="redeem"}`),
@@ -132,6 +154,14 @@ func (s *Server) gauges() {
 	})
 	s.counts.set.NewGauge(`edge_inflight_requests`, func() float64 { return float64(s.inflight.Load()) })
 	s.counts.set.NewGauge(`edge_connections`, func() float64 { return float64(s.http.GetOpenConnectionsCount()) })
+	s.counts.set.NewGauge(`edge_streams`, func() float64 {
+		streams, _ := s.showings.open()
+		return float64(streams)
+	})
+	s.counts.set.NewGauge(`edge_stream_events`, func() float64 {
+		_, events := s.showings.open()
+		return float64(events)
+	})
 	s.counts.set.NewGauge(`edge_rooms`, func() float64 { return float64(len(s.rooms.all())) })
 	s.counts.set.NewGauge(`edge_join_queue`, func() float64 {
 		waiting := 0

@@ -30,6 +30,7 @@ var (
 	problemCoreUnreachable = &problem{503, "core_unreachable", "Please wait", "The sales system cannot be reached at the moment. Your place is kept; nothing is lost. Try again shortly."}
 	problemOutcomeUnknown  = &problem{503, "core_unreachable", "Please ask again", "The answer of the sales system got lost, so the outcome is not known here. Repeat the request with the same Idempotency-Key: it is done once only."}
 	problemRateLimited     = &problem{429, "rate_limited", "Too many requests", "Too many requests came from here. Asking more often does not improve anybody's place."}
+	problemTooManyStreams  = &problem{429, "too_many_streams", "Too many streams", "This shopper, or this address, follows the event in many places already. Close some of them; the seats can be asked for all the same."}
 	problemBanned          = &problem{403, "banned", "Excluded", "This entry was excluded. The reason is on record; ask the organizer."}
 
 	problemSessionMissing   = &problem{401, "session_missing", "Not admitted", "There is no session of this event in this browser. Join the waiting room and claim when it is your turn."}

@@ -110,20 +110,35 @@ func (s *Server) routeBuyer(ctx *fasthttp.RequestCtx, rest []byte) {
 	}
 }
 
-// routeEvents: /v1/events, /v1/events/{event}, /v1/events/{event}/seats.
+// routeEvents: /v1/events, /v1/events/{event}, and of an event /seats, /seats/geometry/{hash} and /stream.
 func (s *Server) routeEvents(ctx *fasthttp.RequestCtx, slug, tail []byte) {
 	switch {
 	case len(slug) == 0:
 		if allow(ctx, "GET") {
 			s.forwardPublic(ctx, uuid.Nil)
 		}
-	case len(tail) > 0 && string(tail) != "seats":
+	case len(tail) > 0 && string(tail) != "seats" && string(tail) != "stream" && !isGeometry(tail):
 		refuse(ctx, problemNotFound)
 	case !lottery.ValidSlug(string(slug)):
 		refuse(ctx, problemEventUnknown)
+	case string(tail) == "stream":
+		if allow(ctx, "GET") {
+			s.serveStream(ctx, slug)
+		}
+	case isGeometry(tail):
+		if allow(ctx, "GET") {
+			s.serveGeometry(ctx, slug, tail[len(geometryPath):])
+		}
 	case allow(ctx, "GET"):
 		s.forwardPublic(ctx, lottery.EventID(string(slug)))
 	}
+}
+
+// geometryPath is what comes before the hash in a geometry's address.
+const geometryPath = "seats/geometry/"
+
+func isGeometry(tail []byte) bool {
+	return bytes.HasPrefix(tail, []byte(geometryPath)) && validHash(tail[len(geometryPath):])
 }
 
 // cutPath splits "orders/1/pay" into its three parts; a fourth stays in the third.

@@ -45,6 +45,11 @@ type Server struct {
 	redeems *batcher
 	holds   *batcher
 	pages   *web.Pages
+
+	showings   *showings
+	streams    *streamSet
+	geometries geometries
+
 	cookies cookieJar
 	proxies proxies
 	counts  *counts
@@ -107,6 +112,7 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 	if s.core, err = newUpstream(c, secret, s.now, s.counts); err != nil {
 		return nil, err
 	}
+	s.showings, s.streams = newShowings(c.Live, s.core.cores), newStreamSet()
 	if c.Core.WebhookURL != "" {
 		if s.hooks, err = newHostClient(c.Core.WebhookURL, c.Core, c.Limits, nil); err != nil {
 			return nil, err
@@ -168,6 +174,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopFeeds()
 	for _, c := range s.core.cores {
 		feeds.Go(func() { s.follow(feeding, c) })
+		feeds.Go(func() { s.followSeats(feeding, c) })
 		for range s.cfg.Redeem.InFlight {
 			batches.Go(func() { s.redeems.run(batching, c) })
 		}
@@ -199,6 +206,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 	s.log.Info("edge is stopping")
 	s.stopping.Store(true)
+	s.streams.close()
 	deadline := time.Now().Add(s.cfg.Limits.Shutdown)
 	serving, cancel := context.WithDeadline(context.Background(), deadline.Add(-s.cfg.Limits.Shutdown/handOverShare))
 	defer cancel()
@@ -265,6 +273,7 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		NoDefaultServerHeader:        true,
 		NoDefaultContentType:         true,
 		CloseOnShutdown:              true,
+		KeepHijackedConns:            true, // streams close their own
 		DisablePreParseMultipartForm: true,
 		SecureErrorLogMessage:        true,
 		LazyRequestTime:              true,

@@ -124,8 +124,8 @@ func (s *sale) purchase(t *testing.T, i int, item heldItem, bought bool) {
 	if !bought {
 		return
 	}
-	s.exec(t, `INSERT INTO orders (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, idempotency_key, events, created_at, updated_at)
-		VALUES ($1, $2, $3, '\x00', 'ticket_issued', $4, 'EUR', '[]', '', '\x00', $1::UUID::TEXT, 0, now(), now())`, order, event, hold, amount)
+	s.exec(t, `INSERT INTO orders (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, key_id, events, created_at, updated_at)
+		VALUES ($1, $2, $3, '\x00', 'ticket_issued', $4, 'EUR', '[]', '', '\x00', $1, 0, now(), now())`, order, event, hold, amount)
 	eur := func(n int64) ledger.Amount { return ledger.Amount{Minor: n, Currency: "EUR"} }
 	transfers, err := ledger.SaleTransfers(order, "theatre", "stripe", eur(amount-300), eur(200), eur(100))
 	if err != nil {

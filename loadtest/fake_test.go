@@ -85,7 +85,8 @@ func newFake(t *testing.T) *fake {
 	}
 	for path, h := range map[string]func(http.ResponseWriter, *http.Request){
 		"POST /admin/v1/events/arena/onsale/schedule": f.schedule, "GET /admin/v1/stats": f.stats, "GET /v1/events/arena": f.event,
-		"GET /v1/events/arena/seats": f.seatMap, "POST /q/arena/join": f.join, "GET /q/arena/state": f.state, "POST /q/arena/claim": f.claim,
+		"GET /v1/events/arena/seats/geometry/g1": f.geometry,
+		"GET /v1/events/arena/seats":             f.seatMap, "POST /q/arena/join": f.join, "GET /q/arena/state": f.state, "POST /q/arena/claim": f.claim,
 		"POST /v1/holds": f.hold, "DELETE /v1/holds/{id}": f.release, "POST /v1/orders": f.open, "POST /v1/orders/{id}/pay": f.pay,
 		"GET /v1/orders/{id}": f.read, "GET /v1/tickets/{id}": f.ticket, "POST /pay/{id}": f.form,
 	} {
@@ -166,19 +167,23 @@ func (f *fake) event(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (f *fake) seatMap(w http.ResponseWriter, _ *http.Request) {
+	states := make([]byte, 50)
+	for row := range 10 {
+		for n := range 20 {
+			if ordinal := 20*row + n; !f.seats[fmt.Sprintf("A/%d/%d", row, n)] {
+				states[ordinal/4] |= 1 << (2 * (ordinal % 4))
+			}
+		}
+	}
+	reply(w, 200, map[string]any{"id": "0-1", "geometry": "g1", "states": states})
+}
+
+func (f *fake) geometry(w http.ResponseWriter, _ *http.Request) {
 	var rows []any
 	for row := range 10 {
-		var seats []any
-		for n := range 20 {
-			state := "held"
-			if f.seats[fmt.Sprintf("A/%d/%d", row, n)] {
-				state = "free"
-			}
-			seats = append(seats, map[string]any{"seat": fmt.Sprint(n), "state": state, "tier": "lower"})
-		}
-		rows = append(rows, map[string]any{"row": fmt.Sprint(row), "seats": seats})
+		rows = append(rows, []any{fmt.Sprint(row), 0, 19})
 	}
-	reply(w, 200, map[string]any{"sections": []any{map[string]any{"id": "A", "rows": rows}}})
+	reply(w, 200, map[string]any{"seats": 200, "sections": []any{map[string]any{"id": "A", "tier": "lower", "rows": rows}}})
 }
 
 func (f *fake) join(w http.ResponseWriter, r *http.Request) {

@@ -2,34 +2,36 @@ package loadtest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 )
 
 // seatMap is what is free in the seated sections, as buyers of one browser window after the other look at it: one copy is shared
-// by all buyers for as long as the plan says, as a CDN would.
+// by all buyers for as long as the plan says, as a CDN would. Where the seats are is fetched once, as a browser's cache would.
 type seatMap struct {
 	run *Rehearsal
 
-	mu      sync.Mutex // held while the map is fetched, so that one buyer fetches for all who wait
-	rows    [][]string // free seats of each row, in order
-	fetched time.Time
+	mu       sync.Mutex // held while the map is fetched, so that one buyer fetches for all who wait
+	rows     [][]string // free seats of each row, in order
+	fetched  time.Time
+	geometry string // hash of names
+	names    [][]string
 }
 
-// seatsBody is GET /v1/events/{id}/seats.
+// seatsBody is GET /v1/events/{id}/seats: two bits a seat, 0 for free.
 type seatsBody struct {
+	Geometry string `json:"geometry"`
+	States   []byte `json:"states"`
+}
+
+// geometryBody is GET /v1/events/{id}/seats/geometry/{hash}: a row is its label, its first and its last number.
+type geometryBody struct {
 	Sections []struct {
-		ID   string `json:"id"`
-		Rows []struct {
-			Row   string `json:"row"`
-			Seats []struct {
-				Seat  json.RawMessage `json:"seat"` // "A/1/2", or its number alone
-				State string          `json:"state"`
-			} `json:"seats"`
-		} `json:"rows"`
+		ID   string              `json:"id"`
+		Rows [][]json.RawMessage `json:"rows"`
 	} `json:"sections"`
 }
 
@@ -41,40 +43,75 @@ func (m *seatMap) fresh(v *visitor, notBefore time.Time) ([][]string, answer) {
 	if m.fetched.After(notBefore) && time.Since(m.fetched) < m.run.plan.Buyers.SeatsFor.D() {
 		return m.rows, answer{status: 200, code: "ok"}
 	}
-	c := call{op: OpSeats, method: "GET", path: "/v1/events/" + m.run.plan.Event + "/seats"}
-	a := v.once(c, due)
-	for n := 1; a.err != nil && n < len(m.run.edges) && m.run.plan.Limits.FaultsExpected; n++ {
-		a = v.once(c, due) // the next edge
+	var body seatsBody
+	a := m.fetch(v, due, "", &body)
+	if a.ok() && body.Geometry != m.geometry {
+		var g geometryBody
+		if a = m.fetch(v, time.Now(), "/geometry/"+body.Geometry, &g); a.ok() {
+			names, err := g.names()
+			if err != nil {
+				return nil, answer{code: "bad_answer", detail: err.Error(), err: err}
+			}
+			m.geometry, m.names = body.Geometry, names
+		}
 	}
 	if !a.ok() {
 		return nil, a
 	}
-	var body seatsBody
-	if !a.unzip() || !a.decode(&body) {
-		return nil, a
-	}
-	m.rows, m.fetched = body.free(), time.Now()
+	m.rows, m.fetched = free(m.names, body.States), time.Now()
 	return m.rows, a
 }
 
-func (b seatsBody) free() [][]string {
+// fetch asks one edge, and where outages are part of the plan the others when that one does not answer.
+func (m *seatMap) fetch(v *visitor, due time.Time, tail string, into any) answer {
+	c := call{op: OpSeats, method: "GET", path: "/v1/events/" + m.run.plan.Event + "/seats" + tail}
+	a := v.once(c, due)
+	for n := 1; a.err != nil && n < len(m.run.edges) && m.run.plan.Limits.FaultsExpected; n++ {
+		a = v.once(c, due) // the next edge
+	}
+	if a.ok() && a.unzip() {
+		a.decode(into)
+	}
+	return a
+}
+
+// names lists every seat by row, in the order of the states.
+func (g geometryBody) names() ([][]string, error) {
 	var rows [][]string
-	for _, s := range b.Sections {
+	for _, s := range g.Sections {
 		for _, r := range s.Rows {
-			var free []string
-			for _, seat := range r.Seats {
-				if seat.State != "free" {
-					continue
-				}
-				name := strings.Trim(string(seat.Seat), `"`)
-				if !strings.Contains(name, "/") {
-					name = fmt.Sprintf("%s/%s/%s", s.ID, r.Row, name)
-				}
-				free = append(free, name)
+			var label string
+			var first, last int
+			if len(r) < 3 {
+				return nil, fmt.Errorf("a row of section %s has %d parts", s.ID, len(r))
 			}
-			if len(free) > 0 {
-				rows = append(rows, free)
+			if err := errors.Join(json.Unmarshal(r[0], &label), json.Unmarshal(r[1], &first), json.Unmarshal(r[2], &last)); err != nil {
+				return nil, fmt.Errorf("a row of section %s: %w", s.ID, err)
 			}
+			var row []string
+			for n := first; n <= last; n++ {
+				row = append(row, fmt.Sprintf("%s/%s/%d", s.ID, label, n))
+			}
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
+}
+
+// free picks the seats that are free, by row.
+func free(names [][]string, states []byte) [][]string {
+	var rows [][]string
+	ordinal := 0
+	for _, names := range names {
+		var row []string
+		for _, name := range names {
+			if at := ordinal / 4; at < len(states) && states[at]>>(2*(ordinal%4))&3 == 0 {
+				row = append(row, name)
+			}
+			ordinal++
+		}
+		if len(row) > 0 {
+			rows = append(rows, row)
 		}
 	}
 	return rows

@@ -107,22 +107,38 @@ func idempotencyKey(key string) error {
 	return nil
 }
 
+// holdRequest is the body of POST /v1/holds. All items are held or none. Each has one of four forms, which may stand beside
+// each other: {"tier","quantity"} for general admission, {"seats":["A/1/2"]}, {"best":{…}} and {"rows":["A/12"]} for whole
+// rows or tables. Window names the presale that the buyer comes through; without it the hold is of what is on general sale.
 type holdRequest struct {
-	Event string `json:"event"`
-	Items []struct {
-		Tier     string   `json:"tier,omitempty"`
-		Quantity int      `json:"quantity,omitempty"`
-		Seats    []string `json:"seats,omitempty"`
+	Event  string `json:"event"`
+	Window string `json:"window,omitempty"`
+	Items  []struct {
+		Tier     string    `json:"tier,omitempty"`
+		Quantity int       `json:"quantity,omitempty"`
+		Seats    []string  `json:"seats,omitempty"`
+		Best     *bestJSON `json:"best,omitempty"`
+		Rows     []string  `json:"rows,omitempty"`
 	} `json:"items"`
 }
 
 // items are what the request asks for, as inventory knows it.
-func (ask *holdRequest) items() []inventory.Item {
+func (ask *holdRequest) items() ([]inventory.Item, error) {
 	var items []inventory.Item
 	for _, i := range ask.Items {
-		items = append(items, inventory.Item{Tier: i.Tier, Quantity: i.Quantity, Seats: i.Seats})
+		item := inventory.Item{Tier: i.Tier, Quantity: i.Quantity, Seats: i.Seats, Rows: i.Rows}
+		if i.Best != nil {
+			if item.Tier != "" || item.Quantity != 0 || len(item.Seats)+len(item.Rows) > 0 {
+				return nil, &detailed{inventory.ErrItemsInvalid, "An item with best has nothing beside it; tier and quantity go inside."}
+			}
+			var err error
+			if item, err = i.Best.item(); err != nil {
+				return nil, err
+			}
+		}
+		items = append(items, item)
 	}
-	return items
+	return items, nil
 }
 
 type batchResult struct {

@@ -2,18 +2,11 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
-	"sync"
-	"time"
-
-	"github.com/google/uuid"
-	"golang.org/x/sync/singleflight"
 
 	"fairgate/core/access"
 	"fairgate/core/event"
-	"fairgate/core/inventory"
 )
 
 type venueJSON struct {
@@ -148,103 +141,4 @@ func (s *Server) showEvent(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeCacheable(w, r, eventMaxAge, view)
-}
-
-type seatJSON struct {
-	Seat  string `json:"seat"`
-	State string `json:"state"`
-	Tier  string `json:"tier"`
-}
-
-type rowJSON struct {
-	Row   string     `json:"row"`
-	Seats []seatJSON `json:"seats"`
-}
-
-type sectionJSON struct {
-	ID   string    `json:"id"`
-	Rows []rowJSON `json:"rows"`
-}
-
-// seatsFor is how long a seat map may be answered from memory: shoppers all look at once, and a seat that was taken
-// meanwhile is refused when it is held.
-const seatsFor = 250 * time.Millisecond
-
-// seatMaps remembers seat maps for a moment and reads each only once at a time. The zero value is ready for use.
-type seatMaps struct {
-	flight singleflight.Group
-	mu     sync.Mutex
-	known  map[uuid.UUID]seatMap
-}
-
-type seatMap struct {
-	body  []byte // JSON, as it is sent
-	until time.Time
-}
-
-func (m *seatMaps) find(id uuid.UUID, read func() ([]byte, error)) ([]byte, error) {
-	m.mu.Lock()
-	found, ok := m.known[id]
-	m.mu.Unlock()
-	if ok && time.Now().Before(found.until) {
-		return found.body, nil
-	}
-	body, err, _ := m.flight.Do(id.String(), func() (any, error) {
-		body, err := read()
-		if err != nil {
-			return nil, err
-		}
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		if m.known == nil || len(m.known) > 100 {
-			m.known = map[uuid.UUID]seatMap{}
-		}
-		m.known[id] = seatMap{body, time.Now().Add(seatsFor)}
-		return body, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return body.([]byte), nil
-}
-
-func (s *Server) showSeats(w http.ResponseWriter, r *http.Request) error {
-	e, err := s.Events.BySlug(r.Context(), r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	body, err := s.seats.find(e.ID, func() ([]byte, error) {
-		// Not the request's context: others wait for the same answer.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), requestTimeout)
-		defer cancel()
-		seats, err := s.Inventory.SeatMap(ctx, e.ID, event.GeneralAllocation)
-		if err != nil {
-			return nil, err
-		}
-		return json.Marshal(map[string]any{"sections": arrange(seats)})
-	})
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(body) // the client has gone
-	return nil
-}
-
-// arrange groups seats that come ordered by section and row.
-func arrange(seats []inventory.Seat) []sectionJSON {
-	sections := []sectionJSON{}
-	for _, seat := range seats {
-		if n := len(sections); n == 0 || sections[n-1].ID != seat.Section {
-			sections = append(sections, sectionJSON{ID: seat.Section})
-		}
-		section := &sections[len(sections)-1]
-		if n := len(section.Rows); n == 0 || section.Rows[n-1].Row != seat.Row {
-			section.Rows = append(section.Rows, rowJSON{Row: seat.Row})
-		}
-		row := &section.Rows[len(section.Rows)-1]
-		row.Seats = append(row.Seats, seatJSON{seat.ID, seat.State, seat.Tier})
-	}
-	return sections
 }

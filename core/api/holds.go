@@ -203,6 +203,11 @@ func (s *Server) holdRequest(ctx context.Context, b *holdBatchWork, item *batch.
 	if b.shopping != nil {
 		return inventory.Request{}, b.shopping
 	}
+	if request.Window != "" {
+		if err := s.entitled(ctx, string(slug)); err != nil {
+			return inventory.Request{}, err
+		}
+	}
 	request.Event, request.Entrant = session.Event, session.Entrant
 	return request, nil
 }
@@ -218,7 +223,10 @@ func (b *holdBatchWork) ask(body []byte, request *inventory.Request) (slug []byt
 	if err := d.Decode(&ask); err != nil {
 		return nil, &detailed{errJSON, "The body is not the JSON a hold needs: " + err.Error()}
 	}
-	request.Items = ask.items()
+	if request.Items, err = ask.items(); err != nil {
+		return nil, err
+	}
+	request.Window = ask.Window
 	canonical, err := json.Marshal(ask)
 	if err != nil {
 		return nil, fmt.Errorf("encode a hold request: %w", err)
@@ -369,6 +377,9 @@ func appendHoldItem(o []byte, item *inventory.Item) []byte {
 	}
 	if item.Commit != 0 {
 		o = strconv.AppendInt(append(o, `,"commit":`...), item.Commit, 10)
+	}
+	if item.Window != "" {
+		o = appendText(append(o, `,"window":`...), item.Window)
 	}
 	return append(o, '}')
 }

@@ -31,7 +31,11 @@ func slowAsk(body []byte) (inventory.Request, string, error) {
 		return inventory.Request{}, "", err
 	}
 	canonical, err := json.Marshal(ask)
-	return inventory.Request{Items: ask.items(), BodyHash: sha256.Sum256(canonical)}, ask.Event, err
+	if err != nil {
+		return inventory.Request{}, "", err
+	}
+	items, err := ask.items()
+	return inventory.Request{Items: items, BodyHash: sha256.Sum256(canonical), Window: ask.Window}, ask.Event, err
 }
 
 // normal forgets the difference between no seats and an empty list of them.
@@ -95,7 +99,7 @@ func TestAHoldIsWrittenAsEncodingJSONWouldWriteIt(t *testing.T) {
 		}
 		for range rapid.IntRange(0, 3).Draw(t, "items") {
 			h.Items = append(h.Items, inventory.Item{Tier: text.Draw(t, "tier"), Allocation: text.Draw(t, "allocation"), Quantity: int(number.Draw(t, "quantity")),
-				Seats: rapid.SliceOfN(text, 0, 3).Draw(t, "seats"), Commit: number.Draw(t, "commit")})
+				Seats: rapid.SliceOfN(text, 0, 3).Draw(t, "seats"), Commit: number.Draw(t, "commit"), Window: text.Draw(t, "window")})
 		}
 		var want bytes.Buffer
 		e := json.NewEncoder(&want)
@@ -113,7 +117,7 @@ func TestAHoldIsWrittenAsEncodingJSONWouldWriteIt(t *testing.T) {
 
 // holdJSON may only have the fields that appendHold writes; those left out when empty would slip through the test above.
 func TestAppendHoldKnowsEveryField(t *testing.T) {
-	for of, want := range map[reflect.Type]int{reflect.TypeFor[holdJSON](): 7, reflect.TypeFor[holdItemJSON](): 5, reflect.TypeFor[moneyJSON](): 2} {
+	for of, want := range map[reflect.Type]int{reflect.TypeFor[holdJSON](): 7, reflect.TypeFor[holdItemJSON](): 6, reflect.TypeFor[moneyJSON](): 2} {
 		if of.NumField() != want {
 			t.Errorf("%s has %d fields; appendHold writes %d", of, of.NumField(), want)
 		}

@@ -28,6 +28,7 @@ type Problem struct {
 	Detail     string          `json:"detail"`
 	Code       string          `json:"code"`
 	RetryAfter int             `json:"retry_after,omitempty"` // seconds
+	Relax      []string        `json:"relax,omitempty"`       // none_adjacent: what to allow so that seats are found
 	Problems   []event.Problem `json:"problems,omitempty"`    // of an event file
 }
 
@@ -49,7 +50,18 @@ var outcomes = []outcome{
 	{inventory.ErrTierUnknown, 404, "tier_unknown", "There is no such tier. Take the names from /v1/events/{id}.", 0},
 	{inventory.ErrQuantityInvalid, 422, "quantity_invalid", "The quantity must be a whole number from 1 up, and fit the seats named.", 0},
 	{inventory.ErrOverLimit, 422, "quantity_over_limit", "That is more than one buyer may have for this event, counting what you hold and bought.", 0},
-	{inventory.ErrItemsInvalid, 422, "items_invalid", "Name either a tier with a quantity, or seats, each seat once.", 0},
+	{inventory.ErrItemsInvalid, 422, "items_invalid", "Name a tier with a quantity, seats (each once), whole rows, or ask for the best seats; one of them in each item.", 0},
+	{inventory.ErrApart, 409, "none_adjacent", "No seats there fit your party. Choose seats yourself, or let us look elsewhere.", 0},
+	{inventory.ErrSectionUnknown, 404, "section_unknown", "There is no such section. Take the names from /v1/events/{id}.", 0},
+	{inventory.ErrSectionSoldOut, 409, "section_sold_out", "Nothing is left in this section. Ask for another, or for the tier as a whole.", 0},
+	{inventory.ErrRowUnknown, 404, "row_unknown", "There is no such row or table. Rows are named section/row, such as A/12.", 0},
+	{inventory.ErrTableWhole, 422, "table_whole", "A table is sold whole. Ask for it by name, with rows.", 0},
+	{inventory.ErrWindowUnknown, 404, "presale_unknown", "The event has no such presale.", 0},
+	{inventory.ErrWindowEarly, 425, "presale_not_open", "The presale is not open yet. Wait for its time.", 5 * time.Second},
+	{inventory.ErrWindowOver, 409, "presale_over", "The presale is over. What you hold is still yours; the rest is on general sale or will be.", 0},
+	{errWindow, 403, "presale_not_yours", "This presale is for entrants who were invited.", 0},
+	{inventory.ErrGeometryUnknown, 404, "geometry_unknown", "The seats are arranged otherwise by now. Take the geometry's hash from /v1/events/{id}/seats.", 0},
+	{inventory.ErrFeedFull, 503, "overloaded", "The seats of too many events are looked at. Try again.", 5 * time.Second},
 	{inventory.ErrKeyReused, 422, "idempotency_key_reused", "This was asked for before with another body. Use a new Idempotency-Key for a new request.", 0},
 	{inventory.ErrHoldUnknown, 404, "hold_unknown", "There is no such hold of yours.", 0},
 	{inventory.ErrHoldExpired, 410, "hold_expired", "The hold ran out and its tickets are back on sale. Make a new hold.", 0},
@@ -132,6 +144,14 @@ func problemOf(err error) Problem {
 		if errors.As(err, &said) {
 			p.Detail = said.detail
 		}
+		var apart *inventory.Apart
+		if errors.As(err, &apart) {
+			p.Relax = apart.Relax
+			p.Detail = fmt.Sprintf("%d seats are left there, but none that fit your party by the rules you set.", apart.Left)
+			if len(apart.Relax) > 0 {
+				p.Detail += fmt.Sprintf(" With %q in allow there are some.", apart.Relax)
+			}
+		}
 		return p
 	}
 	return Problem{Type: "about:blank", Title: http.StatusText(500), Status: 500, Code: "internal",
@@ -153,6 +173,7 @@ var (
 	errSessionEvent   = errors.New("api: session for another event")
 	errSessionMissing = errors.New("api: session missing")
 	errKeyMissing     = errors.New("api: idempotency key missing")
+	errWindow         = errors.New("api: presale for others")
 	errEmail          = errors.New("api: e-mail address invalid")
 	errJSON           = errors.New("api: body is not the JSON expected")
 	errRequest        = errors.New("api: bad request")

@@ -40,6 +40,7 @@ type Server struct {
 	Events      *event.Store
 	Catalog     *catalog.Catalog
 	Inventory   *inventory.Service
+	Feed        *inventory.Feed
 	Checkout    *checkout.Service
 	Room        *access.Room
 	Inbox       *payment.Inbox
@@ -55,7 +56,7 @@ type Server struct {
 	Stopping <-chan struct{}
 	Log      *slog.Logger
 
-	seats seatMaps
+	watchers watchers
 }
 
 // handler is an HTTP handler that returns what went wrong instead of writing it.
@@ -108,6 +109,8 @@ func (s *Server) Edge() http.Handler {
 	edge("GET /v1/events", maxBuyerBody, s.searchEvents)
 	edge("GET /v1/events/{id}", maxBuyerBody, s.showEvent)
 	edge("GET /v1/events/{id}/seats", maxBuyerBody, s.showSeats)
+	edge("GET /v1/events/{id}/seats/geometry/{hash}", maxBuyerBody, s.showGeometry)
+	edge("POST /edge/v1/availability", maxEdgeBody, s.availability)
 	mux.HandleFunc("/", s.on(maxBuyerBody, nothing))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.leaving() {

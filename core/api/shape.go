@@ -35,6 +35,7 @@ type holdItemJSON struct {
 	Quantity   int      `json:"quantity"`
 	Seats      []string `json:"seats,omitempty"`
 	Commit     int64    `json:"commit,omitempty"` // which change of its stock granted it, by which histories are proved
+	Window     string   `json:"window,omitempty"` // the presale it came through
 }
 
 type holdJSON struct {
@@ -50,7 +51,8 @@ type holdJSON struct {
 func holdOf(h inventory.Hold, slug string) holdJSON {
 	items := make([]holdItemJSON, len(h.Items))
 	for i, item := range h.Items {
-		items[i] = holdItemJSON(item)
+		items[i] = holdItemJSON{Tier: item.Tier, Allocation: item.Allocation, Quantity: item.Quantity, Seats: item.Seats, Commit: item.Commit,
+			Window: item.Window}
 	}
 	return holdJSON{ID: h.ID, Event: slug, State: string(h.State), Deadline: timeJSON(h.Deadline), ServerTime: timeJSON(h.AsOf),
 		Items: items, Amount: money(h.Amount)}

@@ -29,7 +29,7 @@ type ask struct {
 
 // answer is what became of an ask. Its error is the asker's alone.
 type answer struct {
-	order   *Order // that the opening made; nil when the order was there before
+	order   *Order // that an opening of this batch made; nil when the order was there before
 	created bool   // this opening made it, and not one beside it in the batch
 	err     error
 }

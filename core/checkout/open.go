@@ -58,10 +58,10 @@ func (s *Service) Open(ctx context.Context, o Opening) (order Order, created boo
 }
 
 // open decides the batch's openings. Each answer's error is a buyer's outcome, not a failure of the batch.
-func (b *batch) open(ctx context.Context) error {
+func (b *batch) open(ctx context.Context) (err error) {
 	for i := range b.asks {
 		if o := b.asks[i].opening; o != nil {
-			if err := b.openOne(ctx, o, &b.answers[i]); err != nil {
+			if b.answers[i], err = b.openOne(ctx, o); err != nil {
 				return err
 			}
 		}
@@ -69,33 +69,28 @@ func (b *batch) open(ctx context.Context) error {
 	return nil
 }
 
-func (b *batch) openOne(ctx context.Context, o *Opening, a *answer) error {
+func (b *batch) openOne(ctx context.Context, o *Opening) (answer, error) {
 	id, key := OrderID(o.Hold), o.keyID()
 	if other, known := b.keys[key]; known && other != id {
-		a.err = ErrKeyReused
-		return nil
+		return answer{err: ErrKeyReused}, nil
 	}
 	if r := b.records[id]; r != nil {
-		if a.err = sameOrder(r, o); a.err == nil && r.was == 0 {
-			a.order = r.opened // one of this batch
-		}
-		return nil
+		return answer{order: r.opened, err: sameOrder(r, o)}, nil
 	}
 	h, known := b.holds[o.Hold]
 	if !known || h.Entrant != o.Entrant || h.Event != o.Event {
-		a.err = ErrHoldUnknown
-		return nil
+		return answer{err: ErrHoldUnknown}, nil
 	}
-	if a.err = holdOpen(h); a.err != nil {
-		return nil
+	if dead := holdOpen(h); dead != nil {
+		return answer{err: dead}, nil
 	}
 	terms, err := b.termsOf(ctx, h.Event)
 	if err != nil {
-		return err
+		return answer{}, err
 	}
-	var lines []Line
-	if lines, a.err = price(h, *terms); a.err != nil {
-		return nil
+	lines, mismatch := price(h, *terms)
+	if mismatch != nil {
+		return answer{err: mismatch}, nil
 	}
 	r := &record{
 		order: Order{
@@ -105,7 +100,7 @@ func (b *batch) openOne(ctx context.Context, o *Opening, a *answer) error {
 		lines: encodeLines(lines),
 	}
 	if err := r.apply(CauseOpened, "buyer", ""); err != nil {
-		return err
+		return answer{}, err
 	}
 	p := r.attempt(b.service.provider.Name())
 	b.tasks = append(b.tasks, task(taskBegin, id, p.ID))
@@ -114,8 +109,7 @@ func (b *batch) openOne(ctx context.Context, o *Opening, a *answer) error {
 	opened := r.order
 	opened.Payment = *p
 	r.opened = &opened
-	a.order, a.created = r.opened, true
-	return nil
+	return answer{order: r.opened, created: true}, nil
 }
 
 // sameOrder tells a repeated opening from another one with the same hold.

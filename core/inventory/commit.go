@@ -17,10 +17,18 @@ import (
 // somebody else has made progress; past this the batch is failed, and bisected in case one request spoils it.
 const maxReadings = 10
 
-// refusal carries what the Released hook will not let go out of the transaction that it undoes.
+// refusal carries what the Released hook will not let go, or a window not let in any more, out of the transaction that it
+// undoes.
 type refusal struct{ holds map[uuid.UUID]error }
 
-func (r *refusal) Error() string { return fmt.Sprintf("%d releases were refused", len(r.holds)) }
+func (r *refusal) Error() string { return fmt.Sprintf("%d holds were refused", len(r.holds)) }
+
+func (r *refusal) add(hold uuid.UUID, err error) {
+	if r.holds == nil {
+		r.holds = make(map[uuid.UUID]error)
+	}
+	r.holds[hold] = err
+}
 
 // commit decides one batch of a lane and returns when the outcome is durable.
 func (s *Service) commit(ctx context.Context, batch []op) ([]answer, error) {
@@ -31,6 +39,9 @@ func (s *Service) commit(ctx context.Context, batch []op) ([]answer, error) {
 		readAt := time.Now()
 		snap, err := s.read(ctx, batch, trusting && reading == 1)
 		if err != nil {
+			return nil, errors.Join(unknown, err)
+		}
+		if err := s.follow(ctx, batch, snap); err != nil {
 			return nil, errors.Join(unknown, err)
 		}
 		p := decide(snap, batch, refused)
@@ -49,10 +60,14 @@ func (s *Service) commit(ctx context.Context, batch []op) ([]answer, error) {
 		switch {
 		case err == nil:
 			p.answer()
+			s.reflect(&p)
 			s.buyers.meet(snap, &p)
 			s.soldOut.learn(snap, &p, readAt)
 			s.record(batch, &p, readAt)
 			s.figure.decided(batch, &p)
+			if p.writes() && s.cfg.Committed != nil {
+				s.cfg.Committed()
+			}
 			return p.answers, nil
 		case errors.As(err, &r):
 			if refused == nil {

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -28,6 +29,7 @@ type op struct {
 	items   []Item   // asked for (grant), or the hold's own, which never change (release, expire)
 	body    [32]byte // grant only
 	offer   *Offer   // grant only
+	window  *Window  // grant only: the presale it comes through; nil for general sale
 	counts  []count  // grant only: the limits that the hold counts in, all different
 }
 
@@ -52,7 +54,7 @@ type (
 	}
 )
 
-type stockRow struct{ capacity, taken int64 }
+type stockRow struct{ capacity, taken, version int64 }
 
 type seatRow struct {
 	tier, allocation string
@@ -65,6 +67,9 @@ type snapshot struct {
 	seats map[seatKey]seatRow
 	quota map[uuid.UUID]int64 // units taken by quota id; no entry means that there is no row
 	holds map[uuid.UUID]Hold
+
+	now     time.Time             // of the database's clock, if somebody comes through a window
+	mirrors map[uuid.UUID]*mirror // of events of which somebody wants the best seats; decide leaves them as they were
 
 	// strangers are ops whose buyers were taken for new without looking. What the writes assume of them is guarded; a
 	// refusal is not, and has to be decided again after looking.
@@ -89,11 +94,12 @@ type answer struct {
 
 // granted is a hold to insert.
 type granted struct {
-	hold  Hold
-	first stockKey // row whose version becomes the hold's CommitNo
-	ttl   time.Duration
-	op    int   // the request
-	again []int // its repetitions in the same batch
+	hold   Hold
+	first  stockKey // row whose version becomes the hold's CommitNo
+	ttl    time.Duration
+	window *Window
+	op     int   // the request
+	again  []int // its repetitions in the same batch
 }
 
 // closing is a hold to close, and how its row has to look for that.
@@ -106,7 +112,8 @@ type closing struct {
 // seatMove is a seat that a hold takes or gives back.
 type seatMove struct {
 	seatKey
-	hold uuid.UUID
+	hold             uuid.UUID
+	tier, allocation string // only of one that is taken: the stock row it counts in
 }
 
 // quotaChange is what a batch does to a buyer's row.
@@ -140,10 +147,12 @@ type decider struct {
 	free    map[seatKey]bool  // seats that this batch took or freed
 	given   map[uuid.UUID]int // grants by id: index into plan.grants
 	shut    map[uuid.UUID]int // closes by id: index into plan.closes
+
+	reserved []reservation // by the op at hand
 }
 
 // decide answers ops in their order, each as if the ones before had been committed. It is a pure function. refused names
-// holds that the Released hook will not let go.
+// holds that the Released hook will not let go, and those for which a window has closed.
 func decide(s *snapshot, ops []op, refused map[uuid.UUID]error) plan {
 	d := &decider{
 		was: s, refused: refused,
@@ -157,11 +166,16 @@ func decide(s *snapshot, ops []op, refused map[uuid.UUID]error) plan {
 		given: make(map[uuid.UUID]int, len(ops)),
 		shut:  make(map[uuid.UUID]int),
 	}
+	for _, m := range s.mirrors {
+		m.begin()
+		defer m.end()
+	}
 	for i := range ops {
 		var err error
 		switch o := &ops[i]; o.do {
 		case grant:
 			err = d.grant(i, o)
+			d.settle(err == nil)
 		case release:
 			err = d.release(i, o)
 		case expire:
@@ -195,14 +209,17 @@ func (d *decider) grant(i int, o *op) error {
 		d.plan.answers[i].hold = h
 		return nil
 	}
+	if o.window != nil {
+		if err := cmp.Or(d.refused[o.id], o.window.refuses(d.was.now)); err != nil {
+			return err
+		}
+	}
 	lines, units, err := d.lines(o)
 	if err != nil {
 		return err
 	}
-	for _, c := range o.counts {
-		if d.was.quota[c.id]+d.plan.quota[c.id].units+int64(units) > c.limit {
-			return ErrOverLimit
-		}
+	if d.overLimit(o, units) {
+		return ErrOverLimit
 	}
 	for n := range lines {
 		if err := d.fits(o.event, &lines[n]); err != nil {
@@ -210,7 +227,7 @@ func (d *decider) grant(i int, o *op) error {
 		}
 	}
 	g := granted{
-		first: stockKey{o.event, lines[0].Tier, lines[0].Allocation}, ttl: o.offer.HoldTTL, op: i,
+		first: stockKey{o.event, lines[0].Tier, lines[0].Allocation}, ttl: o.offer.HoldTTL, window: o.window, op: i,
 		hold: Hold{
 			ID: o.id, Event: o.event, Entrant: o.entrant, State: Active, Units: units, Items: lines, BodyHash: o.body,
 			Amount: ledger.Amount{Currency: o.offer.Currency},
@@ -222,7 +239,7 @@ func (d *decider) grant(i int, o *op) error {
 		for _, seat := range line.Seats {
 			key := seatKey{o.event, seat}
 			d.free[key] = false
-			d.plan.taken = append(d.plan.taken, seatMove{key, o.id})
+			d.plan.taken = append(d.plan.taken, seatMove{key, o.id, line.Tier, line.Allocation})
 		}
 	}
 	for _, c := range o.counts {
@@ -232,6 +249,16 @@ func (d *decider) grant(i int, o *op) error {
 	d.given[o.id] = len(d.plan.grants)
 	d.plan.grants = append(d.plan.grants, g)
 	return nil
+}
+
+// overLimit tells whether so many more would be more than one of the op's limits allows.
+func (d *decider) overLimit(o *op, units int) bool {
+	for _, c := range o.counts {
+		if d.was.quota[c.id]+d.plan.quota[c.id].units+int64(units) > c.limit {
+			return true
+		}
+	}
+	return false
 }
 
 // lines turns what was asked for into a hold's items: one per tier and allocation, in order of first mention.
@@ -244,7 +271,7 @@ func (d *decider) lines(o *op) (lines []Item, units int, err error) {
 			n++
 		}
 		if n == len(lines) {
-			lines = append(lines, Item{Tier: tier, Allocation: allocation})
+			lines = append(lines, Item{Tier: tier, Allocation: allocation, Window: o.window.name()})
 		}
 		lines[n].Quantity += quantity
 		if seat != "" {
@@ -252,6 +279,30 @@ func (d *decider) lines(o *op) (lines []Item, units int, err error) {
 		}
 	}
 	for _, item := range o.items {
+		for _, seat := range item.Seats { // before any are picked
+			d.reserve(o.event, d.was.seats[seatKey{o.event, seat}].allocation, seat)
+		}
+	}
+	for i := range o.items {
+		item := &o.items[i]
+		if item.Best != nil {
+			tier, ok := o.offer.Tiers[item.Tier]
+			if !ok || tier.Kind != Seated {
+				return nil, 0, fmt.Errorf("%w: %q is not on sale by seat", ErrTierUnknown, item.Tier)
+			}
+			if d.overLimit(o, units+item.Quantity) { // before the search
+				return nil, 0, ErrOverLimit
+			}
+			allocation := orElse(item.Allocation, tier.Allocation)
+			picked, err := d.pick(o, item, allocation)
+			if err != nil {
+				return nil, 0, err
+			}
+			for _, seat := range picked {
+				add(item.Tier, allocation, seat, 1)
+			}
+			continue
+		}
 		if len(item.Seats) == 0 {
 			tier, ok := o.offer.Tiers[item.Tier]
 			if !ok {
@@ -299,7 +350,8 @@ func (d *decider) fits(event uuid.UUID, line *Item) error {
 		seat := seatKey{event, name}
 		free, changed := d.free[seat]
 		if !changed {
-			free = d.was.seats[seat].free
+			row, read := d.was.seats[seat]
+			free = row.free || !read // picked: the write will tell
 		}
 		if !free {
 			return fmt.Errorf("%w: %q", ErrSeatTaken, name)
@@ -373,6 +425,7 @@ func (d *decider) close(h Hold, next State, i int) {
 	for _, item := range h.Items {
 		for _, seat := range item.Seats {
 			d.free[seatKey{h.Event, seat}] = true
+			d.unreserve(h.Event, item.Allocation, seat)
 		}
 	}
 }
@@ -384,7 +437,7 @@ func (p *plan) giveBack(h Hold, previous, next State, ops ...int) {
 	for _, item := range h.Items {
 		p.stock[stockKey{h.Event, item.Tier, item.Allocation}] -= int64(item.Quantity)
 		for _, seat := range item.Seats {
-			p.freed = append(p.freed, seatMove{seatKey{h.Event, seat}, h.ID})
+			p.freed = append(p.freed, seatMove{seatKey: seatKey{h.Event, seat}, hold: h.ID})
 		}
 	}
 	for _, c := range h.counts() {

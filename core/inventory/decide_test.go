@@ -152,7 +152,7 @@ func (s *shop) rows() *snapshot {
 		stock: map[stockKey]stockRow{}, seats: map[seatKey]seatRow{}, quota: map[uuid.UUID]int64{}, holds: map[uuid.UUID]Hold{},
 	}
 	for key, capacity := range s.capacity {
-		rows.stock[key] = stockRow{int64(capacity), int64(len(s.units[key]))}
+		rows.stock[key] = stockRow{capacity: int64(capacity), taken: int64(len(s.units[key]))}
 	}
 	for key, hold := range s.seats {
 		rows.seats[key] = seatRow{s.seatTier[key], "general", hold == uuid.Nil}
@@ -359,7 +359,7 @@ func TestSoldOutIsRememberedForATimeAndOnlyForWhatIsFull(t *testing.T) {
 	}}
 	ask := func(items ...Item) *op { return &op{event: event, offer: offer, items: items} }
 	now := time.Unix(1000, 0)
-	m.learn(&snapshot{stock: map[stockKey]stockRow{floor: {10, 8}, pit: {3, 2}}}, &plan{stock: map[stockKey]int64{floor: 2}}, now)
+	m.learn(&snapshot{stock: map[stockKey]stockRow{floor: {capacity: 10, taken: 8}, pit: {capacity: 3, taken: 2}}}, &plan{stock: map[stockKey]int64{floor: 2}}, now)
 	tests := []struct {
 		name string
 		o    *op

@@ -48,9 +48,10 @@ const (
 	Expired  State = "expired"
 )
 
-// Item is units of one tier in one allocation. In a Request either Tier and Quantity are set (general admission) or Seats
-// (Tier then follows from the seats and Quantity may be left 0); Allocation is left empty for what is on general sale, or
-// set by a caller that has checked the buyer's right to it. In a Hold all of them are set, Seats only for numbered seats.
+// Item is units of one tier in one allocation. In a Request it has one of four forms: Tier and Quantity (general
+// admission), Seats (Tier then follows from the seats and Quantity may be left 0), Best, or Rows; Allocation is left empty
+// for what is on general sale, or set by a caller that has checked the buyer's right to it. In a Hold Tier, Allocation and
+// Quantity are set, and Seats for numbered seats, however they were asked for.
 type Item struct {
 	Tier       string   `json:"tier"`
 	Allocation string   `json:"allocation"`
@@ -60,6 +61,12 @@ type Item struct {
 	// Commit is the version of the stock row after the commit that granted the hold: the place of that commit among all
 	// that changed the row. 0 in a Request.
 	Commit int64 `json:"commit,omitempty"`
+
+	// Window is the one that the hold came through; empty for general sale, and in a Request.
+	Window string `json:"window,omitempty"`
+
+	Best *Best    `json:"-"` // in a Request only: whichever seats are best
+	Rows []string `json:"-"` // in a Request only: whole rows or tables, section/row
 }
 
 // Request asks for a hold, all of its items or nothing.
@@ -69,6 +76,10 @@ type Request struct {
 	Key      string          // Idempotency-Key: the same key is the same hold
 	Items    []Item
 	BodyHash [32]byte // of the request's body: the same key with another body is refused
+
+	// Window names the presale that the buyer comes through, to which the caller knows the buyer has a right; empty for
+	// general sale. All items then draw on the window's allocation, and only while the window is open.
+	Window string
 }
 
 // Hold is a buyer's expiring claim.
@@ -157,6 +168,16 @@ func checkItems(items []Item) error {
 	units := 0
 	var seen map[string]struct{}
 	for _, item := range items {
+		if item.Best != nil || len(item.Rows) > 0 {
+			n, err := item.checkForm()
+			if err != nil {
+				return err
+			}
+			if units += n; units > maxUnits {
+				return fmt.Errorf("%w: more than %d at once", ErrOverLimit, maxUnits)
+			}
+			continue
+		}
 		switch {
 		case len(item.Seats) == 0 && item.Tier == "":
 			return fmt.Errorf("%w: an item names a tier with a quantity, or seats", ErrItemsInvalid)
@@ -216,6 +237,10 @@ func encodeItems(items []Item) string {
 		if item.Commit != 0 {
 			b = append(b, `,"commit":`...)
 			b = strconv.AppendInt(b, item.Commit, 10)
+		}
+		if item.Window != "" {
+			b = append(b, `,"window":`...)
+			b = appendText(b, item.Window)
 		}
 		b = append(b, '}')
 	}

@@ -14,6 +14,7 @@ type figures struct {
 	outdated                 *metrics.Counter
 	sweepFailed              *metrics.Counter
 	seatLogTrimmed           *metrics.Counter
+	mirrorsRead              *metrics.Counter
 	sweepSeconds             *metrics.Histogram
 }
 
@@ -36,12 +37,17 @@ func newFigures() figures {
 			{ErrOverLimit, metrics.GetOrCreateCounter(`core_holds_total{result="over_limit"}`)},
 			{ErrQuantityInvalid, metrics.GetOrCreateCounter(`core_holds_total{result="quantity_invalid"}`)},
 			{ErrItemsInvalid, metrics.GetOrCreateCounter(`core_holds_total{result="items_invalid"}`)},
+			{ErrApart, metrics.GetOrCreateCounter(`core_holds_total{result="none_adjacent"}`)},
+			{ErrSectionSoldOut, metrics.GetOrCreateCounter(`core_holds_total{result="section_sold_out"}`)},
+			{ErrWindowEarly, metrics.GetOrCreateCounter(`core_holds_total{result="presale_early"}`)},
+			{ErrWindowOver, metrics.GetOrCreateCounter(`core_holds_total{result="presale_over"}`)},
 			{ErrKeyReused, metrics.GetOrCreateCounter(`core_holds_total{result="key_reused"}`)},
 		},
 		released:       metrics.GetOrCreateCounter(`core_holds_released_total`),
 		expired:        metrics.GetOrCreateCounter(`core_holds_expired_total`),
 		outdated:       metrics.GetOrCreateCounter(`core_hold_batches_outdated_total`),
 		sweepFailed:    metrics.GetOrCreateCounter(`core_hold_sweeps_failed_total`),
+		mirrorsRead:    metrics.GetOrCreateCounter(`core_seat_mirrors_read_total`),
 		seatLogTrimmed: metrics.GetOrCreateCounter(`core_seat_log_trimmed_total`),
 		sweepSeconds:   metrics.GetOrCreateHistogram(`core_hold_sweep_seconds`),
 	}

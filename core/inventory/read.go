@@ -12,7 +12,7 @@ import (
 )
 
 const sqlReadStock = `
-SELECT s.event_id, s.tier, s.allocation, s.capacity, s.taken
+SELECT s.event_id, s.tier, s.allocation, s.capacity, s.taken, s.version
 FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[]) AS k (event_id, tier, allocation)
 JOIN stock AS s ON s.event_id = k.event_id AND s.tier = k.tier AND s.allocation = k.allocation`
 
@@ -71,7 +71,14 @@ func (s *Service) read(ctx context.Context, ops []op, trusting bool) (*snapshot,
 		}
 	}
 	if len(keys.stock)+len(keys.seats)+len(keys.quota) > 0 {
-		err := s.db.Reading(ctx, func() error { return s.db.Reader.SendBatch(ctx, snap.queries(keys)).Close() })
+		timed := windowed(ops)
+		err := s.db.Reading(ctx, func() error {
+			b := snap.queries(keys)
+			if timed {
+				snap.queueClock(b)
+			}
+			return s.db.Reader.SendBatch(ctx, b).Close()
+		})
 		if err != nil {
 			return nil, fmt.Errorf("read a batch: %w", err)
 		}
@@ -159,7 +166,7 @@ func (snap *snapshot) queueStock(b *pgx.Batch, keys map[stockKey]struct{}) {
 	b.Queue(sqlReadStock, events, tiers, allocations).Query(func(rows pgx.Rows) error {
 		var k stockKey
 		var row stockRow
-		_, err := pgx.ForEachRow(rows, []any{(*[16]byte)(&k.event), &k.tier, &k.allocation, &row.capacity, &row.taken}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{(*[16]byte)(&k.event), &k.tier, &k.allocation, &row.capacity, &row.taken, &row.version}, func() error {
 			snap.stock[k] = row
 			return nil
 		})

@@ -57,7 +57,7 @@ func Sell(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) (map[uuid.UUID]error,
 		recordSale(ctx, id, event, items)
 		for _, item := range items {
 			for _, seat := range item.Seats {
-				seats = append(seats, seatMove{seatKey{event, seat}, id})
+				seats = append(seats, seatMove{seatKey: seatKey{event, seat}, hold: id})
 			}
 		}
 		return nil

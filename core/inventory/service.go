@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/db"
+	"fairgate/core/inventory/seating"
 	"fairgate/edge/backlog"
 	"fairgate/edge/lottery"
 )
@@ -37,8 +38,10 @@ type TierOffer struct {
 type Offer struct {
 	Currency string
 	Tiers    map[string]TierOffer
-	Limit    int           // most units one buyer may hold and own; 0 means no limit
-	HoldTTL  time.Duration // from grant to deadline
+	Windows  map[string]Window // presales by name
+	Chart    *seating.Chart    // where the seats are; nil without any. The same as long as the event is: mirrors hang on it
+	Limit    int               // most units one buyer may hold and own; 0 means no limit
+	HoldTTL  time.Duration     // from grant to deadline
 }
 
 // Offers finds an event's offer. It is asked once per request and must answer from memory nearly always. Its errors reach
@@ -63,6 +66,7 @@ type Config struct {
 	MaxQueue   int           // most requests waiting in a lane; default 20 × MaxBatch
 	SweepEvery time.Duration // how often Run looks for expired holds; default 250 ms
 	SoldOutTTL time.Duration // how long "sold out" may be answered from memory; default 1 s, negative for never
+	Committed  func()        // called after each commit of holds, releases or expiries; must not block; nil for none
 	Log        *slog.Logger  // default slog.Default()
 	Recorder   Recorder      // keeps a history that can be proved; default none
 }
@@ -97,6 +101,7 @@ type Service struct {
 	lookups *db.Lane[op, answer]   // reads holds for requests that are sold out, past the writers
 	soldOut soldOut
 	buyers  acquaintances
+	mirrors mirrors
 }
 
 // New starts the lanes. The caller closes the service.
@@ -204,9 +209,17 @@ func (s *Service) prepare(ctx context.Context, r *Request, offers map[uuid.UUID]
 			offers[r.Event] = offer
 		}
 	}
+	offer, window, err := r.enter(offer)
+	if err != nil {
+		return op{}, err
+	}
+	items, err := offer.resolve(r.Items)
+	if err != nil {
+		return op{}, err
+	}
 	return op{
 		do: grant, id: HoldID(r.Event, r.Entrant, r.Key), event: r.Event, entrant: r.Entrant,
-		items: r.Items, body: r.BodyHash, offer: offer,
+		items: items, body: r.BodyHash, offer: offer, window: window,
 		counts: []count{newCount(r.Event, kindEntrant, r.Entrant, offer.limit())},
 	}, nil
 }

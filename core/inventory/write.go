@@ -37,10 +37,11 @@ UPDATE seats AS s SET state = 'free', hold_id = NULL
 FROM unnest($1::UUID[], $2::TEXT[], $3::UUID[]) AS k (event_id, seat, hold_id)
 WHERE s.event_id = k.event_id AND s.seat = k.seat AND s.hold_id = k.hold_id`
 
+// A seat that was moved to another tier or allocation since it was read would be counted in the wrong stock row.
 const sqlTakeSeats = `
 UPDATE seats AS s SET state = 'held', hold_id = k.hold_id
-FROM unnest($1::UUID[], $2::TEXT[], $3::UUID[]) AS k (event_id, seat, hold_id)
-WHERE s.event_id = k.event_id AND s.seat = k.seat AND s.state = 'free'`
+FROM unnest($1::UUID[], $2::TEXT[], $3::UUID[], $4::TEXT[], $5::TEXT[]) AS k (event_id, seat, hold_id, tier, allocation)
+WHERE s.event_id = k.event_id AND s.seat = k.seat AND s.state = 'free' AND s.tier = k.tier AND s.allocation = k.allocation`
 
 const sqlMoveQuota = `
 UPDATE quota AS q SET taken = q.taken + k.units, max_units = CASE WHEN k.max_units > 0 THEN k.max_units ELSE q.max_units END
@@ -86,6 +87,9 @@ func (p *plan) write(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return err
 	}
+	if err := p.checkWindows(now); err != nil {
+		return err
+	}
 	for key, least := range p.rests {
 		if rows[key].Taken-p.stock[key] < least {
 			return fmt.Errorf("refuse for want of stock: %w", errOutdated)
@@ -108,7 +112,7 @@ func (p *plan) write(ctx context.Context, tx pgx.Tx) error {
 	b := &pgx.Batch{}
 	p.queueCloses(b)
 	queueSeats(b, sqlFreeSeats, "free seats", p.freed)
-	queueSeats(b, sqlTakeSeats, "take seats", p.taken)
+	queueTaken(b, p.taken)
 	p.queueQuota(b)
 	p.queueGrants(b, now)
 	p.queueSeatLog(b, rows)
@@ -171,14 +175,33 @@ func queueSeats(b *pgx.Batch, sql, what string, moves []seatMove) {
 	if len(moves) == 0 {
 		return
 	}
-	slices.SortFunc(moves, func(a, b seatMove) int {
-		return cmp.Or(bytes.Compare(a.event[:], b.event[:]), strings.Compare(a.seat, b.seat))
-	})
+	slices.SortFunc(moves, bySeat)
 	events, seats, holds := make([][16]byte, len(moves)), make([]string, len(moves)), make([][16]byte, len(moves))
 	for i, m := range moves {
 		events[i], seats[i], holds[i] = m.event, m.seat, m.hold
 	}
 	b.Queue(sql, events, seats, holds).Exec(exactly(what, len(moves)))
+}
+
+// bySeat is the order in which rows of seats are locked.
+func bySeat(a, b seatMove) int {
+	return cmp.Or(bytes.Compare(a.event[:], b.event[:]), strings.Compare(a.seat, b.seat))
+}
+
+// queueTaken is queueSeats for those that holds take.
+func queueTaken(b *pgx.Batch, moves []seatMove) {
+	n := len(moves)
+	if n == 0 {
+		return
+	}
+	slices.SortFunc(moves, bySeat)
+	events, seats, holds := make([][16]byte, n), make([]string, n), make([][16]byte, n)
+	tiers, allocations := make([]string, n), make([]string, n)
+	for i := range moves {
+		m := &moves[i]
+		events[i], seats[i], holds[i], tiers[i], allocations[i] = m.event, m.seat, m.hold, m.tier, m.allocation
+	}
+	b.Queue(sqlTakeSeats, events, seats, holds, tiers, allocations).Exec(exactly("take seats", n))
 }
 
 // queueQuota touches every row at most once.

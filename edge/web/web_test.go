@@ -22,7 +22,7 @@ func TestEveryFileIsServedWithTypeTagAndCompressedCopy(t *testing.T) {
 	p := pages(t)
 	tags := map[string]string{}
 	for path, wantType := range map[string]string{
-		"/": "text/html", "/e/arena": "text/html", "/static/app.js": "text/javascript", "/static/app.css": "text/css", "/static/icon.svg": "image/svg+xml",
+		"/": "text/html", "/e/arena": "text/html", "/static/app.js": "text/javascript", "/static/seats.js": "text/javascript", "/static/app.css": "text/css", "/static/icon.svg": "image/svg+xml",
 	} {
 		page := p.Find([]byte(path))
 		if page == nil || !strings.HasPrefix(page.Type, wantType) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -95,8 +96,10 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		MaxBatch: cfg.Checkout.MaxBatch, LookupAfter: cfg.Checkout.LookupAfter, Log: log, Recorder: recorder,
 	})
 	c.opened(orders.Close)
+	feed := inventory.NewFeed(d, inventory.FeedConfig{Layouts: layouts(events, cfg.Inventory.FeedEvents), Every: cfg.Inventory.FeedEvery, Events: cfg.Inventory.FeedEvents, Log: log})
 	stock := inventory.New(d, inventory.Config{
-		Offers: offers(events), Lanes: cfg.Inventory.Lanes, MaxBatch: cfg.Inventory.MaxBatch, MaxQueue: cfg.Inventory.MaxQueue, Log: log,
+		Offers: offers(events), Lanes: cfg.Inventory.Lanes, MaxBatch: cfg.Inventory.MaxBatch, MaxQueue: cfg.Inventory.MaxQueue, Committed: feed.Nudge,
+		Log:      log,
 		Recorder: recorder,
 	}, orders.Hooks())
 	c.opened(stock.Close)
@@ -118,12 +121,13 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	})
 
 	server := &api.Server{
-		DB: d, Events: events, Catalog: listed, Inventory: stock, Checkout: orders, Room: room, Inbox: inbox, Outbox: outbox,
+		DB: d, Events: events, Catalog: listed, Inventory: stock, Feed: feed, Checkout: orders, Room: room, Inbox: inbox, Outbox: outbox,
 		EdgeSecret: edgeSecret, AdminSecret: adminSecret, Form: provider.Form, SessionReadTTL: cfg.Session.ReadTTL, Stopping: c.leaving, Log: log,
 	}
 	c.handlers = map[string]http.Handler{"edge": server.Edge(), "admin": server.Admin(), "webhook": server.Webhook(), "private": server.Private()}
 	c.workers = map[string]func(context.Context) error{
 		"inventory": stock.Run,
+		"seat feed": feed.Run,
 		"checkout":  orders.Run,
 		"webhooks": func(ctx context.Context) error {
 			return inbox.Run(ctx, orders.Webhooks)
@@ -299,13 +303,20 @@ func offers(events *event.Store) inventory.Offers {
 		mu.RLock()
 		m, ok := known[id]
 		mu.RUnlock()
-		if ok && m.of == e {
+		if ok && m.of.Revision == e.Revision {
 			return m.offer, nil
 		}
-		offer := inventory.Offer{Currency: e.Spec.Currency, Limit: e.Spec.Limits.PerBuyer, HoldTTL: e.Spec.Hold.TTL.Duration,
-			Tiers: make(map[string]inventory.TierOffer, len(e.Tiers))}
+		chart, err := e.Spec.Chart()
+		if err != nil {
+			return inventory.Offer{}, err
+		}
+		offer := inventory.Offer{Currency: e.Spec.Currency, Limit: e.Spec.Limits.PerBuyer, HoldTTL: e.Spec.Hold.TTL.Duration, Chart: chart,
+			Windows: make(map[string]inventory.Window, len(e.Spec.Presales)), Tiers: make(map[string]inventory.TierOffer, len(e.Tiers))}
 		for name, t := range e.Tiers {
 			offer.Tiers[name] = inventory.TierOffer{Kind: inventory.Kind(t.Kind), PriceMinor: t.Price.AllIn.Minor, Allocation: event.GeneralAllocation}
+		}
+		for _, p := range e.Spec.Presales {
+			offer.Windows[p.ID] = inventory.Window{Name: p.ID, Allocation: p.Allocation, From: p.From, Until: p.Until, Limit: p.PerBuyer}
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -315,6 +326,75 @@ func offers(events *event.Store) inventory.Offers {
 		known[id] = made{e, offer}
 		return offer, nil
 	}
+}
+
+// layouts remembers the layouts of so many events, each as long as the event is the same.
+func layouts(events *event.Store, most int) func(context.Context, uuid.UUID) (*inventory.Layout, error) {
+	var mu sync.Mutex
+	known := map[uuid.UUID]*inventory.Layout{}
+	return func(ctx context.Context, id uuid.UUID) (*inventory.Layout, error) {
+		e, err := events.ByID(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if l := known[id]; l != nil && l.Revision == e.Revision {
+			return l, nil
+		}
+		if len(known) >= most {
+			clear(known)
+		}
+		l := &inventory.Layout{Revision: e.Revision, Allocation: event.GeneralAllocation}
+		for _, t := range e.Spec.Tiers {
+			l.Tiers = append(l.Tiers, t.ID)
+		}
+		for _, s := range e.Spec.Sections {
+			section, err := layoutSection(s)
+			if err != nil {
+				return nil, err
+			}
+			l.Sections = append(l.Sections, section)
+		}
+		known[id] = l
+		return l, nil
+	}
+}
+
+// layoutSection is a section as pages draw it: its rows, and what the event file says of where it is.
+func layoutSection(s event.Section) (inventory.LayoutSection, error) {
+	section := inventory.LayoutSection{ID: s.ID, Tier: s.Tier}
+	position := struct {
+		Focus      event.Focus `json:"focus,omitzero"`
+		Away       int64       `json:"away,omitempty"`
+		Neighbours []string    `json:"neighbours,omitempty"`
+	}{s.Focus, s.Away, s.Neighbours}
+	var err error
+	if section.Position, err = detail(position); err != nil {
+		return section, err
+	}
+	for _, r := range s.Rows {
+		row := inventory.LayoutRow{Label: r.Label, First: r.First, Last: r.Last}
+		more := struct {
+			Table      bool    `json:"table,omitempty"`
+			Accessible []int64 `json:"accessible,omitempty"`
+			Companions []int64 `json:"companions,omitempty"`
+		}{r.Table, r.Accessible, r.Companions}
+		if row.Extra, err = detail(more); err != nil {
+			return section, err
+		}
+		section.Rows = append(section.Rows, row)
+	}
+	return section, nil
+}
+
+// detail is the JSON of an object, or nothing when it is empty.
+func detail(v any) (json.RawMessage, error) {
+	text, err := json.Marshal(v)
+	if string(text) == "{}" {
+		text = nil
+	}
+	return text, err
 }
 
 // maxOffers bounds what offers remembers; a core sells fewer events than that at a time.

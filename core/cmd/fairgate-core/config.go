@@ -39,6 +39,9 @@ type config struct {
 		Lanes    int
 		MaxBatch int `mapstructure:"max_batch"`
 		MaxQueue int `mapstructure:"max_queue"`
+
+		FeedEvery  time.Duration `mapstructure:"feed_every"`
+		FeedEvents int           `mapstructure:"feed_events"`
 	}
 	Checkout struct {
 		MaxBatch      int           `mapstructure:"max_batch"`
@@ -82,6 +85,7 @@ var defaults = map[string]any{
 	"secrets.dir":      "var/secrets",
 	"session.read_ttl": "720h",
 	"inventory.lanes":  2, "inventory.max_batch": 500, "inventory.max_queue": 10000,
+	"inventory.feed_every": "200ms", "inventory.feed_events": 1000,
 	"checkout.max_batch": 200, "checkout.lookup_after": "5s", "checkout.outbox_workers": 256, "checkout.outbox_lease": "40s",
 	"payment.stripe.base_url": "", "payment.stripe.secret_key": "", "payment.stripe.publishable_key": "",
 	"payment.stripe.webhook_secret": "", "payment.stripe.pay_url": "", "payment.stripe.rate_per_second": 100, "payment.stripe.endpoint_rate_per_second": 25,
@@ -130,12 +134,12 @@ func (c config) validate() error {
 		}
 	}
 	for key, n := range map[string]int{"database.max_conns": c.Database.MaxConns, "inventory.lanes": c.Inventory.Lanes, "inventory.max_batch": c.Inventory.MaxBatch,
-		"inventory.max_queue": c.Inventory.MaxQueue, "catalog.max_events": c.Catalog.MaxEvents, "checkout.max_batch": c.Checkout.MaxBatch, "checkout.outbox_workers": c.Checkout.OutboxWorkers, "access.polls_per_second": c.Access.PollsPerSecond} {
+		"inventory.max_queue": c.Inventory.MaxQueue, "inventory.feed_events": c.Inventory.FeedEvents, "catalog.max_events": c.Catalog.MaxEvents, "checkout.max_batch": c.Checkout.MaxBatch, "checkout.outbox_workers": c.Checkout.OutboxWorkers, "access.polls_per_second": c.Access.PollsPerSecond} {
 		if n < 1 {
 			bad(key, "%d must be 1 or more", n)
 		}
 	}
-	for key, d := range map[string]time.Duration{"session.read_ttl": c.Session.ReadTTL, "catalog.refresh": c.Catalog.Refresh, "catalog.reconcile": c.Catalog.Reconcile, "checkout.lookup_after": c.Checkout.LookupAfter, "checkout.outbox_lease": c.Checkout.OutboxLease, "access.tick": c.Access.Tick,
+	for key, d := range map[string]time.Duration{"session.read_ttl": c.Session.ReadTTL, "inventory.feed_every": c.Inventory.FeedEvery, "catalog.refresh": c.Catalog.Refresh, "catalog.reconcile": c.Catalog.Reconcile, "checkout.lookup_after": c.Checkout.LookupAfter, "checkout.outbox_lease": c.Checkout.OutboxLease, "access.tick": c.Access.Tick,
 		"access.marker_wait": c.Access.MarkerWait, "access.lease_ttl": c.Access.LeaseTTL, "access.poll_min": c.Access.PollMin, "access.poll_max": c.Access.PollMax} {
 		if d <= 0 {
 			bad(key, "%s must be longer than nothing", d)

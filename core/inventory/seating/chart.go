@@ -61,6 +61,7 @@ type Chart struct {
 	byID     map[string]int
 	byTier   map[string][]int // sections, in the order of the chart
 	byLabel  map[rowName]int
+	tables   bool
 	words    int // of all rows' bits
 }
 
@@ -131,6 +132,7 @@ func (c *Chart) add(at int, s Section) error {
 		if r.Label == s.Focus.Row {
 			focal = len(c.rows)
 		}
+		c.tables = c.tables || r.Table
 		c.rows = append(c.rows, one)
 	}
 	made.last = len(c.rows)
@@ -224,6 +226,18 @@ func (c *Chart) Name(p Place) string {
 
 // Tier is the tier of a seat.
 func (c *Chart) Tier(p Place) string { return c.sections[c.rows[p.row].section].tier }
+
+// SectionTier is the tier of a section; false when there is none of that name.
+func (c *Chart) SectionTier(id string) (string, bool) {
+	n, ok := c.byID[id]
+	if !ok {
+		return "", false
+	}
+	return c.sections[n].tier, true
+}
+
+// Tables tells whether the chart has any.
+func (c *Chart) Tables() bool { return c.tables }
 
 // Use says whom a seat is meant for.
 func (c *Chart) Use(p Place) Use { return c.rows[p.row].uses[p.bit] }

@@ -85,13 +85,17 @@ func (f *Free) Undo() {
 	f.undo = f.undo[:0]
 }
 
-// Clear makes no seat free.
-func (f *Free) Clear() {
-	clear(f.all)
-	clear(f.ordinary)
-	clear(f.rows)
-	clear(f.left)
-	clear(f.gaps)
+// ClearTier makes no seat of a tier free. It is no part of a trial.
+func (f *Free) ClearTier(tier string) {
+	for _, n := range f.chart.byTier[tier] {
+		for i := f.chart.sections[n].first; i < f.chart.sections[n].last; i++ {
+			clear(f.of(f.all, i))
+			clear(f.of(f.ordinary, i))
+			f.rows[i] = rowFree{}
+		}
+		f.gaps[n] = nil
+	}
+	delete(f.left, tier)
 	clear(f.refused)
 }
 

@@ -1,5 +1,7 @@
 // The pages of Fairgate. Everything that comes from outside is put into the page as text, never as markup.
 
+import { FREE, loadSeats } from './seats.js';
+
 const view = document.getElementById('view');
 const say = (text) => { document.getElementById('status').textContent = text; };
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -17,7 +19,11 @@ function el(tag, props = {}, ...children) {
   return node;
 }
 
+let leave = () => {}; // ends what the page shown keeps up to date
+
 function show(...nodes) {
+  leave();
+  leave = () => {};
   view.replaceChildren(...nodes);
   view.removeAttribute('aria-busy');
 }
@@ -229,44 +235,70 @@ async function claim() {
 // ---- choosing
 
 async function shop(problem) {
-  const [{ data: fresh }, { data: map }] = await Promise.all([patiently('GET', `/v1/events/${encodeURIComponent(slug)}`), patiently('GET', `/v1/events/${encodeURIComponent(slug)}/seats`)]);
+  const [{ data: fresh }, seats] = await Promise.all([patiently('GET', `/v1/events/${encodeURIComponent(slug)}`), loadSeats(slug, (path) => patiently('GET', path))]);
   if (fresh.tiers) event = fresh;
   const most = event.per_buyer || 8;
-  const chosen = { counts: {}, seats: new Set() };
+  const left = (tier) => { const n = seats && seats.left.tiers[tier.id]; return n === undefined ? tier.left : n; };
+  const chosen = { counts: {}, seats: new Set() }; // seats by ordinal
   const total = () => Object.values(chosen.counts).reduce((sum, n) => sum + n, 0) + chosen.seats.size;
   const go = el('button', { disabled: true, onclick: () => hold() }, 'Hold these tickets');
   const changed = () => { const n = total(); go.disabled = n < 1 || n > most; say(n > most ? `At most ${most} tickets.` : n ? `${n} chosen.` : ''); };
   const rows = event.tiers.filter((t) => t.kind === 'general').map((tier) => {
+    const note = el('small');
     const pick = el('select', { id: `tier-${tier.id}`, onchange: (e) => { chosen.counts[tier.id] = Number(e.target.value); changed(); } },
-      Array.from({ length: Math.min(most, Math.max(0, tier.left)) + 1 }, (_, n) => el('option', { value: n }, n)));
-    return el('div', { class: 'row' }, el('label', { for: `tier-${tier.id}` }, tier.name, el('small', {}, tier.left > 0 ? `${number(tier.left)} left` : 'none left')), el('span', {}, `${money(tier.price)} `, pick));
+      Array.from({ length: most + 1 }, (_, n) => el('option', { value: n }, n)));
+    const update = () => {
+      note.textContent = left(tier) > 0 ? `${number(left(tier))} left` : 'none left';
+      for (const option of pick.options) option.disabled = Number(option.value) > left(tier) && !option.selected;
+    };
+    update();
+    return { update, node: el('div', { class: 'row' }, el('label', { for: `tier-${tier.id}` }, tier.name, note), el('span', {}, `${money(tier.price)} `, pick)) };
   });
-  const sections = (map.sections || []).map((section) => {
+  const buttons = new Map(); // ordinal → button, of the sections that were opened
+  const sections = (seats ? seats.sections : []).map((section) => {
     const box = el('div', { class: 'seats' });
-    const details = el('details', { ontoggle: () => { if (details.open && !box.firstChild) box.append(...seatRows(section, chosen, changed)); } },
-      el('summary', {}, `Section ${section.id}: ${section.rows.flatMap((r) => r.seats).filter((s) => s.state === 'free').length} seats free`), box);
-    return details;
+    const title = el('summary');
+    const update = () => { title.textContent = `Section ${section.id}: ${number(seats.left.sections[section.id] || 0)} seats free`; };
+    update();
+    return { update, node: el('details', { ontoggle: () => { if (!box.firstChild) box.append(...seatRows(seats, section, chosen, changed, buttons)); } }, title, box) };
   });
+  function refresh() {
+    for (const part of [...rows, ...sections]) part.update();
+    const lost = [...chosen.seats].filter((ordinal) => seats.state(ordinal) !== FREE);
+    for (const ordinal of lost) chosen.seats.delete(ordinal);
+    for (const [ordinal, button] of buttons) {
+      button.disabled = seats.state(ordinal) !== FREE;
+      button.setAttribute('aria-pressed', String(chosen.seats.has(ordinal)));
+    }
+    if (!lost.length) return;
+    changed();
+    say(`Somebody else has just taken ${lost.map((ordinal) => seats.names[ordinal]).join(', ')}.`);
+  }
   async function hold() {
     go.disabled = true;
+    leave(); // what is held from here on is ours
     const items = Object.entries(chosen.counts).filter(([, n]) => n > 0).map(([tier, quantity]) => ({ tier, quantity }));
-    if (chosen.seats.size) items.push({ seats: [...chosen.seats] });
+    if (chosen.seats.size) items.push({ seats: [...chosen.seats].map((ordinal) => seats.names[ordinal]) });
     const { status, data } = await patiently('POST', '/v1/holds', { body: { event: slug, items }, key: newKey() });
     if (status === 201) { memory.write({ hold: data.id, orderKey: newKey() }); return holdPage(data.id, data); }
     if (status === 401) return waitingRoom();
     return shop(data.detail);
   }
-  show(problem ? el('p', { class: 'notice bad', role: 'alert' }, problem) : '', card(el('h2', {}, `Choose up to ${most} tickets`), ...rows),
-    sections.length ? card(el('h2', {}, 'Numbered seats'), ...sections) : '', el('div', { class: 'actions' }, go, el('button', { class: 'plain', onclick: () => shop() }, 'Look again')));
+  show(problem ? el('p', { class: 'notice bad', role: 'alert' }, problem) : '', card(el('h2', {}, `Choose up to ${most} tickets`), ...rows.map((r) => r.node)),
+    sections.length ? card(el('h2', {}, 'Numbered seats'), ...sections.map((s) => s.node)) : '', el('div', { class: 'actions' }, go, el('button', { class: 'plain', onclick: () => shop() }, 'Look again')));
+  if (!seats) return;
+  leave = () => seats.close();
+  seats.follow({ changed: refresh, moved: () => shop('The seats were arranged anew. Please choose again.'), phase: (name) => { if (name === 'paused' || name === 'ended') say(`The sale is ${name}.`); } });
 }
 
-function seatRows(section, chosen, changed) {
-  const tiers = Object.fromEntries(event.tiers.map((t) => [t.id, t]));
-  return section.rows.map((row) => el('div', { class: 'seatrow' }, el('b', {}, row.row), row.seats.map((seat) => {
-    const price = tiers[seat.tier] ? money(tiers[seat.tier].price) : '';
-    const name = seat.seat.split('/').pop();
-    return el('button', { type: 'button', class: 'seat', disabled: seat.state !== 'free', 'aria-pressed': String(chosen.seats.has(seat.seat)), title: `${seat.seat} ${price}`, 'aria-label': `Row ${row.row} seat ${name}, ${price}`,
-      onclick: (e) => { const on = !chosen.seats.delete(seat.seat); if (on) chosen.seats.add(seat.seat); e.target.setAttribute('aria-pressed', String(on)); changed(); } }, name);
+function seatRows(seats, section, chosen, changed, buttons) {
+  const tier = event.tiers.find((t) => t.id === section.tier);
+  const price = tier ? money(tier.price) : '';
+  return section.rows.map((row) => el('div', { class: 'seatrow' }, el('b', {}, row.label), row.seats.map(({ ordinal, number: name }) => {
+    const button = el('button', { type: 'button', class: 'seat', disabled: seats.state(ordinal) !== FREE, 'aria-pressed': String(chosen.seats.has(ordinal)), title: `${seats.names[ordinal]} ${price}`, 'aria-label': `Row ${row.label} seat ${name}, ${price}`,
+      onclick: () => { const on = !chosen.seats.delete(ordinal); if (on) chosen.seats.add(ordinal); button.setAttribute('aria-pressed', String(on)); changed(); } }, name);
+    buttons.set(ordinal, button);
+    return button;
   })));
 }
 
