@@ -176,7 +176,7 @@ func (d *decider) pick(o *op, item *Item, allocation string) ([]string, error) {
 	var refusal *seating.Refusal
 	switch {
 	case errors.As(err, &refusal):
-		if item.Best.Section != "" && refusal.Left == 0 && refusal.Relax == (seating.Allow{}) {
+		if item.Best.Section != "" && refusal.Left == 0 {
 			return nil, fmt.Errorf("%w: %q", ErrSectionSoldOut, item.Best.Section)
 		}
 		return nil, &Apart{Left: refusal.Left, Relax: refusal.Relax.Words()}

@@ -78,6 +78,9 @@ func (s *Service) commit(ctx context.Context, batch []op) ([]answer, error) {
 			unknown = err // reading again finds what was committed
 		case errors.Is(err, errOutdated), db.Violates(err, constraintHold), db.Violates(err, constraintQuota):
 			s.figure.outdated.Inc()
+			if reading > 1 {
+				snap.distrust()
+			}
 			if len(snap.strangers) > 0 && !errors.Is(err, errOutdated) {
 				s.buyers.mistook()
 			}

@@ -1,17 +1,20 @@
 package inventory
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
+	"fairgate/core/inventory/seating"
 	"fairgate/edge/lottery"
 )
 
@@ -46,7 +49,40 @@ func (s *shop) hold(o *op) error {
 	}
 	h := &shopHold{body: o.body, state: Active, event: o.event, entrant: o.entrant, general: map[string]int{}}
 	wanted := map[string]int{} // by tier
+	var chosen []string
 	for _, item := range o.items {
+		chosen = append(chosen, item.Seats...)
+	}
+	for _, item := range o.items {
+		if item.Best != nil {
+			// One after the other, whoever asks first gets the best of what is free, but for what the request names itself.
+			key := stockKey{o.event, item.Tier, "general"}
+			soFar := 0
+			for _, n := range wanted {
+				soFar += n
+			}
+			if !s.room(o, soFar+item.Quantity) {
+				return ErrOverLimit
+			}
+			if s.capacity[key]-len(s.units[key]) < item.Quantity {
+				return errGone
+			}
+			free := seating.NewFree(o.offer.Chart)
+			for seat, hold := range s.seats {
+				if place, ok := o.offer.Chart.Find(seat.seat); ok && seat.event == o.event && hold == uuid.Nil && !slices.Contains(chosen, seat.seat) {
+					free.Put(place)
+				}
+			}
+			pick, err := free.Pick(item.wish())
+			if err != nil {
+				return errGone
+			}
+			for _, place := range pick.Seats {
+				h.seats, chosen = append(h.seats, o.offer.Chart.Name(place)), append(chosen, o.offer.Chart.Name(place))
+				wanted[item.Tier]++
+			}
+			continue
+		}
 		if len(item.Seats) == 0 {
 			tier, ok := o.offer.Tiers[item.Tier]
 			if !ok {
@@ -101,11 +137,17 @@ func (s *shop) hold(o *op) error {
 	return nil
 }
 
+// room tells whether a buyer may have so many more.
+func (s *shop) room(o *op, more int) bool {
+	return s.owned[newCount(o.event, kindEntrant, o.entrant, 0).id]+more <= o.offer.Limit
+}
+
 // errGone stands for each of sold out, not enough left and seat taken.
 var errGone = errors.New("gone")
 
 func gone(err error) error {
-	if errors.Is(err, ErrSoldOut) || errors.Is(err, ErrNotEnoughLeft) || errors.Is(err, ErrSeatTaken) {
+	if errors.Is(err, ErrSoldOut) || errors.Is(err, ErrNotEnoughLeft) || errors.Is(err, ErrSeatTaken) ||
+		errors.Is(err, ErrApart) || errors.Is(err, ErrSectionSoldOut) {
 		return errGone
 	}
 	return err
@@ -183,7 +225,30 @@ func (s *shop) rows() *snapshot {
 		}
 		rows.holds[id] = hold
 	}
+	rows.mirrors = map[uuid.UUID]*mirror{}
+	for event, offer := range s.offers {
+		m := newMirror(offer.Chart)
+		for key, hold := range s.seats {
+			if key.event == event {
+				m.set("general", key.seat, hold == uuid.Nil)
+			}
+		}
+		rows.mirrors[event] = m
+	}
 	return rows
+}
+
+// free lists what the mirrors call free.
+func (s *snapshot) free() map[seatKey]bool {
+	free := map[seatKey]bool{}
+	for event, m := range s.mirrors {
+		for key := range s.seats {
+			if place, ok := m.chart.Find(key.seat); ok && key.event == event && m.pool("general").Has(place) {
+				free[key] = true
+			}
+		}
+	}
+	return free
 }
 
 // apply carries out a plan on rows as the statements of write.go would, and reports every guard that would have failed.
@@ -238,12 +303,26 @@ func drawShop(t *rapid.T) *shop {
 			"upper": {Kind: Seated, PriceMinor: 30, Allocation: "general"},
 		}}
 		s.capacity[stockKey{event, "floor", "general"}] = rapid.IntRange(0, 6).Draw(t, "capacity")
-		for n := range 4 {
-			tier := []string{"lower", "upper"}[n/2]
-			key := seatKey{event, fmt.Sprint(n)}
-			s.seatTier[key], s.seats[key] = tier, uuid.Nil
-			s.capacity[stockKey{event, tier, "general"}]++
+		var sections []seating.Section
+		for _, tier := range []string{"lower", "upper"} {
+			section := seating.Section{ID: tier[:1], Tier: tier}
+			for _, label := range []string{"1", "2"} {
+				row := seating.Row{Label: label}
+				for number := 1; number <= 3; number++ {
+					key := seatKey{event, fmt.Sprintf("%s/%s/%d", section.ID, label, number)}
+					s.seatTier[key], s.seats[key] = tier, uuid.Nil
+					s.capacity[stockKey{event, tier, "general"}]++
+					row.Seats = append(row.Seats, seating.Seat{Number: number})
+				}
+				section.Rows = append(section.Rows, row)
+			}
+			sections = append(sections, section)
 		}
+		chart, err := seating.NewChart(sections)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.offers[event].Chart = chart
 	}
 	return s
 }
@@ -265,11 +344,19 @@ func drawOp(t *rapid.T, s *shop, known []uuid.UUID) op {
 		switch rapid.IntRange(0, 9).Draw(t, "item") {
 		case 0:
 			items = append(items, Item{Tier: rapid.SampledFrom([]string{"lower", "balcony"}).Draw(t, "tier"), Quantity: 1})
-		case 1, 2, 3, 4:
+		case 1, 2:
+			w := &Best{Quantity: rapid.IntRange(1, 3).Draw(t, "party"), Allow: seating.Allow{
+				Orphans: rapid.Bool().Draw(t, "orphans"), Split: rapid.Bool().Draw(t, "split")}}
+			tier := rapid.SampledFrom([]string{"lower", "upper"}).Draw(t, "of tier")
+			if rapid.Bool().Draw(t, "by section") {
+				w.Section = tier[:1]
+			}
+			items = append(items, Item{Tier: tier, Quantity: w.Quantity, Best: w})
+		case 3, 4, 5:
 			items = append(items, Item{Tier: "floor", Quantity: rapid.IntRange(1, 3).Draw(t, "quantity")})
 		default:
-			if n == 0 || len(items[0].Seats) == 0 { // the same seat twice is refused before decide
-				seats := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"0", "1", "2", "3", "9"}), 1, 3, rapid.ID[string]).Draw(t, "seats")
+			if n == 0 || len(items) == 0 || len(items[0].Seats) == 0 { // the same seat twice is refused before decide
+				seats := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"l/1/1", "l/1/2", "l/2/2", "u/1/1", "u/2/3", "9"}), 1, 3, rapid.ID[string]).Draw(t, "seats")
 				items = append(items, Item{Seats: seats})
 			}
 		}
@@ -277,7 +364,12 @@ func drawOp(t *rapid.T, s *shop, known []uuid.UUID) op {
 	key := fmt.Sprint(rapid.IntRange(0, 5).Draw(t, "key"))
 	o := op{do: grant, id: HoldID(event, entrant, key), event: event, entrant: entrant, items: items, offer: s.offers[event]}
 	o.counts = []count{newCount(event, kindEntrant, entrant, o.offer.limit())}
-	copy(o.body[:], fmt.Sprint(items))
+	text, sum := strings.Builder{}, sha256.New()
+	for _, item := range items {
+		fmt.Fprintf(&text, "%s %d %v %+v;", item.Tier, item.Quantity, item.Seats, item.Best)
+	}
+	sum.Write([]byte(text.String()))
+	copy(o.body[:], sum.Sum(nil))
 	return o
 }
 
@@ -294,9 +386,9 @@ func TestABatchIsDecidedAsIfEachRequestHadComeAlone(t *testing.T) {
 			for i := range ops {
 				ops[i] = drawOp(t, s, known)
 			}
-			frozen := maps.Clone(rows.stock)
+			frozen, free := maps.Clone(rows.stock), rows.free()
 			p := decide(rows, ops, nil)
-			if !maps.Equal(frozen, rows.stock) {
+			if !maps.Equal(frozen, rows.stock) || !maps.Equal(free, rows.free()) {
 				t.Fatal("decide changed what it was given")
 			}
 			for i := range ops {

@@ -164,6 +164,14 @@ func (s *Service) follow(ctx context.Context, ops []op, snap *snapshot) error {
 	return nil
 }
 
+// distrust has the mirrors of a batch read anew. The versions say that they are right; but the batch failed twice, and no
+// writer outside may be able to keep it from ever succeeding.
+func (snap *snapshot) distrust() {
+	for _, m := range snap.mirrors {
+		clear(m.at)
+	}
+}
+
 // catchUp applies the commits that a mirror has missed. Where the log has a gap, something else changed the row, such as
 // an event file or the release of an allocation, and the seats are read anew.
 func (s *Service) catchUp(ctx context.Context, m *mirror, key stockKey, version int64) error {
