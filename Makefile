@@ -7,6 +7,7 @@ GOLANGCI_VERSION := v2.15.0
 PACKAGES := ./...
 FUZZTIME ?= 20s
 TEST_FLAGS ?=
+BENCH_FLAGS ?=
 DEMO_FLAGS ?=
 OPS ?= 200000
 SEED ?= 1
@@ -30,7 +31,7 @@ build: ## build every program into bin/
 	@sh .ci/setup go
 	@echo "building (the first time takes a minute or two) ..."
 	@mkdir -p $(BIN)
-	go build -o $(BIN)/ ./core/cmd/... ./core/inventory/cmd/... ./edge/cmd/... ./ctl/cmd/... ./loadtest/paysim/cmd/...
+	go build -o $(BIN)/ ./core/cmd/... ./core/inventory/cmd/... ./edge/cmd/... ./ctl/cmd/... ./loadtest/cmd/... ./loadtest/paysim/cmd/...
 
 .PHONY: demo
 demo: setup build ## play a whole on-sale and audit it (KEEP=1 leaves it running)
@@ -62,6 +63,10 @@ $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION):
 .PHONY: bench
 bench: setup build ## the figures of the hot paths, one JSON object on the last line
 	@sh .ci/bench
+
+.PHONY: bench-holds
+bench-holds: setup build ## holds in every way, in process and over HTTP; the last line is one JSON object (BENCH_FLAGS="--seconds 10")
+	@sh .ci/bench-holds $(BENCH_FLAGS)
 
 .PHONY: prove
 prove: setup build ## kill cores and database during OPS (200000) holds and releases, then prove that nothing was sold twice or lost

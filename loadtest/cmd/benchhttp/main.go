@@ -77,6 +77,9 @@ func main() {
 	flag.StringVar(&o.profile, "profile", "", "`folder` for CPU profiles of core and edge")
 	flag.Parse()
 	o.seconds = time.Duration(*seconds) * time.Second
+	if dir, err := filepath.Abs(o.bin); err == nil {
+		o.bin = dir // a bare name would be looked for on PATH
+	}
 	chosen := lines
 	if o.only != "" {
 		wanted := strings.Split(o.only, ",")
@@ -123,12 +126,10 @@ func run(ctx context.Context, o options, chosen []line) error {
 	fmt.Printf("\n%-16s %12s %10s %10s %10s\n", "line", "per second", "p50 ms", "p99 ms", "p99.9 ms")
 	all := make(map[string]any)
 	for _, l := range chosen {
-		before := w.spent()
 		got, err := l.measure(w, ctx, o)
 		if err != nil {
 			return fmt.Errorf("%s: %w", l.name, err)
 		}
-		after := w.spent()
 		ms := func(q float64) float64 { return math.Round(float64(got.latency.ValueAtQuantile(q))/10) / 100 }
 		rate := math.Round(float64(got.answered) / got.took.Seconds())
 		fmt.Printf("%-16s %12.0f %10.2f %10.2f %10.2f", l.name, rate, ms(50), ms(99), ms(99.9))
@@ -138,7 +139,7 @@ func run(ctx context.Context, o options, chosen []line) error {
 		fmt.Println()
 		if o.cpu {
 			for _, part := range []string{"load", "edge", "core", "database"} {
-				fmt.Printf("%16s %10.1f µs each\n", part, (after[part]-before[part])*1e6/float64(max(got.all, 1)))
+				fmt.Printf("%16s %10.1f µs each\n", part, w.used[part]*1e6/float64(max(got.all, 1)))
 			}
 		}
 		all[l.name] = map[string]float64{"per_second": rate, "p50_ms": ms(50), "p99_ms": ms(99), "p999_ms": ms(99.9)}
@@ -200,7 +201,12 @@ func (w *world) drive(o options, name string, l load) (outcome, error) {
 	if o.profile != "" {
 		defer w.profile(name, o.profile, int(o.seconds/time.Second))()
 	}
-	return l.run()
+	before := w.spent()
+	got, err := l.run()
+	for part, seconds := range w.spent() {
+		w.used[part] = seconds - before[part]
+	}
+	return got, err
 }
 
 func (w *world) closed(ctx context.Context, o options) (outcome, error) {

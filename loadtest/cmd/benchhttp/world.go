@@ -34,11 +34,12 @@ type world struct {
 	pprof  map[string]string
 	admin  *loadtest.Admin
 	mint   *loadtest.Mint
+	used   map[string]float64 // processor seconds of each part in the last measurement
 }
 
 // newWorld starts everything. The caller closes it, also after an error.
 func newWorld(ctx context.Context, o options) (w *world, err error) {
-	w = &world{pprof: map[string]string{}}
+	w = &world{pprof: map[string]string{}, used: map[string]float64{}}
 	if w.dir, err = os.MkdirTemp("", "fairgate-benchhttp-*"); err != nil {
 		return w, fmt.Errorf("make a folder: %w", err)
 	}

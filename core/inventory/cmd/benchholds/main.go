@@ -37,6 +37,7 @@ type options struct {
 	batch   int
 	events  int
 	seats   int
+	many    int
 }
 
 // way is one way to sell.
@@ -53,6 +54,8 @@ var ways = []way{
 	{"group_commit", "group commit", measureGroup},
 	{"seats", "group commit of pairs of seats", measureSeats},
 	{"sold_out", "refusals once sold out", measureSoldOut},
+	{"events_10k", "as many events as --many that sell one hold a second each", measureEvents},
+	{"quiet_beside_hot", "1,000 events that sell one hold a second each, beside one that all callers storm", measureQuiet},
 }
 
 func main() {
@@ -68,10 +71,11 @@ func main() {
 	flag.IntVar(&o.batch, "batch", 500, "most holds in one commit")
 	flag.IntVar(&o.events, "events", 1, "hot tiers for group commit, each in a lane of its own")
 	flag.IntVar(&o.seats, "seats", 80_000, "seats of a map; there are as many maps as the measurement sells")
+	flag.IntVar(&o.many, "many", 10_000, "events of events_10k")
 	flag.Parse()
 	o.seconds = time.Duration(*seconds) * time.Second
 	chosen, err := choose(o.only, names)
-	if err == nil && min(*seconds, o.clients, o.callers, o.batch, o.events) < 1 || o.seats < 100 {
+	if err == nil && min(*seconds, o.clients, o.callers, o.batch, o.events, o.many) < 1 || o.seats < 100 {
 		err = fmt.Errorf("every number must be at least 1, and --seats at least 100")
 	}
 	if err != nil {
