@@ -43,6 +43,7 @@ type Config struct {
 	Redeem  BatchConfig    `mapstructure:"redeem"`
 	Holds   BatchConfig    `mapstructure:"holds"`
 	Feed    FeedConfig     `mapstructure:"feed"`
+	Catalog CatalogConfig  `mapstructure:"catalog"`
 	Live    LiveConfig     `mapstructure:"live"`
 }
 
@@ -136,6 +137,15 @@ type BatchConfig struct {
 	InFlight int `mapstructure:"in_flight"`
 }
 
+// CatalogConfig bounds what the node remembers of the list of events and their pages.
+type CatalogConfig struct {
+	// Entries and Bytes bound it; Entries 0 remembers nothing.
+	Entries int `mapstructure:"entries"`
+	Bytes   int `mapstructure:"bytes"`
+	// StaleFor is how much longer than core allowed an answer is shown while core cannot be asked.
+	StaleFor time.Duration `mapstructure:"stale_for"`
+}
+
 // FeedConfig is about the feed of state objects from core.
 type FeedConfig struct {
 	// Wait is how long core may hold a request for news.
@@ -167,10 +177,11 @@ func DefaultConfig() Config {
 			FlushInterval: 100 * time.Millisecond, Batch: 500, Queue: 100_000,
 			AckTTL: time.Minute, AckEntries: 200_000, RetryAfter: 500 * time.Millisecond,
 		},
-		Keys:   KeyConfig{Validity: time.Hour, Overlap: 10 * time.Minute, TokenTTL: time.Minute},
-		Redeem: BatchConfig{Batch: 500, Queue: 20_000, InFlight: 2},
-		Holds:  BatchConfig{Batch: 500, Queue: 20_000, InFlight: 2},
-		Feed:   FeedConfig{Wait: 2 * time.Second, Silence: 3 * time.Second, ClockWarning: 5 * time.Second},
+		Keys:    KeyConfig{Validity: time.Hour, Overlap: 10 * time.Minute, TokenTTL: time.Minute},
+		Redeem:  BatchConfig{Batch: 500, Queue: 20_000, InFlight: 2},
+		Holds:   BatchConfig{Batch: 500, Queue: 20_000, InFlight: 2},
+		Feed:    FeedConfig{Wait: 2 * time.Second, Silence: 3 * time.Second, ClockWarning: 5 * time.Second},
+		Catalog: CatalogConfig{Entries: 20_000, Bytes: 64 << 20, StaleFor: 10 * time.Second},
 		Live: LiveConfig{
 			Streams: 50_000, PerSession: 4, PerAddress: 2000, Events: 1000,
 			Wait: 5 * time.Second, Grace: 30 * time.Second, Heartbeat: 15 * time.Second, WriteTimeout: 5 * time.Second,
@@ -236,6 +247,9 @@ func (c Config) validateCore(p *problems) {
 	p.within("feed.wait", c.Feed.Wait, 10*time.Millisecond, time.Minute)
 	p.within("feed.silence", c.Feed.Silence, 20*time.Millisecond, time.Hour)
 	p.within("feed.clock_warning", c.Feed.ClockWarning, time.Millisecond, time.Hour)
+	p.between("catalog.entries", c.Catalog.Entries, 0, 10_000_000)
+	p.between("catalog.bytes", c.Catalog.Bytes, 1<<20, 1<<40)
+	p.within("catalog.stale_for", c.Catalog.StaleFor, 0, 10*time.Minute)
 	if c.Feed.Silence <= c.Feed.Wait {
 		p.add("feed.silence (%v) must be longer than feed.wait (%v), or a core without news counts as gone", c.Feed.Silence, c.Feed.Wait)
 	}

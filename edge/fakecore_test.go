@@ -44,6 +44,7 @@ type fakeWorld struct {
 	holds    map[string]json.RawMessage // entrant/key → hold
 	bans     [][]byte
 	bansNo   uint64
+	catalog  uint64        // changes of the list of events
 	ahead    time.Duration // of the world's clock
 
 	coreKey, filterKey []byte
@@ -404,7 +405,7 @@ func (c *fakeCore) feed(rw http.ResponseWriter, r *http.Request) {
 		sum := sha256.Sum256(body)
 		events = append(events, map[string]string{"slug": slug, "etag": `"` + hex.EncodeToString(sum[:8]) + `"`, "state": string(body)})
 	}
-	out := map[string]any{"version": w.version, "server_time": serverTime, "events": events, "live": live, "bans": nil, "catalog_version": 1}
+	out := map[string]any{"version": w.version, "server_time": serverTime, "events": events, "live": live, "bans": nil, "catalog_version": 1 + w.catalog}
 	if bans != w.bansNo {
 		filter := bloom.NewWithEstimates(1000, 1e-4)
 		for _, key := range w.bans {

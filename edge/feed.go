@@ -133,6 +133,7 @@ func (s *Server) take(c *core, news feedAnswer) {
 		s.tend(entry)
 	}
 	s.agree(c, news.Live)
+	s.shelf.heard(news.CatalogVersion)
 	if news.Bans != nil {
 		if err := s.guard.Load(news.Bans.Version, news.Bans.Filter); err != nil {
 			s.log.Error("core sent a ban list that cannot be used; the old one stays", "core", c.url, "error", err)

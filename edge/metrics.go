@@ -40,9 +40,12 @@ type counts struct {
 	unreachable  *metrics.Counter
 	overloaded   *metrics.Counter
 	forwarded    *metrics.Counter
-	webhooks     *metrics.Counter
-	connRefused  *metrics.Counter
-	badRequests  *metrics.Counter
+
+	shelfHits, shelfMisses, shelfConfirmed, shelfShared, shelfStale, shelfFull *metrics.Counter
+
+	webhooks    *metrics.Counter
+	connRefused *metrics.Counter
+	badRequests *metrics.Counter
 
 	streams      *metrics.Counter
 	streamsSlow  *metrics.Counter
@@ -98,10 +101,18 @@ func newCounts(set *metrics.Set) *counts {
 		unreachable:  set.NewCounter(`edge_unreachable_total`),
 		overloaded:   set.NewCounter(`edge_limit_total{limit="concurrency"}`),
 		forwarded:    set.NewCounter(`edge_forwarded_total`),
-		webhooks:     set.NewCounter(`edge_webhooks_total`),
-		connRefused:  set.NewCounter(`edge_limit_total{limit="connections"}`),
-		streams:      set.NewCounter(`edge_streams_total`),
-		streamsSlow:  set.NewCounter(`edge_streams_slow_total`),
+
+		shelfHits:      set.NewCounter(`edge_catalog_total{result="hit"}`),
+		shelfMisses:    set.NewCounter(`edge_catalog_total{result="asked"}`),
+		shelfConfirmed: set.NewCounter(`edge_catalog_total{result="confirmed"}`),
+		shelfShared:    set.NewCounter(`edge_catalog_total{result="shared"}`),
+		shelfStale:     set.NewCounter(`edge_catalog_total{result="stale"}`),
+		shelfFull:      set.NewCounter(`edge_limit_total{limit="catalog"}`),
+
+		webhooks:    set.NewCounter(`edge_webhooks_total`),
+		connRefused: set.NewCounter(`edge_limit_total{limit="connections"}`),
+		streams:     set.NewCounter(`edge_streams_total`),
+		streamsSlow: set.NewCounter(`edge_streams_slow_total`),
 		streamLimits: []limitCount{
 			{errStreamsFull, set.NewCounter(`edge_limit_total{limit="streams"}`)},
 			{errEventsFull, set.NewCounter(`edge_limit_total{limit="stream_events"}`)},
@@ -162,6 +173,8 @@ func (s *Server) gauges() {
 		_, events := s.showings.open()
 		return float64(events)
 	})
+	s.counts.set.NewGauge(`edge_catalog_entries`, func() float64 { n, _ := s.shelf.held(); return float64(n) })
+	s.counts.set.NewGauge(`edge_catalog_bytes`, func() float64 { _, n := s.shelf.held(); return float64(n) })
 	s.counts.set.NewGauge(`edge_rooms`, func() float64 { return float64(len(s.rooms.all())) })
 	s.counts.set.NewGauge(`edge_join_queue`, func() float64 {
 		waiting := 0

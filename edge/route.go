@@ -115,7 +115,7 @@ func (s *Server) routeEvents(ctx *fasthttp.RequestCtx, slug, tail []byte) {
 	switch {
 	case len(slug) == 0:
 		if allow(ctx, "GET") {
-			s.forwardPublic(ctx, uuid.Nil)
+			s.serveCatalog(ctx, uuid.Nil)
 		}
 	case len(tail) > 0 && string(tail) != "seats" && string(tail) != "stream" && !isGeometry(tail):
 		refuse(ctx, problemNotFound)
@@ -129,7 +129,10 @@ func (s *Server) routeEvents(ctx *fasthttp.RequestCtx, slug, tail []byte) {
 		if allow(ctx, "GET") {
 			s.serveGeometry(ctx, slug, tail[len(geometryPath):])
 		}
-	case allow(ctx, "GET"):
+	case !allow(ctx, "GET"):
+	case len(tail) == 0:
+		s.serveCatalog(ctx, lottery.EventID(string(slug)))
+	default:
 		s.forwardPublic(ctx, lottery.EventID(string(slug)))
 	}
 }

@@ -45,6 +45,7 @@ type Server struct {
 	redeems *batcher
 	holds   *batcher
 	pages   *web.Pages
+	shelf   *shelf
 
 	showings   *showings
 	streams    *streamSet
@@ -118,6 +119,7 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 			return nil, err
 		}
 	}
+	s.shelf = newShelf(c.Catalog, s.now, s.counts)
 	s.redeems = newBatcher("/edge/v1/redeem", c.Redeem, s.core, s.now, &s.counts.redeem)
 	s.holds = newBatcher("/edge/v1/holds:batch", c.Holds, s.core, s.now, &s.counts.holds)
 	s.http = s.newHTTP()
