@@ -338,3 +338,38 @@ func FuzzCatalogKey(f *testing.F) {
 		}
 	})
 }
+
+func TestTheListIsAPageOfTheSameAnswers(t *testing.T) {
+	n := startCatalog(t, nil)
+	n.shop.change(func() {
+		n.shop.body = `{"events":[{"id":"arena","name":"Night & Day","starts_at":"2027-06-12T19:00:00Z","time_zone":"Europe/Madrid","venue":{"name":"Arena","city":"Valencia"},"on_sale":null}],"next":"more","total":7}`
+	})
+	b := newBuyer(t)
+	first := b.do(n.testNode, "GET", "/?q=+Night+&city=&junk=1", "")
+	if first.status != 200 || first.header.Get("Content-Type") != "text/html; charset=utf-8" || first.header.Get("Cache-Control") != "public, max-age=2" ||
+		!strings.Contains(string(first.body), "Night &amp; Day") || !strings.Contains(string(first.body), `href="/?after=more&amp;q=Night"`) || first.header.Get("Set-Cookie") != "" {
+		t.Fatalf("%d %v %s", first.status, first.header, first.body)
+	}
+	if r := b.do(n.testNode, "GET", "/?q=Night", "", "If-None-Match: "+first.header.Get("ETag")); r.status != 304 {
+		t.Errorf("again: %d", r.status)
+	}
+	if asked := n.shop.requests(); len(asked) != 1 || asked[0] != "/v1/events?facets=1&limit=20&q=night" {
+		t.Errorf("core was asked %v", asked)
+	}
+	n.clock.move(3 * time.Second)
+	n.shop.change(func() { n.shop.body = strings.Replace(n.shop.body, "Night & Day", "Day & Night", 1) })
+	if r := b.do(n.testNode, "GET", "/?q=Night", ""); !strings.Contains(string(r.body), "Day &amp; Night") {
+		t.Errorf("later: %s", r.body)
+	}
+	n.shop.change(func() { n.shop.status = 503 })
+	n.clock.move(3 * time.Second)
+	if r := b.do(n.testNode, "GET", "/?q=Night", ""); r.status != 200 || r.header.Get("Age") != "3" {
+		t.Errorf("in trouble: %d %v", r.status, r.header)
+	}
+	if r := b.do(n.testNode, "GET", "/?q=other", ""); r.status != 503 || r.header.Get("Retry-After") != "1" || !strings.Contains(string(r.body), `role="alert"`) || r.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("never seen: %d %v %s", r.status, r.header, r.body)
+	}
+	if r := b.do(n.testNode, "GET", "/?q="+strings.Repeat("x", 2000), ""); r.status != 400 || !strings.Contains(string(r.body), "too long") {
+		t.Errorf("too long: %d", r.status)
+	}
+}

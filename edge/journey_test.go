@@ -358,7 +358,9 @@ func TestWebhooksArePassedOnByteForByte(t *testing.T) {
 
 func TestPagesComeWithAPolicyAndCompressed(t *testing.T) {
 	world := newWorld(t)
+	world.shop = &catalogShop{body: `{"events":[],"total":0}`, maxAge: 60}
 	n := startNode(t, testConfig(t, world.start()))
+	eventually(t, "core is known", func() bool { return n.heard.Load() })
 	b := newBuyer(t)
 	for _, path := range []string{"/", "/e/arena", "/static/app.js", "/static/app.css"} {
 		r := b.do(n, "GET", path, "", "Accept-Encoding: gzip")

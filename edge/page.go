@@ -8,6 +8,14 @@ import (
 
 // routePage serves the embedded pages and their files.
 func (s *Server) routePage(ctx *fasthttp.RequestCtx, path []byte) {
+	if string(path) == listPage {
+		if ctx.IsGet() || ctx.IsHead() {
+			s.serveList(ctx)
+		} else {
+			allow(ctx, "GET, HEAD")
+		}
+		return
+	}
 	page := s.pages.Find(path)
 	if page == nil {
 		refuse(ctx, problemNotFound)
@@ -18,13 +26,10 @@ func (s *Server) routePage(ctx *fasthttp.RequestCtx, path []byte) {
 		return
 	}
 	header := &ctx.Response.Header
+	pageHeaders(ctx)
 	header.Set(fasthttp.HeaderCacheControl, page.CacheControl)
 	header.Set(fasthttp.HeaderETag, page.ETag)
 	header.Set(fasthttp.HeaderVary, fasthttp.HeaderAcceptEncoding)
-	header.Set(fasthttp.HeaderXContentTypeOptions, "nosniff")
-	header.Set("Content-Security-Policy", web.ContentSecurityPolicy)
-	header.Set("Referrer-Policy", "same-origin")
-	header.Set("Cross-Origin-Opener-Policy", "same-origin")
 	if match := ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch); len(match) > 0 && matches(match, page.ETag) {
 		ctx.SetStatusCode(fasthttp.StatusNotModified)
 		return
@@ -36,4 +41,13 @@ func (s *Server) routePage(ctx *fasthttp.RequestCtx, path []byte) {
 		return
 	}
 	ctx.Response.SetBodyRaw(page.Body)
+}
+
+// pageHeaders are those of every page and its files.
+func pageHeaders(ctx *fasthttp.RequestCtx) {
+	header := &ctx.Response.Header
+	header.Set(fasthttp.HeaderXContentTypeOptions, "nosniff")
+	header.Set("Content-Security-Policy", web.ContentSecurityPolicy)
+	header.Set("Referrer-Policy", "same-origin")
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
 }

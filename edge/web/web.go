@@ -1,7 +1,8 @@
-// Package web is what a buyer's browser is given: two pages, a style sheet and a script, embedded in the binary.
+// Package web is what a buyer's browser is given: two pages, a style sheet and scripts, embedded in the binary.
 //
-// It owns their bytes, compressed once at start, with an ETag that is the hash of the content. The pages are plain HTML
-// without any data in them: the script talks to the same JSON interfaces as everybody else, and puts what it gets into the
+// The list of events is made from a template and core's answer; it needs no script. Of everything else it owns the bytes,
+// compressed once at start, with an ETag that is the hash of the content. An event's page is plain HTML
+// without any data in it: the script talks to the same JSON interfaces as everybody else, and puts what it gets into the
 // page as text only, never as markup. Nothing is inline, so the Content-Security-Policy can forbid that. Pages never
 // changes after New and may be used by any goroutine.
 package web
@@ -13,6 +14,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"html/template"
 	"io/fs"
 	"path"
 
@@ -50,6 +52,7 @@ type Page struct {
 type Pages struct {
 	byPath map[string]*Page
 	event  *Page
+	list   *template.Template
 }
 
 // New reads and compresses the embedded files.
@@ -73,10 +76,11 @@ func New() (*Pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded pages: %w", err)
 	}
+	if p.list, err = parseList(); err != nil {
+		return nil, fmt.Errorf("read the list's template: %w", err)
+	}
 	p.event = p.byPath["/static/event.html"]
-	p.byPath["/"] = p.byPath["/static/index.html"]
 	delete(p.byPath, "/static/event.html")
-	delete(p.byPath, "/static/index.html")
 	if icon := p.byPath["/static/icon.svg"]; icon != nil {
 		p.byPath["/favicon.ico"] = icon
 	}

@@ -79,19 +79,6 @@ async function patiently(method, path, options) {
   }
 }
 
-// ---- list of events
-
-async function eventsPage(after = '', cards = []) {
-  const { status, data } = await patiently('GET', `/v1/events?limit=50&after=${encodeURIComponent(after)}`);
-  say('');
-  if (status !== 200) return show(el('p', { class: 'notice bad' }, data.detail || 'The list could not be loaded.'));
-  const all = cards.concat((data.events || []).map((event) => el('li', {}, el('a', { href: `/e/${encodeURIComponent(event.id)}` },
-    card(el('h2', {}, event.name), el('p', { class: 'quiet' }, `${when(event.starts_at, event.time_zone)} · ${event.venue.name}, ${event.venue.city}`),
-      event.on_sale && el('span', { class: 'badge' }, phaseName(event.on_sale.phase)))))));
-  if (!all.length) return show(el('p', { class: 'quiet' }, 'No events yet.'));
-  show(el('ul', { class: 'list' }, all), data.next ? el('button', { onclick: () => eventsPage(data.next, all) }, 'More events') : '');
-}
-
 function phaseName(phase) {
   return { announced: 'Announced', joining: 'Waiting room open', sealing: 'Drawing', drawn: 'Drawn', open: 'On sale', paused: 'Paused', sold_out: 'Sold out', ended: 'Ended' }[phase] || phase;
 }
@@ -396,4 +383,4 @@ async function ticketsPage(order) {
     el('div', { class: 'actions' }, el('button', { class: 'plain', onclick: () => { memory.write({ order: undefined }); shop(); } }, 'Buy more')));
 }
 
-if (document.body.dataset.page === 'events') eventsPage(); else eventPage();
+eventPage();
