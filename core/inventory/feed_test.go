@@ -503,3 +503,21 @@ func zipped(t testing.TB, text []byte) int {
 	}
 	return b.Len()
 }
+
+func TestOldRowsOfTheSeatLogAreDeleted(t *testing.T) {
+	w := newWorld(t, dbtest.New(t))
+	s := w.service(inventory.Hooks{})
+	w.mustHold(s, seats("A/1/1"))
+	// More than one page of old rows.
+	w.exec(`INSERT INTO seat_log (event_id, tier, allocation, version, changes, at)
+		SELECT $1, 'lower', 'other', n, '', now() - INTERVAL '1 hour' FROM generate_series(1, 2500) AS n`, w.event)
+	rows := func() (n int) {
+		if err := w.db.Pool.QueryRow(w.ctx, `SELECT count(*) FROM seat_log WHERE event_id = $1`, w.event).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	w.run(s)
+	w.eventually("only the row of just now is left", func() bool { return rows() == 1 })
+	w.mustAudit()
+}

@@ -50,7 +50,7 @@ type expiry struct {
 // Run gives back the units of expired holds until ctx ends, whose error it returns, and deletes old rows of the seat log. A failed sweep is logged and the next
 // one tries again.
 func (s *Service) Run(ctx context.Context) error {
-	trim := time.Now().Add(rand.N(seatLogTrimEvery))
+	var trim time.Time
 	for {
 		started := time.Now()
 		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
@@ -58,7 +58,7 @@ func (s *Service) Run(ctx context.Context) error {
 			s.cfg.Log.Warn("sweep of expired holds failed", "error", err.Error())
 		}
 		if started.After(trim) {
-			trim = started.Add(seatLogTrimEvery)
+			trim = started.Add(seatLogTrimEvery + rand.N(seatLogTrimEvery/5))
 			if err := s.trimSeatLog(ctx); err != nil && ctx.Err() == nil {
 				s.cfg.Log.Warn("old rows of the seat log stay for now", "error", err.Error())
 			}
