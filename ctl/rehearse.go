@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"fairgate/core/db"
+	"fairgate/core/inventory/history"
 	"fairgate/loadtest"
 
 	"github.com/spf13/cobra"
 )
 
 func newRehearse(env Env) *cobra.Command {
-	var file, report string
+	var file, report, record string
 	cmd := &cobra.Command{
 		Use:   "rehearse -f PLAN",
 		Short: "Play an on-sale against a running deployment and audit it",
@@ -31,6 +32,9 @@ With --json the whole report goes to standard output, and progress to standard e
 that one did not, any other that something failed.`,
 		Example: `  # Play a plan and write the report
   ticketctl rehearse -f configs/rehearsal.yaml --report rehearsal.html
+
+  # Keep what buyers asked and were told; with history.file set core keeps its side
+  ticketctl rehearse -f configs/rehearsal.yaml --history buyers.jsonl && ticketctl prove buyers.jsonl core.jsonl
 
   # The whole report as JSON on standard output
   ticketctl rehearse -f configs/rehearsal.yaml --json > rehearsal.json`,
@@ -48,6 +52,18 @@ that one did not, any other that something failed.`,
 			if err != nil {
 				return inputError{err}
 			}
+			if record != "" {
+				to, err := history.Open(history.Config{Path: record, Side: history.Client})
+				if err != nil {
+					return err
+				}
+				defer func() {
+					if closed := to.Close(); closed != nil {
+						fmt.Fprintf(env.Stderr, "the history is not complete: %v\n", closed)
+					}
+				}()
+				r.Record(to)
+			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
 			context.AfterFunc(ctx, stop)
@@ -64,6 +80,7 @@ that one did not, any other that something failed.`,
 		},
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "plan to play")
+	cmd.Flags().StringVar(&record, "history", "", "file to which the buyers' holds are appended, for ticketctl prove")
 	cmd.Flags().StringVar(&report, "report", "", "where the report goes as a page; its data goes beside it as .json")
 	if err := cmd.MarkFlagRequired("file"); err != nil {
 		panic(err) // the flag stands above

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/valyala/fasthttp"
 )
 
@@ -54,9 +55,11 @@ type call struct {
 	method      string
 	path        string // with query
 	body        []byte
-	contentType string // JSON when empty and there is a body
-	key         string // Idempotency-Key
-	etag        string // If-None-Match
+	contentType string    // JSON when empty and there is a body
+	key         string    // Idempotency-Key
+	items       []item    // of a hold that is asked for
+	hold        uuid.UUID // that is given back
+	etag        string    // If-None-Match
 	// known says that the body behind an ETag has been read before, so it need not be copied again.
 	known func(etag string) bool
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"fairgate/core/inventory/history"
 )
 
 // inFlight is how long purchases under way may go on after the rehearsal's end.
@@ -32,6 +34,7 @@ type Rehearsal struct {
 	states  *stateCache
 	seats   *seatMap
 	pot     pot
+	history *history.Recorder // nil for none
 	tiers   tierNames
 
 	buyerAddresses, botAddresses addressBook

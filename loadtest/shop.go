@@ -5,6 +5,10 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"fairgate/core/inventory/history"
+
+	"github.com/google/uuid"
 )
 
 // Shopping from an admitted visitor's side: hold, order, pay, fetch the tickets.
@@ -92,7 +96,8 @@ func (b *buyer) shop(ctx context.Context) string {
 // abandonHold leaves: one half gives the tickets back, the other closes the tab and lets the hold expire.
 func (b *buyer) abandonHold(ctx context.Context, h holdBody) string {
 	if b.chance(0.5) {
-		b.retry(ctx, call{op: OpRelease, method: "DELETE", path: "/v1/holds/" + h.ID})
+		id, _ := uuid.Parse(h.ID) // of a broken id the audit tells
+		b.retry(ctx, call{op: OpRelease, method: "DELETE", path: "/v1/holds/" + h.ID, hold: id})
 	}
 	return outcomeLeftHolding
 }
@@ -111,7 +116,8 @@ func (b *buyer) hold(ctx context.Context) (holdBody, string) {
 			a = answer{status: 409, code: "sold_out"}
 		} else {
 			var alive bool
-			c := call{op: OpHold, method: "POST", path: "/v1/holds", key: b.key(), body: jsonBody(map[string]any{"event": b.run.plan.Event, "items": wish})}
+			c := call{op: OpHold, method: "POST", path: "/v1/holds", key: b.key(), items: wish,
+				body: jsonBody(map[string]any{"event": b.run.plan.Event, "items": wish})}
 			if a, alive = b.retry(ctx, c); !alive {
 				return holdBody{}, outcomeCut
 			}
@@ -160,6 +166,7 @@ func (v *visitor) wish(seated bool, want int, since time.Time) ([]item, bool) {
 
 // checkout turns a hold into tickets.
 func (b *buyer) checkout(ctx context.Context, h holdBody) string {
+	from := history.Now()
 	var spent time.Duration // on our side: without the card's typing and the provider's form
 	started := time.Now()
 	a, alive := b.retry(ctx, call{op: OpOrder, method: "POST", path: "/v1/orders", key: b.key(), body: jsonBody(map[string]string{"hold_id": h.ID, "email": b.email()})})
@@ -205,6 +212,7 @@ func (b *buyer) checkout(ctx context.Context, h holdBody) string {
 		b.problem(OpCheckout, answer{status: 200, code: "order_" + o.State, detail: "the card was taken and the order ended " + o.State})
 		return outcomeError
 	}
+	b.bought(h.ID, from)
 	if b.isBuyer() {
 		b.run.rec.Took(OpCheckout, spent+time.Since(started))
 	}

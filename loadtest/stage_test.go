@@ -18,6 +18,8 @@ import (
 
 	"fairgate/core/db"
 	"fairgate/core/db/dbtest"
+	"fairgate/core/inventory/history"
+	"fairgate/core/inventory/proof"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -97,8 +99,9 @@ func newStage(t *testing.T, c stageConfig) *stage {
 				"base_url": "http://" + sim, "pay_url": "http://" + sim, "secret_key": key, "publishable_key": "pk_test_stage",
 				"webhook_secret": secret, "rate_per_second": 500, "endpoint_rate_per_second": 500,
 			}},
-			"access": m{"polls_per_second": 5000, "poll_min": "500ms", "poll_max": "2s"},
-			"log":    m{"level": "info"},
+			"access":  m{"polls_per_second": 5000, "poll_min": "500ms", "poll_max": "2s"},
+			"history": m{"file": s.file(fmt.Sprintf("core%d.jsonl", i+1))},
+			"log":     m{"level": "info"},
 		}))
 	}
 	s.inner = plainURLs(toEdge)
@@ -226,6 +229,7 @@ func (s *stage) play(plan Plan, meanwhile func(ctx context.Context, r *Rehearsal
 	if err == nil {
 		err = r.Prepare(ctx)
 	}
+	record := s.record(r)
 	if err != nil {
 		cancel()
 		s.t.Fatal(err)
@@ -243,8 +247,66 @@ func (s *stage) play(plan Plan, meanwhile func(ctx context.Context, r *Rehearsal
 	}
 	ended := time.Since(r.Opening())
 	s.audit(ctx, r)
+	s.prove(record)
 	s.t.Logf("the last buyer left %.1f s after the opening, the audit took %.1f s", ended.Seconds(), (time.Since(r.Opening()) - ended).Seconds())
 	return r
+}
+
+// record has the buyers keep a history. It is ended by prove, or with the test.
+func (s *stage) record(r *Rehearsal) *history.Recorder {
+	s.t.Helper()
+	record, err := history.Open(history.Config{Path: s.file("buyers.jsonl"), Side: history.Client})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Record(record)
+	return record
+}
+
+// prove judges the histories of the buyers and of all cores together. It fails the test unless they are proved.
+func (s *stage) prove(record *history.Recorder) {
+	s.t.Helper()
+	if err := record.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	files := []string{s.file("buyers.jsonl")}
+	for _, c := range s.cores {
+		if path := strings.TrimSuffix(c.config, ".yaml") + ".jsonl"; c.gone != nil {
+			files = append(files, path)
+		}
+	}
+	s.judge(files[:1]) // what buyers were told must make sense for itself
+	h := s.judge(files)
+	sales := 0
+	for _, c := range h.Calls {
+		for _, o := range c.Ops {
+			if o.Do == history.Sell && c.Side == history.Core {
+				sales++
+			}
+		}
+	}
+	if sales == 0 {
+		s.t.Error("there is no sale in the cores' histories")
+	}
+}
+
+func (s *stage) judge(files []string) *history.History {
+	s.t.Helper()
+	h, err := history.Read(files...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	v, err := proof.Prove(h, proof.Options{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, c := range v.Checks {
+		s.t.Logf("%d histories, %s: %d checked, %d wrong", len(files), c.Name, c.Checked, c.Wrong)
+	}
+	if !v.Passed {
+		s.t.Errorf("%d histories are not proved:\n%s", len(files), strings.Join(v.Failures(), "\n"))
+	}
+	return h
 }
 
 func (s *stage) audit(ctx context.Context, r *Rehearsal) {

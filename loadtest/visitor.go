@@ -57,7 +57,9 @@ func (v *visitor) isBuyer() bool { return v.kind == botNone }
 // once sends one request that was meant to leave at intended, and records what came of it. Only honest buyers' latencies and
 // answers are recorded: a bot that is throttled says nothing about the service.
 func (v *visitor) once(c call, intended time.Time) answer {
+	d := v.recorded(c)
 	a := v.run.edges[v.edge].send(c, &v.jar, v.from, v.run.plan.Limits.RequestTimeout.D())
+	d.answered(a)
 	if a.err != nil {
 		v.edge = (v.edge + 1) % len(v.run.edges)
 	}

@@ -74,6 +74,7 @@ type Op struct {
 	Code     string  `json:"code,omitempty"`     // why it was refused
 	State    string  `json:"state,omitempty"`    // of the hold, as answered
 	Deadline int64   `json:"deadline,omitempty"` // of the hold, µs since 1970 by the database's clock
+	AsOf     int64   `json:"as_of,omitempty"`    // when that was so, by the same clock
 	Memory   bool    `json:"memory,omitempty"`   // a refusal that may come from memory
 }
 

@@ -188,7 +188,7 @@ func (f *file) end(l *line) error {
 		if err := a.Outcome.check(false); err != nil {
 			return fmt.Errorf("call %d: %w", l.Call, err)
 		}
-		o.Outcome, o.Code, o.State, o.Deadline, o.Memory = a.Outcome, a.Code, a.State, a.Deadline, a.Memory
+		o.Outcome, o.Code, o.State, o.Deadline, o.AsOf, o.Memory = a.Outcome, a.Code, a.State, a.Deadline, a.AsOf, a.Memory
 		if len(a.Items) > 0 {
 			o.Items = a.Items
 		}

@@ -142,7 +142,7 @@ func (r *Recorder) Invoke(c Call) int64 {
 func (r *Recorder) Return(n int64, outcome Outcome, answers ...Op) {
 	for i := range answers {
 		a := &answers[i]
-		answers[i] = Op{Items: a.Items, Row: a.Row, Outcome: a.Outcome, Code: a.Code, State: a.State, Deadline: a.Deadline, Memory: a.Memory}
+		answers[i] = Op{Items: a.Items, Row: a.Row, Outcome: a.Outcome, Code: a.Code, State: a.State, Deadline: a.Deadline, AsOf: a.AsOf, Memory: a.Memory}
 	}
 	r.add(line{Call: n, To: Now(), Outcome: outcome, Ops: answers}, false)
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"fairgate/core/inventory/history"
 )
 
@@ -82,5 +84,42 @@ func TestBrokenInventoriesAreRejected(t *testing.T) {
 func TestNothingToCheckIsNoProof(t *testing.T) {
 	if v := prove(t, &history.History{}, Options{}); v.Passed {
 		t.Error("an empty history was called proved")
+	}
+}
+
+// clientsOnly is what one buyer after the other was told of a hold on the same seat.
+func clientsOnly(secondFrom int64, firstSold bool) *history.History {
+	event := uuid.UUID{1}
+	h := &history.History{Processes: 1}
+	tell := func(n byte, from int64) {
+		o := history.Op{Do: history.Hold, Event: event, Hold: uuid.UUID{2, n}, Buyer: "5f", Outcome: history.OK, State: "active",
+			Items:    []history.Item{{Tier: lower, Allocation: "general", Quantity: 1, Seats: []string{"A/1/1"}, Commit: int64(n)}},
+			Deadline: 10_000_000, AsOf: 8_000_000} // two seconds
+		h.Calls = append(h.Calls, history.Call{N: int64(n), Side: history.Client, From: from, To: from + 10, Ops: []history.Op{o}})
+	}
+	tell(1, 1000)
+	if firstSold {
+		h.Calls = append(h.Calls, history.Call{N: 9, Side: history.Client, From: 2000, To: 3000, Ops: []history.Op{{
+			Do: history.Sell, Event: event, Hold: uuid.UUID{2, 1}, Buyer: "5f", Outcome: history.OK, State: "sold"}}})
+	}
+	tell(2, secondFrom)
+	return h
+}
+
+func TestClientsAloneNoticeASeatGivenTwice(t *testing.T) {
+	for name, c := range map[string]struct {
+		second int64
+		sold   bool
+		passes bool
+	}{
+		"while the first may not have expired": {1_000_000_000, false, false},
+		"when the first may have expired":      {2_100_000_000, false, true},
+		"after it was sold":                    {2_100_000_000, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if v := prove(t, clientsOnly(c.second, c.sold), Options{}); v.Passed != c.passes {
+				t.Errorf("passed is %t: %v", v.Passed, v.Failures())
+			}
+		})
 	}
 }

@@ -69,7 +69,7 @@ func (p *prover) mayExpire(h *hold) (deed, bool) {
 		return deed{}, false
 	}
 	s := h.told[0]
-	lives := (s.op.Deadline - s.call.At) * int64(time.Microsecond)
+	lives := (s.op.Deadline - s.op.AsOf) * int64(time.Microsecond)
 	c := &commit{call: s.call, from: s.call.From + max(lives, 0), to: forever, fate: open, state: map[*row]int{}}
 	return deed{c, grants[0].op}, true
 }
