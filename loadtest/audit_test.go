@@ -119,8 +119,8 @@ func (s *sale) purchase(t *testing.T, i int, item heldItem, bought bool) {
 	if bought {
 		state = "sold"
 	}
-	s.exec(t, `INSERT INTO holds (hold_id, event_id, entrant, state, units, items, amount_minor, currency, body_hash, commit_no, created_at, deadline, extended)
-		VALUES ($1, $2, '\x00', $3, $4, $5, $6, 'EUR', '\x00', 1, now(), now(), false)`, hold, event, state, item.Quantity, string(jsonBody([]heldItem{item})), amount)
+	s.exec(t, `INSERT INTO holds (hold_id, event_id, entrant, state, units, items, amount_minor, currency, body_hash, commit_no, created_at, deadline, extended, quotas)
+		VALUES ($1, $2, '\x00', $3, $4, $5, $6, 'EUR', '\x00', 1, now(), now(), false, '')`, hold, event, state, item.Quantity, string(jsonBody([]heldItem{item})), amount)
 	if !bought {
 		return
 	}

@@ -82,7 +82,7 @@ func (b *batch) openOne(ctx context.Context, o *Opening) (answer, error) {
 		return answer{err: ErrHoldUnknown}, nil
 	}
 	if dead := holdOpen(h); dead != nil {
-		return answer{err: dead}, nil
+		return answer{err: dead}, nil //nolint:nilerr // the buyer's outcome
 	}
 	terms, err := b.termsOf(ctx, h.Event)
 	if err != nil {
@@ -90,7 +90,7 @@ func (b *batch) openOne(ctx context.Context, o *Opening) (answer, error) {
 	}
 	lines, mismatch := price(h, *terms)
 	if mismatch != nil {
-		return answer{err: mismatch}, nil
+		return answer{err: mismatch}, nil //nolint:nilerr // likewise
 	}
 	r := &record{
 		order: Order{

@@ -218,8 +218,8 @@ func (d *decider) grant(i int, o *op) error {
 	if err != nil {
 		return err
 	}
-	if d.overLimit(o, units) {
-		return ErrOverLimit
+	if err := d.overLimit(o, units); err != nil {
+		return err
 	}
 	for n := range lines {
 		if err := d.fits(o.event, &lines[n]); err != nil {
@@ -230,7 +230,7 @@ func (d *decider) grant(i int, o *op) error {
 		first: stockKey{o.event, lines[0].Tier, lines[0].Allocation}, ttl: o.offer.HoldTTL, window: o.window, op: i,
 		hold: Hold{
 			ID: o.id, Event: o.event, Entrant: o.entrant, State: Active, Units: units, Items: lines, BodyHash: o.body,
-			Amount: ledger.Amount{Currency: o.offer.Currency},
+			Amount: ledger.Amount{Currency: o.offer.Currency}, others: others(o.counts),
 		},
 	}
 	for _, line := range lines {
@@ -251,14 +251,15 @@ func (d *decider) grant(i int, o *op) error {
 	return nil
 }
 
-// overLimit tells whether so many more would be more than one of the op's limits allows.
-func (d *decider) overLimit(o *op, units int) bool {
-	for _, c := range o.counts {
-		if d.was.quota[c.id]+d.plan.quota[c.id].units+int64(units) > c.limit {
-			return true
+// overLimit refuses so many more if that would be more than one of the op's limits allows.
+func (d *decider) overLimit(o *op, units int) error {
+	for i := range o.counts {
+		c := &o.counts[i]
+		if taken := d.was.quota[c.id] + d.plan.quota[c.id].units; taken+int64(units) > c.limit {
+			return c.over(o.event, taken)
 		}
 	}
-	return false
+	return nil
 }
 
 // lines turns what was asked for into a hold's items: one per tier and allocation, in order of first mention.
@@ -290,8 +291,8 @@ func (d *decider) lines(o *op) (lines []Item, units int, err error) {
 			if !ok || tier.Kind != Seated {
 				return nil, 0, fmt.Errorf("%w: %q is not on sale by seat", ErrTierUnknown, item.Tier)
 			}
-			if d.overLimit(o, units+item.Quantity) { // before the search
-				return nil, 0, ErrOverLimit
+			if err := d.overLimit(o, units+item.Quantity); err != nil { // before the search
+				return nil, 0, err
 			}
 			allocation := orElse(item.Allocation, tier.Allocation)
 			picked, err := d.pick(o, item, allocation)

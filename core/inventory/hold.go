@@ -72,10 +72,11 @@ type Item struct {
 // Request asks for a hold, all of its items or nothing.
 type Request struct {
 	Event    uuid.UUID
-	Entrant  lottery.Entrant // the buyer; limits count per (event, entrant)
+	Entrant  lottery.Entrant // the buyer
 	Key      string          // Idempotency-Key: the same key is the same hold
 	Items    []Item
 	BodyHash [32]byte // of the request's body: the same key with another body is refused
+	Marks    Marks    // what else is known of the buyer; needed only where the offer has limits on it
 
 	// Window names the presale that the buyer comes through, to which the caller knows the buyer has a right; empty for
 	// general sale. All items then draw on the window's allocation, and only while the window is open.
@@ -98,6 +99,8 @@ type Hold struct {
 	Extended  bool
 	ClosedAt  time.Time // zero while active
 	AsOf      time.Time // the database's clock when this was read
+
+	others [][16]byte // rows of quota that its units count in, besides the entrant's
 }
 
 // Result is one request's outcome in HoldBatch.
@@ -118,9 +121,6 @@ func HoldID(event uuid.UUID, entrant lottery.Entrant, key string) uuid.UUID {
 	return uuid.NewSHA1(holdSpace, name)
 }
 
-// The kinds of quota: what a buyer key is.
-const kindEntrant = "entrant"
-
 // quotaSpace is the UUIDv5 namespace of quota ids.
 var quotaSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("fairgate:quota"))
 
@@ -134,7 +134,14 @@ func newCount(scope uuid.UUID, kind string, buyer lottery.Entrant, limit int64) 
 }
 
 // counts are the rows of quota that a hold's units count in, without their limits.
-func (h Hold) counts() []count { return []count{newCount(h.Event, kindEntrant, h.Entrant, 0)} }
+func (h Hold) counts() []count {
+	counts := make([]count, 1, 1+len(h.others))
+	counts[0] = newCount(h.Event, kindEntrant, h.Entrant, 0)
+	for _, id := range h.others {
+		counts = append(counts, count{id: id})
+	}
+	return counts
+}
 
 // at returns the hold as it counts at a moment of the database's clock.
 func (h Hold) at(now time.Time) Hold {

@@ -28,7 +28,7 @@ JOIN quota AS q ON q.quota_id = k.quota_id`
 
 const sqlReadHolds = `
 SELECT h.hold_id, h.event_id, h.entrant, h.state, h.units, h.items, h.amount_minor, h.currency, h.body_hash, h.commit_no,
-       h.created_at, h.deadline, h.extended, h.closed_at, now()
+       h.created_at, h.deadline, h.extended, h.closed_at, h.quotas, now()
 FROM unnest($1::UUID[]) AS k (hold_id)
 JOIN holds AS h ON h.hold_id = k.hold_id`
 
@@ -248,12 +248,12 @@ func queryHolds(ctx context.Context, q Querier, ids [][16]byte) (map[uuid.UUID]H
 // scanHold reads a row with the columns of sqlReadHolds.
 func scanHold(row pgx.Row) (Hold, error) {
 	var h Hold
-	var entrant, body []byte
+	var entrant, body, others []byte
 	var items string
 	var created, deadline, now time.Time
 	var closed *time.Time
 	err := row.Scan((*[16]byte)(&h.ID), (*[16]byte)(&h.Event), &entrant, &h.State, &h.Units, &items, &h.Amount.Minor,
-		&h.Amount.Currency, &body, &h.CommitNo, &created, &deadline, &h.Extended, &closed, &now)
+		&h.Amount.Currency, &body, &h.CommitNo, &created, &deadline, &h.Extended, &closed, &others, &now)
 	if err != nil {
 		return Hold{}, fmt.Errorf("scan a hold: %w", err)
 	}
@@ -262,6 +262,9 @@ func scanHold(row pgx.Row) (Hold, error) {
 	}
 	h.Entrant, h.BodyHash = lottery.Entrant(entrant), [32]byte(body)
 	h.CreatedAt, h.Deadline = created.UTC(), deadline.UTC()
+	if len(others) > 0 {
+		h.others = splitIDs(others)
+	}
 	if closed != nil {
 		h.ClosedAt = closed.UTC()
 	}

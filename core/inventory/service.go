@@ -42,6 +42,10 @@ type Offer struct {
 	Chart    *seating.Chart    // where the seats are; nil without any. The same as long as the event is: mirrors hang on it
 	Limit    int               // most units one buyer may hold and own; 0 means no limit
 	HoldTTL  time.Duration     // from grant to deadline
+	Limits   Limits            // of the event, on what else a buyer is known by
+	Tour     Tour              // with limits that its events share
+
+	limited int // how many of those limits there are
 }
 
 // Offers finds an event's offer. It is asked once per request and must answer from memory nearly always. Its errors reach
@@ -205,6 +209,7 @@ func (s *Service) prepare(ctx context.Context, r *Request, offers map[uuid.UUID]
 			return op{}, fmt.Errorf("find the offer of event %s: %w", r.Event, err)
 		}
 		offer = &found
+		offer.limited = offer.Limits.number() + offer.Tour.Limits.number()
 		if offers != nil {
 			offers[r.Event] = offer
 		}
@@ -220,7 +225,7 @@ func (s *Service) prepare(ctx context.Context, r *Request, offers map[uuid.UUID]
 	return op{
 		do: grant, id: HoldID(r.Event, r.Entrant, r.Key), event: r.Event, entrant: r.Entrant,
 		items: items, body: r.BodyHash, offer: offer, window: window,
-		counts: []count{newCount(r.Event, kindEntrant, r.Entrant, offer.limit())},
+		counts: countsOf(r, offer),
 	}, nil
 }
 

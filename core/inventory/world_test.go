@@ -270,7 +270,7 @@ func (w *world) audit() []string {
 			delete(wantStock, name)
 		})
 	var limit int64
-	w.each(tx, `SELECT encode(buyer, 'hex'), taken, max_units FROM quota WHERE scope_id = $1`,
+	w.each(tx, `SELECT encode(buyer, 'hex'), taken, max_units FROM quota WHERE scope_id = $1 AND kind = 'entrant'`,
 		[]any{&name, &taken, &limit}, func() {
 			if taken != wantQuota[name] || taken > limit {
 				tell("quota of %s: taken %d of %d, holds have %d", name, taken, limit, wantQuota[name])
@@ -287,10 +287,39 @@ func (w *world) audit() []string {
 		delete(wantSeats, name)
 	})
 	wrong = append(wrong, w.auditSeatLog(tx)...)
+	wrong = append(wrong, w.auditLimits(tx)...)
 	if len(wantStock)+len(wantQuota)+len(wantSeats) > 0 {
 		tell("holds without rows: stock %v, quota %v, seats %v", wantStock, wantQuota, wantSeats)
 	}
 	slices.Sort(wrong)
+	return wrong
+}
+
+// auditLimits recomputes the rows of quota that holds remember besides the entrant's, of all events.
+func (w *world) auditLimits(tx pgx.Tx) []string {
+	w.t.Helper()
+	var wrong []string
+	want := map[string]int64{}
+	var ids, kind string
+	var units, taken, limit int64
+	w.each(tx, `SELECT encode(quotas, 'hex'), units FROM holds WHERE $1::UUID IS NOT NULL AND state IN ('active', 'sold')`,
+		[]any{&ids, &units}, func() {
+			for at := 0; at < len(ids); at += 32 {
+				want[ids[at:at+32]] += units
+			}
+		})
+	w.each(tx, `SELECT replace(quota_id::TEXT, '-', ''), kind, taken, max_units FROM quota WHERE $1::UUID IS NOT NULL AND kind <> 'entrant'`,
+		[]any{&ids, &kind, &taken, &limit}, func() {
+			if taken != want[ids] || taken > limit {
+				wrong = append(wrong, fmt.Sprintf("quota of %s %s: taken %d of %d, holds have %d", kind, ids, taken, limit, want[ids]))
+			}
+			delete(want, ids)
+		})
+	for id, n := range want {
+		if n > 0 {
+			wrong = append(wrong, fmt.Sprintf("holds count %d in quota %s, which is not there", n, id))
+		}
+	}
 	return wrong
 }
 

@@ -57,12 +57,12 @@ FROM unnest($1::UUID[], $2::INT8[], $3::INT8[], $4::UUID[], $5::TEXT[], $6::BYTE
 
 const sqlInsertHolds = `
 INSERT INTO holds (hold_id, event_id, entrant, state, units, items, amount_minor, currency, body_hash, commit_no,
-                   created_at, deadline, extended, closed_at)
+                   created_at, deadline, extended, closed_at, quotas)
 SELECT k.hold_id, k.event_id, k.entrant, 'active', k.units, k.items, k.amount_minor, k.currency, k.body_hash, k.commit_no,
-       $10::TIMESTAMPTZ, k.deadline, false, NULL
+       $10::TIMESTAMPTZ, k.deadline, false, NULL, k.quotas
 FROM unnest($1::UUID[], $2::UUID[], $3::BYTEA[], $4::INT8[], $5::TEXT[], $6::INT8[], $7::TEXT[], $8::BYTEA[], $9::INT8[],
-            $11::TIMESTAMPTZ[])
-     AS k (hold_id, event_id, entrant, units, items, amount_minor, currency, body_hash, commit_no, deadline)`
+            $11::TIMESTAMPTZ[], $12::BYTEA[])
+     AS k (hold_id, event_id, entrant, units, items, amount_minor, currency, body_hash, commit_no, deadline, quotas)`
 
 const sqlInsertExpiries = `
 INSERT INTO expiries (event_id, due_at, expiry_id, holds)
@@ -259,12 +259,14 @@ func (p *plan) queueGrants(b *pgx.Batch, now time.Time) {
 	ids, events, entrants := make([][16]byte, n), make([][16]byte, n), make([][]byte, n)
 	units, items, amounts := make([]int64, n), make([]string, n), make([]int64, n)
 	currencies, bodies, commits, deadlines := make([]string, n), make([][]byte, n), make([]int64, n), make([]time.Time, n)
+	quotas := make([][]byte, n)
 	for i, h := range order {
 		ids[i], events[i], entrants[i] = h.ID, h.Event, h.Entrant[:]
 		units[i], items[i], amounts[i] = int64(h.Units), encodeItems(h.Items), h.Amount.Minor
 		currencies[i], bodies[i], commits[i], deadlines[i] = h.Amount.Currency, h.BodyHash[:], h.CommitNo, h.Deadline
+		quotas[i] = joinIDs(h.others)
 	}
-	b.Queue(sqlInsertHolds, ids, events, entrants, units, items, amounts, currencies, bodies, commits, now, deadlines).
+	b.Queue(sqlInsertHolds, ids, events, entrants, units, items, amounts, currencies, bodies, commits, now, deadlines, quotas).
 		Exec(exactly("insert holds", n))
 	queueExpiries(b, order)
 }

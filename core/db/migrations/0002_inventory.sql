@@ -46,7 +46,8 @@ CREATE TABLE IF NOT EXISTS holds (
     created_at    TIMESTAMPTZ NOT NULL,
     deadline      TIMESTAMPTZ NOT NULL,
     extended      BOOL        NOT NULL,
-    closed_at     TIMESTAMPTZ NULL
+    closed_at     TIMESTAMPTZ NULL,
+    quotas        BYTEA       NOT NULL -- ids of the rows of quota that the units count in besides the entrant's, 16 bytes each
 ) WITH (fillfactor = 70);
 
 -- When to look at which holds again: one row per event and commit that granted or extended some, and no index on holds
@@ -66,9 +67,9 @@ CREATE INDEX IF NOT EXISTS expiries_due ON expiries (due_at);
 -- row costs one short index entry.
 CREATE TABLE IF NOT EXISTS quota (
     quota_id  UUID  NOT NULL PRIMARY KEY, -- UUIDv5(scope_id, kind, buyer)
-    scope_id  UUID  NOT NULL, -- the event
-    kind      TEXT  NOT NULL CHECK (kind IN ('entrant')), -- what buyer is
-    buyer     BYTEA NOT NULL,
+    scope_id  UUID  NOT NULL, -- the event, or a tour: inventory.TourID
+    kind      TEXT  NOT NULL CHECK (kind IN ('entrant', 'account', 'device', 'address', 'card')), -- what buyer is
+    buyer     BYTEA NOT NULL, -- hashed with a key
     taken     INT8  NOT NULL,
     max_units INT8  NOT NULL,
     CONSTRAINT quota_within_limit CHECK (taken BETWEEN 0 AND max_units)

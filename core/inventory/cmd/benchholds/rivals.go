@@ -61,8 +61,8 @@ WHERE q.taken + excluded.taken <= excluded.max_units`
 
 	sqlRivalHold = `
 INSERT INTO holds (hold_id, event_id, entrant, state, units, items, amount_minor, currency, body_hash, commit_no,
-                   created_at, deadline, extended, closed_at)
-VALUES ($1, $2, $3, 'active', 1, $4, 6500, 'EUR', $5, $6, now(), now() + $7::INTERVAL, false, NULL)`
+                   created_at, deadline, extended, closed_at, quotas)
+VALUES ($1, $2, $3, 'active', 1, $4, 6500, 'EUR', $5, $6, now(), now() + $7::INTERVAL, false, NULL, '')`
 
 	// One row per ticket, as shops have it that let the database hand out the next free one.
 	sqlRivalTickets = `CREATE TABLE bench_tickets (event_id UUID NOT NULL, ticket_no INT8 NOT NULL, hold_id UUID NULL, PRIMARY KEY (event_id, ticket_no))`
