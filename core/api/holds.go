@@ -87,7 +87,8 @@ type holdBatchWork struct {
 	slug     []byte
 	event    uuid.UUID
 	shopping error
-	known    bool // the three above are set
+	marker   marker
+	known    bool // the four above are set
 	tier     string
 	times    [2]stampedTime
 	refusal  []byte // of ErrSoldOut
@@ -194,6 +195,9 @@ func (s *Server) holdRequest(ctx context.Context, b *holdBatchWork, item *batch.
 		b.slug, b.event, b.shopping = append(b.slug[:0], slug...), uuid.Nil, errSessionEvent
 		if text := string(slug); lottery.ValidSlug(text) {
 			b.event, b.shopping = lottery.EventID(text), s.shopping(ctx, text)
+			if b.shopping == nil {
+				b.marker, b.shopping = s.marker(ctx, text)
+			}
 		}
 		b.known = true
 	}
@@ -209,6 +213,7 @@ func (s *Server) holdRequest(ctx context.Context, b *holdBatchWork, item *batch.
 		}
 	}
 	request.Event, request.Entrant = session.Event, session.Entrant
+	request.Marks = b.marker.marks(&session, item.Client)
 	return request, nil
 }
 

@@ -49,6 +49,9 @@ var outcomes = []outcome{
 	{inventory.ErrSeatTaken, 409, "seat_taken", "Somebody else has one of these seats. Choose others.", 0},
 	{inventory.ErrTierUnknown, 404, "tier_unknown", "There is no such tier. Take the names from /v1/events/{id}.", 0},
 	{inventory.ErrQuantityInvalid, 422, "quantity_invalid", "The quantity must be a whole number from 1 up, and fit the seats named.", 0},
+	{inventory.ErrOverAccountLimit, 422, "over_limit_account", "That is more than one account may have.", 0},
+	{inventory.ErrOverDeviceLimit, 422, "over_limit_device", "That is more than one browser may have.", 0},
+	{inventory.ErrOverAddressLimit, 422, "over_limit_address", "That is more than one network address may have.", 0},
 	{inventory.ErrOverLimit, 422, "quantity_over_limit", "That is more than one buyer may have for this event, counting what you hold and bought.", 0},
 	{inventory.ErrItemsInvalid, 422, "items_invalid", "Name a tier with a quantity, seats (each once), whole rows, or ask for the best seats; one of them in each item.", 0},
 	{inventory.ErrApart, 409, "none_adjacent", "No seats there fit your party. Choose seats yourself, or let us look elsewhere.", 0},
@@ -139,6 +142,10 @@ func problemOf(err error) Problem {
 		var full *db.Overload
 		if errors.As(err, &full) {
 			p.RetryAfter = int((full.Wait + time.Second - 1) / time.Second)
+		}
+		var over *inventory.OverLimit
+		if errors.As(err, &over) {
+			p.Detail = overLimit(over)
 		}
 		var said *detailed
 		if errors.As(err, &said) {

@@ -128,6 +128,7 @@ func (s *Store) forget(work []*application) {
 		for _, p := range eventPurposes() {
 			s.keys.forget(ringKey{p, Scope(a.id)})
 		}
+		s.keys.forget(ringKey{LimitPurpose, TourScope(a.spec.Tour.ID)})
 	}
 }
 
@@ -150,6 +151,9 @@ func (s *Store) applyAll(ctx context.Context, tx pgx.Tx, work []*application) er
 	for _, a := range work {
 		for _, p := range eventPurposes() {
 			rings = append(rings, ringKey{p, Scope(a.id)})
+		}
+		if a.spec.Tour.ID != "" {
+			rings = append(rings, ringKey{LimitPurpose, TourScope(a.spec.Tour.ID)})
 		}
 	}
 	if err := ensureAll(ctx, tx, s.random, rings); err != nil {

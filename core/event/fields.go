@@ -91,10 +91,9 @@ func (d *decoder) event(n *yaml.Node, s *Spec) {
 		key{"fees", false, func(n *yaml.Node, path string) { d.fees(n, path, &s.Fees, prices) }},
 		key{"taxes", false, func(n *yaml.Node, path string) { d.taxes(n, path, &s.Taxes) }},
 		key{"limits", false, func(n *yaml.Node, path string) {
-			d.mapping(n, path, key{"per_buyer", true, func(n *yaml.Node, path string) {
-				s.Limits.PerBuyer = int(d.integer(n, path, 1, maxPerBuyer))
-			}})
+			d.limits(n, path, &s.Limits)
 		}},
+		key{"tour", false, func(n *yaml.Node, path string) { d.tour(n, path, &s.Tour) }},
 		key{"hold", false, func(n *yaml.Node, path string) { d.hold(n, path, &s.Hold) }},
 		key{"on_sale", false, func(n *yaml.Node, path string) { d.onSale(n, path, &s.OnSale) }},
 	)

@@ -28,6 +28,7 @@ const (
 	ReceiptPurpose       Purpose = "receipt"        // Ed25519 of receipts
 	TicketPurpose        Purpose = "ticket"         // Ed25519 of ticket codes
 	InvitationPurpose    Purpose = "invitation"     // Ed25519 of invitations
+	LimitPurpose         Purpose = "limit"          // hashes addresses and cards for the limits of a tour, in TourScope
 )
 
 // GlobalScope is the scope of keys that serve all events. Every other scope is an event's id, see Scope.

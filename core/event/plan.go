@@ -240,6 +240,14 @@ func (s Spec) leaves() []leaf {
 		{"taxes.percent", s.Taxes.Percent, false},
 		{"taxes.included", s.Taxes.Included, false},
 		{"limits.per_buyer", s.Limits.PerBuyer, false},
+		{"limits.per_account", s.Limits.PerAccount, false},
+		{"limits.per_device", s.Limits.PerDevice, false},
+		{"limits.per_address", s.Limits.PerAddress, false},
+		{"limits.per_card", s.Limits.PerCard, false},
+		{"tour.id", s.Tour.ID, true}, // what is held or sold counts in the tour it was held in
+		{"tour.per_device", s.Tour.PerDevice, false},
+		{"tour.per_address", s.Tour.PerAddress, false},
+		{"tour.per_card", s.Tour.PerCard, false},
 		{"hold.ttl", s.Hold.TTL, false},
 		{"hold.payment_extension", s.Hold.PaymentExtension, false},
 		{"on_sale.identity", s.OnSale.Identity, false}, // see checkIdentity

@@ -45,6 +45,7 @@ type Spec struct {
 	Fees        Fees         `json:"fees"`
 	Taxes       Taxes        `json:"taxes"`
 	Limits      Limits       `json:"limits"`
+	Tour        Tour         `json:"tour,omitzero"`
 	Hold        HoldRules    `json:"hold"`
 	OnSale      OnSale       `json:"on_sale"`
 
@@ -146,9 +147,13 @@ type Taxes struct {
 	Included bool `json:"included"` // prices and fees in the file contain the tax
 }
 
-// Limits bound what one buyer may hold and own.
+// Limits bound what one buyer may hold and own, by everything a buyer is known by; 0 is no limit.
 type Limits struct {
-	PerBuyer int `json:"per_buyer"`
+	PerBuyer   int `json:"per_buyer"`
+	PerAccount int `json:"per_account,omitempty"`
+	PerDevice  int `json:"per_device,omitempty"`
+	PerAddress int `json:"per_address,omitempty"` // IPv4 address or IPv6 /64
+	PerCard    int `json:"per_card,omitempty"`    // checked when the payment is authorized
 }
 
 // HoldRules say how long a hold lives.

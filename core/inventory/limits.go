@@ -76,6 +76,22 @@ func (o *OverLimit) Error() string {
 	return fmt.Sprintf("%v: %d of %d are left for the %s in this %s", ErrOverLimit, o.Left, o.Limit, o.kind, of)
 }
 
+// Whose says of whom there may be no more, as in "4 tickets per buyer".
+func (o *OverLimit) Whose() string {
+	switch o.kind {
+	case kindAccount:
+		return "per account"
+	case kindDevice:
+		return "per browser"
+	case kindAddress:
+		return "per network address"
+	case kindCard:
+		return "per card"
+	default:
+		return "per buyer"
+	}
+}
+
 // Unwrap is the error of the kind of limit.
 func (o *OverLimit) Unwrap() error {
 	switch o.kind {
@@ -90,12 +106,6 @@ func (o *OverLimit) Unwrap() error {
 	default:
 		return ErrOverLimit
 	}
-}
-
-// Is tells limits of one kind apart by nothing else.
-func (o *OverLimit) Is(target error) bool {
-	other, ok := target.(*OverLimit)
-	return ok && *other == *o
 }
 
 // over is the refusal of units more than a count has left.

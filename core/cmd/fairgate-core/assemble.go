@@ -315,6 +315,11 @@ func offers(events *event.Store) inventory.Offers {
 		for name, t := range e.Tiers {
 			offer.Tiers[name] = inventory.TierOffer{Kind: inventory.Kind(t.Kind), PriceMinor: t.Price.AllIn.Minor, Allocation: event.GeneralAllocation}
 		}
+		l, t := e.Spec.Limits, e.Spec.Tour
+		offer.Limits = inventory.Limits{Account: l.PerAccount, Device: l.PerDevice, Address: l.PerAddress}
+		if t.ID != "" {
+			offer.Tour = inventory.Tour{ID: inventory.TourID(t.ID), Limits: inventory.Limits{Device: t.PerDevice, Address: t.PerAddress}}
+		}
 		for _, p := range e.Spec.Presales {
 			offer.Windows[p.ID] = inventory.Window{Name: p.ID, Allocation: p.Allocation, From: p.From, Until: p.Until, Limit: p.PerBuyer}
 		}
