@@ -215,3 +215,51 @@ func TestAPersonBuysATicketInARealBrowser(t *testing.T) {
 		t.Errorf("the browser complains: %s", text)
 	}
 }
+
+func TestThePageAsksAgainWhereThereIsNoStream(t *testing.T) {
+	ctx, _ := startBrowser(t) // which complains about the refused stream
+	world := newWorld(t)
+	shop := newShop(t)
+	world.addSeats(2)
+	world.shop = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v1/events/arena/seats" {
+			shop.ServeHTTP(w, r)
+			return
+		}
+		world.mu.Lock()
+		defer world.mu.Unlock()
+		fakeJSON(w, 200, map[string]any{"id": fmt.Sprintf("none-%d", len(world.seats.log)+1), "geometry": fakeGeometry, "states": world.seats.states,
+			"sections": []count{{"101", int64(world.seats.left())}}, "tiers": []count{{"floor", 100}}})
+	})
+	event := world.addEvent("arena", time.Hour)
+	world.change(func() { event.state.PollAfterMS = 300 })
+	c := testConfig(t, world.start())
+	c.Live.Streams = 1
+	n := startNode(t, c).ready("arena")
+	first := newBuyer(t)
+	first.joinFully(n, "arena")
+	if err := chromedp.Do(ctx, chromedp.Navigate("http://"+n.Addr().String()+"/e/arena"), chromedp.WaitVisible("form button"), chromedp.Click("form button")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the browser has joined", func() bool {
+		world.mu.Lock()
+		defer world.mu.Unlock()
+		return len(event.pool) == 2
+	})
+	world.open("arena", everybody)
+	first.claim(n, "arena")
+	stream := &listener{t: t}
+	stream.listen(first, n, streamPath)
+	stream.until("the only stream", stream.has(0, 0))
+	if err := chromedp.Do(ctx, chromedp.WaitVisible("summary"), chromedp.Click("summary"), chromedp.WaitVisible(".seat"), chromedp.Click(".seat")); err != nil {
+		t.Fatal(err)
+	}
+	world.moveSeats(1, 0)
+	eventually(t, "the page tells of the seat", func() bool {
+		shown, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.body.innerText`))
+		return err == nil && strings.Contains(shown, "Somebody else has just taken 101/A/1.")
+	})
+	if refused := n.counts.streamLimits[0].count.Get(); refused == 0 {
+		t.Error("the page had a stream")
+	}
+}
