@@ -12,7 +12,16 @@
 //	                                   ─▶ join    room: provisional pass, entry into the room's stream ─▶ core, later a receipt
 //	                                   ─▶ claim   pass checked, token minted ─▶ redeem batch ─▶ session cookie
 //	                                   ─▶ holds   session filtered ─▶ holds batch ─▶ own answer of each buyer
+//	                                   ─▶ stream  session filtered ─▶ connection taken over, see below
 //	                                   ─▶ others  session filtered ─▶ forwarded one by one
+//
+// # What is left, while shoppers choose
+//
+// A shopper's stream of server-sent events (eventstream.go) follows a showing (showing.go): the newest snapshot of an
+// event's seats and counts, and the last changes, each encoded once for all its streams. One question at a time goes to
+// each core for all events of its share that have streams (showings.go); it is held there until something changes. Ids
+// are core's, so a stream that breaks goes on at any edge that follows the same core, and elsewhere begins with a snapshot.
+// A stream has no buffer of its own: who falls behind gets a snapshot, and who does not read is cut off.
 //
 // # Several cores
 //
@@ -31,8 +40,8 @@
 //
 // # Concurrency
 //
-// Server.Run owns every goroutine of the node: the feed loop of each core, the key loop, the streams of the rooms, the
+// Server.Run owns every goroutine of the node: the feed and seat loops of each core, the key loop, shoppers' streams, the streams of the rooms, the
 // batchers and the two listeners. It starts them, and when its context ends it stops them in the order in which work
-// flows: listeners first, then streams (which hand over what they still have), then batchers, feeds and connections. No
+// flows: shoppers' streams and listeners first, then the rooms' streams (which hand over what they still have), then batchers, feeds and connections. No
 // handler keeps a request's bytes after it returned.
 package edge

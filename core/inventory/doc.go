@@ -45,6 +45,17 @@
 // one lane to the other both write the same stock row, and the steady stream of one can abort the other's batch again and
 // again, once for 15 seconds. Fair batches have no such moment.
 //
+// # What shoppers see
+//
+// Every commit that takes seats or gives them back leaves a row in seat_log under the stock row's new version, in the same
+// transaction (seatlog.go). A Feed (feed.go) watches the events somebody asks for: it reads their stock rows together a few
+// times a second, and at once after a commit of its own core, tails the log of those whose version grew, and numbers what
+// has changed. It reads committed rows only, so it does not matter which core committed; a gap in the versions means that
+// something else than a hold changed the seats, and they are read anew. Held → sold touches neither stock nor log: held
+// seats are asked about once a second. Nothing is decided by what a feed shows.
+//
+// # Several cores
+//
 // Correctness rests on the guards, the constraints and SERIALIZABLE, never on which core or lane does the work: any number
 // of cores may serve the same event. When the outcome of a commit is unknown the batch is read again: hold ids derive from
 // the request (HoldID), so what was committed is found, and what was not is done again.
