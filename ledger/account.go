@@ -12,7 +12,7 @@ import (
 // ErrAccountMalformed means that an account's code is not one this ledger could have made.
 var ErrAccountMalformed = errors.New("ledger: malformed account")
 
-// maxAccountCode bounds an account's code in bytes; the longest real one is organizer_payable/ and a 63-byte organizer.
+// maxAccountCode bounds an account's code in bytes; the longest real one is organizer_available/ and a 63-byte organizer.
 const maxAccountCode = 96
 
 // accountSpace is the name space of account ids. Changing it would orphan every account.
@@ -25,9 +25,19 @@ type Account struct {
 	NonNegative bool   `json:"non_negative"` // credits posted may not fall below debits posted and pending
 }
 
-// OrganizerPayable is what an organizer has earned and not been paid.
+// OrganizerPayable is what an organizer has earned. Refunds and lost disputes may take it below zero: then the organizer owes us.
 func OrganizerPayable(organizer, currency string) Account {
 	return Account{Code: "organizer_payable/" + organizer, Currency: currency}
+}
+
+// OrganizerReserve is what is held back of an organizer's earnings against refunds and disputes. It never goes negative.
+func OrganizerReserve(organizer, currency string) Account {
+	return Account{Code: "organizer_reserve/" + organizer, Currency: currency, NonNegative: true}
+}
+
+// OrganizerAvailable is what may be paid out to an organizer now. It never goes negative, so nothing is paid out twice.
+func OrganizerAvailable(organizer, currency string) Account {
+	return Account{Code: "organizer_available/" + organizer, Currency: currency, NonNegative: true}
 }
 
 // BuyerClearing is what buyers owe for what they were sold; every completed sale brings it back to where it was.
@@ -40,6 +50,16 @@ func ProviderClearing(provider, currency string) Account {
 	return Account{Code: "provider_clearing/" + provider, Currency: currency}
 }
 
+// ProviderTransit is what a payment provider has sent to our bank and the bank has not received.
+func ProviderTransit(provider, currency string) Account {
+	return Account{Code: "provider_transit/" + provider, Currency: currency}
+}
+
+// ProviderCosts is what a payment provider has charged us.
+func ProviderCosts(provider, currency string) Account {
+	return Account{Code: "provider_costs/" + provider, Currency: currency}
+}
+
 // PlatformFees is what the platform has earned.
 func PlatformFees(currency string) Account {
 	return Account{Code: "platform_fees", Currency: currency}
@@ -50,9 +70,49 @@ func TaxesPayable(currency string) Account {
 	return Account{Code: "taxes_payable", Currency: currency}
 }
 
+// Refunds is what buyers were promised back and have not got.
+func Refunds(currency string) Account {
+	return Account{Code: "refunds", Currency: currency}
+}
+
+// Disputes is what a provider has taken back for a buyer's bank until the dispute is decided.
+func Disputes(provider, currency string) Account {
+	return Account{Code: "disputes/" + provider, Currency: currency}
+}
+
+// LateMoney is what buyers paid after their hold had died: theirs until there is a sale or a refund.
+func LateMoney(currency string) Account {
+	return Account{Code: "late_money", Currency: currency}
+}
+
 // ResaleEscrow is a resale buyer's money until the ticket is theirs. It never goes negative.
 func ResaleEscrow(currency string) Account {
 	return Account{Code: "resale_escrow", Currency: currency, NonNegative: true}
+}
+
+// SellerPayable is what a resale has brought a ticket's seller. It never goes negative.
+func SellerPayable(seller, currency string) Account {
+	return Account{Code: "seller_payable/" + seller, Currency: currency, NonNegative: true}
+}
+
+// PayoutClearing is what was sent to organizers and sellers and has not arrived.
+func PayoutClearing(currency string) Account {
+	return Account{Code: "payout_clearing", Currency: currency}
+}
+
+// Bank is what is in our bank account.
+func Bank(currency string) Account {
+	return Account{Code: "bank", Currency: currency}
+}
+
+// Exchange is one side of a change of currencies; the account of the other currency has the other side.
+func Exchange(currency string) Account {
+	return Account{Code: "exchange", Currency: currency}
+}
+
+// Rounding is the cents that parts rounded by themselves and their rounded sum differ by.
+func Rounding(currency string) Account {
+	return Account{Code: "rounding", Currency: currency}
 }
 
 // ID is the UUIDv5 of code and currency.
