@@ -100,6 +100,11 @@ func (s *stage) set(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start the database: %w", err)
 	}
+	service, _, err := s.database.OpenService(ctx, db.Options{Application: "ticketctl-demo", MaxConns: 2, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return fmt.Errorf("prepare the database: %w", err)
+	}
+	service.Close()
 	done(string(s.database.Engine))
 	if err := s.assignPorts(); err != nil {
 		return err
@@ -156,7 +161,7 @@ func (s *stage) writeConfigs() error {
 		},
 		"core.yaml": {
 			"listen":   m{"edge": s.CoreEdge, "admin": s.CoreAdmin, "webhook": s.CoreWebhook, "private": s.CorePrivate},
-			"database": m{"url": s.Database},
+			"database": m{"url": s.database.ServiceURL},
 			"secrets":  m{"dir": s.file("secrets")},
 			"payment": m{"stripe": m{
 				"base_url": "http://" + s.Paysim, "pay_url": "http://" + s.Paysim, "secret_key": key, "publishable_key": "pk_test_paysim",

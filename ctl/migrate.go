@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 )
 
 func (t *tool) migrate() *cobra.Command {
+	var role, passwordFile string
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the database schema up to date",
@@ -23,8 +25,13 @@ left alone; a run that was interrupted is simply run again; several may run at o
 schema, so it is run before core is replaced. Core does the same at its start unless database.migrate is off.
 
 The database is named by --database, FAIRGATE_CTL_DATABASE, database in the settings file, or FAIRGATE_DATABASE_URL, which
-core reads too.`,
+core reads too.
+
+Core should not own its database. With --service-role, migrate makes that role if it is missing and grants it what core needs, which
+is to change and delete nothing of what is only ever inserted: the ledger's transfers and seals. Run it so after every upgrade, as
+the owner, and give core the role's URL. A password is set with --service-password-file; otherwise the role keeps the one it has.`,
 		Example: `  ticketctl migrate --database postgres://fairgate@db.example.org:26257/fairgate
+  ticketctl migrate --database postgres://owner@db.example.org:26257/fairgate --service-role fairgate_service
   FAIRGATE_CTL_DATABASE=postgres://… ticketctl migrate --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -38,10 +45,12 @@ core reads too.`,
 			if url == "" {
 				return usagef("name the database: --database postgres://…")
 			}
-			return t.runMigrate(cmd, url)
+			return t.runMigrate(cmd, url, role, passwordFile)
 		},
 	}
 	cmd.Flags().String("database", "", "postgres://… of CockroachDB or PostgreSQL 14 or later")
+	cmd.Flags().StringVar(&role, "service-role", "", "role that core connects as, to be made and granted its privileges")
+	cmd.Flags().StringVar(&passwordFile, "service-password-file", "", "file with a password to set for it")
 	if err := t.settings.BindPFlag(keyDatabase, cmd.Flags().Lookup("database")); err != nil {
 		panic(err) // the flag stands above
 	}
@@ -56,7 +65,17 @@ type migrationView struct {
 	Seconds    float64 `json:"seconds"`
 }
 
-func (t *tool) runMigrate(cmd *cobra.Command, url string) error {
+func (t *tool) runMigrate(cmd *cobra.Command, url, role, passwordFile string) error {
+	password := ""
+	if passwordFile != "" {
+		if role == "" {
+			return usagef("--service-password-file needs --service-role")
+		}
+		text, err := os.ReadFile(passwordFile)
+		if password = strings.TrimSpace(string(text)); err != nil || password == "" {
+			return usagef("--service-password-file: %s holds no password: %v", passwordFile, err)
+		}
+	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	d, err := db.Open(ctx, url, db.Options{
@@ -76,6 +95,14 @@ func (t *tool) runMigrate(cmd *cobra.Command, url string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("migrate, after %s: %w", count(len(applied), "applied migration"), err)
+	}
+	if role != "" {
+		if err := d.EnsureServiceRole(ctx, role, password); err != nil {
+			return err
+		}
+		if err := d.GrantService(ctx, role); err != nil {
+			return err
+		}
 	}
 	return t.showMigrations(cmd, d.Engine, applied)
 }

@@ -28,6 +28,8 @@ const (
 	codeDeadlock        = "40P01"
 	codeUniqueViolation = "23505"
 	codeCheckViolation  = "23514"
+	codePrivilege       = "42501"
+	codeUndefinedTable  = "42P01"
 	codeCockroachRetry  = "CR000"
 )
 

@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -20,6 +21,9 @@ var migrationFiles embed.FS
 
 // migrationName is NNNN_name.sql; a name ending in _cockroach is for CockroachDB alone.
 var migrationName = regexp.MustCompile(`^(\d{4})_([a-z0-9_]+)\.sql$`)
+
+// ErrNotOwner means that the schema is not up to date and that the role in use may not change it.
+var ErrNotOwner = errors.New("the database's role may not change the schema")
 
 // migrateAttempts bounds how often one statement is tried again when another runner is at the same statement.
 const migrateAttempts = 20
@@ -57,10 +61,14 @@ func (d *DB) Migrate(ctx context.Context) ([]Applied, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.runDDL(ctx, sqlCreateSchemaMigrations); err != nil {
-		return nil, fmt.Errorf("create schema_migrations: %w", err)
-	}
+	// A role that may not make tables can still find that there is none to make.
 	known, err := d.appliedVersions(ctx)
+	if pg := pgErrorOf(err); pg != nil && pg.Code == codeUndefinedTable {
+		if err := d.runDDL(ctx, sqlCreateSchemaMigrations); err != nil {
+			return nil, fmt.Errorf("create schema_migrations: %w", err)
+		}
+		known, err = d.appliedVersions(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +80,9 @@ func (d *DB) Migrate(ctx context.Context) ([]Applied, error) {
 		started := time.Now()
 		for i, statement := range m.statements {
 			if err := d.runDDL(ctx, statement); err != nil {
+				if pg := pgErrorOf(err); pg != nil && pg.Code == codePrivilege {
+					err = fmt.Errorf("%w: run ticketctl migrate as the database's owner: %w", ErrNotOwner, err)
+				}
 				return applied, fmt.Errorf("migration %04d_%s, statement %d: %w", m.version, m.name, i+1, err)
 			}
 		}

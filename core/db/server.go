@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	mrand "math/rand/v2"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,9 +62,14 @@ type ServerConfig struct {
 // Server is a database to connect to. A private one belongs to the process that started it: Stop it, and if the process
 // dies without having done so the kernel stops it, unless it was started detached.
 type Server struct {
-	URL     string
-	Engine  Engine // empty when URL was configured: Open finds out
-	Private bool   // started by Start, or attached to a private one in the same data folder
+	URL string // of the owner, who may do everything; the configured one where there is one
+	// ServiceURL is of the role that the service runs as on a private server, once OpenService has made it. Where URL was configured it
+	// is the same.
+	ServiceURL string
+	Engine     Engine // empty when URL was configured: Open finds out
+	Private    bool   // started by Start, or attached to a private one in the same data folder
+
+	servicePassword string
 
 	child *child
 	pid   int // of a detached server that another process started; 0 when child is set
@@ -82,7 +88,7 @@ func Start(ctx context.Context, cfg ServerConfig) (*Server, error) {
 	}
 	if cfg.URL != "" {
 		log.Info("database is configured", "source", "database.url")
-		return &Server{URL: cfg.URL, log: log}, nil
+		return &Server{URL: cfg.URL, ServiceURL: cfg.URL, log: log}, nil
 	}
 	if binary := findCockroach(cfg.CockroachBinary); binary != "" {
 		return startPrivate(ctx, cfg, log, CockroachDB, func(dir string) (*Server, error) {
@@ -126,6 +132,11 @@ func startPrivate(ctx context.Context, cfg ServerConfig, log *slog.Logger, engin
 	}
 	defer unlock()
 	server, err := start(dir)
+	if err == nil {
+		if err = server.serve(engine, dir); err != nil && server.child != nil {
+			err = errors.Join(err, server.child.stop(ctx))
+		}
+	}
 	if err != nil {
 		if scrap != "" {
 			os.RemoveAll(scrap)
@@ -134,6 +145,68 @@ func startPrivate(ctx context.Context, cfg ServerConfig, log *slog.Logger, engin
 	}
 	server.Engine, server.Private, server.scrap, server.log = engine, true, scrap, log
 	return server, nil
+}
+
+// serve settles where the service will connect. Its password is kept beside the owner's.
+func (s *Server) serve(engine Engine, dir string) error {
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		return fmt.Errorf("parse the owner's URL: %w", err)
+	}
+	u.User = url.User(ServiceRole)
+	if engine == PostgreSQL { // a private CockroachDB node has no passwords
+		if s.servicePassword, err = keptPassword(filepath.Join(dir, "postgresql.service.password")); err != nil {
+			return err
+		}
+		u.User = url.UserPassword(ServiceRole, s.servicePassword)
+	}
+	s.ServiceURL = u.String()
+	return nil
+}
+
+// keptPassword reads a password, or makes it and keeps it.
+func keptPassword(file string) (string, error) {
+	text, err := os.ReadFile(file)
+	if err == nil {
+		return string(text), nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("%w: %w", ErrDataDir, err)
+	}
+	password := newPassword()
+	if err := os.WriteFile(file, []byte(password), 0o600); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrDataDir, err)
+	}
+	return password, nil
+}
+
+// OpenService opens a started or configured database for the service. On a private server it first brings the schema up to date and
+// grants the service's role its privileges, both as the owner, and then connects as that role; what was applied it tells. A configured
+// database is opened as it is: its owner migrates it.
+func (s *Server) OpenService(ctx context.Context, opt Options) (*DB, []Applied, error) {
+	if s.ServiceURL == s.URL {
+		d, err := Open(ctx, s.URL, opt)
+		return d, nil, err
+	}
+	owning := opt
+	owning.MaxConns, owning.MinConns = 2, 1
+	owner, err := Open(ctx, s.URL, owning)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer owner.Close()
+	applied, err := owner.Migrate(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := owner.EnsureServiceRole(ctx, ServiceRole, s.servicePassword); err != nil {
+		return nil, nil, err
+	}
+	if err := owner.GrantService(ctx, ServiceRole); err != nil {
+		return nil, nil, err
+	}
+	d, err := Open(ctx, s.ServiceURL, opt)
+	return d, applied, err
 }
 
 // Stop shuts a private server down and waits until it is gone; a configured one is left alone, and so is one that

@@ -154,19 +154,26 @@ func openDatabase(ctx context.Context, cfg config, log *slog.Logger, c *core) (*
 			}
 		})
 	}
-	d, err := db.Open(ctx, server.URL, db.Options{Application: "fairgate-core", MaxConns: cfg.Database.MaxConns,
-		ReplicaURL: cfg.Database.ReplicaURL, FollowerReads: cfg.Database.FollowerReads, Log: log})
+	d, applied, err := server.OpenService(ctx, db.Options{Application: "fairgate-core", MaxConns: cfg.Database.MaxConns, Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	c.opened(d.Close)
 	log.Info("database", "engine", d.Engine, "version", d.Version)
-	if cfg.Database.Migrate {
-		applied, err := d.Migrate(ctx)
-		if err != nil {
+	if cfg.Database.Migrate && !server.Private {
+		if applied, err = d.Migrate(ctx); err != nil {
 			return nil, fmt.Errorf("bring the schema up to date: %w", err)
 		}
+	}
+	if cfg.Database.Migrate || server.Private {
 		log.Info("schema is up to date", "migrations_applied", len(applied))
+	}
+	rewritable, err := d.MayRewrite(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(rewritable) > 0 {
+		log.Warn("the database's role could rewrite what is only ever inserted; give core a role of its own with ticketctl migrate --service-role", "tables", rewritable)
 	}
 	return d, nil
 }
