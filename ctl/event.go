@@ -61,8 +61,9 @@ func (e eventView) opens() string {
 }
 
 func (t *tool) event() *cobra.Command {
-	return group("event", "List and show events", `  ticketctl event list
-  ticketctl event show arena`, t.eventList(), t.eventShow())
+	return group("event", "List and show events, release what was set aside", `  ticketctl event list
+  ticketctl event show arena
+  ticketctl event release arena sponsor --all`, t.eventList(), t.eventShow(), t.eventRelease(), t.eventReleases())
 }
 
 // pageFlags are the flags of every list.

@@ -62,6 +62,8 @@ var outcomes = []outcome{
 	{inventory.ErrWindowUnknown, 404, "presale_unknown", "The event has no such presale.", 0},
 	{inventory.ErrWindowEarly, 425, "presale_not_open", "The presale is not open yet. Wait for its time.", 5 * time.Second},
 	{inventory.ErrWindowOver, 409, "presale_over", "The presale is over. What you hold is still yours; the rest is on general sale or will be.", 0},
+	{inventory.ErrAllocationUnknown, 404, "allocation_unknown", "The event has no such allocation, or not of that tier.", 0},
+	{inventory.ErrReleaseOther, 409, "release_other", "That release_id was used for another release. Take a new one.", 0},
 	{errWindow, 403, "presale_not_yours", "This presale is for entrants who were invited.", 0},
 	{inventory.ErrGeometryUnknown, 404, "geometry_unknown", "The seats are arranged otherwise by now. Take the geometry's hash from /v1/events/{id}/seats.", 0},
 	{inventory.ErrFeedFull, 503, "overloaded", "The seats of too many events are looked at. Try again.", 5 * time.Second},

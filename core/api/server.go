@@ -168,6 +168,8 @@ func (s *Server) Admin() http.Handler {
 	admin("GET /admin/v1/events/{id}/onsale", s.onSale)
 	admin("GET /admin/v1/events/{id}/lottery", s.lottery)
 	admin("POST /admin/v1/events/{id}/invitations", s.invite)
+	admin("POST /admin/v1/events/{id}/allocations/{allocation}/release", s.releaseAllocation)
+	admin("GET /admin/v1/events/{id}/releases", s.listReleases)
 	admin("GET /admin/v1/orders", s.listOrders)
 	admin("GET /admin/v1/orders/{id}", s.adminOrder)
 	admin("GET /admin/v1/ledger/verify", s.verifyLedger)

@@ -44,17 +44,20 @@ type plan struct {
 
 	before, after Spec
 	stock         map[stockKey]stockRow
-	taken         map[string]int64 // by tier
+	taken         map[string]int64   // by tier
+	released      map[stockKey]int64 // units that went from an allocation to general sale
+	wanted        map[stockKey]int64 // capacities as they shall be
 
 	addedSeats, movedSeats []Seat
 	removedSeats           []string
+	forgotten              []string // released seats that the file moves or removes
 }
 
 // planChanges compares the spec that is applied with the one that shall be, and refuses with Problems.
 func planChanges(ctx context.Context, tx pgx.Tx, id uuid.UUID, before, after Spec) (*plan, error) {
 	p := &plan{
 		complaints: complaints{at: after.at}, before: before, after: after,
-		stock: make(map[stockKey]stockRow), taken: make(map[string]int64),
+		stock: make(map[stockKey]stockRow), taken: make(map[string]int64), released: make(map[stockKey]int64),
 	}
 	if before.ID != "" { // a new event has none, or else inserting its own fails
 		if err := p.readStock(ctx, tx, id); err != nil {
@@ -62,6 +65,12 @@ func planChanges(ctx context.Context, tx pgx.Tx, id uuid.UUID, before, after Spe
 		}
 	}
 	p.compareSeats()
+	if before.ID != "" {
+		if err := p.readReleased(ctx, tx, id); err != nil {
+			return nil, err
+		}
+	}
+	p.adjust()
 	if err := p.checkSeatStates(ctx, tx, id); err != nil {
 		return nil, err
 	}
@@ -71,6 +80,7 @@ func planChanges(ctx context.Context, tx pgx.Tx, id uuid.UUID, before, after Spe
 	p.compareLeaves()
 	p.compareTiers()
 	p.compareStock()
+	p.compareAllocations()
 	return p, p.err()
 }
 
@@ -301,13 +311,13 @@ func (p *plan) compareTiers() {
 
 // compareStock notes other capacities and refuses less than is taken.
 func (p *plan) compareStock() {
-	wanted := p.after.stock()
+	wanted := p.wanted
 	for _, k := range sortedStock(p.stock, wanted) {
 		row, known := p.stock[k]
 		capacity := wanted[k]
 		p.note(known && row.capacity != capacity, "stock %s/%s: %d → %d", k.tier, k.allocation, row.capacity, capacity)
 		if _, at := p.after.tier(k.tier); at >= 0 && row.taken > capacity {
-			p.add(p.after.stockPath(k, at), "%s of tier %s cannot go down to %d: %d are held or sold", k.allocation, k.tier, capacity, row.taken)
+			p.add(p.after.stockPath(k, at), "%s of tier %s cannot go down to %d: %d are held or sold%s", k.allocation, k.tier, capacity, row.taken, p.andReleased(k))
 		}
 	}
 }

@@ -59,7 +59,7 @@ var errDrifted = errors.New("event: stock or seats differ from the applied event
 
 // write carries the plan out. Every statement must touch exactly the rows it was planned for.
 func (p *plan) write(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
-	for _, step := range []func(context.Context, pgx.Tx, uuid.UUID) error{p.writeTiers, p.writeStock, p.writeSeats} {
+	for _, step := range []func(context.Context, pgx.Tx, uuid.UUID) error{p.writeTiers, p.writeStock, p.writeSeats, p.writeAllocations} {
 		if err := step(ctx, tx, id); err != nil {
 			return err
 		}
@@ -102,7 +102,7 @@ func (r *stockRows) add(k stockKey, capacity int64) {
 
 func (p *plan) writeStock(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
 	var added, changed, removed stockRows
-	wanted := p.after.stock()
+	wanted := p.wanted
 	for _, k := range sortedStock(p.stock, wanted) {
 		row, known := p.stock[k]
 		capacity, stays := wanted[k]

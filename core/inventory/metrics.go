@@ -15,6 +15,7 @@ type figures struct {
 	sweepFailed              *metrics.Counter
 	seatLogTrimmed           *metrics.Counter
 	mirrorsRead              *metrics.Counter
+	releasesFailed           *metrics.Counter
 	sweepSeconds             *metrics.Histogram
 }
 
@@ -50,9 +51,22 @@ func newFigures() figures {
 		expired:        metrics.GetOrCreateCounter(`core_holds_expired_total`),
 		outdated:       metrics.GetOrCreateCounter(`core_hold_batches_outdated_total`),
 		sweepFailed:    metrics.GetOrCreateCounter(`core_hold_sweeps_failed_total`),
+		releasesFailed: metrics.GetOrCreateCounter(`core_allocation_releases_failed_total`),
 		mirrorsRead:    metrics.GetOrCreateCounter(`core_seat_mirrors_read_total`),
 		seatLogTrimmed: metrics.GetOrCreateCounter(`core_seat_log_trimmed_total`),
 		sweepSeconds:   metrics.GetOrCreateHistogram(`core_hold_sweep_seconds`),
+	}
+}
+
+// unitsReleased counts units that went from an allocation to general sale.
+func (f *figures) unitsReleased(cause string, units int64) {
+	switch cause {
+	case byCommand:
+		metrics.GetOrCreateCounter(`core_allocation_units_released_total{cause="command"}`).AddInt64(units)
+	case byTime:
+		metrics.GetOrCreateCounter(`core_allocation_units_released_total{cause="time"}`).AddInt64(units)
+	default:
+		metrics.GetOrCreateCounter(`core_allocation_units_released_total{cause="return"}`).AddInt64(units)
 	}
 }
 

@@ -64,15 +64,16 @@ type Hooks struct {
 
 // Config are the bounds of a Service. The zero value of every field but Offers has a default.
 type Config struct {
-	Offers     Offers
-	Lanes      int           // group-commit lanes; events are spread over them by hash; default 2
-	MaxBatch   int           // most requests in one commit; default 500
-	MaxQueue   int           // most requests waiting in a lane; default 20 × MaxBatch
-	SweepEvery time.Duration // how often Run looks for expired holds; default 250 ms
-	SoldOutTTL time.Duration // how long "sold out" may be answered from memory; default 1 s, negative for never
-	Committed  func()        // called after each commit of holds, releases or expiries; must not block; nil for none
-	Log        *slog.Logger  // default slog.Default()
-	Recorder   Recorder      // keeps a history that can be proved; default none
+	Offers       Offers
+	Lanes        int           // group-commit lanes; events are spread over them by hash; default 2
+	MaxBatch     int           // most requests in one commit; default 500
+	MaxQueue     int           // most requests waiting in a lane; default 20 × MaxBatch
+	SweepEvery   time.Duration // how often Run looks for expired holds; default 250 ms
+	ReleaseEvery time.Duration // how often RunReleases looks for allocations to release; default 1 s
+	SoldOutTTL   time.Duration // how long "sold out" may be answered from memory; default 1 s, negative for never
+	Committed    func()        // called after each commit of holds, releases or expiries; must not block; nil for none
+	Log          *slog.Logger  // default slog.Default()
+	Recorder     Recorder      // keeps a history that can be proved; default none
 }
 
 func (c Config) withDefaults() Config {
@@ -84,6 +85,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.SweepEvery <= 0 {
 		c.SweepEvery = 250 * time.Millisecond
+	}
+	if c.ReleaseEvery <= 0 {
+		c.ReleaseEvery = time.Second
 	}
 	if c.SoldOutTTL == 0 {
 		c.SoldOutTTL = time.Second

@@ -39,6 +39,13 @@ func (m *soldOut) refuses(o *op, now time.Time) bool {
 	return full && int64(units) <= o.offer.limit()
 }
 
+// forget lets a row be asked for again.
+func (m *soldOut) forget(key stockKey) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.seen, key)
+}
+
 // learn takes note of the rows of a batch as they are after its commit. readAt is when the reading began.
 func (m *soldOut) learn(snap *snapshot, p *plan, readAt time.Time) {
 	m.mu.Lock()

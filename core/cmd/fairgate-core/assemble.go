@@ -126,9 +126,10 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	}
 	c.handlers = map[string]http.Handler{"edge": server.Edge(), "admin": server.Admin(), "webhook": server.Webhook(), "private": server.Private()}
 	c.workers = map[string]func(context.Context) error{
-		"inventory": stock.Run,
-		"seat feed": feed.Run,
-		"checkout":  orders.Run,
+		"inventory":   stock.Run,
+		"allocations": stock.RunReleases,
+		"seat feed":   feed.Run,
+		"checkout":    orders.Run,
 		"webhooks": func(ctx context.Context) error {
 			return inbox.Run(ctx, orders.Webhooks)
 		},
