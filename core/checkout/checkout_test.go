@@ -34,6 +34,7 @@ type intent struct {
 	state    payment.OutcomeState
 	amount   ledger.Amount
 	captures int
+	card     string // its fingerprint, which only Lookup tells
 }
 
 func newProvider() *provider { return &provider{intents: map[uuid.UUID]*intent{}} }
@@ -61,7 +62,9 @@ func (p *provider) Lookup(_ context.Context, i payment.Intent) (payment.Outcome,
 	if p.intents[i.PaymentID] == nil {
 		return payment.Outcome{}, payment.ErrNotFound
 	}
-	return p.out(i), nil
+	out := p.out(i)
+	out.Card = p.intents[i.PaymentID].card
+	return out, nil
 }
 
 func (p *provider) Capture(_ context.Context, i payment.Intent) (payment.Outcome, error) {
@@ -131,6 +134,7 @@ type shop struct {
 	event    uuid.UUID
 	provider *provider
 	holdTTL  time.Duration
+	cards    CardLimits
 }
 
 const capacity = 40
@@ -169,7 +173,7 @@ func (s *shop) open(run bool) *node {
 	n.Service = New(Config{
 		DB: s.db, Provider: s.provider, Ledger: ledger.NewWriter(s.db.Reader), Outbox: payment.NewOutbox(s.db, payment.OutboxConfig{Workers: 4, Poll: 50 * time.Millisecond}),
 		Catalog: func(context.Context, uuid.UUID) (Terms, error) {
-			return Terms{Slug: "gig", Organizer: "promoter", Currency: "EUR", Prices: map[string]Price{"floor": {5000, 500, 1155}, "lower": {8000, 500, 1785}}}, nil
+			return Terms{Slug: "gig", Organizer: "promoter", Currency: "EUR", Prices: map[string]Price{"floor": {5000, 500, 1155}, "lower": {8000, 500, 1785}}, Cards: s.cards}, nil
 		},
 		Issuer: ticket.NewIssuer(func(context.Context, uuid.UUID) (ticket.SigningKey, error) {
 			return ticket.SigningKey{No: 1, Private: key}, nil

@@ -14,6 +14,7 @@
 //	                       │
 //	    hold expired ──────┼──▶ Expired      (also from PaymentPending before the sale; the intent is voided)
 //	    hold released ─────┼──▶ Cancelled    (likewise)
+//	   card over limit ────┼──▶ Cancelled    (instead of the sale; the authorization is voided, the hold released)
 //	    capture refused ───┴──▶ CaptureFailed (from PaymentPending after the sale; transfers voided, seats back on sale)
 //
 // The whole table, with the time an order may stay in each state and what is retried, is in state.go; nothing else in the

@@ -46,8 +46,12 @@ type batch struct {
 	holds   map[uuid.UUID]inventory.Hold // that openings, retries and first authorizations are about
 	terms   map[uuid.UUID]*Terms         // by event
 
+	taken map[uuid.UUID]int64 // by quota id: what cards have bought
+
 	keep      []inventory.Keeping
 	sell      []uuid.UUID
+	cards     []inventory.CardCount // of holds in sell
+	release   []uuid.UUID
 	unsell    []uuid.UUID
 	tasks     []payment.Task
 	transfers []ledger.Transfer
@@ -140,7 +144,7 @@ var insertedMeanwhile = []string{"orders_pkey", "orders_key_unique", "order_even
 
 // outdated tells whether a batch failed because of what others did since it was read.
 func outdated(err error) bool {
-	if errors.Is(err, errOutdated) {
+	if errors.Is(err, errOutdated) || errors.Is(err, inventory.ErrOutdated) {
 		return true
 	}
 	for _, constraint := range insertedMeanwhile {
@@ -153,7 +157,7 @@ func outdated(err error) bool {
 
 // writes tells whether there is anything to commit.
 func (b *batch) writes() bool {
-	if len(b.tasks)+len(b.keep)+len(b.sell)+len(b.unsell) > 0 {
+	if len(b.tasks)+len(b.keep)+len(b.sell)+len(b.unsell)+len(b.release) > 0 {
 		return true
 	}
 	for _, r := range b.records {
@@ -184,6 +188,20 @@ func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 		}
 		if len(refused) > 0 {
 			return fmt.Errorf("sell holds: %d of %d refused: %w", len(refused), len(b.sell), errOutdated)
+		}
+	}
+	if len(b.cards) > 0 {
+		if err := inventory.CountCards(ctx, tx, b.cards); err != nil {
+			return err
+		}
+	}
+	if len(b.release) > 0 {
+		refused, err := inventory.Release(ctx, tx, b.release)
+		if err != nil {
+			return err
+		}
+		if len(refused) > 0 {
+			return fmt.Errorf("release holds: %d of %d refused: %w", len(refused), len(b.release), errOutdated)
 		}
 	}
 	if len(b.unsell) > 0 {

@@ -29,6 +29,7 @@ func newMetrics() metricSet {
 		`core_order_events_total{cause="issued"}`:          CauseIssued,
 		`core_order_events_total{cause="late_money"}`:      CauseLateMoney,
 		`core_order_events_total{cause="voided"}`:          CauseVoided,
+		`core_order_events_total{cause="card_over_limit"}`: CauseCardOverLimit,
 	} {
 		m.causes[cause] = metrics.GetOrCreateCounter(name)
 	}

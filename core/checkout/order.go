@@ -124,6 +124,7 @@ type Terms struct {
 	Currency         string
 	Prices           map[string]Price
 	PaymentExtension time.Duration // how far a payment under way may push a hold's deadline, once
+	Cards            CardLimits
 }
 
 // Catalog returns an event's terms. It is called inside transactions and must answer from memory or fail.

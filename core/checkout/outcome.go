@@ -2,6 +2,7 @@ package checkout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -22,6 +23,9 @@ type Outcome struct {
 	Failure string
 	Try     string // of a decline: which one, as the provider names it; may be empty
 	Actor   string // "webhook", "lookup", "outbox"
+	Card    string // of an authorization: the provider's fingerprint of the card, "" when it did not say
+	// CardAsked says that the provider was asked for the card: without one, none was used.
+	CardAsked bool
 }
 
 // Apply applies an outcome. An outcome that changes nothing is no error; ErrOrderUnknown means it is none of ours.
@@ -30,7 +34,13 @@ func (s *Service) Apply(ctx context.Context, o Outcome) error {
 	if err == nil {
 		err = answer.err
 	}
-	return err
+	if !errors.Is(err, errCardNeeded) {
+		return err
+	}
+	if err := s.askCard(ctx, &o); err != nil {
+		return err
+	}
+	return s.Apply(ctx, o)
 }
 
 // apply decides the batch's outcomes.
@@ -50,7 +60,9 @@ func (b *batch) apply(ctx context.Context) error {
 				b.answers[i].err = ErrOrderUnknown
 				continue
 			}
-			if err := b.applyOne(ctx, r, o); err != nil {
+			if err := b.applyOne(ctx, r, o); errors.Is(err, errCardNeeded) {
+				b.answers[i].err = err
+			} else if err != nil {
 				return err
 			}
 		}
@@ -127,7 +139,7 @@ func (b *batch) authorized(ctx context.Context, r *record, p *Payment, o *Outcom
 		return nil // told before
 	case PaymentVoiding, PaymentVoided:
 		// The hold died first. The intent to void is durable already; note the late money once.
-		if p.State == PaymentVoiding && p.Failure != lateMoney {
+		if p.State == PaymentVoiding && p.Failure != lateMoney && p.Failure != cardOverLimit {
 			p.move(PaymentVoiding, lateMoney)
 			return b.note(r, CauseLateMoney, o, "authorized after the hold was gone; voiding")
 		}
@@ -138,6 +150,13 @@ func (b *batch) authorized(ctx context.Context, r *record, p *Payment, o *Outcom
 		p.move(PaymentVoiding, lateMoney)
 		b.tasks = append(b.tasks, task(taskVoid, r.order.ID, p.ID))
 		return b.note(r, CauseLateMoney, o, "authorized after the hold was gone; voiding")
+	}
+	var over *inventory.OverLimit
+	switch err := b.overCard(ctx, r, o); {
+	case errors.As(err, &over):
+		return b.refuseCard(r, p, o, over)
+	case err != nil:
+		return err
 	}
 	b.sell = append(b.sell, r.order.Hold)
 	p.move(PaymentAuthorized, "")
@@ -188,7 +207,11 @@ func (b *batch) captureRefused(ctx context.Context, r *record, p *Payment, o *Ou
 func (b *batch) voided(r *record, p *Payment, o *Outcome) error {
 	switch p.State {
 	case PaymentCreated, PaymentBegun, PaymentVoiding:
-		p.move(PaymentVoided, failure(o.Failure, p.Failure))
+		said := failure(o.Failure, p.Failure)
+		if p.Failure == cardOverLimit {
+			said = cardOverLimit // the reason for it, which the buyer should see
+		}
+		p.move(PaymentVoided, said)
 		return b.note(r, CauseVoided, o, o.Failure)
 	case PaymentCaptureFailed:
 		if p.Failure != voidedAfterwards {

@@ -67,6 +67,9 @@ func (b *batch) read(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the orders of a batch: %w", err)
 	}
+	if err := b.readCards(ctx); err != nil {
+		return err
+	}
 	ids := b.holdIDs()
 	if len(ids) == 0 {
 		return nil

@@ -17,7 +17,7 @@ const (
 	TicketIssued    State = "ticket_issued"    // the buyer has what was paid for
 	CaptureFailed   State = "capture_failed"   // the provider refused to capture what it had authorized
 	Expired         State = "expired"          // the hold ran out before the payment was authorized
-	Cancelled       State = "cancelled"        // the buyer gave the hold back
+	Cancelled       State = "cancelled"        // the buyer gave the hold back, or the card has bought enough
 )
 
 // Cause is what makes an order change its state, or do something without changing it.
@@ -37,6 +37,7 @@ const (
 	CauseHoldReleased   Cause = "hold_released"
 	CauseLateMoney      Cause = "late_money" // authorized after the hold died
 	CauseVoided         Cause = "voided"     // the provider confirms that the intent is dead
+	CauseCardOverLimit  Cause = "card_over_limit"
 )
 
 // Transition is one legal move of an order.
@@ -68,6 +69,7 @@ var transitions = []Transition{
 	{From: PaymentPending, Cause: CauseHoldExpired, To: Expired, Retry: "outbox repeats void"},
 	{From: PaymentPending, Cause: CauseHoldReleased, To: Cancelled, Retry: "outbox repeats void"},
 	{From: PaymentPending, Cause: CauseLateMoney, To: Expired, Retry: "outbox repeats void"},
+	{From: PaymentPending, Cause: CauseCardOverLimit, To: Cancelled, Retry: "outbox repeats void"},
 	{From: PaymentFailed, Cause: CauseRetried, To: PaymentPending, UntilHold: true, Retry: "outbox repeats begin with the same key"},
 	{From: PaymentFailed, Cause: CauseAuthorized, To: PaymentPending, Limit: maxCapture, Retry: "outbox repeats capture with the same key"},
 	{From: PaymentFailed, Cause: CauseDeclined, To: PaymentFailed, UntilHold: true, Retry: "the buyer tries another card"},
@@ -75,6 +77,7 @@ var transitions = []Transition{
 	{From: PaymentFailed, Cause: CauseHoldExpired, To: Expired, Retry: "outbox repeats void"},
 	{From: PaymentFailed, Cause: CauseHoldReleased, To: Cancelled, Retry: "outbox repeats void"},
 	{From: PaymentFailed, Cause: CauseLateMoney, To: Expired, Retry: "outbox repeats void"},
+	{From: PaymentFailed, Cause: CauseCardOverLimit, To: Cancelled, Retry: "outbox repeats void"},
 	{From: PaymentComplete, Cause: CauseIssued, To: TicketIssued},
 	{From: Expired, Cause: CauseLateMoney, To: Expired, Retry: "outbox repeats void"},
 	{From: Expired, Cause: CauseVoided, To: Expired},

@@ -121,7 +121,7 @@ func (s *Service) tell(ctx context.Context, t payment.Task, out payment.Outcome)
 		return nil
 	}
 	return s.Apply(ctx, Outcome{Order: t.OrderID, Payment: t.PaymentID, Cause: cause,
-		Ref: out.ProviderRef, Secret: out.ClientSecret, Failure: out.Failure, Try: out.Try, Actor: "outbox"})
+		Ref: out.ProviderRef, Secret: out.ClientSecret, Failure: out.Failure, Try: out.Try, Actor: "outbox", Card: out.Card})
 }
 
 // causeOf translates what a provider says; ok is false when it says nothing that moves an order.
@@ -200,7 +200,7 @@ func (s *Service) Webhooks(ctx context.Context, events []payment.Event) error {
 		}
 		wg.Go(func() {
 			err := s.Apply(ctx, Outcome{Order: e.OrderID, Payment: e.PaymentID, Cause: cause,
-				Ref: e.Outcome.ProviderRef, Secret: e.Outcome.ClientSecret, Failure: e.Outcome.Failure, Try: e.Outcome.Try, Actor: "webhook"})
+				Ref: e.Outcome.ProviderRef, Secret: e.Outcome.ClientSecret, Failure: e.Outcome.Failure, Try: e.Outcome.Try, Actor: "webhook", Card: e.Outcome.Card})
 			if errors.Is(err, ErrOrderUnknown) {
 				s.log.Warn("webhook about an order that is not ours", "webhook_id", e.ID, "type", e.Type)
 				err = nil
@@ -321,5 +321,5 @@ func (s *Service) lookUp(ctx context.Context, t payment.Task) error {
 		return nil
 	}
 	return s.Apply(ctx, Outcome{Order: t.OrderID, Payment: t.PaymentID, Cause: cause,
-		Ref: out.ProviderRef, Secret: out.ClientSecret, Failure: out.Failure, Actor: "lookup"})
+		Ref: out.ProviderRef, Secret: out.ClientSecret, Failure: out.Failure, Actor: "lookup", Card: out.Card, CardAsked: true})
 }

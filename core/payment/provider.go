@@ -115,6 +115,9 @@ type Outcome struct {
 	// Try is the provider's name of the try that was declined, "" where it gives none. The provider goes on saying Failed until
 	// the buyer tries again, so the name alone tells a new decline from one that is known.
 	Try string
+	// Card is the provider's fingerprint of the card that was authorized, the same for the same card always; "" where the
+	// answer does not say, or no card was used. Lookup says it if it can be said.
+	Card string
 	// Amount is what was captured, what can be captured, or what was asked for, by state.
 	Amount ledger.Amount
 }

@@ -65,10 +65,13 @@ func (s *Server) create(c *call) (*reply, bool) {
 func (s *Server) retrieve(c *call) (*reply, bool) {
 	p := readParams(c.form)
 	clientSecret := p.text("client_secret")
+	charge := p.expands("latest_charge")
 	if fail := p.done(); fail != nil {
 		return refusal(fail), false
 	}
-	return s.change(c, clientSecret, func(*intent) (string, *failure) { return "", nil })
+	answer, executed := s.change(c, clientSecret, func(*intent) (string, *failure) { return "", nil })
+	answer.charge = charge
+	return answer, executed
 }
 
 func (s *Server) confirm(c *call) (*reply, bool) {

@@ -1,6 +1,10 @@
 package paysim
 
-import "strings"
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"strings"
+)
 
 // verdict is what becomes of a card.
 type verdict uint8
@@ -61,6 +65,16 @@ func cardByMethod(method string) (card, bool) {
 	return card{}, false
 }
 
+// ownCards is what numbers begin with that stand for approved cards of as many different people as one likes, each with a
+// fingerprint of its own. Stripe has no such range.
+const ownCards = "42424242"
+
+// fingerprint names the card, the same for the same number always. It tells nothing about the number.
+func (c card) fingerprint() string {
+	sum := sha256.Sum256([]byte("paysim card " + c.number))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
 // cardByNumber is what becomes of a number that somebody typed. A number that could be a real card is declined, as Stripe
 // does in test mode.
 func cardByNumber(number string) card {
@@ -74,6 +88,9 @@ func cardByNumber(number string) card {
 		if c.number == number {
 			return c
 		}
+	}
+	if strings.HasPrefix(number, ownCards) && len(number) == 16 && luhn(number) {
+		return card{number, "pm_card_visa", "visa", approved, "", ""}
 	}
 	c := card{number: lastFour(number), method: "pm_card_unknown", brand: "unknown", verdict: declined}
 	if luhn(number) {

@@ -34,6 +34,7 @@ func (s *Server) list(c *call) (*reply, bool) {
 			before = n
 		}
 	}
+	charge := p.expands("data.latest_charge")
 	if fail := p.done(); fail != nil {
 		return refusal(fail), false
 	}
@@ -65,7 +66,7 @@ func (s *Server) list(c *call) (*reply, bool) {
 	}
 	s.mu.Unlock()
 	for _, one := range shown {
-		page.Data = append(page.Data, one.json(false))
+		page.Data = append(page.Data, one.expanded(false, charge))
 	}
 	return &reply{status: http.StatusOK, other: encode(page)}, true
 }
@@ -83,6 +84,7 @@ func (s *Server) search(c *call) (*reply, bool) {
 	if query != "" && parts == nil {
 		p.wrong("", "query", "We were unable to parse your search query.")
 	}
+	charge := p.expands("data.latest_charge")
 	if fail := p.done(); fail != nil {
 		return refusal(fail), false
 	}
@@ -103,7 +105,7 @@ func (s *Server) search(c *call) (*reply, bool) {
 	s.mu.Unlock()
 	page := listJSON{Object: "search_result", URL: "/v1/payment_intents/search", Data: []*intentJSON{}}
 	for _, one := range shown {
-		page.Data = append(page.Data, one.json(false))
+		page.Data = append(page.Data, one.expanded(false, charge))
 	}
 	return &reply{status: http.StatusOK, other: encode(page)}, true
 }

@@ -16,6 +16,7 @@ type reply struct {
 	status int
 	shown  *snapshot
 	public bool
+	charge bool // shown with its latest charge in full
 	fail   *failure
 	other  []byte
 }
@@ -25,7 +26,7 @@ func (r *reply) body() []byte {
 	case r.fail != nil:
 		return r.fail.body()
 	case r.shown != nil:
-		return encode(r.shown.json(r.public))
+		return encode(r.shown.expanded(r.public, r.charge))
 	default:
 		return r.other
 	}

@@ -17,7 +17,7 @@ type intentJSON struct {
 	Customer           *string           `json:"customer"`
 	Description        *string           `json:"description"`
 	LastPaymentError   *lastErrorJSON    `json:"last_payment_error"`
-	LatestCharge       *string           `json:"latest_charge"`
+	LatestCharge       any               `json:"latest_charge"` // its id, or the charge where that is asked for
 	Livemode           bool              `json:"livemode"`
 	Metadata           map[string]string `json:"metadata,omitempty"`
 	NextAction         *actionJSON       `json:"next_action"`
@@ -156,4 +156,42 @@ type chargeJSON struct {
 	Currency       string `json:"currency"`
 	PaymentIntent  string `json:"payment_intent"`
 	Refunded       bool   `json:"refunded"`
+
+	PaymentMethodDetails *methodDetailsJSON `json:"payment_method_details,omitempty"`
+}
+
+type methodDetailsJSON struct {
+	Type string `json:"type"`
+	Card struct {
+		Brand       string `json:"brand"`
+		Fingerprint string `json:"fingerprint"`
+		Last4       string `json:"last4"`
+	} `json:"card"`
+}
+
+// charge is the latest charge of the intent, nil before there is one.
+func (s snapshot) charge() *chargeJSON {
+	id := s.chargeID()
+	if id == "" {
+		return nil
+	}
+	c := &chargeJSON{
+		ID: id, Object: "charge", Amount: s.amount, AmountRefunded: s.refunded, Currency: s.currency, PaymentIntent: s.id,
+		Refunded: s.refunded > 0 && s.refunded == s.received,
+	}
+	if s.card != nil {
+		c.PaymentMethodDetails = &methodDetailsJSON{Type: "card"}
+		d := &c.PaymentMethodDetails.Card
+		d.Brand, d.Fingerprint, d.Last4 = s.card.brand, s.card.fingerprint(), lastFour(s.card.number)
+	}
+	return c
+}
+
+// expanded is the intent with its latest charge in full, where the call asks for that and may see it.
+func (s snapshot) expanded(public, charge bool) *intentJSON {
+	o := s.json(public)
+	if charge && !public {
+		o.LatestCharge = s.charge()
+	}
+	return o
 }

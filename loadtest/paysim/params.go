@@ -3,6 +3,7 @@ package paysim
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -34,6 +35,16 @@ func (p *params) done() *failure {
 		}
 	}
 	return p.fail
+}
+
+// expands tells whether the call wants a field in full.
+func (p *params) expands(field string) bool {
+	for name, values := range p.form {
+		if stem, _, _ := strings.Cut(name, "["); stem == "expand" && slices.Contains(values, field) {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *params) text(name string) string {

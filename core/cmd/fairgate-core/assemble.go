@@ -286,12 +286,21 @@ func terms(events *event.Store) checkout.Catalog {
 		if err != nil {
 			return checkout.Terms{}, err
 		}
+		cards := checkout.CardLimits{Event: e.Spec.Limits.PerCard, Tour: e.Spec.Tour.PerCard}
+		if cards.Event > 0 || cards.Tour > 0 {
+			key, err := events.LimitKey(ctx, e)
+			if err != nil {
+				return checkout.Terms{}, err
+			}
+			cards.TourID = inventory.TourID(e.Spec.Tour.ID)
+			cards.Mark = func(fingerprint string) inventory.Mark { return event.Mark(key, "card", fingerprint) }
+		}
 		prices := make(map[string]checkout.Price, len(e.Tiers))
 		for name, t := range e.Tiers {
 			prices[name] = checkout.Price{Face: t.Price.Face.Minor, Fee: t.Price.Fee.Minor, Tax: t.Price.Tax.Minor}
 		}
 		return checkout.Terms{Slug: e.Slug, Organizer: e.Spec.Organizer, Currency: e.Spec.Currency, Prices: prices,
-			PaymentExtension: e.Spec.Hold.PaymentExtension.Duration}, nil
+			PaymentExtension: e.Spec.Hold.PaymentExtension.Duration, Cards: cards}, nil
 	}
 }
 

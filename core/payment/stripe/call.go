@@ -205,6 +205,7 @@ func (p *Provider) find(ctx context.Context, i payment.Intent) ([]*stripego.Paym
 		}
 		params := &stripego.PaymentIntentParams{}
 		params.Context = ctx
+		params.AddExpand("latest_charge") // for the card
 		intent, err := p.intents.Get(i.ProviderRef, params)
 		if err != nil {
 			return nil, translate(err)
@@ -238,6 +239,7 @@ func (p *Provider) search(ctx context.Context, i payment.Intent) ([]*stripego.Pa
 		Context: ctx, Limit: stripego.Int64(10), Single: true,
 		Query: fmt.Sprintf("metadata['%s']:'%s'", payment.MetadataPayment, i.PaymentID),
 	}}
+	params.AddExpand("data.latest_charge")
 	iter := p.intents.Search(params)
 	var found []*stripego.PaymentIntent
 	for iter.Next() {
@@ -255,6 +257,7 @@ func (p *Provider) listed(ctx context.Context, i payment.Intent) ([]*stripego.Pa
 		return nil, err
 	}
 	params := &stripego.PaymentIntentListParams{ListParams: stripego.ListParams{Context: ctx, Limit: stripego.Int64(100), Single: true}}
+	params.AddExpand("data.latest_charge")
 	iter := p.intents.List(params)
 	var found []*stripego.PaymentIntent
 	for iter.Next() {
