@@ -6,7 +6,7 @@
 //
 // # What is checked
 //
-//   - commits: the commit numbers of a stock row leave no gap and are given once; the units that the recorded operations
+//   - commits: the commit numbers of a stock row leave no gap, but for changes of its capacity, and are given once; the units that the recorded operations
 //     take and give back are what the row says is taken, never below 0 or above capacity.
 //   - real time: who was answered before another one asked has the smaller number.
 //   - one order: there is a single order of all commits, over all rows, that agrees with every row's numbers and with

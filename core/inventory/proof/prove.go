@@ -132,9 +132,10 @@ type row struct {
 	known   int64               // greatest version that is certain to exist
 	open    []*commit           // attempts that may have happened
 
-	base, baseVersion int64 // taken and version before the first commit
-	capacity          int64
+	base, baseVersion int64     // taken and version before the first commit
+	capacity          int64     // as it was last
 	taken             []int64   // by state: units taken
+	capacities        []int64   // by commit
 	left              []int64   // of state i at 2i what was left; between two what was while the commit was decided
 	lowest            [][]int64 // least of 2^n of these
 	earliest, latest  []int64   // by commit: when it can have been

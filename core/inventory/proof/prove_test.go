@@ -123,3 +123,26 @@ func TestClientsAloneNoticeASeatGivenTwice(t *testing.T) {
 		})
 	}
 }
+
+func TestOnlyAChangeOfCapacityMayBeMissing(t *testing.T) {
+	for name, c := range map[string]struct {
+		capacity, taken int64
+		passes          bool
+	}{
+		"the event file was changed":            {12, 3, true},
+		"nothing explains the gap":              {10, 3, false},
+		"the event file changed and took units": {12, 4, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, event := &history.History{Processes: 1}, uuid.UUID{1}
+			for n, row := range []history.Row{{Version: 2, Taken: 1, Capacity: 10}, {Version: 3, Taken: 2, Capacity: 10}, {Version: 5, Taken: c.taken, Capacity: c.capacity}} {
+				row.Event, row.Tier, row.Allocation = event, floor, "general"
+				h.Calls = append(h.Calls, history.Call{N: int64(n), Side: history.Core, From: int64(100 * n), To: int64(100*n + 50), Outcome: history.OK, Rows: []history.Row{row},
+					Ops: []history.Op{{Do: history.Hold, Event: event, Hold: uuid.UUID{2, byte(n)}, Items: []history.Item{{Tier: floor, Allocation: "general", Quantity: 1, Commit: row.Version}}}}})
+			}
+			if v := prove(t, h, Options{}); v.Passed != c.passes {
+				t.Errorf("passed is %t: %v", v.Passed, v.Failures())
+			}
+		})
+	}
+}

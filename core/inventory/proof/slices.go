@@ -48,7 +48,7 @@ func stockModel(taken, capacity int64) porcupine.Model {
 // slice is the history of a row from one commit up to another, as porcupine sees it: without the numbers. It also tells
 // how many operations that is.
 func (p *prover) slice(r *row, from, to int, refused []said) (one piece, operations int64) {
-	one.model = stockModel(r.taken[from], r.capacity)
+	one.model = stockModel(r.taken[from], r.capacities[from])
 	for i := from; i < to; i++ {
 		c := r.commits[i]
 		in := stockInput{}
@@ -82,11 +82,12 @@ func (p *prover) slice(r *row, from, to int, refused []said) (one piece, operati
 	return one, operations
 }
 
-// cuts are where the slices of a row begin, and its end.
+// cuts are where the slices of a row begin, and its end. A slice has one capacity.
 func (r *row) cuts() []int {
 	at, ops := []int{0}, 0
 	for i, c := range r.commits {
-		if n := len(c.call.Ops); ops+n > sliceOps*3/4 && ops > 0 { // a quarter is left for refusals
+		resized := i > 0 && r.capacities[i] != r.capacities[i-1]
+		if n := len(c.call.Ops); ops+n > sliceOps*3/4 && ops > 0 || resized { // a quarter is left for refusals
 			at, ops = append(at, i), 0
 		}
 		ops += len(c.call.Ops)
