@@ -25,7 +25,7 @@ func TestNothingIsSoldTwiceOrLostInAStorm(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build fairgate-core: %v\n%s", err, out)
 	}
-	o := Options{Programs: programs, History: t.TempDir(), Ops: 1 << 40, Seed: 3, Clients: 8, AtMost: 10 * time.Second,
+	o := Options{Programs: programs, History: t.TempDir(), Ops: 1 << 40, Seed: 3, Clients: 8, AtMost: 8 * time.Second,
 		KillCore: 2 * time.Second, CrashDB: 2500 * time.Millisecond, Trouble: 0.15}
 	r, err := Run(t.Context(), o)
 	if err != nil {

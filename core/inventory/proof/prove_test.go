@@ -26,8 +26,8 @@ func prove(t testing.TB, h *history.History, o Options) *Verdict {
 }
 
 func TestASoundInventoryIsAccepted(t *testing.T) {
-	for seed := range uint64(3) {
-		h := play(t, sound, seed, 8, 400)
+	for seed := range uint64(2) {
+		h := play(t, sound, seed, 8, 300)
 		v := prove(t, h, Options{})
 		if !v.Passed {
 			t.Errorf("seed %d:\n%s", seed, strings.Join(v.Failures(), "\n"))
@@ -62,7 +62,7 @@ func TestBrokenInventoriesAreRejected(t *testing.T) {
 	} {
 		t.Run(string(b), func(t *testing.T) {
 			page := filepath.Join(t.TempDir(), "wrong.html")
-			v := prove(t, play(t, b, 7, 8, 400), Options{Visualize: page})
+			v := prove(t, play(t, b, 7, 8, 250), Options{Visualize: page})
 			if v.Passed {
 				t.Fatalf("an inventory that %s was accepted", b)
 			}
