@@ -73,6 +73,10 @@ prove: setup build ## kill cores and database during OPS (200000) holds and rele
 	@$(BIN)/ticketctl storm --ops $(OPS) --seed $(SEED) --history $(HISTORY)
 	@$(BIN)/ticketctl prove --visualize $(HISTORY)/wrong.html $(HISTORY)/*.jsonl
 
+.PHONY: bench-catalog
+bench-catalog: setup ## how fast 100,000 events are searched; a table and, last, one JSON line (BENCH_FLAGS="--events 20000")
+	go run ./ctl/cmd/benchcatalog $(BENCH_FLAGS)
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s) each
 	@set -e; for dir in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \

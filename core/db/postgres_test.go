@@ -169,3 +169,17 @@ func TestOnlyAbandonedTemporaryFoldersAreRemoved(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyCockroachDBHasFollowerReads(t *testing.T) {
+	if params, ok := CockroachDB.browserParams(true); !ok || params["default_transaction_use_follower_reads"] != "on" {
+		t.Errorf("CockroachDB: %v, %v", params, ok)
+	}
+	if params, ok := PostgreSQL.browserParams(true); ok {
+		t.Errorf("PostgreSQL: %v", params)
+	}
+	for _, engine := range []Engine{CockroachDB, PostgreSQL} {
+		if params, ok := engine.browserParams(false); !ok || len(params) != 0 {
+			t.Errorf("%s, when not asked: %v, %v", engine, params, ok)
+		}
+	}
+}

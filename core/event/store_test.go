@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"fairgate/core/db"
 	"fairgate/core/db/dbtest"
 	"fairgate/core/event"
 	"fairgate/edge/lottery"
@@ -204,5 +205,38 @@ func TestEventIDsAreTheEdges(t *testing.T) {
 	e, err := s.ByID(t.Context(), lottery.EventID("hall"))
 	if err != nil || e.Slug != "hall" {
 		t.Errorf("got %+v, %v", e, err)
+	}
+}
+
+func TestPagesThatOnlyShowAnEventAskTheReplica(t *testing.T) {
+	primary, replica := dbtest.New(t), dbtest.New(t)
+	d, err := db.Open(t.Context(), primary.Pool.Config().ConnString(), db.Options{ReplicaURL: replica.Pool.Config().ConnString()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	s := event.NewStore(d, event.Options{})
+	apply(t, s, edit(t, hall, "id: hall", "id: both"))
+	apply(t, s, edit(t, hall, "id: hall", "id: new"))
+	apply(t, event.NewStore(replica, event.Options{}), edit(t, hall, "id: hall", "id: both", "name: Chamber Music", "name: Older Music"))
+	if e, err := s.Browse(t.Context(), "both"); err != nil || e.Spec.Name != "Older Music" {
+		t.Errorf("shown: %+v, %v", e, err)
+	}
+	if e, err := s.BySlug(t.Context(), "both"); err != nil || e.Spec.Name != "Chamber Music" {
+		t.Errorf("for deciding: %+v, %v", e, err)
+	}
+	if e, err := s.Browse(t.Context(), "new"); err != nil || e.Slug != "new" {
+		t.Errorf("what has not come to the replica yet: %+v, %v", e, err)
+	}
+	if _, err := s.Browse(t.Context(), "nowhere"); !errors.Is(err, event.ErrUnknown) {
+		t.Errorf("what is nowhere: %v", err)
+	}
+	plain := event.NewStore(primary, event.Options{})
+	first, err := plain.Browse(t.Context(), "both")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second, err := plain.BySlug(t.Context(), "both"); err != nil || first != second {
+		t.Errorf("without a replica both remember the same: %v", err)
 	}
 }
