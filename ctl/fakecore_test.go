@@ -54,6 +54,7 @@ func newFakeCore(transcript []byte) *fakeCore {
 	mux.HandleFunc("GET /admin/v1/orders", f.listOrders)
 	mux.HandleFunc("GET /admin/v1/orders/{id}", f.showOrder)
 	mux.HandleFunc("GET /admin/v1/ledger/verify", f.verifyLedger)
+	mux.HandleFunc("GET /admin/v1/ledger/{report}", f.ledgerReport)
 	mux.HandleFunc("GET /admin/v1/bans", f.listBans)
 	mux.HandleFunc("POST /admin/v1/bans", f.addBan)
 	mux.HandleFunc("DELETE /admin/v1/bans/{kind}/{subject}", f.liftBan)
@@ -345,6 +346,43 @@ func (f *fakeCore) verifyLedger(w http.ResponseWriter, _ *http.Request) {
 		map[string]any{"name": "balances", "checked": 6, "failed": failed, "detail": map[bool]string{true: "", false: "taxes_payable is off by 50"}[f.ledgerOK]},
 		map[string]any{"name": "chains", "checked": 120, "failed": 0, "detail": ""},
 	}})
+}
+
+// ledgerReport answers the reports of the ledger; their figures are core's own tests' business.
+func (f *fakeCore) ledgerReport(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	fees := map[string]any{"account": "platform_fees", "currency": "EUR", "debits_pending": 0, "credits_pending": 43, "debits_posted": 100, "credits_posted": 532}
+	switch r.PathValue("report") {
+	case "balances":
+		if q.Get("account") == "nobody" {
+			refuse(w, 404, "account_unknown", "The ledger has no such account in this currency.")
+			return
+		}
+		if at := q.Get("at"); at != "" {
+			fees["credits_posted"] = 132
+		}
+		answer(w, 200, map[string]any{"balances": []any{fees}})
+	case "trial-balance":
+		fees["debits_posted"] = map[bool]int{true: 532, false: 531}[f.ledgerOK]
+		answer(w, 200, map[string]any{"zero": f.ledgerOK, "transfers": 8, "currencies": []any{fees}, "balances": []any{}})
+	case "statement":
+		answer(w, 200, map[string]any{"opening": fees, "closing": fees, "next": "1.2." + q.Get("account"), "lines": []any{map[string]any{
+			"id": "00000000-0000-4000-8000-000000000001", "at": f.clock, "kind": "post", "code": "sale_fee", "other": "buyer_clearing",
+			"reference": "00000000-0000-4000-8000-000000000002", "debit": 0, "credit": 432, "balance": 432}}})
+	case "settlement":
+		answer(w, 200, map[string]any{"organizer": q.Get("organizer"), "currency": q.Get("currency"), "sold": 9000, "refunded": 1000, "sent": 5000, "paid_out": 4000,
+			"in_transit": 1000, "due": 3000, "payable": 2000, "reserve": 700, "available": 300, "fees": 432, "taxes": 634})
+	case "clearing":
+		if f.ledgerOK {
+			answer(w, 200, map[string]any{"late": []any{}, "more": false})
+			return
+		}
+		answer(w, 200, map[string]any{"more": true, "late": []any{map[string]any{"account": "late_money", "currency": "EUR",
+			"reference": "00000000-0000-4000-8000-000000000003", "net": 6975, "pending": 0, "since": f.clock, "age_seconds": 90000, "within_seconds": 86400,
+			"why": "paid for nothing, and neither sold nor refunded"}}})
+	default:
+		refuse(w, 404, "not_found", "There is nothing here.")
+	}
 }
 
 func (f *fakeCore) addBan(w http.ResponseWriter, r *http.Request) {

@@ -17,7 +17,10 @@ type ledgerView struct {
 }
 
 func (t *tool) ledger() *cobra.Command {
-	return group("ledger", "Check the books", `  ticketctl ledger verify`, t.ledgerVerify())
+	return group("ledger", "Read and check the books", `  ticketctl ledger verify
+  ticketctl ledger trial-balance
+  ticketctl ledger clearing`,
+		t.ledgerVerify(), t.ledgerBalances(), t.ledgerStatement(), t.ledgerTrial(), t.ledgerSettlement(), t.ledgerClearing())
 }
 
 func (t *tool) ledgerVerify() *cobra.Command {

@@ -190,6 +190,16 @@ func overdue(a Account, items []Late, limit int) Overdue {
 	return o
 }
 
+// OldestFirst is everything that is late, across accounts.
+func OldestFirst(accounts []Overdue) []Late {
+	var all []Late
+	for _, o := range accounts {
+		all = append(all, o.Items...)
+	}
+	slices.SortStableFunc(all, func(x, y Late) int { return x.Since.Compare(y.Since) })
+	return all
+}
+
 func clearingAccounts(ctx context.Context, tx pgx.Tx, deadlines Deadlines) ([]Account, error) {
 	names := make([]string, 0, len(deadlines))
 	for name := range deadlines {

@@ -15,7 +15,6 @@ import (
 	"fairgate/core/checkout"
 	"fairgate/core/event"
 	"fairgate/edge/lottery"
-	"fairgate/ledger"
 )
 
 // Bounds of an operator's lists.
@@ -336,48 +335,6 @@ func (s *Server) adminOrder(w http.ResponseWriter, r *http.Request) error {
 		History []happeningJSON `json:"history"`
 		Outbox  []taskJSON      `json:"outbox"`
 	}{view, order.Entrant.String(), order.Email, happenings, outbox})
-	return nil
-}
-
-type checkJSON struct {
-	Name    string `json:"name"`
-	Checked int64  `json:"checked"`
-	Failed  int64  `json:"failed"`
-	Detail  string `json:"detail"`
-}
-
-func (s *Server) verifyLedger(w http.ResponseWriter, r *http.Request) error {
-	report, err := ledger.Verify(r.Context(), s.DB.Reader)
-	if err != nil {
-		return err
-	}
-	checks := make([]checkJSON, len(report.Checks))
-	for i, c := range report.Checks {
-		checks[i] = checkJSON{Name: c.Name, Checked: c.Checked, Failed: c.Failed, Detail: c.Detail}
-	}
-	writeJSON(w, http.StatusOK, map[string]any{"ok": report.OK, "transfers": report.Transfers, "accounts": report.Accounts, "checks": checks})
-	return nil
-}
-
-type balanceJSON struct {
-	Account        string `json:"account"`
-	Currency       string `json:"currency"`
-	DebitsPending  int64  `json:"debits_pending"`
-	CreditsPending int64  `json:"credits_pending"`
-	DebitsPosted   int64  `json:"debits_posted"`
-	CreditsPosted  int64  `json:"credits_posted"`
-}
-
-func (s *Server) balances(w http.ResponseWriter, r *http.Request) error {
-	found, err := ledger.Balances(r.Context(), s.DB.Reader)
-	if err != nil {
-		return err
-	}
-	list := make([]balanceJSON, len(found))
-	for i, b := range found {
-		list[i] = balanceJSON{b.Account.Code, b.Account.Currency, b.DebitsPending, b.CreditsPending, b.DebitsPosted, b.CreditsPosted}
-	}
-	writeJSON(w, http.StatusOK, map[string]any{"balances": list})
 	return nil
 }
 

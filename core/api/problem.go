@@ -18,6 +18,7 @@ import (
 	"fairgate/core/inventory"
 	"fairgate/core/payment"
 	"fairgate/core/ticket"
+	"fairgate/ledger"
 )
 
 // Problem is an RFC 9457 problem. Code is stable and meant for programs, Detail for people.
@@ -76,6 +77,7 @@ var outcomes = []outcome{
 	{checkout.ErrTransition, 409, "order_state", "The order's state does not allow that. Look at the order to see where it stands.", 0},
 	{checkout.ErrPriceMismatch, 409, "price_changed", "The price changed while you chose. Give the hold back and make a new one.", 0},
 	{ticket.ErrUnknown, 404, "ticket_unknown", "There is no such ticket of yours.", 0},
+	{ledger.ErrAccountUnknown, 404, "account_unknown", "The ledger has no such account in this currency.", 0},
 	{event.ErrUnknown, 404, "event_unknown", "There is no such event.", 0},
 	{access.ErrNoSale, 409, "sale_not_open", "The event has no on-sale yet. Schedule one first.", 0},
 	{access.ErrNotOpen, 425, "sale_not_open", "The waiting room is not open yet. Wait for the time the event names.", 5 * time.Second},

@@ -23,6 +23,7 @@ import (
 	"fairgate/core/event"
 	"fairgate/core/inventory"
 	"fairgate/core/payment"
+	"fairgate/ledger"
 )
 
 // Limits of a request.
@@ -55,6 +56,8 @@ type Server struct {
 	// what was taken before is finished. Nil: never.
 	Stopping <-chan struct{}
 	Log      *slog.Logger
+	// ClearingDeadlines are those of the ledger's clearing accounts; nil: the defaults.
+	ClearingDeadlines ledger.Deadlines
 
 	watchers watchers
 }
@@ -174,6 +177,10 @@ func (s *Server) Admin() http.Handler {
 	admin("GET /admin/v1/orders/{id}", s.adminOrder)
 	admin("GET /admin/v1/ledger/verify", s.verifyLedger)
 	admin("GET /admin/v1/ledger/balances", s.balances)
+	admin("GET /admin/v1/ledger/statement", s.statement)
+	admin("GET /admin/v1/ledger/trial-balance", s.trialBalance)
+	admin("GET /admin/v1/ledger/settlement", s.settlement)
+	admin("GET /admin/v1/ledger/clearing", s.clearing)
 	admin("GET /admin/v1/tickets/keys", s.ticketKeys)
 	admin("GET /admin/v1/bans", s.listBans)
 	admin("POST /admin/v1/bans", s.addBan)

@@ -120,8 +120,13 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		Refresh: cfg.Catalog.Refresh, Reconcile: cfg.Catalog.Reconcile, MaxEvents: cfg.Catalog.MaxEvents, Changed: room.SetCatalog, Log: log,
 	})
 
+	deadlines, err := cfg.deadlines()
+	if err != nil {
+		return nil, err
+	}
 	server := &api.Server{
-		DB: d, Events: events, Catalog: listed, Inventory: stock, Feed: feed, Checkout: orders, Room: room, Inbox: inbox, Outbox: outbox,
+		ClearingDeadlines: deadlines,
+		DB:                d, Events: events, Catalog: listed, Inventory: stock, Feed: feed, Checkout: orders, Room: room, Inbox: inbox, Outbox: outbox,
 		EdgeSecret: edgeSecret, AdminSecret: adminSecret, Form: provider.Form, SessionReadTTL: cfg.Session.ReadTTL, Stopping: c.leaving, Log: log,
 	}
 	c.handlers = map[string]http.Handler{"edge": server.Edge(), "admin": server.Admin(), "webhook": server.Webhook(), "private": server.Private()}
@@ -136,6 +141,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		"waiting room": room.Run,
 		"catalog":      listed.Run,
 		"ledger seals": sealer(d, writer, log),
+		"late money":   watchClearing(d, deadlines, cfg.Ledger.ClearingEvery, log),
 	}
 	return c, nil
 }

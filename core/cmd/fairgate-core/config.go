@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/spf13/viper"
+
+	"fairgate/ledger"
 )
 
 // config is core's configuration; configs/core.yaml explains every key.
@@ -69,6 +71,19 @@ type config struct {
 		PollMax        time.Duration `mapstructure:"poll_max"`
 		PollsPerSecond int           `mapstructure:"polls_per_second"`
 	}
+	Ledger struct {
+		ClearingEvery  time.Duration `mapstructure:"clearing_every"`
+		ClearingWithin struct {
+			BuyerClearing    time.Duration `mapstructure:"buyer_clearing"`
+			ProviderClearing time.Duration `mapstructure:"provider_clearing"`
+			ProviderTransit  time.Duration `mapstructure:"provider_transit"`
+			Refunds          time.Duration
+			Disputes         time.Duration
+			LateMoney        time.Duration `mapstructure:"late_money"`
+			PayoutClearing   time.Duration `mapstructure:"payout_clearing"`
+			ResaleEscrow     time.Duration `mapstructure:"resale_escrow"`
+		} `mapstructure:"clearing_within"`
+	}
 	History struct {
 		File     string
 		MaxBytes int64 `mapstructure:"max_bytes"`
@@ -91,6 +106,10 @@ var defaults = map[string]any{
 	"payment.stripe.webhook_secret": "", "payment.stripe.pay_url": "", "payment.stripe.rate_per_second": 100, "payment.stripe.endpoint_rate_per_second": 25,
 	"access.tick": "250ms", "access.marker_wait": "2s", "access.lease_ttl": "2500ms",
 	"access.poll_min": "2s", "access.poll_max": "20s", "access.polls_per_second": 10000,
+	"ledger.clearing_every":                 "1m",
+	"ledger.clearing_within.buyer_clearing": "2h", "ledger.clearing_within.provider_clearing": "240h", "ledger.clearing_within.provider_transit": "120h",
+	"ledger.clearing_within.refunds": "120h", "ledger.clearing_within.disputes": "2160h", "ledger.clearing_within.late_money": "24h",
+	"ledger.clearing_within.payout_clearing": "120h", "ledger.clearing_within.resale_escrow": "72h",
 	"history.file": "", "history.max_bytes": 4294967296,
 	"log.level": "info",
 }
@@ -157,6 +176,12 @@ func (c config) validate() error {
 	if c.History.MaxBytes < 1 {
 		bad("history.max_bytes", "%d must be 1 or more", c.History.MaxBytes)
 	}
+	if c.Ledger.ClearingEvery <= 0 {
+		bad("ledger.clearing_every", "%s must be longer than nothing", c.Ledger.ClearingEvery)
+	}
+	if _, err := c.deadlines(); err != nil {
+		bad("ledger.clearing_within", "%w", err)
+	}
 	if c.Secrets.Dir == "" {
 		bad("secrets.dir", "a folder is needed")
 	}
@@ -186,4 +211,13 @@ func (c config) level() (slog.Level, error) {
 	var l slog.Level
 	err := l.UnmarshalText([]byte(c.Log.Level))
 	return l, err
+}
+
+// deadlines are those of the ledger's clearing accounts.
+func (c config) deadlines() (ledger.Deadlines, error) {
+	w := c.Ledger.ClearingWithin
+	return ledger.DefaultDeadlines().With(map[string]time.Duration{
+		"buyer_clearing": w.BuyerClearing, "provider_clearing": w.ProviderClearing, "provider_transit": w.ProviderTransit, "refunds": w.Refunds,
+		"disputes": w.Disputes, "late_money": w.LateMoney, "payout_clearing": w.PayoutClearing, "resale_escrow": w.ResaleEscrow,
+	})
 }
