@@ -28,7 +28,7 @@ type Config struct {
 	// Sold, if set, is told after the commit which orders were just sold. It is not told again if the process dies before.
 	Sold func(ctx context.Context, orders []Order)
 
-	MaxBatch    int                // most openings or outcomes in one commit; default 200
+	MaxBatch    int                // most openings or outcomes in one commit; default 500
 	MaxQueue    int                // most of them waiting; default 20 × MaxBatch
 	LookupAfter time.Duration      // how long a begun payment may be silent before the provider is asked; default 5 s
 	LookupEvery time.Duration      // how often silent payments are looked for; default 1 s
@@ -55,7 +55,7 @@ type Service struct {
 // New starts the lane of a Service.
 func New(cfg Config) *Service {
 	if cfg.MaxBatch <= 0 {
-		cfg.MaxBatch = 200
+		cfg.MaxBatch = 500
 	}
 	if cfg.LookupAfter <= 0 {
 		cfg.LookupAfter = 5 * time.Second

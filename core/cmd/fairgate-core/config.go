@@ -101,7 +101,7 @@ var defaults = map[string]any{
 	"session.read_ttl": "720h",
 	"inventory.lanes":  2, "inventory.max_batch": 500, "inventory.max_queue": 10000,
 	"inventory.feed_every": "200ms", "inventory.feed_events": 1000,
-	"checkout.max_batch": 200, "checkout.lookup_after": "5s", "checkout.outbox_workers": 256, "checkout.outbox_lease": "40s",
+	"checkout.max_batch": 500, "checkout.lookup_after": "5s", "checkout.outbox_workers": 256, "checkout.outbox_lease": "40s",
 	"payment.stripe.base_url": "", "payment.stripe.secret_key": "", "payment.stripe.publishable_key": "",
 	"payment.stripe.webhook_secret": "", "payment.stripe.pay_url": "", "payment.stripe.rate_per_second": 100, "payment.stripe.endpoint_rate_per_second": 25,
 	"access.tick": "250ms", "access.marker_wait": "2s", "access.lease_ttl": "2500ms",
