@@ -2,7 +2,9 @@
 //
 //	db         pool, InTx (the one way to run a transaction), migrations, group commit, private database servers
 //	event      events from YAML: venue, seating, tiers, prices, allocations, on-sale rules, and the keys of an event
-//	inventory  stock, seats, holds, limits; decided in batches, each one transaction
+//	catalog    the searchable list of events, in memory, following its table
+//	inventory  stock, seats, holds, limits; decided in batches, each one transaction; seating/ picks the best seats,
+//	           history/ records what is done and proof/ judges it
 //	checkout   the order's state table; composes inventory, payment, ledger and ticket in one transaction
 //	payment    providers, the outbox that calls them, the inbox of their webhooks; stripe/ is the adapter
 //	ticket     tickets and their signed codes
