@@ -5,10 +5,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -334,6 +336,17 @@ func (f *fake) hold(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	want := body.Items[0]
+	if want.Best != nil {
+		for _, s := range slices.Sorted(maps.Keys(f.seats)) {
+			if f.seats[s] && len(want.Seats) < want.Best.Quantity {
+				want.Seats = append(want.Seats, s)
+			}
+		}
+		if len(want.Seats) < want.Best.Quantity {
+			refuse(w, 409, map[bool]string{true: "sold_out", false: "none_adjacent"}[len(want.Seats) == 0], "")
+			return
+		}
+	}
 	for _, s := range want.Seats {
 		if !f.seats[s] {
 			refuse(w, 409, "seat_taken", "")
@@ -393,7 +406,7 @@ func (f *fake) form(w http.ResponseWriter, r *http.Request) {
 		refuse(w, 404, "missing", "")
 		return
 	}
-	if r.FormValue("card") != "4242424242424242" {
+	if r.FormValue("card") == "4000000000000002" {
 		o.state = "payment_failed"
 		refuse(w, 402, "card_declined", "")
 		return

@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ const inFlight = 20 * time.Second
 type tierNames struct {
 	general string // a general-admission tier
 	seated  bool   // there are numbered seats
+	ranked  string // a tier with numbered seats, whose best ones can be asked for
 }
 
 // Rehearsal is one run of a plan. Make it with New, Run it once; Snapshot may be called meanwhile by others.
@@ -137,7 +139,7 @@ func (r *Rehearsal) learnTiers(ctx context.Context) error {
 	}
 	for _, t := range body.Tiers {
 		if t.Kind == "seated" {
-			r.tiers.seated = true
+			r.tiers.seated, r.tiers.ranked = true, cmp.Or(r.tiers.ranked, t.ID)
 		} else if r.tiers.general == "" {
 			r.tiers.general = t.ID
 		}

@@ -18,6 +18,8 @@ import (
 const (
 	// holdTries bounds how often a buyer tries for tickets that others take first; stock comes back while holds expire.
 	holdTries = 8
+	// bestShare is the part of those who want seats that leaves the choice to the server.
+	bestShare = 0.3
 	// firstLook and lastLook space the polls for the outcome of a payment.
 	firstLook = 150 * time.Millisecond
 	lastLook  = 2 * time.Second
@@ -67,6 +69,14 @@ type item struct {
 	Tier     string   `json:"tier,omitempty"`
 	Quantity int      `json:"quantity,omitempty"`
 	Seats    []string `json:"seats,omitempty"`
+	Best     *best    `json:"best,omitempty"`
+}
+
+// best leaves the choice of seats to the server.
+type best struct {
+	Quantity int      `json:"quantity"`
+	Tier     string   `json:"tier"`
+	Allow    []string `json:"allow,omitempty"`
 }
 
 // shop is the visit of an admitted buyer.
@@ -131,7 +141,7 @@ func (b *buyer) hold(ctx context.Context) (holdBody, string) {
 		since = time.Now()
 		switch a.code {
 		case "seat_taken": // look again at a newer map
-		case "not_enough_left":
+		case "not_enough_left", "none_adjacent":
 			want = max(1, want-1)
 		case "sold_out":
 			seated, want = !seated, b.want
@@ -146,10 +156,13 @@ func (b *buyer) hold(ctx context.Context) (holdBody, string) {
 	return holdBody{}, outcomeSoldOut
 }
 
-// wish is what to ask for: seats of one row, or a quantity. It is nil when no seat is free, and false when the map does not come.
+// wish is what to ask for: seats of one row, the best there are, or a quantity. It is nil when no seat is free, and false when the map does not come.
 func (v *visitor) wish(seated bool, want int, since time.Time) ([]item, bool) {
 	tiers := v.run.tiers
 	if seated && tiers.seated || tiers.general == "" {
+		if v.rng.Float64() < bestShare {
+			return []item{{Best: &best{Quantity: want, Tier: tiers.ranked, Allow: []string{"orphans"}}}}, true
+		}
 		rows, a := v.run.seats.fresh(v, since)
 		if !a.ok() {
 			if !honest(a) {
