@@ -138,8 +138,8 @@ type viewer struct {
 	broken string
 }
 
-// view opens a stream at an edge, where somebody was before if there is an id.
-func (g *guest) view(ctx context.Context, edge int, after string) (*viewer, error) {
+// view opens a stream at an edge, where somebody was before if there is an id; states is what they saw then.
+func (g *guest) view(ctx context.Context, edge int, after string, states []byte) (*viewer, error) {
 	req, err := http.NewRequestWithContext(ctx, "GET", g.edges[edge]+"/v1/events/"+stageSlug+"/stream", nil)
 	if err != nil {
 		return nil, err
@@ -156,7 +156,8 @@ func (g *guest) view(ctx context.Context, edge int, after string) (*viewer, erro
 		resp.Body.Close()
 		return nil, fmt.Errorf("%d %s", resp.StatusCode, text)
 	}
-	v := &viewer{body: resp.Body, done: make(chan struct{}), held: map[uint32]time.Time{}, bytes: map[string]int{}, left: map[string]int64{}}
+	v := &viewer{body: resp.Body, done: make(chan struct{}), held: map[uint32]time.Time{}, bytes: map[string]int{}, left: map[string]int64{},
+		states: slices.Clone(states)}
 	go v.read(resp.Body)
 	return v, nil
 }
@@ -334,7 +335,7 @@ func TestShoppersOfTwoEdgesSeeWhatTwoCoresCommit(t *testing.T) {
 	viewers := make([]*viewer, streams)
 	began := time.Now()
 	for i := range viewers {
-		v, err := guests[i%len(guests)].view(ctx, i%2, "")
+		v, err := guests[i%len(guests)].view(ctx, i%2, "", nil)
 		if err != nil {
 			t.Fatalf("stream %d: %v", i, err)
 		}
@@ -426,11 +427,10 @@ func TestShoppersOfTwoEdgesSeeWhatTwoCoresCommit(t *testing.T) {
 		<-v.done
 		id, _ := v.told()
 		guests[2].hold(i%2, seatName(60_000+i))
-		again, err := guests[i%len(guests)].view(ctx, (i+1)%2, id)
+		again, err := guests[i%len(guests)].view(ctx, (i+1)%2, id, v.states) // its reader has ended
 		if err != nil {
 			t.Fatal(err)
 		}
-		again.states = slices.Clone(v.states) // of a stream that has ended; the new one brings changes only
 		viewers[i] = again
 	}
 	agree("whoever came back shows what was held meanwhile")
