@@ -20,7 +20,7 @@ endif
 
 .PHONY: help
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## look for Go, gcc and a database; install what apt has
@@ -31,7 +31,7 @@ build: ## build every program into bin/
 	@sh .ci/setup go
 	@echo "building (the first time takes a minute or two) ..."
 	@mkdir -p $(BIN)
-	go build -o $(BIN)/ ./core/cmd/... ./core/inventory/cmd/... ./core/checkout/cmd/... ./edge/cmd/... ./ctl/cmd/... ./loadtest/cmd/... ./loadtest/paysim/cmd/...
+	go build -o $(BIN)/ ./core/cmd/... ./core/inventory/cmd/... ./core/checkout/cmd/... ./edge/cmd/... ./ledger/cmd/... ./ctl/cmd/... ./loadtest/cmd/... ./loadtest/paysim/cmd/...
 
 .PHONY: demo
 demo: setup build ## play a whole on-sale and audit it (KEEP=1 leaves it running)
@@ -76,6 +76,10 @@ prove: setup build ## kill cores and database during OPS (200000) holds and rele
 .PHONY: bench-catalog
 bench-catalog: setup build ## how fast 100,000 events are searched; a table and, last, one JSON line (BENCH_FLAGS="--events 20000")
 	@$(BIN)/benchcatalog $(BENCH_FLAGS)
+
+.PHONY: bench-ledger
+bench-ledger: setup build ## transfers a second, the trial balance over ten million; a table and, last, one JSON line (BENCH_FLAGS="--only hot")
+	@$(BIN)/benchledger $(BENCH_FLAGS)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s) each

@@ -2,6 +2,7 @@
 // on two hot accounts and spread over many organizers, whole sales from pending to posted, one transfer a transaction, and the
 // recomputed trial balance over many transfers.
 //
+//	make bench-ledger
 //	go run ./ledger/cmd/benchledger
 //	go run ./ledger/cmd/benchledger --only hot,spread --seconds 10 --batch 2000
 //	go run ./ledger/cmd/benchledger --only trial --transfers 10000000
