@@ -120,16 +120,22 @@ func (s *Store) Keys(ctx context.Context, purpose Purpose, scope string) (KeyRin
 	})
 }
 
-// EnsureGlobalKeys makes the keys of purposes that serve all events, where there are none.
+// ensureTries is how often EnsureGlobalKeys looks before it gives up on commits whose outcome stays unknown.
+const ensureTries = 3
+
+// EnsureGlobalKeys makes the keys of purposes that serve all events, where there are none. When the outcome of its commit is
+// unknown it looks again: whichever keys are there by then stay as they are, and only missing ones are made.
 func (s *Store) EnsureGlobalKeys(ctx context.Context, purposes ...Purpose) error {
-	return s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		for _, p := range purposes {
-			if err := Ensure(ctx, tx, s.random, p, GlobalScope); err != nil {
-				return err
-			}
+	rings := make([]ringKey, len(purposes))
+	for i, p := range purposes {
+		rings[i] = ringKey{p, GlobalScope}
+	}
+	for n := 1; ; n++ {
+		err := s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error { return ensureAll(ctx, tx, s.random, rings) })
+		if !errors.Is(err, db.ErrAmbiguous) || n == ensureTries || ctx.Err() != nil {
+			return err
 		}
-		return nil
-	})
+	}
 }
 
 // List reads a page of events by start and slug, those after the event of a cursor that an earlier page gave. It returns the next
