@@ -92,3 +92,13 @@ func TestFindingAPageDoesNotAllocateMuch(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A buyer at a limit is told so in a sentence, not by its code.
+func TestThePageHasASentenceForEveryLimit(t *testing.T) {
+	script := pages(t).Find([]byte("/static/app.js")).Body
+	for _, code := range []string{"card_over_limit", "over_limit_account", "over_limit_device", "over_limit_address"} {
+		if !regexp.MustCompile(`\b` + code + `: '[A-Z][^']{20,}\.'`).Match(script) {
+			t.Errorf("nothing is said about %s", code)
+		}
+	}
+}

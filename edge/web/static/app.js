@@ -269,13 +269,23 @@ async function shop(problem) {
     const { status, data } = await patiently('POST', '/v1/holds', { body: { event: slug, items }, key: newKey() });
     if (status === 201) { memory.write({ hold: data.id, orderKey: newKey() }); return holdPage(data.id, data); }
     if (status === 401) return waitingRoom();
-    return shop(data.detail);
+    return shop(refusal(data));
   }
   show(problem ? el('p', { class: 'notice bad', role: 'alert' }, problem) : '', card(el('h2', {}, `Choose up to ${most} tickets`), ...rows.map((r) => r.node)),
     sections.length ? card(el('h2', {}, 'Numbered seats'), ...sections.map((s) => s.node)) : '', el('div', { class: 'actions' }, go, el('button', { class: 'plain', onclick: () => shop() }, 'Look again')));
   if (!seats) return;
   leave = () => seats.close();
   seats.follow({ changed: refresh, moved: () => shop('The seats were arranged anew. Please choose again.'), phase: (name) => { if (name === 'paused' || name === 'ended') say(`The sale is ${name}.`); } });
+}
+
+/** Why a hold was refused, and for a limit that others may share, what helps. */
+function refusal(problem) {
+  const advice = {
+    over_limit_account: 'Tickets that your account holds elsewhere count too. Choose fewer, or give some back.',
+    over_limit_device: 'Tickets held in other tabs of this browser count too. Choose fewer, or give some back.',
+    over_limit_address: 'Others in your household or office count too. Choose fewer, or try again when some have been given back.',
+  }[problem.code];
+  return [problem.detail, advice].filter(Boolean).join(' ');
 }
 
 function seatRows(seats, section, chosen, changed, buttons) {
@@ -347,7 +357,7 @@ function showOrder(order) {
   const parts = [el('h2', {}, orderText(order.state)), ...order.lines.map((line) => el('div', { class: 'row' }, el('span', {}, tierName(line.tier), line.seat && el('small', {}, line.seat)),
     el('span', {}, money({ minor: line.face.minor + line.fee.minor + line.tax.minor, currency: line.face.currency })))), el('div', { class: 'row' }, el('strong', {}, 'Total'), el('strong', {}, money(order.amount)))];
   if (['payment_pending', 'payment_failed', 'reserved'].includes(order.state)) parts.push(el('p', { class: 'quiet' }, 'Time left to pay'), countdown(order));
-  if (payment.failure) parts.push(el('p', { class: 'notice bad', role: 'alert' }, `The payment did not go through: ${payment.failure}`));
+  if (payment.failure) parts.push(el('p', { class: 'notice bad', role: 'alert' }, failureText(payment.failure)));
   if (order.state === 'payment_pending' && payment.pay_url) {
     const target = new URL(payment.pay_url, location.href);
     if (/^https?:$/.test(target.protocol)) {
@@ -365,6 +375,11 @@ function showOrder(order) {
 function orderText(state) {
   return { reserved: 'Your order', payment_pending: 'Waiting for your payment', payment_complete: 'Paid. Your tickets are being made …', payment_failed: 'The payment failed', capture_failed: 'The payment could not be taken; nothing was charged',
     expired: 'Time ran out; nothing was charged', cancelled: 'The order was cancelled', refunded: 'Your money is on its way back', disputed: 'This payment is disputed' }[state] || state;
+}
+
+function failureText(failure) {
+  return { card_over_limit: 'This card has bought as many tickets as one card may. You were not charged, and the tickets are back on sale. Choose again and pay with another card.' }[failure]
+    || `The payment did not go through: ${failure}`;
 }
 
 async function ticketsPage(order) {
