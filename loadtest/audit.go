@@ -74,7 +74,7 @@ func (e *evidence) ask(ctx context.Context, admin *Admin, paysim string) error {
 // judge answers every question.
 func (e *evidence) judge() []Verdict {
 	return []Verdict{
-		checkOversold(e), checkSeats(e), checkCharges(e), checkProviderBalance(e), checkLedger(e),
+		checkOversold(e), checkSeats(e), checkLimits(e), checkCharges(e), checkProviderBalance(e), checkLedger(e),
 		checkTickets(e), checkDraw(e), checkHoldsLeft(e), checkHonest(e), checkBots(e),
 	}
 }

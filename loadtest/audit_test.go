@@ -35,6 +35,7 @@ type sale struct {
 	evidence *evidence
 	orders   []uuid.UUID
 	holds    []uuid.UUID
+	device   uuid.UUID          // the quota of a device that bought in the tour
 	key      ed25519.PrivateKey // of the event's tickets
 }
 
@@ -73,6 +74,10 @@ func goodSale(t *testing.T) *sale {
 		s.exec(t, `INSERT INTO seats (event_id, seat, section, row_label, number, tier, allocation, state, hold_id) VALUES ($1, $2, 'A', '1', $3, 'lower', 'general', $4, $5)`,
 			event, fmt.Sprintf("A/1/%d", n), n, state, hold)
 	}
+	s.device = uuid.New()
+	s.exec(t, `INSERT INTO quota (quota_id, scope_id, kind, buyer, taken, max_units) VALUES ($1, $2, 'entrant', '\x00', 5, 9), ($3, $4, 'device', '\x07', 4, 4)`,
+		uuid.New(), event, s.device, uuid.New())
+	s.exec(t, `UPDATE holds SET quotas = $1 WHERE hold_id = ANY($2)`, s.device[:], []uuid.UUID{s.holds[0], s.holds[1], s.holds[3]})
 	s.draw(t)
 	s.evidence.witness.Tried("claim before the turn", false, 1, "skipper", "")
 	return s
@@ -223,11 +228,41 @@ func (s *sale) judge(t *testing.T) map[string]Verdict {
 
 func TestAGoodSalePassesEveryCheck(t *testing.T) {
 	verdicts := goodSale(t).judge(t)
-	if len(verdicts) != 10 {
-		t.Errorf("%d verdicts, want 10", len(verdicts))
+	if len(verdicts) != 11 {
+		t.Errorf("%d verdicts, want 11", len(verdicts))
 	}
 	for _, v := range verdicts {
 		if !v.Passed || v.Checked == 0 || v.Found > 0 {
+			t.Errorf("%s\n%s", v, strings.Join(v.Failures, "\n"))
+		}
+	}
+}
+
+// payoutThatCameBack pays the organizer and books that the bank has sent it back.
+func (s *sale) payoutThatCameBack(t *testing.T) {
+	t.Helper()
+	eur := func(n int64) ledger.Amount { return ledger.Amount{Minor: n, Currency: "EUR"} }
+	released, err := ledger.PayoutReleasedTransfers(uuid.New(), "theatre", eur(500), eur(50))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent, err := ledger.PayoutSentTransfers(uuid.New(), "theatre", eur(500))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := ledger.NewWriter(nil)
+	for _, transfers := range [][]ledger.Transfer{released, sent, ledger.ReverseAll(sent)} {
+		if err := w.Record(t.Context(), s.tx, transfers); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAPayoutThatCameBackAddsUp(t *testing.T) {
+	s := goodSale(t).crimeScene(t)
+	s.payoutThatCameBack(t)
+	for _, v := range s.judge(t) {
+		if !v.Passed {
 			t.Errorf("%s\n%s", v, strings.Join(v.Failures, "\n"))
 		}
 	}
@@ -245,21 +280,21 @@ func TestEveryVerdictFailsWhenItShould(t *testing.T) {
 			s.exec(t, `ALTER TABLE stock DROP CONSTRAINT stock_taken_within_capacity`)
 			s.exec(t, `UPDATE stock SET taken = 11 WHERE tier = 'floor'`)
 			s.exec(t, `UPDATE holds SET state = 'sold', units = 8, items = '[{"tier":"floor","allocation":"general","quantity":8}]' WHERE hold_id = $1`, s.holds[3])
-		}, []string{"oversold"}},
+		}, []string{"oversold", "limits"}},
 		{"an oversell that only the holds show", func(t *testing.T, s *sale) {
 			s.exec(t, `UPDATE holds SET state = 'sold', units = 9, items = '[{"tier":"floor","allocation":"general","quantity":9}]' WHERE hold_id = $1`, s.holds[3])
-		}, []string{"oversold"}},
+		}, []string{"oversold", "limits"}},
 		{"stock that leaked away", func(t *testing.T, s *sale) {
 			s.exec(t, `UPDATE stock SET taken = 7 WHERE tier = 'floor'`)
 		}, []string{"oversold"}},
 		{"more tickets than seats", func(t *testing.T, s *sale) {
 			s.exec(t, `UPDATE stock SET capacity = 2, taken = 2 WHERE tier = 'floor'`)
 			s.exec(t, `UPDATE holds SET items = '[{"tier":"floor","allocation":"general","quantity":1}]', units = 1 WHERE hold_id = $1`, s.holds[0])
-		}, []string{"oversold"}},
+		}, []string{"oversold", "limits"}},
 		{"a seat in two holds", func(t *testing.T, s *sale) {
 			s.exec(t, `UPDATE stock SET taken = 3 WHERE tier = 'lower'`)
 			s.exec(t, `UPDATE holds SET state = 'sold', units = 1, items = '[{"tier":"lower","allocation":"general","quantity":1,"seats":["A/1/2"]}]' WHERE hold_id = $1`, s.holds[3])
-		}, []string{"seats_twice"}},
+		}, []string{"seats_twice", "limits"}},
 		{"a seat with two tickets", func(t *testing.T, s *sale) {
 			s.exec(t, `DROP INDEX tickets_one_per_seat`)
 			s.ticket(t, s.orders[0], 9, "lower", "A/1/1", s.key)
@@ -277,6 +312,47 @@ func TestEveryVerdictFailsWhenItShould(t *testing.T) {
 		{"a seat whose row forgot it is sold", func(t *testing.T, s *sale) {
 			s.exec(t, `UPDATE seats SET state = 'free', hold_id = NULL WHERE seat = 'A/1/1'`)
 		}, []string{"seats_twice"}},
+		{"a limit exceeded", func(t *testing.T, s *sale) {
+			s.exec(t, `ALTER TABLE quota DROP CONSTRAINT quota_within_limit`)
+			s.exec(t, `UPDATE quota SET max_units = 3 WHERE quota_id = $1`, s.device)
+		}, []string{"limits"}},
+		{"a count that is too high", func(t *testing.T, s *sale) {
+			s.exec(t, `UPDATE quota SET taken = 6 WHERE kind = 'entrant'`)
+		}, []string{"limits"}},
+		{"a count that is too low", func(t *testing.T, s *sale) {
+			s.exec(t, `UPDATE quota SET taken = 3 WHERE quota_id = $1`, s.device)
+		}, []string{"limits"}},
+		{"a hold that forgot where it counts", func(t *testing.T, s *sale) {
+			s.exec(t, `UPDATE holds SET quotas = '' WHERE hold_id = $1`, s.holds[1])
+		}, []string{"limits"}},
+		{"a hold that counts twice", func(t *testing.T, s *sale) {
+			s.exec(t, `UPDATE holds SET quotas = quotas || quotas WHERE hold_id = $1`, s.holds[1])
+			s.exec(t, `UPDATE quota SET taken = 6, max_units = 6 WHERE quota_id = $1`, s.device)
+		}, []string{"limits"}},
+		{"a hold that counts as its entrant's twice", func(t *testing.T, s *sale) {
+			s.exec(t, `UPDATE holds SET quotas = (SELECT uuid_send(quota_id) FROM quota WHERE kind = 'entrant') WHERE hold_id = $1`, s.holds[2])
+			s.exec(t, `UPDATE quota SET taken = 6 WHERE kind = 'entrant'`)
+		}, []string{"limits"}},
+		{"a hold that counts where nothing is", func(t *testing.T, s *sale) {
+			nowhere := uuid.New()
+			s.exec(t, `UPDATE holds SET quotas = $2 WHERE hold_id = $1`, s.holds[2], nowhere[:])
+		}, []string{"limits"}},
+		{"a hold whose quotas are cut off", func(t *testing.T, s *sale) {
+			s.exec(t, `UPDATE holds SET quotas = '\x0102' WHERE hold_id = $1`, s.holds[2])
+		}, []string{"limits"}},
+		{"a hold that counts for nobody", func(t *testing.T, s *sale) {
+			s.exec(t, `UPDATE holds SET entrant = '\x01' WHERE hold_id = $1`, s.holds[2])
+			s.exec(t, `UPDATE quota SET taken = 4 WHERE kind = 'entrant'`)
+		}, []string{"limits"}},
+		{"a hold of another event that the tour does not count", func(t *testing.T, s *sale) {
+			other := uuid.New()
+			s.exec(t, `INSERT INTO quota (quota_id, scope_id, kind, buyer, taken, max_units) VALUES ($1, $2, 'entrant', '\x00', 1, 9)`, uuid.New(), other)
+			s.exec(t, `INSERT INTO holds SELECT $2, $3, entrant, state, 1, items, amount_minor, currency, body_hash, commit_no, created_at, deadline, extended, closed_at, quotas
+				FROM holds WHERE hold_id = $1`, s.holds[0], uuid.New(), other)
+		}, []string{"limits"}},
+		{"a buyer with two counts", func(t *testing.T, s *sale) {
+			s.exec(t, `INSERT INTO quota SELECT $1, scope_id, kind, buyer, 0, max_units FROM quota WHERE quota_id = $2`, uuid.New(), s.device)
+		}, []string{"limits"}},
 		{"an extra charge", func(_ *testing.T, s *sale) {
 			extra := s.evidence.books.Intents[0]
 			extra.ID = "pi_again"
@@ -309,6 +385,10 @@ func TestEveryVerdictFailsWhenItShould(t *testing.T) {
 		{"a transfer nobody ended", func(t *testing.T, s *sale) {
 			s.exec(t, `DELETE FROM ledger_transfers WHERE reference = $1 AND kind = 'post' AND code = 'sale_fee'`, s.orders[0])
 		}, []string{"ledger_zero"}},
+		{"a payout that came back and was not reversed", func(t *testing.T, s *sale) {
+			s.payoutThatCameBack(t)
+			s.exec(t, `DELETE FROM ledger_transfers WHERE kind = 'reverse'`)
+		}, []string{"ledger_zero"}},
 		{"a balance written by hand", func(t *testing.T, s *sale) {
 			s.exec(t, `UPDATE ledger_balances SET credits_posted = credits_posted + 1 WHERE account_id = $1`, ledger.PlatformFees("EUR").ID())
 		}, []string{"ledger_zero"}},
@@ -338,7 +418,7 @@ func TestEveryVerdictFailsWhenItShould(t *testing.T) {
 		{"a hold left over", func(t *testing.T, s *sale) {
 			s.exec(t, `UPDATE holds SET state = 'active' WHERE hold_id = $1`, s.holds[3])
 			s.exec(t, `UPDATE stock SET taken = 7 WHERE tier = 'floor'`)
-		}, []string{"holds_left"}},
+		}, []string{"holds_left", "limits"}},
 		{"a seat left held", func(t *testing.T, s *sale) {
 			s.exec(t, `UPDATE seats SET state = 'held' WHERE seat = 'A/1/1'`)
 		}, []string{"holds_left"}},

@@ -149,7 +149,7 @@ func checkLedger(e *evidence) Verdict {
 // fold adds one side of an account's transfers of one kind.
 func fold(r sideRow, pending, posted *int64) {
 	switch r.Kind {
-	case "single":
+	case "single", "reverse": // a reversal has the accounts of what it undoes the other way round
 		*posted += r.Minor
 	case "post":
 		*posted += r.Minor

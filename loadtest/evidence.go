@@ -17,6 +17,8 @@ const (
 	sqlAuditStock    = `SELECT tier, allocation, capacity, taken FROM stock WHERE event_id = $1 ORDER BY tier, allocation`
 	sqlAuditSeats    = `SELECT seat, state, hold_id FROM seats WHERE event_id = $1 ORDER BY seat`
 	sqlAuditHolds    = `SELECT hold_id, state, units, items FROM holds WHERE event_id = $1 ORDER BY hold_id`
+	sqlAuditQuotas   = `SELECT quota_id, scope_id, kind, buyer, taken, max_units FROM quota ORDER BY quota_id`
+	sqlAuditCounted  = `SELECT hold_id, event_id, entrant, units, quotas FROM holds WHERE state IN ('active', 'sold') ORDER BY hold_id`
 	sqlAuditOrders   = `SELECT order_id, event_id, state, amount_minor, currency FROM orders ORDER BY order_id`
 	sqlAuditTickets  = `SELECT ticket_id, order_id, tier, seat, epoch, state, code FROM tickets WHERE event_id = $1 ORDER BY ticket_id`
 	sqlAuditBalances = `SELECT b.account_id, a.code, a.currency,
@@ -29,10 +31,10 @@ GROUP BY debit_account, kind ORDER BY debit_account, kind`
 GROUP BY credit_account, kind ORDER BY credit_account, kind`
 	sqlAuditPaidIn = `SELECT t.reference, sum(t.amount_minor)::INT8 FROM ledger_transfers AS t
 JOIN ledger_accounts AS a ON a.account_id = t.debit_account
-WHERE a.code LIKE 'provider_clearing/%' AND t.kind IN ('single', 'post') GROUP BY t.reference ORDER BY t.reference`
+WHERE a.code LIKE 'provider_clearing/%' AND t.kind IN ('single', 'post', 'reverse') GROUP BY t.reference ORDER BY t.reference`
 	sqlAuditPaidBack = `SELECT t.reference, sum(t.amount_minor)::INT8 FROM ledger_transfers AS t
 JOIN ledger_accounts AS a ON a.account_id = t.credit_account
-WHERE a.code LIKE 'provider_clearing/%' AND t.kind IN ('single', 'post') GROUP BY t.reference ORDER BY t.reference`
+WHERE a.code LIKE 'provider_clearing/%' AND t.kind IN ('single', 'post', 'reverse') GROUP BY t.reference ORDER BY t.reference`
 	sqlAuditUnsettled = `SELECT
 (SELECT count(*) FROM holds WHERE event_id = $1 AND state = 'active')::INT8,
 (SELECT count(*) FROM outbox WHERE state = 'ready')::INT8,
@@ -63,6 +65,21 @@ type heldItem struct {
 	Allocation string   `json:"allocation"`
 	Quantity   int64    `json:"quantity"`
 	Seats      []string `json:"seats"`
+}
+
+type quotaRow struct {
+	ID, Scope    uuid.UUID
+	Kind         string
+	Buyer        []byte
+	Taken, Limit int64
+}
+
+// countedRow is a hold of any event that counts under limits.
+type countedRow struct {
+	ID, Event uuid.UUID
+	Entrant   []byte
+	Units     int64
+	Quotas    []byte // ids of the rows of quota besides the entrant's
 }
 
 type orderRow struct {
@@ -104,6 +121,8 @@ type evidence struct {
 	stock      []stockRow
 	seats      []seatRow
 	holds      []holdRow
+	quotas     []quotaRow
+	counted    []countedRow
 	orders     []orderRow
 	tickets    []ticketRow
 	balances   []balanceRow
@@ -162,6 +181,8 @@ func (e *evidence) readFrom(ctx context.Context, tx pgx.Tx) error {
 		func() error { return read(ctx, tx, &e.stock, sqlAuditStock, event) },
 		func() error { return read(ctx, tx, &e.seats, sqlAuditSeats, event) },
 		func() error { return read(ctx, tx, &e.holds, sqlAuditHolds, event) },
+		func() error { return read(ctx, tx, &e.quotas, sqlAuditQuotas) },
+		func() error { return read(ctx, tx, &e.counted, sqlAuditCounted) },
 		func() error { return read(ctx, tx, &e.orders, sqlAuditOrders) },
 		func() error { return read(ctx, tx, &e.tickets, sqlAuditTickets, event) },
 		func() error { return read(ctx, tx, &e.balances, sqlAuditBalances) },
