@@ -41,7 +41,8 @@ seating:
     - {id: "101", tier: lower, rows: [{row: A-D, seats: 10}]}
 fees: {per_ticket: "1.50", percent: 5}
 taxes: {percent: 10, included: true}
-limits: {per_buyer: 4}
+limits: {per_buyer: 4, per_device: 100, per_card: 100}
+tour: {id: spring, per_device: 100, per_card: 100}
 hold: {ttl: 10s, payment_extension: 10s}
 on_sale: {joining_before: 30s, window: 2s, session_ttl: 60s, claim_within: 6s, max_inside: 60, pace_per_second: 15}
 `
