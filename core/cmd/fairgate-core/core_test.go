@@ -22,6 +22,7 @@ type order struct {
 		State        string `json:"state"`
 		ProviderRef  string `json:"provider_ref"`
 		ClientSecret string `json:"client_secret"`
+		Failure      string `json:"failure"`
 		PayURL       string `json:"pay_url"`
 	} `json:"payment"`
 	Tickets []uuid.UUID `json:"tickets"`

@@ -22,6 +22,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"fairgate/core/db"
 	"fairgate/core/db/dbtest"
 	"fairgate/edge/admission"
 	"fairgate/edge/lottery"
@@ -33,6 +34,7 @@ func TestMain(m *testing.M) { dbtest.Main(m) }
 // rig is an assembled core with a payment provider behind it and a hand-made edge in front.
 type rig struct {
 	t        *testing.T
+	db       *db.DB
 	cfg      config
 	servers  map[string]*httptest.Server
 	pay      *httptest.Server
@@ -52,10 +54,15 @@ type eventKeys struct {
 
 // newRig starts everything on an empty database and applies the event file.
 func newRig(t *testing.T, eventFile string) *rig {
+	return newRigWith(t, eventFile, paysim.Faults{}, func(*config) {})
+}
+
+// newRigWith is newRig with faults of the provider and another configuration of core.
+func newRigWith(t *testing.T, eventFile string, faults paysim.Faults, change func(*config)) *rig {
 	d := dbtest.New(t)
-	r := &rig{t: t, servers: map[string]*httptest.Server{}, secrets: map[string]string{}}
+	r := &rig{t: t, db: d, secrets: map[string]string{}}
 	var err error
-	r.provider, err = paysim.New(paysim.Config{Log: slog.New(slog.DiscardHandler), Rate: 10_000})
+	r.provider, err = paysim.New(paysim.Config{Log: slog.New(slog.DiscardHandler), Rate: 10_000, Faults: faults})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +85,7 @@ func newRig(t *testing.T, eventFile string) *rig {
 	cfg.Payment.Stripe.RatePerSecond, cfg.Payment.Stripe.EndpointRatePerSecond = 1000, 1000
 	cfg.Access.MarkerWait = 200 * time.Millisecond
 	cfg.Access.Tick = 50 * time.Millisecond
+	change(&cfg)
 	r.cfg = cfg
 	r.startCore()
 	if eventFile != "" {
@@ -107,6 +115,7 @@ func (r *rig) startCore() {
 			}
 		})
 	}
+	r.servers = map[string]*httptest.Server{}
 	for name, h := range c.handlers {
 		r.servers[name] = httptest.NewServer(h)
 	}
@@ -127,8 +136,14 @@ func (r *rig) startCore() {
 		workers.Wait()
 		c.close()
 	})
-	// The provider learns of the webhook listener as Stripe would: as an endpoint that is created.
-	form := url.Values{"url": {r.servers["webhook"].URL + "/webhooks/stripe"}, "enabled_events[]": {"*"}}
+	r.subscribe(r.servers["webhook"].URL)
+}
+
+// subscribe has the provider send its webhooks to a listener, of which it learns as Stripe would: as an endpoint that is
+// created.
+func (r *rig) subscribe(listener string) {
+	r.t.Helper()
+	form := url.Values{"url": {listener + "/webhooks/stripe"}, "enabled_events[]": {"*"}}
 	req, _ := http.NewRequest(http.MethodPost, r.pay.URL+"/v1/webhook_endpoints", strings.NewReader(form.Encode()))
 	req.Header.Set("Authorization", "Bearer sk_test_paysim")
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
