@@ -77,7 +77,7 @@ Each core and the clients keep a history in the folder, which prove then judges.
 		},
 	}
 	f := cmd.Flags()
-	f.Int64Var(&o.Ops, "ops", 200_000, "operations of the clients")
+	f.Int64Var(&o.Ops, "ops", 200_000, "operations of the clients, at least: the storm goes on until each kind of trouble has come once")
 	f.Uint64Var(&o.Seed, "seed", 1, "of everything that is drawn")
 	f.StringVar(&o.History, "history", "", "folder for the histories")
 	f.IntVar(&o.Clients, "clients", 24, "clients at once, each with several buyers")

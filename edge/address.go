@@ -70,10 +70,10 @@ func forwardedFor(element string) (netip.Addr, bool) {
 // hopAddr reads an address with or without port, an IPv6 one with or without brackets.
 func hopAddr(text string) (netip.Addr, bool) {
 	if addr, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
-		return addr.Unmap(), true
+		return addr.Unmap().WithZone(""), true
 	}
 	if withPort, err := netip.ParseAddrPort(text); err == nil {
-		return withPort.Addr().Unmap(), true
+		return withPort.Addr().Unmap().WithZone(""), true
 	}
 	return netip.Addr{}, false
 }

@@ -63,7 +63,7 @@ func eventOf(body []byte) (string, bool) {
 		return string(slug), true
 	}
 	var request holdRequest
-	if len(body) == 0 || !readObject(body, &request) {
+	if len(body) == 0 || batch.TooDeep(body) || !readObject(body, &request) {
 		return "", false
 	}
 	return request.Event, true

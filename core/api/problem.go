@@ -48,6 +48,7 @@ var outcomes = []outcome{
 	{inventory.ErrNotEnoughLeft, 409, "not_enough_left", "Fewer are left than you asked for. Ask for less.", 0},
 	{inventory.ErrSeatUnknown, 404, "seat_unknown", "There is no such seat. Take the names from /v1/events/{id}/seats.", 0},
 	{inventory.ErrSeatTaken, 409, "seat_taken", "Somebody else has one of these seats. Choose others.", 0},
+	{inventory.ErrSeatSetAside, 409, "seat_set_aside", "One of these seats is not on general sale. Choose others.", 0},
 	{inventory.ErrTierUnknown, 404, "tier_unknown", "There is no such tier. Take the names from /v1/events/{id}.", 0},
 	{inventory.ErrQuantityInvalid, 422, "quantity_invalid", "The quantity must be a whole number from 1 up, and fit the seats named.", 0},
 	{inventory.ErrOverAccountLimit, 422, "over_limit_account", "That is more than one account may have.", 0},

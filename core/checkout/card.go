@@ -61,6 +61,7 @@ func (s *Service) askCard(ctx context.Context, o *Outcome) error {
 
 // readCards reads what the cards of the batch's authorizations have bought.
 func (b *batch) readCards(ctx context.Context) error {
+	b.taken = map[uuid.UUID]int64{}
 	var ids []uuid.UUID
 	for _, a := range b.asks {
 		if a.outcome == nil || a.outcome.Card == "" {

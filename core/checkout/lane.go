@@ -66,10 +66,7 @@ func (s *Service) commit(ctx context.Context, asks []ask) ([]answer, error) {
 	var unknown error // the last commit's outcome, when nobody could tell it
 	for reading := 1; ; reading++ {
 		b, err := s.decided(ctx, asks)
-		if err != nil {
-			return nil, errors.Join(unknown, err)
-		}
-		if b.writes() {
+		if err == nil && b.writes() {
 			err = inventory.InTx(ctx, s.db, s.cfg.Recorder, b.write)
 		}
 		switch {
@@ -146,6 +143,9 @@ var insertedMeanwhile = []string{"orders_pkey", "orders_key_unique", "order_even
 func outdated(err error) bool {
 	if errors.Is(err, errOutdated) || errors.Is(err, inventory.ErrOutdated) {
 		return true
+	}
+	if errors.Is(err, ErrTransition) {
+		return true // orders and payments are read one after the other: they may be of different moments
 	}
 	for _, constraint := range insertedMeanwhile {
 		if db.Violates(err, constraint) {

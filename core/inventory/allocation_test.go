@@ -175,7 +175,7 @@ func TestReleasesRaceHoldsOfBothSides(t *testing.T) {
 	var running sync.WaitGroup
 	var granted, released atomic.Int64
 	refusable := func(err error) bool {
-		for _, known := range []error{inventory.ErrSoldOut, inventory.ErrNotEnoughLeft, inventory.ErrApart, inventory.ErrSeatTaken, inventory.ErrSectionSoldOut} {
+		for _, known := range []error{inventory.ErrSoldOut, inventory.ErrNotEnoughLeft, inventory.ErrApart, inventory.ErrSeatTaken, inventory.ErrSeatSetAside, inventory.ErrSectionSoldOut} {
 			if errors.Is(err, known) {
 				return true
 			}

@@ -88,6 +88,7 @@ func (o *Offer) resolve(items []Item) ([]Item, error) {
 		return nil, fmt.Errorf("%w: the event has no seats", ErrItemsInvalid)
 	}
 	resolved := make([]Item, len(items))
+	units := 0
 	for i, item := range items {
 		if b := item.Best; b != nil {
 			if b.Section != "" {
@@ -108,19 +109,39 @@ func (o *Offer) resolve(items []Item) ([]Item, error) {
 				return nil, fmt.Errorf("%w: %q", ErrRowUnknown, row)
 			}
 			item.Seats = append(item.Seats, seats...)
+			if units+len(item.Seats) > maxUnits {
+				return nil, fmt.Errorf("%w: more than %d at once", ErrOverLimit, maxUnits)
+			}
 		}
 		item.Rows = nil
+		units += item.units()
 		resolved[i] = item
 	}
-	for i := range resolved {
-		if resolved[i].Best != nil {
-			continue
-		}
-		if err := checkItems(resolved[i : i+1]); err != nil {
-			return nil, err
-		}
+	if err := checkNamed(resolved); err != nil {
+		return nil, err
 	}
 	return resolved, o.checkTables(resolved)
+}
+
+// units are what an item in a plain form asks for.
+func (i *Item) units() int { return max(len(i.Seats), i.Quantity) }
+
+// checkNamed finds what is wrong with items in the plain forms taken together: a row may hold a seat that stands beside it.
+func checkNamed(items []Item) error {
+	units := 0
+	seen := make(map[string]struct{})
+	for i := range items {
+		if units += items[i].units(); units > maxUnits {
+			return fmt.Errorf("%w: more than %d at once", ErrOverLimit, maxUnits)
+		}
+		for _, seat := range items[i].Seats {
+			if _, twice := seen[seat]; twice {
+				return fmt.Errorf("%w: seat %q is asked for twice", ErrItemsInvalid, seat)
+			}
+			seen[seat] = struct{}{}
+		}
+	}
+	return nil
 }
 
 // checkTables refuses a part of a table.

@@ -83,6 +83,53 @@ func TestTheBestSeatsGoToWhoComesFirst(t *testing.T) {
 	w.mustAudit()
 }
 
+// A seat that stands twice in a request would never fit what is written, and the whole batch be tried again and again.
+func TestASeatNamedTwiceIsRefusedHoweverItIsNamed(t *testing.T) {
+	w := ring(t)
+	w.offer.Limit = 0
+	s := w.service(inventory.Hooks{})
+	rows := func(names ...string) inventory.Item { return inventory.Item{Rows: names} }
+	many := make([]inventory.Item, 40)
+	for i := range many {
+		many[i] = rows(slices.Repeat([]string{"C/1"}, 20)...)
+	}
+	for name, c := range map[string]struct {
+		items []inventory.Item
+		want  error
+	}{
+		"a row twice in an item":     {[]inventory.Item{rows("C/1", "C/1")}, inventory.ErrItemsInvalid},
+		"a row in two items":         {[]inventory.Item{rows("C/1"), rows("C/1")}, inventory.ErrItemsInvalid},
+		"a row and one of its seats": {[]inventory.Item{rows("C/1"), seats("C/1/3")}, inventory.ErrItemsInvalid},
+		"a table twice":              {[]inventory.Item{rows("D/T"), general("floor", 1), rows("D/T")}, inventory.ErrItemsInvalid},
+		"more than can be asked for": {many, inventory.ErrOverLimit},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := s.Hold(w.ctx, w.request(w.someone(), "k", c.items...)); !errors.Is(err, c.want) {
+				t.Errorf("%v, want %v", err, c.want)
+			}
+		})
+	}
+	w.mustAudit()
+}
+
+func TestARepeatedRequestFindsItsHoldAlthoughTheLimitWasLowered(t *testing.T) {
+	w := newWorld(t, dbtest.New(t))
+	s := w.service(inventory.Hooks{})
+	r := w.request(w.someone(), "k", general("floor", 4))
+	first, err := s.Hold(w.ctx, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.offer.Limit = 2
+	if again, err := s.Hold(w.ctx, r); err != nil || again.ID != first.ID {
+		t.Errorf("hold %s, %v, want %s", again.ID, err, first.ID)
+	}
+	var over *inventory.OverLimit
+	if _, err := s.Hold(w.ctx, w.request(w.someone(), "k", general("floor", 3))); !errors.As(err, &over) || over.Limit != 2 {
+		t.Errorf("three of two: %v", err)
+	}
+}
+
 func TestARequestForTheBestSeatsIsOneHoldHoweverOftenItComes(t *testing.T) {
 	w := ring(t)
 	cores := []*inventory.Service{w.service(inventory.Hooks{}), w.service(inventory.Hooks{})}

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,12 +77,12 @@ func (s *Service) commit(ctx context.Context, batch []op) ([]answer, error) {
 			maps.Copy(refused, r.holds)
 		case errors.Is(err, db.ErrAmbiguous):
 			unknown = err // reading again finds what was committed
-		case errors.Is(err, errOutdated), db.Violates(err, constraintHold), db.Violates(err, constraintQuota):
+		case errors.Is(err, ErrOutdated), db.Violates(err, constraintHold), db.Violates(err, constraintQuota):
 			s.figure.outdated.Inc()
 			if reading > 1 {
 				snap.distrust()
 			}
-			if len(snap.strangers) > 0 && !errors.Is(err, errOutdated) {
+			if len(snap.strangers) > 0 && !errors.Is(err, ErrOutdated) {
 				s.buyers.mistook()
 			}
 		default:
@@ -127,7 +128,7 @@ func (p *plan) answer() {
 	}
 }
 
-// lookUp answers requests that memory calls sold out: with the hold they were given before, if there is one, since a
+// lookUp answers requests that ask for more than they may ever have, or that memory calls sold out: with the hold they were given before, if there is one, since a
 // repeated request must find it; else with the refusal.
 func (s *Service) lookUp(ctx context.Context, batch []op) ([]answer, error) {
 	ids := make([][16]byte, len(batch))
@@ -142,7 +143,7 @@ func (s *Service) lookUp(ctx context.Context, batch []op) ([]answer, error) {
 	for i := range batch {
 		switch h, ok := holds[batch[i].id]; {
 		case !ok:
-			p.answers[i].err = ErrSoldOut
+			p.answers[i].err = cmp.Or(batch[i].never, ErrSoldOut)
 		case h.BodyHash != batch[i].body:
 			p.answers[i].err = ErrKeyReused
 		default:

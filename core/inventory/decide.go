@@ -3,6 +3,7 @@ package inventory
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,6 +32,7 @@ type op struct {
 	offer   *Offer   // grant only
 	window  *Window  // grant only: the presale it comes through; nil for general sale
 	counts  []count  // grant only: the limits that the hold counts in, all different
+	never   error    // grant only: why it can be nothing but a repetition; the writer need not see it
 }
 
 // count is a row of quota that a hold's units count in.
@@ -76,10 +78,22 @@ type snapshot struct {
 	strangers []int
 }
 
-// rebuffs tells whether a plan refuses somebody who was not looked up.
+// rebuffs tells whether a plan refuses somebody who was not looked up, or takes a row of quota for new in which a hold
+// counts that the plan closes.
 func (s *snapshot) rebuffs(p *plan) bool {
+	if len(s.strangers) == 0 {
+		return false
+	}
 	for _, i := range s.strangers {
 		if p.answers[i].err != nil {
+			return true
+		}
+	}
+	if len(p.closes) == 0 {
+		return false
+	}
+	for _, change := range p.quota {
+		if change.fresh && change.units < 0 {
 			return true
 		}
 	}
@@ -327,7 +341,7 @@ func (d *decider) lines(o *op) (lines []Item, units int, err error) {
 			case item.Tier != "" && item.Tier != seat.tier:
 				return nil, 0, fmt.Errorf("%w: seat %q is not in tier %q", ErrItemsInvalid, name, item.Tier)
 			case seat.allocation != orElse(item.Allocation, tier.Allocation):
-				return nil, 0, fmt.Errorf("%w: %q is set aside", ErrSeatTaken, name)
+				return nil, 0, fmt.Errorf("%w: %q", ErrSeatSetAside, name)
 			}
 			add(seat.tier, seat.allocation, name, 1)
 		}
@@ -347,7 +361,10 @@ func (d *decider) fits(event uuid.UUID, line *Item) error {
 		d.rest(key, row, 1)
 		return ErrSoldOut
 	}
-	for _, name := range line.Seats {
+	for n, name := range line.Seats {
+		if slices.Contains(line.Seats[:n], name) {
+			return fmt.Errorf("%w: seat %q is asked for twice", ErrItemsInvalid, name)
+		}
 		seat := seatKey{event, name}
 		free, changed := d.free[seat]
 		if !changed {

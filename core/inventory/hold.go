@@ -21,6 +21,7 @@ var (
 	ErrNotEnoughLeft   = errors.New("inventory: not that many are left")
 	ErrSeatUnknown     = errors.New("inventory: no such seat")
 	ErrSeatTaken       = errors.New("inventory: a seat is not free")
+	ErrSeatSetAside    = errors.New("inventory: a seat is not on general sale")
 	ErrTierUnknown     = errors.New("inventory: no such tier")
 	ErrQuantityInvalid = errors.New("inventory: the quantity does not make sense")
 	ErrOverLimit       = errors.New("inventory: more than one buyer may have")

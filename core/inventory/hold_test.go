@@ -84,7 +84,7 @@ func TestEveryRefusalHasItsReasonAndLeavesNothing(t *testing.T) {
 		{"an unknown seat", []inventory.Item{seats("A/1/1", "Z/9/9")}, inventory.ErrSeatUnknown},
 		{"a held seat", []inventory.Item{seats("A/1/1", "A/1/3")}, inventory.ErrSeatTaken},
 		{"a blocked seat", []inventory.Item{seats("A/1/6")}, inventory.ErrSeatTaken},
-		{"a seat set aside", []inventory.Item{seats("A/1/5")}, inventory.ErrSeatTaken},
+		{"a seat set aside", []inventory.Item{seats("A/1/5")}, inventory.ErrSeatSetAside},
 		{"more than is left", []inventory.Item{general("pit", 2)}, inventory.ErrNotEnoughLeft},
 		{"one part of two is not there", []inventory.Item{general("floor", 1), general("pit", 2)}, inventory.ErrNotEnoughLeft},
 	}

@@ -223,7 +223,7 @@ UPDATE holds AS h SET quotas = h.quotas || k.quotas
 FROM unnest($1::UUID[], $2::BYTEA[]) AS k (hold_id, quotas)
 WHERE h.hold_id = k.hold_id AND h.state = 'sold'`
 
-// ErrOutdated means that rows have changed since they were read; read them again.
+// ErrOutdated means that a guard failed: rows have changed since they were read. Read them again.
 var ErrOutdated = errors.New("inventory: the rows are no longer as they were read")
 
 // CountCards counts sold holds under limits on cards, inside the transaction that sells them, and has the holds remember

@@ -33,6 +33,7 @@ func newFigures() figures {
 			{ErrSoldOut, metrics.GetOrCreateCounter(`core_holds_total{result="sold_out"}`)},
 			{ErrNotEnoughLeft, metrics.GetOrCreateCounter(`core_holds_total{result="not_enough_left"}`)},
 			{ErrSeatTaken, metrics.GetOrCreateCounter(`core_holds_total{result="seat_taken"}`)},
+			{ErrSeatSetAside, metrics.GetOrCreateCounter(`core_holds_total{result="seat_set_aside"}`)},
 			{ErrSeatUnknown, metrics.GetOrCreateCounter(`core_holds_total{result="seat_unknown"}`)},
 			{ErrTierUnknown, metrics.GetOrCreateCounter(`core_holds_total{result="tier_unknown"}`)},
 			{ErrOverAccountLimit, metrics.GetOrCreateCounter(`core_holds_total{result="over_limit_account"}`)},

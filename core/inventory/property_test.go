@@ -84,7 +84,7 @@ func (w *world) do(cores []*inventory.Service, d deed, granted func(inventory.Ho
 		if h, err = s.Hold(w.ctx, d.request); err == nil {
 			granted(h)
 		}
-		may = []error{inventory.ErrSoldOut, inventory.ErrNotEnoughLeft, inventory.ErrSeatTaken, inventory.ErrOverLimit, inventory.ErrKeyReused}
+		may = []error{inventory.ErrSoldOut, inventory.ErrNotEnoughLeft, inventory.ErrSeatTaken, inventory.ErrSeatSetAside, inventory.ErrOverLimit, inventory.ErrKeyReused}
 	case "release":
 		_, err = s.Release(w.ctx, d.hold, w.load(s, d.hold).Entrant)
 		may = []error{inventory.ErrHoldExpired, inventory.ErrHoldClosed}

@@ -212,6 +212,7 @@ var codes = []struct {
 	{ErrSoldOut, "sold_out"},
 	{ErrNotEnoughLeft, "not_enough_left"},
 	{ErrSeatTaken, "seat_taken"},
+	{ErrSeatSetAside, "seat_set_aside"},
 	{ErrSeatUnknown, "seat_unknown"},
 	{ErrTierUnknown, "tier_unknown"},
 	{ErrOverAccountLimit, "over_limit_account"},

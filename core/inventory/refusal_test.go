@@ -52,9 +52,31 @@ func TestARefusalThatTheCommitMakesUntrueIsDecidedAgain(t *testing.T) {
 				}
 				return keep
 			})
-			if errors.Is(err, errOutdated) != c.outdated || !c.outdated && !errors.Is(err, keep) {
+			if errors.Is(err, ErrOutdated) != c.outdated || !c.outdated && !errors.Is(err, keep) {
 				t.Errorf("writing said %v", err)
 			}
 		})
+	}
+}
+
+// A hold that the batch closes may count in a row of quota that a stranger's hold counts in too. The row is not new then.
+func TestARowOfQuotaThatTheBatchGivesBackToIsNotNew(t *testing.T) {
+	event, address := uuid.New(), lottery.Entrant{7}
+	offer := &Offer{Currency: "EUR", Limit: 4, HoldTTL: time.Minute, Tiers: map[string]TierOffer{"floor": {Kind: General, Allocation: "general"}}}
+	shared := newCount(event, kindAddress, address, 10)
+	old := Hold{ID: uuid.New(), Event: event, Entrant: lottery.Entrant{1}, State: Expired, Units: 2,
+		Items: []Item{{Tier: "floor", Allocation: "general", Quantity: 2}}, others: others([]count{{}, shared})}
+	stranger := op{do: grant, id: uuid.New(), event: event, entrant: lottery.Entrant{2}, offer: offer, items: []Item{{Tier: "floor", Quantity: 1}},
+		counts: []count{newCount(event, kindEntrant, lottery.Entrant{2}, 4), shared}}
+	was := &snapshot{
+		stock: map[stockKey]stockRow{{event, "floor", "general"}: {capacity: 4, taken: 2}},
+		holds: map[uuid.UUID]Hold{old.ID: old}, strangers: []int{1},
+	}
+	p := decide(was, []op{{do: expire, id: old.ID, event: event}, stranger}, nil)
+	if p.answers[1].err != nil {
+		t.Fatal(p.answers[1].err)
+	}
+	if !was.rebuffs(&p) {
+		t.Errorf("the row would be inserted with %d units", p.quota[shared.id].units)
 	}
 }

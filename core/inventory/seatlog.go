@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ const sqlOldSeatLog = `
 SELECT event_id, tier, allocation, version
 FROM seat_log
 WHERE at < now() - $1::INTERVAL
+ORDER BY at
 LIMIT $2::INT8`
 
 const sqlTrimSeatLog = `
@@ -38,7 +40,7 @@ WHERE l.event_id = k.event_id AND l.tier = k.tier AND l.allocation = k.allocatio
 const (
 	// seatLogTTL is how long rows are kept: far longer than any feed that is alive is behind.
 	seatLogTTL = 5 * time.Minute
-	// seatLogTrimEvery is the pause between two looks for old rows, each of which reads the whole table.
+	// seatLogTrimEvery is the pause between two looks for old rows.
 	seatLogTrimEvery = 30 * time.Second
 	// seatLogPage is how many rows are deleted at a time.
 	seatLogPage = 1000
@@ -97,6 +99,20 @@ func (p *plan) queueSeatLog(b *pgx.Batch, rows map[stockKey]Stock) {
 		events[i], tiers[i], allocations[i], numbers[i], texts[i] = k.event, k.tier, k.allocation, rows[k].Version, changes[k].String()
 	}
 	b.Queue(sqlInsertSeatLog, events, tiers, allocations, numbers, texts).Exec(exactly("note the seats", len(keys)))
+}
+
+// trimSeatLogs deletes old rows now and then, until ctx ends. A failure is logged and tried again.
+func (s *Service) trimSeatLogs(ctx context.Context) {
+	for {
+		if err := s.trimSeatLog(ctx); err != nil && ctx.Err() == nil {
+			s.cfg.Log.Warn("old rows of the seat log stay for now", "error", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(seatLogTrimEvery + rand.N(seatLogTrimEvery/5)):
+		}
+	}
 }
 
 // trimSeatLog deletes what nobody reads any more, page by page. Several cores may do it at once.

@@ -121,7 +121,7 @@ func New(d *db.DB, cfg Config, hooks Hooks) *Service {
 	}
 	lane := func(name string, commit func(context.Context, []op) ([]answer, error)) *db.Lane[op, answer] {
 		return db.NewFairLane(db.LaneConfig{Name: name, MaxBatch: cfg.MaxBatch, MaxQueue: cfg.MaxQueue, Log: cfg.Log},
-			func(o *op) backlog.Key { return backlog.Key(o.event) }, commit)
+			(*op).turn, commit)
 	}
 	for n := range cfg.Lanes {
 		s.lanes = append(s.lanes, lane(fmt.Sprintf("holds-%d", n), s.commit))
@@ -226,11 +226,31 @@ func (s *Service) prepare(ctx context.Context, r *Request, offers map[uuid.UUID]
 	if err != nil {
 		return op{}, err
 	}
-	return op{
+	o := op{
 		do: grant, id: HoldID(r.Event, r.Entrant, r.Key), event: r.Event, entrant: r.Entrant,
 		items: items, body: r.BodyHash, offer: offer, window: window,
 		counts: countsOf(r, offer),
-	}, nil
+	}
+	units := int64(0)
+	for i := range items {
+		units += int64(items[i].units())
+	}
+	for i := range o.counts {
+		if c := &o.counts[i]; units > c.limit && o.never == nil {
+			o.never = c.over(o.event, 0)
+		}
+	}
+	return o, nil
+}
+
+// turn is what ops of a lane take turns by: the event. What gives back has turns of its own, so that a crowd that wants
+// units does not keep back those that come free.
+func (o *op) turn() backlog.Key {
+	key := backlog.Key(o.event)
+	if o.do != grant {
+		key[0] ^= 0x80
+	}
+	return key
 }
 
 // lane is the writer of an event.
@@ -238,9 +258,9 @@ func (s *Service) lane(event uuid.UUID) *db.Lane[op, answer] {
 	return s.lanes[binary.BigEndian.Uint32(event[12:])%uint32(len(s.lanes))]
 }
 
-// route sends a request to its event's writer, or past it when memory says that it will be refused.
+// route sends a request to its event's writer, or past it when it is clear that it will be refused.
 func (s *Service) route(o *op) *db.Lane[op, answer] {
-	if s.soldOut.refuses(o, time.Now()) {
+	if o.never != nil || s.soldOut.refuses(o, time.Now()) {
 		return s.lookups
 	}
 	return s.lane(o.event)

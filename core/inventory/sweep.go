@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -47,21 +48,17 @@ type expiry struct {
 	stays bool      // a hold could not be expired: the next sweep tries again
 }
 
-// Run gives back the units of expired holds until ctx ends, whose error it returns, and deletes old rows of the seat log. A failed sweep is logged and the next
-// one tries again.
+// Run gives back the units of expired holds until ctx ends, whose error it returns, and deletes old rows of the seat log
+// beside it. What fails is logged and tried again.
 func (s *Service) Run(ctx context.Context) error {
-	var trim time.Time
+	var trimming sync.WaitGroup
+	defer trimming.Wait()
+	trimming.Go(func() { s.trimSeatLogs(ctx) })
 	for {
 		started := time.Now()
 		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
 			s.figure.sweepFailed.Inc()
 			s.cfg.Log.Warn("sweep of expired holds failed", "error", err.Error())
-		}
-		if started.After(trim) {
-			trim = started.Add(seatLogTrimEvery + rand.N(seatLogTrimEvery/5))
-			if err := s.trimSeatLog(ctx); err != nil && ctx.Err() == nil {
-				s.cfg.Log.Warn("old rows of the seat log stay for now", "error", err.Error())
-			}
 		}
 		s.figure.sweepSeconds.UpdateDuration(started)
 		// A fifth of jitter keeps several cores from sweeping in step and finding the same holds.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -76,9 +75,6 @@ const (
 	constraintQuota = "quota_pkey"
 )
 
-// errOutdated means that a guard failed: the rows are no longer as the plan found them.
-var errOutdated = errors.New("inventory: the rows changed between reading and writing")
-
 // write carries out a plan inside tx and fills in what only the database knows: commit numbers and times. It may run
 // several times for one plan. The stock rows come first because cores competing for them should wait before they have
 // done any work, and all rows are visited in key order.
@@ -92,7 +88,7 @@ func (p *plan) write(ctx context.Context, tx pgx.Tx) error {
 	}
 	for key, least := range p.rests {
 		if rows[key].Taken-p.stock[key] < least {
-			return fmt.Errorf("refuse for want of stock: %w", errOutdated)
+			return fmt.Errorf("refuse for want of stock: %w", ErrOutdated)
 		}
 	}
 	p.after = rows
@@ -154,7 +150,7 @@ func (p *plan) moveStock(ctx context.Context, tx pgx.Tx) (map[stockKey]Stock, ti
 		return nil, time.Time{}, fmt.Errorf("move stock: %w", err)
 	}
 	if len(rows) != len(keys) {
-		return nil, time.Time{}, fmt.Errorf("move stock: %d of %d rows: %w", len(rows), len(keys), errOutdated)
+		return nil, time.Time{}, fmt.Errorf("move stock: %d of %d rows: %w", len(rows), len(keys), ErrOutdated)
 	}
 	return rows, now.UTC(), nil
 }
@@ -293,7 +289,7 @@ func queueExpiries(b *pgx.Batch, holds []*Hold) {
 func exactly(what string, n int) func(pgconn.CommandTag) error {
 	return func(tag pgconn.CommandTag) error {
 		if tag.RowsAffected() != int64(n) {
-			return fmt.Errorf("%s: %d of %d rows: %w", what, tag.RowsAffected(), n, errOutdated)
+			return fmt.Errorf("%s: %d of %d rows: %w", what, tag.RowsAffected(), n, ErrOutdated)
 		}
 		return nil
 	}

@@ -125,3 +125,16 @@ func TestReadingABatchAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations for 100 items", n)
 	}
 }
+
+func TestTooDeep(t *testing.T) {
+	const deepest = 32
+	nest := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for text, want := range map[string]bool{
+		nest(deepest): false, nest(deepest + 1): true, `{"a":` + nest(deepest) + `}`: true,
+		`"` + nest(100) + `"`: false, `["\"` + nest(100) + `"]`: false, strings.Repeat("[]", 100): false, "": false,
+	} {
+		if got := batch.TooDeep([]byte(text)); got != want {
+			t.Errorf("TooDeep(%.20q) = %v", text, got)
+		}
+	}
+}

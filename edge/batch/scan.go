@@ -267,3 +267,25 @@ func (s *Scan) digits() bool {
 	}
 	return s.at > from
 }
+
+// TooDeep tells whether a value nests deeper than Scan follows. No request of a buyer needs that, and one such would send
+// the whole batch that it travels in to the slow way, or past what encoding/json takes.
+func TooDeep(data []byte) bool {
+	depth, text := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case text && c == '\\':
+			i++
+		case c == '"':
+			text = !text
+		case text:
+		case c == '[' || c == '{':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case c == ']' || c == '}':
+			depth--
+		}
+	}
+	return false
+}

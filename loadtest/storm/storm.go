@@ -26,7 +26,7 @@ import (
 type Options struct {
 	Programs string        // folder with fairgate-core
 	History  string        // folder for the histories; made if it is not there
-	Ops      int64         // operations of the clients; the storm ends with them
+	Ops      int64         // operations of the clients, at least; the storm ends with them
 	Seed     uint64        // of everything that is drawn
 	Clients  int           // default 24
 	AtMost   time.Duration // longest duration; default 15 min
@@ -308,8 +308,8 @@ func (r *run) tell(ctx context.Context) {
 	}
 }
 
-// more tells whether the clients have operations left.
-func (r *run) more() bool { return r.tally.ops.Load() < r.Ops }
+// more tells whether the storm goes on: until the operations are done and everything that can go wrong has at least once.
+func (r *run) more() bool { return r.tally.ops.Load() < r.Ops || len(r.report().Calm()) > 0 }
 
 func (r *run) note(told []history.Op) {
 	r.tally.ops.Add(int64(len(told)))

@@ -11,3 +11,5 @@ CREATE TABLE IF NOT EXISTS seat_log (
     at         TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (event_id, tier, allocation, version)
 );
+
+CREATE INDEX IF NOT EXISTS seat_log_age ON seat_log (at);

@@ -50,6 +50,9 @@ func TestWhatIsRecordedIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := Read(path, path); err == nil || !strings.Contains(err.Error(), "give each history once") {
+		t.Errorf("the same file twice: %v", err)
+	}
 	if len(h.Calls) != 4 || h.Processes != 1 || h.Torn != 0 {
 		t.Fatalf("read %d calls of %d processes, %d torn", len(h.Calls), h.Processes, h.Torn)
 	}

@@ -25,12 +25,13 @@ type History struct {
 func Read(paths ...string) (*History, error) {
 	h := &History{}
 	clock, from := "", ""
+	processes := make(map[string]string)
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("read a history: %w", err)
 		}
-		f := file{path: path, into: h, clock: clock, clockFrom: from}
+		f := file{path: path, into: h, clock: clock, clockFrom: from, processes: processes}
 		if err := f.read(text); err != nil {
 			return nil, err
 		}
@@ -45,6 +46,8 @@ type file struct {
 	path             string
 	into             *History
 	clock, clockFrom string
+
+	processes map[string]string // whose histories have been read → file
 
 	header line
 	open   map[int64]int // calls of the present process by number: index in History.Calls
@@ -133,6 +136,10 @@ func (f *file) begin(l *line) error {
 	if f.clock == "" {
 		f.clock, f.clockFrom = l.Clock, f.path
 	}
+	if other, twice := f.processes[l.Process]; twice {
+		return fmt.Errorf("process %s stands in %s already: give each history once", l.Process, other)
+	}
+	f.processes[l.Process] = f.path
 	f.header, f.open = *l, make(map[int64]int)
 	f.into.Processes++
 	return nil
