@@ -226,7 +226,7 @@ func (b *holdBatchWork) ask(body []byte, request *inventory.Request) (slug []byt
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&ask); err != nil {
-		return nil, &detailed{errJSON, "The body is not the JSON a hold needs: " + err.Error()}
+		return nil, &detailed{errJSON, unlike(err)}
 	}
 	if request.Items, err = ask.items(); err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	"reflect"
 	"strings"
 	"time"
 
@@ -245,10 +246,36 @@ func decode(r *http.Request, v any) error {
 		if errors.Is(err, io.EOF) {
 			return &detailed{errJSON, "The body is empty; this needs a JSON object."}
 		}
-		return &detailed{errJSON, "The body is not the JSON this needs: " + err.Error()}
+		return &detailed{errJSON, unlike(err)}
 	}
 	if d.More() {
 		return &detailed{errJSON, "There is more behind the JSON object."}
 	}
 	return nil
+}
+
+// unlike says in a reader's words why JSON could not be decoded.
+func unlike(err error) string {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return "The body is not the JSON this needs: " + strings.TrimPrefix(err.Error(), "json: ") + "."
+	}
+	needs := "another kind of value"
+	switch wrong.Type.Kind() {
+	case reflect.Struct, reflect.Map:
+		needs = "an object"
+	case reflect.Slice, reflect.Array:
+		needs = "a list"
+	case reflect.String:
+		needs = "a text"
+	case reflect.Bool:
+		needs = "true or false"
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		needs = "a whole number in range"
+	}
+	where := "The body"
+	if wrong.Field != "" {
+		where = "The field " + wrong.Field
+	}
+	return where + " must be " + needs + ", not " + wrong.Value + "."
 }
