@@ -18,7 +18,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/pprof"
@@ -28,6 +27,7 @@ import (
 	"time"
 
 	"fairgate/core/db"
+	"fairgate/core/db/benchdb"
 	"fairgate/ledger"
 )
 
@@ -92,30 +92,11 @@ func run(ctx context.Context, o options) error {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	server, err := db.Start(ctx, db.ServerConfig{URL: os.Getenv("DATABASE_URL"), Log: log})
+	d, done, err := benchdb.Open(ctx, os.Stdout, db.Options{MaxConns: o.clients + o.lanes + 4})
 	if err != nil {
 		return err
 	}
-	defer server.Stop(context.WithoutCancel(ctx))
-	d, err := db.Open(ctx, server.URL, db.Options{MaxConns: o.clients + o.lanes + 4})
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if _, err := d.Migrate(ctx); err != nil {
-		return err
-	}
-	fmt.Println(d.Version)
-	if d.Engine == db.PostgreSQL {
-		for _, setting := range []string{"fsync", "synchronous_commit", "full_page_writes", "wal_sync_method"} {
-			var value string
-			if err := d.Pool.QueryRow(ctx, "SHOW "+setting).Scan(&value); err != nil {
-				return err
-			}
-			fmt.Printf("%s = %s\n", setting, value)
-		}
-	}
+	defer done()
 	fmt.Printf("\n%-8s %12s %12s %10s %10s %14s %14s\n", "way", "transfers/s", "batch", "p50 ms", "p99 ms", "µs CPU client", "µs CPU server")
 	line := map[string]any{}
 	var recorded int64

@@ -16,7 +16,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/pprof"
@@ -26,6 +25,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"fairgate/core/db"
+	"fairgate/core/db/benchdb"
 )
 
 // options are the command's flags.
@@ -58,30 +58,11 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	server, err := db.Start(ctx, db.ServerConfig{URL: os.Getenv("DATABASE_URL"), Log: log})
+	d, done, err := benchdb.Open(ctx, os.Stdout, db.Options{})
 	if err != nil {
 		return err
 	}
-	defer server.Stop(context.WithoutCancel(ctx))
-	d, err := db.Open(ctx, server.URL, db.Options{})
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if _, err := d.Migrate(ctx); err != nil {
-		return err
-	}
-	fmt.Println(d.Version)
-	if d.Engine == db.PostgreSQL {
-		for _, setting := range []string{"fsync", "synchronous_commit", "full_page_writes", "wal_sync_method"} {
-			var value string
-			if err := d.Pool.QueryRow(ctx, "SHOW "+setting).Scan(&value); err != nil {
-				return err
-			}
-			fmt.Printf("%s = %s\n", setting, value)
-		}
-	}
+	defer done()
 	s := newShop(d, o)
 	defer s.close()
 	holds, err := s.prepare(ctx, o)

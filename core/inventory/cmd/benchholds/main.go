@@ -16,7 +16,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"log/slog"
 	"math"
 	"os"
 	"os/signal"
@@ -26,6 +25,7 @@ import (
 	"time"
 
 	"fairgate/core/db"
+	"fairgate/core/db/benchdb"
 )
 
 // options are the command's flags.
@@ -107,30 +107,11 @@ func choose(only string, names []string) ([]way, error) {
 }
 
 func run(ctx context.Context, o options, chosen []way) error {
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	server, err := db.Start(ctx, db.ServerConfig{URL: os.Getenv("DATABASE_URL"), Log: log})
+	d, done, err := benchdb.Open(ctx, os.Stdout, db.Options{MaxConns: o.clients + 4, MinConns: o.clients})
 	if err != nil {
 		return err
 	}
-	defer server.Stop(context.WithoutCancel(ctx))
-	d, err := db.Open(ctx, server.URL, db.Options{MaxConns: o.clients + 4, MinConns: o.clients})
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if _, err := d.Migrate(ctx); err != nil {
-		return err
-	}
-	fmt.Println(d.Version)
-	if d.Engine == db.PostgreSQL {
-		for _, setting := range []string{"fsync", "synchronous_commit", "full_page_writes", "wal_sync_method"} {
-			var value string
-			if err := d.Pool.QueryRow(ctx, "SHOW "+setting).Scan(&value); err != nil {
-				return err
-			}
-			fmt.Printf("%s = %s\n", setting, value)
-		}
-	}
+	defer done()
 	fmt.Printf("\n%-24s %12s %10s %10s %10s %12s %10s\n", "way", "per second", "p50 ms", "p99 ms", "p99.9 ms", "per commit", "attempts")
 	all := make(map[string]any)
 	rate := make(map[string]float64)
