@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // prepare makes the data folder, or checks the one that is there. It never touches existing data.
@@ -99,9 +100,24 @@ func (in *instance) attach(ctx context.Context, password string, detach bool) *S
 		return nil
 	}
 	server := &Server{URL: postgresURL(password, port, postgresDatabase)}
-	if err := ping(ctx, server.URL, sqlPostgresReady); err != nil {
-		in.log.Warn("a server runs in the data folder but does not answer", "pid", pid, "error", err.Error())
-		return nil
+	// One whose starter was killed is still stopping: it answers no more, and nobody may start beside it.
+	// It may also just not have heard yet, so it has to answer twice.
+	for deadline, answers := time.Now().Add(stopsWithin), 0; ; time.Sleep(100 * time.Millisecond) {
+		err := ping(ctx, server.URL, sqlPostgresReady)
+		if err == nil {
+			if answers++; answers == 2 {
+				break
+			}
+			continue
+		}
+		answers = 0
+		if !pidAlive(pid) {
+			return nil
+		}
+		if ctx.Err() != nil || time.Now().After(deadline) {
+			in.log.Warn("a server runs in the data folder but does not answer", "pid", pid, "error", err.Error())
+			return nil
+		}
 	}
 	if detach { // it was left running on purpose, and whoever starts detached may stop it
 		server.pid, server.fast = pid, syscall.SIGINT
@@ -109,6 +125,9 @@ func (in *instance) attach(ctx context.Context, password string, detach bool) *S
 	in.log.Info("using the server that already runs in the data folder", "pid", pid, "port", port)
 	return server
 }
+
+// stopsWithin is how long a server that does not answer is given to stop, or to get ready.
+const stopsWithin = 10 * time.Second
 
 // isPostgres tells whether a process is a PostgreSQL server, since the number may have been given to another program.
 func isPostgres(pid int) bool {

@@ -231,6 +231,18 @@ func TestAServerDiesWithAProcessThatIsKilled(t *testing.T) {
 	eventually(t, "the orphan has ended", gone(pid))
 }
 
+func TestAServerStartsWhileTheOneOfAKilledProcessIsStillStopping(t *testing.T) {
+	dir := sharedDir(t)
+	_, kill := runStarter(t, dir, false)
+	pid := postmaster(t, dir)
+	kill()
+	again := mustStart(t, db.ServerConfig{DataDir: dir})
+	eventually(t, "the orphan has ended", gone(pid))
+	if !answers(again.URL) {
+		t.Error("the new server does not answer")
+	}
+}
+
 func TestADetachedServerOutlivesItsStarterAndIsFoundAgain(t *testing.T) {
 	dir := sharedDir(t)
 	url, kill := runStarter(t, dir, true)
