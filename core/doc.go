@@ -48,6 +48,8 @@
 //
 // Any core serves any event. Edges send an event's requests to one of them so that batches are large; correctness comes
 // from SERIALIZABLE, guarded updates and constraints. One core at a time drives an event's draw and cursor, by lease.
+// A core that is told to stop says so first, to its feed and to every call; edges go elsewhere at once. One that is killed is
+// noticed at the first call that fails, and the edge asks another with the same key.
 //
 // # What is never done
 //

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/db/dbtest"
+	"fairgate/edge/backlog"
 	"fairgate/edge/lottery"
 )
 
@@ -78,5 +79,26 @@ func TestARowOfQuotaThatTheBatchGivesBackToIsNotNew(t *testing.T) {
 	}
 	if !was.rebuffs(&p) {
 		t.Errorf("the row would be inserted with %d units", p.quota[shared.id].units)
+	}
+}
+
+// A crowd that fills an event's share of the queue must not keep out what would give it units.
+func TestACrowdDoesNotKeepExpiriesOutOfTheLane(t *testing.T) {
+	crowd := backlog.New[*op](10, true)
+	event := uuid.New()
+	for n := 0; ; n++ {
+		o := &op{do: grant, event: event}
+		if !crowd.Push(o.turn(), &backlog.Place[*op]{}, o) {
+			if n == 0 {
+				t.Fatal("nobody got in")
+			}
+			break
+		}
+	}
+	for _, do := range []action{expire, release} {
+		o := &op{do: do, event: event}
+		if !crowd.Push(o.turn(), &backlog.Place[*op]{}, o) {
+			t.Errorf("action %d found no room", do)
+		}
 	}
 }
