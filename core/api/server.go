@@ -50,7 +50,7 @@ type Server struct {
 	EdgeSecret  string
 	AdminSecret string
 	// Form is what a buyer's browser needs to pay a begun payment at its provider.
-	Form func(providerRef, clientSecret string) payment.Form
+	Form func(provider, ref, clientSecret string) payment.Form
 	// SessionReadTTL is how long after a session's end its buyer may still look at holds, orders and tickets.
 	SessionReadTTL time.Duration
 	// Stopping is closed some time before the listeners are: from then on edges are told at once to go elsewhere, while

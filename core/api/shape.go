@@ -91,7 +91,7 @@ type orderJSON struct {
 }
 
 // orderOf shows an order to its buyer. The way to pay is shown only while there is something to pay.
-func orderOf(o checkout.Order, form func(ref, secret string) payment.Form) orderJSON {
+func orderOf(o checkout.Order, form func(provider, ref, secret string) payment.Form) orderJSON {
 	in := func(minor int64) moneyJSON { return moneyJSON{minor, o.Amount.Currency} }
 	lines := make([]lineJSON, len(o.Lines))
 	for i, l := range o.Lines {
@@ -101,7 +101,7 @@ func orderOf(o checkout.Order, form func(ref, secret string) payment.Form) order
 		ProviderRef: o.Payment.ProviderRef, Failure: o.Payment.Failure}
 	payable := o.State == checkout.PaymentPending || o.State == checkout.PaymentFailed
 	if payable && o.Payment.State == checkout.PaymentBegun {
-		f := form(o.Payment.ProviderRef, o.Payment.ClientSecret)
+		f := form(o.Payment.Provider, o.Payment.ProviderRef, o.Payment.ClientSecret)
 		p.ClientSecret, p.PublishableKey, p.PayURL = o.Payment.ClientSecret, f.PublishableKey, f.URL
 	}
 	tickets := o.Tickets

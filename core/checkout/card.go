@@ -47,11 +47,11 @@ var errCardNeeded = errors.New("checkout: the card is not known yet")
 // askCard asks the provider which card an authorization was made with. Webhooks do not say. A payment that was made with
 // something else has none.
 func (s *Service) askCard(ctx context.Context, o *Outcome) error {
-	intent, _, err := s.intent(ctx, payment.Task{OrderID: o.Order, PaymentID: o.Payment})
+	a, err := s.attempt(ctx, payment.Task{OrderID: o.Order, PaymentID: o.Payment})
 	if err != nil {
 		return err
 	}
-	out, err := s.provider.Lookup(ctx, intent)
+	out, err := a.provider.Lookup(ctx, a.intent)
 	if err != nil {
 		return fmt.Errorf("ask for the card of payment %s: %w", o.Payment, err)
 	}

@@ -171,7 +171,7 @@ func (s *shop) open(run bool) *node {
 	key := ed25519.NewKeyFromSeed(make([]byte, 32))
 	n := &node{}
 	n.Service = New(Config{
-		DB: s.db, Provider: s.provider, Ledger: ledger.NewWriter(s.db.Reader), Outbox: payment.NewOutbox(s.db, payment.OutboxConfig{Workers: 4, Poll: 50 * time.Millisecond}),
+		DB: s.db, Providers: payment.NewProviders(s.provider), Ledger: ledger.NewWriter(s.db.Reader), Outbox: payment.NewOutbox(s.db, payment.OutboxConfig{Workers: 4, Poll: 50 * time.Millisecond}),
 		Catalog: func(context.Context, uuid.UUID) (Terms, error) {
 			return Terms{Slug: "gig", Organizer: "promoter", Currency: "EUR", Prices: map[string]Price{"floor": {5000, 500, 1155}, "lower": {8000, 500, 1785}}, Cards: s.cards}, nil
 		},

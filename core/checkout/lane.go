@@ -95,7 +95,7 @@ func (s *Service) decided(ctx context.Context, asks []ask) (*batch, error) {
 	if err := b.open(ctx); err != nil {
 		return nil, fmt.Errorf("open orders: %w", err)
 	}
-	if err := b.again(); err != nil {
+	if err := b.again(ctx); err != nil {
 		return nil, fmt.Errorf("try orders again: %w", err)
 	}
 	if err := b.apply(ctx); err != nil {

@@ -102,7 +102,11 @@ func (b *batch) openOne(ctx context.Context, o *Opening) (answer, error) {
 	if err := r.apply(CauseOpened, "buyer", ""); err != nil {
 		return answer{}, err
 	}
-	p := r.attempt(b.service.provider.Name())
+	provider, unroutable := b.service.providers.Route(terms.want(h.Amount))
+	if unroutable != nil {
+		return answer{err: unroutable}, nil //nolint:nilerr // likewise
+	}
+	p := r.attempt(provider)
 	b.tasks = append(b.tasks, task(taskBegin, id, p.ID))
 	b.keep = append(b.keep, inventory.Keeping{Hold: h.ID, For: terms.PaymentExtension})
 	b.records[id], b.keys[key] = r, id

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"fairgate/core/inventory"
+	"fairgate/core/payment"
 	"fairgate/edge/lottery"
 	"fairgate/ledger"
 )
@@ -122,9 +123,15 @@ type Terms struct {
 	Slug             string
 	Organizer        string
 	Currency         string
+	Country          string // of the venue, ISO 3166-1
 	Prices           map[string]Price
 	PaymentExtension time.Duration // how far a payment under way may push a hold's deadline, once
 	Cards            CardLimits
+}
+
+// want is what a provider is chosen by for a payment of the event.
+func (t *Terms) want(a ledger.Amount) payment.Want {
+	return payment.Want{Currency: a.Currency, Country: t.Country, Minor: a.Minor}
 }
 
 // Catalog returns an event's terms. It is called inside transactions and must answer from memory or fail.

@@ -51,16 +51,16 @@ type retry struct {
 }
 
 // again makes sure that failed orders are pending with a live attempt. Each answer's error is a buyer's outcome.
-func (b *batch) again() error {
+func (b *batch) again(ctx context.Context) error {
 	for i := range b.asks {
 		if ask := b.asks[i].retry; ask != nil {
-			b.answers[i].err = b.againOne(ask)
+			b.answers[i].err = b.againOne(ctx, ask)
 		}
 	}
 	return nil
 }
 
-func (b *batch) againOne(ask *retry) error {
+func (b *batch) againOne(ctx context.Context, ask *retry) error {
 	r := b.records[ask.order]
 	if r == nil || r.order.Entrant != ask.entrant {
 		return ErrOrderUnknown
@@ -74,16 +74,27 @@ func (b *batch) againOne(ask *retry) error {
 	if r.live() == nil && len(r.payments) >= maxAttempts {
 		return fmt.Errorf("%w: %d attempts to pay have died", ErrTransition, len(r.payments))
 	}
+	live := r.live()
+	var provider string
+	if live == nil {
+		terms, err := b.termsOf(ctx, r.order.Event)
+		if err != nil {
+			return err
+		}
+		if provider, err = b.service.providers.Route(terms.want(r.order.Amount)); err != nil {
+			return err
+		}
+	}
 	if err := r.apply(CauseRetried, "buyer", ""); err != nil {
 		return err
 	}
 	b.keep = append(b.keep, inventory.Keeping{Hold: r.order.Hold})
-	if p := r.live(); p != nil {
+	if live != nil {
 		// A declined intent lives on at the provider and takes another card: no second one, so no second charge.
-		p.move(p.State, "")
+		live.move(live.State, "")
 		return nil
 	}
-	p := r.attempt(b.service.provider.Name())
+	p := r.attempt(provider)
 	b.tasks = append(b.tasks, task(taskBegin, r.order.ID, p.ID))
 	return nil
 }

@@ -17,14 +17,14 @@ import (
 	"fairgate/ledger"
 )
 
-// Config are what a Service is made of. Catalog, DB, Provider, Outbox, Ledger and Issuer are required.
+// Config are what a Service is made of. Catalog, DB, Providers, Outbox, Ledger and Issuer are required.
 type Config struct {
-	DB       *db.DB
-	Catalog  Catalog
-	Provider payment.Provider
-	Outbox   *payment.Outbox
-	Ledger   *ledger.Writer
-	Issuer   *ticket.Issuer
+	DB        *db.DB
+	Catalog   Catalog
+	Providers *payment.Providers
+	Outbox    *payment.Outbox
+	Ledger    *ledger.Writer
+	Issuer    *ticket.Issuer
 	// Sold, if set, is told after the commit which orders were just sold. It is not told again if the process dies before.
 	Sold func(ctx context.Context, orders []Order)
 
@@ -39,15 +39,15 @@ type Config struct {
 // Service opens orders and follows them to their tickets. It is safe for concurrent use. Whoever made it closes it, after
 // Run has returned.
 type Service struct {
-	db       *db.DB
-	catalog  Catalog
-	provider payment.Provider
-	outbox   *payment.Outbox
-	ledger   *ledger.Writer
-	issuer   *ticket.Issuer
-	cfg      Config
-	log      *slog.Logger
-	metrics  metricSet
+	db        *db.DB
+	catalog   Catalog
+	providers *payment.Providers
+	outbox    *payment.Outbox
+	ledger    *ledger.Writer
+	issuer    *ticket.Issuer
+	cfg       Config
+	log       *slog.Logger
+	metrics   metricSet
 
 	lane *db.Lane[ask, answer]
 }
@@ -67,7 +67,7 @@ func New(cfg Config) *Service {
 		cfg.Log = slog.Default()
 	}
 	s := &Service{
-		db: cfg.DB, catalog: cfg.Catalog, provider: cfg.Provider, outbox: cfg.Outbox, ledger: cfg.Ledger, issuer: cfg.Issuer,
+		db: cfg.DB, catalog: cfg.Catalog, providers: cfg.Providers, outbox: cfg.Outbox, ledger: cfg.Ledger, issuer: cfg.Issuer,
 		cfg: cfg, log: cfg.Log, metrics: newMetrics(),
 	}
 	s.lane = db.NewLane(db.LaneConfig{Name: "checkout", MaxBatch: cfg.MaxBatch, MaxQueue: cfg.MaxQueue, Log: cfg.Log}, s.commit)

@@ -47,11 +47,11 @@ func (s *Service) handlers() map[string]payment.Handler {
 
 // begin has the provider make the intent. An order that died meanwhile is left to its void task.
 func (s *Service) begin(ctx context.Context, t payment.Task) error {
-	intent, state, err := s.intent(ctx, t)
-	if err != nil || state != PaymentCreated {
+	a, err := s.attempt(ctx, t)
+	if err != nil || a.state != PaymentCreated {
 		return err
 	}
-	out, err := s.provider.Begin(ctx, intent)
+	out, err := a.provider.Begin(ctx, a.intent)
 	if errors.Is(err, payment.ErrRejected) || errors.Is(err, payment.ErrDeclined) {
 		s.log.Error("the provider refuses to begin a payment", "order_id", t.OrderID, "error", err)
 		return s.tell(ctx, t, payment.Outcome{State: payment.Voided, ProviderRef: out.ProviderRef, Failure: "provider_refused"})
@@ -72,14 +72,14 @@ func (s *Service) begin(ctx context.Context, t payment.Task) error {
 
 // capture takes the money of a sold order.
 func (s *Service) capture(ctx context.Context, t payment.Task) error {
-	intent, state, err := s.intent(ctx, t)
-	if err != nil || state != PaymentAuthorized {
+	a, err := s.attempt(ctx, t)
+	if err != nil || a.state != PaymentAuthorized {
 		return err
 	}
-	out, err := s.provider.Capture(ctx, intent)
+	out, err := a.provider.Capture(ctx, a.intent)
 	if errors.Is(err, payment.ErrRejected) || errors.Is(err, payment.ErrDeclined) {
 		// Before seats go back on sale: is it perhaps captured, and only the answer lost?
-		now, lookupErr := s.provider.Lookup(ctx, intent)
+		now, lookupErr := a.provider.Lookup(ctx, a.intent)
 		if lookupErr != nil {
 			return fmt.Errorf("look up a refused capture: %w", lookupErr)
 		}
@@ -93,19 +93,19 @@ func (s *Service) capture(ctx context.Context, t payment.Task) error {
 	if err != nil {
 		return err
 	}
-	if out.Amount != intent.Amount {
-		return fmt.Errorf("capture of order %s took %v instead of %v: %w", t.OrderID, out.Amount, intent.Amount, payment.ErrRejected)
+	if out.Amount != a.intent.Amount {
+		return fmt.Errorf("capture of order %s took %v instead of %v: %w", t.OrderID, out.Amount, a.intent.Amount, payment.ErrRejected)
 	}
 	return s.tell(ctx, t, out)
 }
 
 // void makes sure that a dead order takes no money.
 func (s *Service) void(ctx context.Context, t payment.Task) error {
-	intent, state, err := s.intent(ctx, t)
-	if err != nil || (state != PaymentVoiding && state != PaymentCaptureFailed) {
+	a, err := s.attempt(ctx, t)
+	if err != nil || (a.state != PaymentVoiding && a.state != PaymentCaptureFailed) {
 		return err
 	}
-	out, err := s.provider.Void(ctx, intent)
+	out, err := a.provider.Void(ctx, a.intent)
 	switch {
 	case errors.Is(err, payment.ErrNotFound):
 		out = payment.Outcome{State: payment.Voided}
@@ -149,27 +149,38 @@ func failure(said, otherwise string) string {
 }
 
 const sqlPaymentIntent = `
-SELECT p.order_id, p.attempt, p.amount_minor, p.currency, p.provider_ref, p.state, o.event_id, o.email
+SELECT p.order_id, p.attempt, p.amount_minor, p.currency, p.provider, p.provider_ref, p.state, o.event_id, o.email
 FROM payments p JOIN orders o ON o.order_id = p.order_id WHERE p.order_id = $1 AND p.payment_id = $2`
 
-// intent reads one attempt as its provider is told about it.
-func (s *Service) intent(ctx context.Context, t payment.Task) (payment.Intent, PaymentState, error) {
-	intent := payment.Intent{PaymentID: t.PaymentID}
-	var state PaymentState
+// attempt is one attempt to pay on its way to its provider.
+type attempt struct {
+	intent   payment.Intent
+	provider payment.Provider
+	state    PaymentState
+}
+
+// attempt reads one attempt as its provider is told about it.
+func (s *Service) attempt(ctx context.Context, t payment.Task) (attempt, error) {
+	a := attempt{intent: payment.Intent{PaymentID: t.PaymentID}}
+	intent := &a.intent
+	var provider string
 	var event uuid.UUID
 	var amount ledger.Amount
 	err := s.db.Reader.QueryRow(ctx, sqlPaymentIntent, t.OrderID, t.PaymentID).Scan(&intent.OrderID, &intent.Attempt, &amount.Minor, &amount.Currency,
-		&intent.ProviderRef, &state, &event, &intent.Email)
+		&provider, &intent.ProviderRef, &a.state, &event, &intent.Email)
 	if err != nil {
-		return payment.Intent{}, "", fmt.Errorf("read payment %s: %w", t.PaymentID, err)
+		return attempt{}, fmt.Errorf("read payment %s: %w", t.PaymentID, err)
+	}
+	if a.provider, err = s.providers.Of(provider); err != nil {
+		return attempt{}, fmt.Errorf("payment %s: %w", t.PaymentID, err)
 	}
 	terms, err := s.catalog(ctx, event)
 	if err != nil {
-		return payment.Intent{}, "", fmt.Errorf("terms of event %s: %w", event, err)
+		return attempt{}, fmt.Errorf("terms of event %s: %w", event, err)
 	}
 	intent.Amount, intent.EventSlug = amount, terms.Slug
 	intent.Description = "Tickets for " + terms.Slug
-	return intent, state, nil
+	return a, nil
 }
 
 const sqlPaymentStates = `SELECT payment_id, state FROM payments WHERE order_id = ANY($1::UUID[])`
@@ -308,11 +319,11 @@ func (s *Service) silent(ctx context.Context, after uuid.UUID) (tasks []payment.
 
 // lookUp asks the provider about one payment and applies what it says.
 func (s *Service) lookUp(ctx context.Context, t payment.Task) error {
-	intent, state, err := s.intent(ctx, t)
-	if err != nil || state != PaymentBegun {
+	a, err := s.attempt(ctx, t)
+	if err != nil || a.state != PaymentBegun {
 		return err
 	}
-	out, err := s.provider.Lookup(ctx, intent)
+	out, err := a.provider.Lookup(ctx, a.intent)
 	if err != nil {
 		return err
 	}

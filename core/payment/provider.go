@@ -51,6 +51,9 @@ type Intent struct {
 	Description string
 	Email       string // where the provider may send a receipt; may be empty
 	EventSlug   string
+	Method      string // what the buyer chose: card, paypal, bank_transfer; empty: whatever the provider offers
+	// Challenge asks that the buyer prove to their bank who they are (3-D Secure), whatever the bank would make of it.
+	Challenge bool
 }
 
 // Key is the idempotency key of one step ("begin", "capture", "void") of the payment. The same payment and step give the
@@ -118,8 +121,22 @@ type Outcome struct {
 	// Card is the provider's fingerprint of the card that was authorized, the same for the same card always; "" where the
 	// answer does not say, or no card was used. Lookup says it if it can be said.
 	Card string
+	// Risk is what the provider tells of who paid, where it says so.
+	Risk Risk
 	// Amount is what was captured, what can be captured, or what was asked for, by state.
 	Amount ledger.Amount
+}
+
+// Risk is what a provider tells of who paid: signals, never a verdict by themselves.
+type Risk struct {
+	Score       int    // 0 to 99 by the provider's own model, -1 or 0 where it has none
+	Level       string // the provider's word for it: normal, elevated, highest
+	CardCountry string // where the card was issued, ISO 3166-1; "" unknown
+	IPCountry   string // where the buyer paid from, as far as the provider says; "" unknown
+	Funding     string // credit, debit, prepaid; "" unknown
+	PostalCheck string // pass, fail, unavailable; "" unchecked
+	CVCCheck    string // likewise
+	Challenged  bool   // the buyer proved who they are (3-D Secure)
 }
 
 // Provider makes the calls. Each call carries the Intent's own idempotency key of the step, so repeating it is safe and is
@@ -157,12 +174,14 @@ type Event struct {
 	PaymentID uuid.UUID
 	Attempt   int
 	Outcome   Outcome
-	CreatedAt time.Time // by the provider's clock, to the second
+	Refund    *RefundNews  // set when it is about a refund; Outcome says nothing then
+	Dispute   *DisputeNews // set when it is about a dispute; order and payment may be unknown then, see Identifier
+	CreatedAt time.Time    // by the provider's clock, to the second
 }
 
 // Relevant tells whether the event says anything about a payment of ours.
 func (e Event) Relevant() bool {
-	return e.PaymentID != uuid.Nil && e.Outcome.State != Unknown
+	return e.PaymentID != uuid.Nil && e.Outcome.State != Unknown || e.Refund != nil || e.Dispute != nil
 }
 
 // Intent names the payment the event is about, as far as the event knows it.

@@ -83,6 +83,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		return nil, err
 	}
 
+	providers := payment.NewProviders(provider)
 	recorder, err := openHistory(cfg, log, c)
 	if err != nil {
 		return nil, err
@@ -90,7 +91,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	writer := ledger.NewWriter(d.Reader)
 	outbox := payment.NewOutbox(d, payment.OutboxConfig{Workers: cfg.Checkout.OutboxWorkers, Lease: cfg.Checkout.OutboxLease, Log: log})
 	orders := checkout.New(checkout.Config{
-		DB: d, Catalog: terms(events), Provider: provider, Outbox: outbox, Ledger: writer,
+		DB: d, Catalog: terms(events), Providers: providers, Outbox: outbox, Ledger: writer,
 		Issuer:   ticket.NewIssuer(signingKey(events)),
 		Sold:     finish(d, log),
 		MaxBatch: cfg.Checkout.MaxBatch, LookupAfter: cfg.Checkout.LookupAfter, Log: log, Recorder: recorder,
@@ -127,7 +128,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	server := &api.Server{
 		ClearingDeadlines: deadlines,
 		DB:                d, Events: events, Catalog: listed, Inventory: stock, Feed: feed, Checkout: orders, Room: room, Inbox: inbox, Outbox: outbox,
-		EdgeSecret: edgeSecret, AdminSecret: adminSecret, Form: provider.Form, SessionReadTTL: cfg.Session.ReadTTL, Stopping: c.leaving, Log: log,
+		EdgeSecret: edgeSecret, AdminSecret: adminSecret, Form: providers.Form, SessionReadTTL: cfg.Session.ReadTTL, Stopping: c.leaving, Log: log,
 	}
 	c.handlers = map[string]http.Handler{"edge": server.Edge(), "admin": server.Admin(), "webhook": server.Webhook(), "private": server.Private()}
 	c.workers = map[string]func(context.Context) error{
@@ -305,7 +306,7 @@ func terms(events *event.Store) checkout.Catalog {
 		for name, t := range e.Tiers {
 			prices[name] = checkout.Price{Face: t.Price.Face.Minor, Fee: t.Price.Fee.Minor, Tax: t.Price.Tax.Minor}
 		}
-		return checkout.Terms{Slug: e.Slug, Organizer: e.Spec.Organizer, Currency: e.Spec.Currency, Prices: prices,
+		return checkout.Terms{Slug: e.Slug, Organizer: e.Spec.Organizer, Currency: e.Spec.Currency, Country: e.Spec.Venue.Country, Prices: prices,
 			PaymentExtension: e.Spec.Hold.PaymentExtension.Duration, Cards: cards}, nil
 	}
 }

@@ -49,7 +49,7 @@ func newShop(d *db.DB, o options) *shop {
 	key := ticket.SigningKey{No: 1, Private: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	s.orders = checkout.New(checkout.Config{
-		DB: d, Provider: provider{}, Outbox: payment.NewOutbox(d, payment.OutboxConfig{Workers: 256, Claim: 512, Log: log}), Ledger: ledger.NewWriter(d.Reader),
+		DB: d, Providers: payment.NewProviders(provider{}), Outbox: payment.NewOutbox(d, payment.OutboxConfig{Workers: 256, Claim: 512, Log: log}), Ledger: ledger.NewWriter(d.Reader),
 		Catalog:  func(context.Context, uuid.UUID) (checkout.Terms, error) { return terms, nil },
 		Issuer:   ticket.NewIssuer(func(context.Context, uuid.UUID) (ticket.SigningKey, error) { return key, nil }),
 		MaxBatch: o.batch, MaxQueue: 2*o.callers + 1024, Log: log,

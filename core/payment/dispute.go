@@ -1,0 +1,50 @@
+package payment
+
+import (
+	"context"
+	"time"
+
+	"fairgate/ledger"
+)
+
+// DisputeState is how far a dispute has come at the provider.
+type DisputeState string
+
+// The states of a dispute. An inquiry takes no money yet.
+const (
+	DisputeInquiry DisputeState = "inquiry"
+	DisputeOpen    DisputeState = "open"   // the provider has taken the money back
+	DisputeReview  DisputeState = "review" // the evidence is in, the bank decides
+	DisputeWon     DisputeState = "won"    // the money is ours again
+	DisputeLost    DisputeState = "lost"
+)
+
+// DisputeNews is what a provider says about a dispute: in a webhook, or asked.
+type DisputeNews struct {
+	Ref        string // the provider's name of the dispute
+	PaymentRef string // and of the payment that is disputed
+	State      DisputeState
+	Amount     ledger.Amount // what is disputed
+	Fee        ledger.Amount // what the provider charges for it; zero where it did not say
+	Reason     string        // a code of the provider: fraudulent, product_not_received …
+	RespondBy  time.Time     // when evidence must be in; zero where there is nothing to answer
+	At         time.Time     // by the provider's clock
+}
+
+// Evidence is what we have to say about a disputed payment. Files travel as text: no card data, nothing of other buyers.
+type Evidence struct {
+	CustomerEmail   string
+	ServiceDate     string // when the event is, YYYY-MM-DD
+	ProductText     string // what was sold
+	AccessLog       string // how the buyer was drawn, admitted, and when tickets were delivered and scanned
+	RefundPolicy    string
+	Uncategorized   string // everything else, as one readable text
+	SubmitNow       bool   // hand it in; else it is a draft at the provider
+	IdempotencySalt string // tells one submission of a dispute from another
+}
+
+// Disputer is a Provider whose disputes can be looked up and answered.
+type Disputer interface {
+	LookupDispute(ctx context.Context, ref string) (DisputeNews, error)
+	SubmitEvidence(ctx context.Context, ref string, e Evidence) (DisputeNews, error)
+}

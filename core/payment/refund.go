@@ -1,0 +1,56 @@
+package payment
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"fairgate/ledger"
+)
+
+// Refund is money that goes back to the buyer of a captured payment: all of it or a part.
+type Refund struct {
+	ID     uuid.UUID     // ours; the idempotency key follows from it
+	Amount ledger.Amount // > 0, in the payment's currency
+	// ProviderRef is the provider's own name of the refund, "" while it is not known.
+	ProviderRef string
+}
+
+// Key is the idempotency key of the refund: the same for ever, on every machine.
+func (r Refund) Key() string { return "fg:" + r.ID.String() + ":refund" }
+
+// MetadataRefund is the key under which a provider's refund bears Refund.ID, beside those of Intent.Metadata.
+const MetadataRefund = "refund_id"
+
+// RefundState is how far a refund has come at the provider.
+type RefundState string
+
+// The states of a refund at the provider. One that succeeded may still fail later, when the buyer's bank sends it back.
+const (
+	RefundPending   RefundState = "pending"   // the provider has taken it on
+	RefundSucceeded RefundState = "succeeded" // the provider has paid it out
+	RefundFailed    RefundState = "failed"    // it will never reach the buyer this way
+)
+
+// RefundOutcome is what a provider says about a refund.
+type RefundOutcome struct {
+	State       RefundState
+	ProviderRef string
+	Failure     string // why it failed, as a code of the provider
+	Amount      ledger.Amount
+}
+
+// Refunder is a Provider that gives captured money back. Errors are those of Provider: ErrDeclined and ErrRejected are
+// final for this refund, after ErrTemporary and ErrUnknown the identical call is repeated.
+type Refunder interface {
+	Refund(ctx context.Context, i Intent, r Refund) (RefundOutcome, error)
+	// LookupRefund asks where the refund stands, by ProviderRef or without one by metadata; ErrNotFound when there is none.
+	LookupRefund(ctx context.Context, i Intent, r Refund) (RefundOutcome, error)
+}
+
+// RefundNews is what a webhook says about a refund. RefundID is uuid.Nil for one that was not made by us.
+type RefundNews struct {
+	RefundID   uuid.UUID
+	PaymentRef string // the provider's name of the payment
+	Outcome    RefundOutcome
+}
