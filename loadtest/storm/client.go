@@ -20,6 +20,7 @@ import (
 	"fairgate/core/inventory/history"
 	"fairgate/edge/lottery"
 	"fairgate/loadtest"
+	"fairgate/loadtest/stage"
 )
 
 // Of one client.
@@ -324,7 +325,7 @@ func (c *client) judge(do history.Do, status int, code string, h *holdBody) hist
 func (c *client) ask(ctx context.Context, method, path string, body []byte, as *shopper, into any) int {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, c.run.stage.edge[c.core]+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, c.run.theatre.edge[c.core]+path, bytes.NewReader(body))
 	if err != nil {
 		return 0
 	}
@@ -356,8 +357,8 @@ func (c *client) pause(ctx context.Context, status int, told []history.Op) {
 		c.failures = 0
 		return
 	}
-	c.core = (c.core + 1) % len(c.run.stage.edge)
-	sleep(ctx, time.Duration(10+c.rng.IntN(20<<min(c.failures, 5)))*time.Millisecond)
+	c.core = (c.core + 1) % len(c.run.theatre.edge)
+	stage.Sleep(ctx, time.Duration(10+c.rng.IntN(20<<min(c.failures, 5)))*time.Millisecond)
 	c.failures++
 }
 

@@ -20,6 +20,7 @@ import (
 	"fairgate/core/inventory/history"
 	"fairgate/edge/lottery"
 	"fairgate/loadtest"
+	"fairgate/loadtest/stage"
 )
 
 // Options say how much of a storm.
@@ -58,7 +59,7 @@ func (r Report) Calm() []string {
 			none = append(none, name)
 		}
 	}
-	for t := noTrouble + 1; t < troubles; t++ {
+	for t := stage.NoTrouble + 1; t < stage.Troubles; t++ {
 		if r.Troubles[t.String()] == 0 {
 			none = append(none, t.String())
 		}
@@ -69,7 +70,7 @@ func (r Report) Calm() []string {
 // run is a storm at work.
 type run struct {
 	Options
-	stage    *stage
+	theatre  *theatre
 	clients  *history.Recorder
 	secret   string
 	capacity map[string]int64
@@ -88,11 +89,11 @@ func Run(ctx context.Context, o Options) (_ Report, err error) {
 		return Report{}, err
 	}
 	r := &run{Options: o}
-	if r.stage, err = newStage(ctx, o.Programs, o.History, o.Seed, o.Log); err != nil {
+	if r.theatre, err = newTheatre(ctx, o.Programs, o.History, o.Seed, o.Log); err != nil {
 		return Report{}, err
 	}
-	defer func() { err = errors.Join(err, r.stage.strike()) }()
-	if err := r.stage.set(ctx); err != nil {
+	defer func() { err = errors.Join(err, r.theatre.strike()) }()
+	if err := r.theatre.set(ctx); err != nil {
 		return Report{}, err
 	}
 	if r.clients, err = history.Open(history.Config{Path: filepath.Join(o.History, "clients.jsonl"), Side: history.Client, Log: o.Log}); err != nil {
@@ -144,7 +145,7 @@ func clear(dir string) error {
 
 // rage has clients and faults go on side by side, then calms down, settles what is open and reads the stock.
 func (r *run) rage(ctx context.Context) error {
-	secret, err := os.ReadFile(r.stage.file("secrets/edge.secret"))
+	secret, err := os.ReadFile(r.theatre.file("secrets/edge.secret"))
 	if err != nil {
 		return fmt.Errorf("read the edges' secret: %w", err)
 	}
@@ -160,7 +161,7 @@ func (r *run) rage(ctx context.Context) error {
 	defer stopFaults()
 	var faulty sync.WaitGroup
 	problems := make(chan error, 2)
-	r.stage.proxy.trouble(r.Trouble)
+	r.theatre.database.Proxy.Trouble(r.Trouble)
 	faulty.Go(func() { problems <- r.killCores(faults) })
 	faulty.Go(func() { problems <- r.crashDatabase(faults) })
 	faulty.Go(func() { r.tell(faults) })
@@ -171,7 +172,7 @@ func (r *run) rage(ctx context.Context) error {
 	living.Wait()
 	stopFaults()
 	faulty.Wait()
-	r.stage.proxy.trouble(0)
+	r.theatre.database.Proxy.Trouble(0)
 	if err := errors.Join(<-problems, <-problems); err != nil {
 		return err
 	}
@@ -181,7 +182,7 @@ func (r *run) rage(ctx context.Context) error {
 	if err := r.ready(ctx); err != nil {
 		return err
 	}
-	settled, enough := context.WithTimeout(ctx, readyWithin)
+	settled, enough := context.WithTimeout(ctx, stage.ReadyWithin)
 	defer enough()
 	for _, c := range all {
 		living.Go(func() { c.settle(settled) })
@@ -194,7 +195,7 @@ func (r *run) rage(ctx context.Context) error {
 }
 
 func (r *run) makeClients(ctx context.Context) ([]*client, error) {
-	conn, err := pgx.Connect(ctx, r.stage.database.URL)
+	conn, err := pgx.Connect(ctx, r.theatre.database.DirectURL())
 	if err != nil {
 		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
@@ -230,19 +231,19 @@ func (r *run) makeClients(ctx context.Context) ([]*client, error) {
 
 // killCores kills one core after the other, and starts each again soon.
 func (r *run) killCores(ctx context.Context) error {
-	for n := 0; sleep(ctx, r.KillCore); n++ {
-		c := r.stage.cores[n%cores]
-		if c.running() {
-			c.signal(syscall.SIGKILL, time.Second)
+	for n := 0; stage.Sleep(ctx, r.KillCore); n++ {
+		c := r.theatre.cores[n%cores]
+		if c.Running() {
+			c.Signal(syscall.SIGKILL, time.Second)
 			r.coreKills.Add(1)
 		}
-		sleep(ctx, 300*time.Millisecond)
-		if err := c.start(); err != nil {
+		stage.Sleep(ctx, 300*time.Millisecond)
+		if err := c.Start(); err != nil {
 			return err
 		}
 		// One that started while the database was away may have given up.
-		if other := r.stage.cores[(n+1)%cores]; !other.running() {
-			if err := other.start(); err != nil {
+		if other := r.theatre.cores[(n+1)%cores]; !other.Running() {
+			if err := other.Start(); err != nil {
 				return err
 			}
 		}
@@ -258,8 +259,8 @@ func (r *run) ready(ctx context.Context) error {
 			return err
 		}
 		last = nil
-		for _, c := range r.stage.cores {
-			last = errors.Join(last, c.await(ctx))
+		for _, c := range r.theatre.cores {
+			last = errors.Join(last, c.Await(ctx))
 		}
 		if last == nil {
 			return nil
@@ -270,9 +271,9 @@ func (r *run) ready(ctx context.Context) error {
 
 // restart starts cores that have ended by themselves, as one that starts while the database is down does.
 func (r *run) restart() error {
-	for _, c := range r.stage.cores {
-		if !c.running() {
-			if err := c.start(); err != nil {
+	for _, c := range r.theatre.cores {
+		if !c.Running() {
+			if err := c.Start(); err != nil {
 				return err
 			}
 		}
@@ -282,17 +283,17 @@ func (r *run) restart() error {
 
 // crashDatabase crashes the database, in turn one of its processes and the whole.
 func (r *run) crashDatabase(ctx context.Context) error {
-	for n := 0; sleep(ctx, r.CrashDB); n++ {
+	for n := 0; stage.Sleep(ctx, r.CrashDB); n++ {
 		if n%2 == 0 {
-			if err := r.stage.crashBackend(); err != nil {
+			if err := r.theatre.database.CrashBackend(); err != nil {
 				return fmt.Errorf("kill a process of the database: %w", err)
 			}
 			r.kills.Add(1)
 			continue
 		}
 		// Not with the storm's context: what was stopped must be started.
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyWithin)
-		err := r.stage.crashDatabase(bounded)
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), stage.ReadyWithin)
+		err := r.theatre.database.Crash(bounded)
 		cancel()
 		if err != nil {
 			return err
@@ -303,7 +304,7 @@ func (r *run) crashDatabase(ctx context.Context) error {
 }
 
 func (r *run) tell(ctx context.Context) {
-	for r.Progress != nil && sleep(ctx, time.Second) {
+	for r.Progress != nil && stage.Sleep(ctx, time.Second) {
 		r.Progress(r.report())
 	}
 }
@@ -324,7 +325,7 @@ func (r *run) note(told []history.Op) {
 
 func (r *run) report() Report {
 	rep := Report{
-		Operations: r.tally.ops.Load(), Outcomes: make(map[string]int64), Commits: r.stage.proxy.commits.Load(),
+		Operations: r.tally.ops.Load(), Outcomes: make(map[string]int64), Commits: r.theatre.database.Proxy.Commits(),
 		CoreKills: r.coreKills.Load(), DatabaseStops: r.dbStops.Load(), BackendKills: r.kills.Load(), Troubles: make(map[string]int64),
 	}
 	if !r.began.IsZero() {
@@ -333,8 +334,8 @@ func (r *run) report() Report {
 	for n, name := range outcomeNames {
 		rep.Outcomes[string(name)] = r.tally.outcomes[n].Load()
 	}
-	for t := noTrouble + 1; t < troubles; t++ {
-		rep.Troubles[t.String()] = r.stage.proxy.did[t].Load()
+	for t := stage.NoTrouble + 1; t < stage.Troubles; t++ {
+		rep.Troubles[t.String()] = r.theatre.database.Proxy.Did(t)
 	}
 	rep.Histories, _ = filepath.Glob(filepath.Join(r.History, "*.jsonl")) // the pattern is well formed
 	return rep
@@ -356,13 +357,13 @@ func readStock(ctx context.Context, conn *pgx.Conn) ([]history.Row, error) {
 
 // last waits until every hold has expired and notes what the stock rows hold then.
 func (r *run) last(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, r.stage.database.URL)
+	conn, err := pgx.Connect(ctx, r.theatre.database.DirectURL())
 	if err != nil {
 		return fmt.Errorf("connect to the database: %w", err)
 	}
 	defer conn.Close(ctx)
 	event := lottery.EventID(slug)
-	for until := time.Now().Add(readyWithin); ; {
+	for until := time.Now().Add(stage.ReadyWithin); ; {
 		call := history.Call{From: history.Now()}
 		stock, err := readStock(ctx, conn)
 		if err != nil {
@@ -380,7 +381,7 @@ func (r *run) last(ctx context.Context) error {
 			}
 			return nil
 		}
-		if !sleep(ctx, 200*time.Millisecond) {
+		if !stage.Sleep(ctx, 200*time.Millisecond) {
 			return ctx.Err()
 		}
 	}

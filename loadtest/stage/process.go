@@ -1,4 +1,4 @@
-package storm
+package stage
 
 import (
 	"bytes"
@@ -14,12 +14,16 @@ import (
 	"time"
 )
 
-// readyWithin is how long a process may take to answer; after a crash the database recovers first.
-const readyWithin = 60 * time.Second
+// ReadyWithin is how long a process may take to answer; after a crash the database recovers first.
+const ReadyWithin = 60 * time.Second
 
-// process is a program that is killed and started again. It belongs to one goroutine.
-type process struct {
-	name, program, config, ready, log string
+// Process is a program that is killed and started again. It belongs to one goroutine.
+type Process struct {
+	Name    string
+	Program string   // its file
+	Args    []string // its arguments
+	Ready   string   // a URL that answers 200 when it is ready
+	Log     string   // the file to which everything it prints goes
 
 	cmd  *exec.Cmd
 	gone chan struct{} // closed when it has ended
@@ -37,14 +41,14 @@ var forks = sync.OnceValue(func() chan<- func() {
 	return work
 })
 
-// start launches the process; what it prints goes on in the same file.
-func (p *process) start() error {
-	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+// Start launches the process; what it prints goes on in the same file.
+func (p *Process) Start() error {
+	out, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("make the log of %s: %w", p.name, err)
+		return fmt.Errorf("make the log of %s: %w", p.Name, err)
 	}
 	defer out.Close()
-	cmd := exec.Command(p.program, "--config", p.config)
+	cmd := exec.Command(p.Program, p.Args...)
 	cmd.Stdout, cmd.Stderr = out, out
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "FAIRGATE_") && !strings.HasPrefix(v, "DATABASE_URL=") {
@@ -56,7 +60,7 @@ func (p *process) start() error {
 	started := make(chan error, 1)
 	forks() <- func() { started <- cmd.Start() }
 	if err := <-started; err != nil {
-		return fmt.Errorf("start %s: %w", p.name, err)
+		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
 	p.cmd, p.gone = cmd, make(chan struct{})
 	go func(gone chan struct{}) {
@@ -66,7 +70,8 @@ func (p *process) start() error {
 	return nil
 }
 
-func (p *process) running() bool {
+// Running tells whether the process has been started and has not ended.
+func (p *Process) Running() bool {
 	if p.gone == nil {
 		return false
 	}
@@ -78,26 +83,26 @@ func (p *process) running() bool {
 	}
 }
 
-// await returns when the process says that it is ready.
-func (p *process) await(ctx context.Context) error {
+// Await returns when the process says that it is ready.
+func (p *Process) Await(ctx context.Context) error {
 	client := &http.Client{Timeout: 2 * time.Second}
-	for until := time.Now().Add(readyWithin); time.Now().Before(until) && p.running(); {
-		if resp, err := client.Get(p.ready); err == nil {
+	for until := time.Now().Add(ReadyWithin); time.Now().Before(until) && p.Running(); {
+		if resp, err := client.Get(p.Ready); err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return nil
 			}
 		}
-		if !sleep(ctx, 20*time.Millisecond) {
+		if !Sleep(ctx, 20*time.Millisecond) {
 			return ctx.Err()
 		}
 	}
-	return fmt.Errorf("%s is not ready; its log ends:\n%s", p.name, tail(p.log))
+	return fmt.Errorf("%s is not ready; its log ends:\n%s", p.Name, tail(p.Log))
 }
 
-// signal sends a signal and waits until the process is gone, or kills it in the end.
-func (p *process) signal(s syscall.Signal, patience time.Duration) {
-	if !p.running() {
+// Signal sends a signal and waits until the process is gone, or kills it in the end.
+func (p *Process) Signal(s syscall.Signal, patience time.Duration) {
+	if !p.Running() {
 		return
 	}
 	_ = p.cmd.Process.Signal(s) // fails only when it has just ended
@@ -119,8 +124,8 @@ func tail(path string) string {
 	return string(bytes.Join(lines[max(0, len(lines)-12):], []byte("\n")))
 }
 
-// sleep waits d; false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
+// Sleep waits d; false when ctx ended first.
+func Sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

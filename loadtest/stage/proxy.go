@@ -1,4 +1,4 @@
-package storm
+package stage
 
 import (
 	"bufio"
@@ -19,30 +19,31 @@ import (
 // maxMessage bounds one message of the PostgreSQL protocol; a batch of 500 holds is some hundred kilobytes.
 const maxMessage = 64 << 20
 
-// trouble is what can happen to a COMMIT.
-type trouble int
+// Trouble is what can happen to a COMMIT.
+type Trouble int
 
 const (
-	noTrouble     trouble = iota
-	cutBefore             // the connection breaks before the server hears of it
-	cutAfter              // the server commits, the connection breaks before the answer
-	serialization         // the server rolls back, the answer is 40001
-	unknownResult         // the server commits, the answer is 40003
-	troubles
+	NoTrouble     Trouble = iota
+	CutBefore             // the connection breaks before the server hears of it
+	CutAfter              // the server commits, the connection breaks before the answer
+	Serialization         // the server rolls back, the answer is 40001
+	UnknownResult         // the server commits, the answer is 40003
+	Troubles
 )
 
-func (t trouble) String() string {
+// String is what happens, in words.
+func (t Trouble) String() string {
 	return [...]string{"none", "cut before the commit", "cut after the commit", "40001 at commit", "40003 at commit"}[t]
 }
 
-// proxy stands between the cores and PostgreSQL and troubles a share of the COMMITs. It knows as much of the protocol as
+// Proxy stands between the cores and PostgreSQL and troubles a share of the COMMITs. It is safe for concurrent use. It knows as much of the protocol as
 // it takes to find them: messages have a type and a length, and pgx sends COMMIT as a simple query while nothing else is
 // under way on its connection.
-type proxy struct {
+type Proxy struct {
 	listener net.Listener
 	target   atomic.Pointer[string]
 	share    atomic.Uint64 // of COMMITs to trouble, in millionths
-	did      [troubles]atomic.Int64
+	did      [Troubles]atomic.Int64
 	commits  atomic.Int64
 
 	mu    sync.Mutex
@@ -52,13 +53,13 @@ type proxy struct {
 	open  sync.WaitGroup
 }
 
-// newProxy listens on a port of loopback until close.
-func newProxy(target string, seed uint64) (*proxy, error) {
+// NewProxy listens on a port of loopback until Close. target is the address of the database, seed decides which COMMITs are troubled.
+func NewProxy(target string, seed uint64) (*Proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("listen for the cores' connections to the database: %w", err)
+		return nil, fmt.Errorf("listen for the programs' connections to the database: %w", err)
 	}
-	p := &proxy{listener: l, rng: rand.New(rand.NewPCG(seed, 0x70726f7879)), conns: make(map[net.Conn]struct{})}
+	p := &Proxy{listener: l, rng: rand.New(rand.NewPCG(seed, 0x70726f7879)), conns: make(map[net.Conn]struct{})}
 	p.target.Store(&target)
 	p.open.Go(func() {
 		for {
@@ -72,12 +73,14 @@ func newProxy(target string, seed uint64) (*proxy, error) {
 	return p, nil
 }
 
-func (p *proxy) address() string { return p.listener.Addr().String() }
+// Address is where the proxy listens.
+func (p *Proxy) Address() string { return p.listener.Addr().String() }
 
-// trouble sets which share of COMMITs is troubled from now on.
-func (p *proxy) trouble(share float64) { p.share.Store(uint64(share * 1e6)) }
+// Trouble sets which share of COMMITs is troubled from now on, 0 to 1.
+func (p *Proxy) Trouble(share float64) { p.share.Store(uint64(share * 1e6)) }
 
-func (p *proxy) close() {
+// Close cuts all connections and returns when they are gone.
+func (p *Proxy) Close() {
 	p.listener.Close()
 	p.mu.Lock()
 	p.shut = true
@@ -88,8 +91,17 @@ func (p *proxy) close() {
 	p.open.Wait()
 }
 
+// Redirect has new connections go to another address of the database.
+func (p *Proxy) Redirect(target string) { p.target.Store(&target) }
+
+// Commits is how many COMMITs came by.
+func (p *Proxy) Commits() int64 { return p.commits.Load() }
+
+// Did is how often a trouble was made.
+func (p *Proxy) Did(t Trouble) int64 { return p.did[t].Load() }
+
 // keep remembers a connection, to close it with the proxy.
-func (p *proxy) keep(c net.Conn) bool {
+func (p *Proxy) keep(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.shut {
@@ -100,7 +112,7 @@ func (p *proxy) keep(c net.Conn) bool {
 	return true
 }
 
-func (p *proxy) forget(c net.Conn) {
+func (p *Proxy) forget(c net.Conn) {
 	c.Close()
 	p.mu.Lock()
 	delete(p.conns, c)
@@ -108,14 +120,14 @@ func (p *proxy) forget(c net.Conn) {
 }
 
 // draw decides what happens to a COMMIT.
-func (p *proxy) draw() trouble {
+func (p *Proxy) draw() Trouble {
 	p.commits.Add(1)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.rng.Uint64N(1e6) >= p.share.Load() {
-		return noTrouble
+		return NoTrouble
 	}
-	t := trouble(1 + p.rng.IntN(int(troubles)-1))
+	t := Trouble(1 + p.rng.IntN(int(Troubles)-1))
 	p.did[t].Add(1)
 	return t
 }
@@ -128,7 +140,7 @@ type link struct {
 	instead atomic.Pointer[[]byte]
 }
 
-func (p *proxy) serve(client net.Conn) {
+func (p *Proxy) serve(client net.Conn) {
 	if !p.keep(client) {
 		return
 	}
@@ -155,7 +167,7 @@ func (p *proxy) serve(client net.Conn) {
 }
 
 // requests passes the client's messages on until one of the two is gone.
-func (p *proxy) requests(l *link) error {
+func (p *Proxy) requests(l *link) error {
 	in := bufio.NewReaderSize(l.client, 64<<10)
 	first, err := readMessage(in, 0) // the start-up message has no type
 	if err != nil {
@@ -181,22 +193,22 @@ func (p *proxy) requests(l *link) error {
 	}
 }
 
-// errCut ends a connection that the storm cuts.
+// errCut ends a connection that the proxy cuts.
 var errCut = errors.New("cut")
 
 // commit treats a COMMIT as was drawn for it.
-func (l *link) commit(m []byte, t trouble) error {
+func (l *link) commit(m []byte, t Trouble) error {
 	switch t {
-	case cutBefore:
+	case CutBefore:
 		return errCut
-	case cutAfter:
+	case CutAfter:
 		// The answer is awaited, so that the commit has certainly happened, and thrown away.
 		l.instead.Store(&[]byte{})
-	case serialization:
-		l.instead.Store(failure("40001", "could not serialize access (the storm)"))
+	case Serialization:
+		l.instead.Store(failure("40001", "could not serialize access (the proxy)"))
 		m = mustEncode(&pgproto3.Query{String: "rollback"})
-	case unknownResult:
-		l.instead.Store(failure("40003", "result is ambiguous (the storm)"))
+	case UnknownResult:
+		l.instead.Store(failure("40003", "result is ambiguous (the proxy)"))
 	}
 	_, err := l.server.Write(m)
 	return err
@@ -236,7 +248,7 @@ func failure(code, text string) *[]byte {
 func mustEncode(m pgproto3.Message) []byte {
 	b, err := m.Encode(nil)
 	if err != nil {
-		panic("storm: a message of constants cannot fail to encode: " + err.Error())
+		panic("stage: a message of constants cannot fail to encode: " + err.Error())
 	}
 	return b
 }
