@@ -523,16 +523,16 @@ func TestTheGateRefusesWhatIsNoCode(t *testing.T) {
 }
 
 func TestAVerdictSaysHowMuchItChecked(t *testing.T) {
-	q := inquire("x", "Seats sold twice", "seats")
-	q.checked(1234567)
-	if line := q.verdict().String(); !strings.HasPrefix(line, "PASS") || !strings.Contains(line, "1,234,567 seats checked") {
+	q := Inquire("x", "Seats sold twice", "seats")
+	q.Checked(1234567)
+	if line := q.Verdict().String(); !strings.HasPrefix(line, "PASS") || !strings.Contains(line, "1,234,567 seats checked") {
 		t.Error(line)
 	}
-	q.wrong("seat %s", "A/1/1")
-	if line := q.verdict().String(); !strings.HasPrefix(line, "FAIL") || !strings.Contains(line, "1 wrong: seat A/1/1") {
+	q.Wrong("seat %s", "A/1/1")
+	if line := q.Verdict().String(); !strings.HasPrefix(line, "FAIL") || !strings.Contains(line, "1 wrong: seat A/1/1") {
 		t.Error(line)
 	}
-	if _, err := json.Marshal(q.verdict()); err != nil {
+	if _, err := json.Marshal(q.Verdict()); err != nil {
 		t.Error(err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 // checkTickets scans every valid ticket as a gate would, and every ticket that a buyer has in hand.
 func checkTickets(e *evidence) Verdict {
-	q := inquire("ticket_codes", "Every ticket's code verifies", "codes")
+	q := Inquire("ticket_codes", "Every ticket's code verifies", "codes")
 	event := lottery.EventID(e.event)
 	byID := make(map[string]ticketRow, len(e.tickets))
 	for _, t := range e.tickets {
@@ -24,10 +24,10 @@ func checkTickets(e *evidence) Verdict {
 		if t.State != "valid" {
 			continue
 		}
-		q.checked(1)
+		q.Checked(1)
 		got, err := scan(t.CodeAtGate, e.ticketKeys)
 		if err != nil {
-			q.wrong("ticket %s: %v", t.ID, err)
+			q.Wrong("ticket %s: %v", t.ID, err)
 			continue
 		}
 		place := t.Seat
@@ -35,50 +35,50 @@ func checkTickets(e *evidence) Verdict {
 			place = t.Tier
 		}
 		want := admitted{Ticket: t.ID, Event: event, Epoch: uint16(t.Epoch), Place: place[:min(len(place), gateMaxPlace)]}
-		q.that(got == want, "ticket %s: its code says %+v", t.ID, got)
+		q.That(got == want, "ticket %s: its code says %+v", t.ID, got)
 	}
 	perOrder := make(map[uuid.UUID]bool)
 	for _, t := range e.tickets {
 		perOrder[t.Order] = true
 	}
 	for _, o := range e.orders {
-		q.that(o.State != "ticket_issued" || o.Event != event || perOrder[o.ID], "order %s is ticket_issued and has no ticket", o.ID)
+		q.That(o.State != "ticket_issued" || o.Event != event || perOrder[o.ID], "order %s is ticket_issued and has no ticket", o.ID)
 	}
 	for _, t := range e.witness.Tickets() {
-		q.checked(1)
+		q.Checked(1)
 		row, ok := byID[t.ID]
-		q.that(ok && row.CodeAtGate == t.Code && row.Seat == t.Seat && row.Order.String() == t.Order, "a buyer has ticket %s, which the database does not know like that", t.ID)
+		q.That(ok && row.CodeAtGate == t.Code && row.Seat == t.Seat && row.Order.String() == t.Order, "a buyer has ticket %s, which the database does not know like that", t.ID)
 	}
-	return q.verdict()
+	return q.Verdict()
 }
 
 // checkDraw verifies the transcript of the draw against what people saw while it was held, and looks up everybody's receipt in it.
 func checkDraw(e *evidence) Verdict {
-	q := inquire("draw", "The draw verifies", "facts of the draw")
+	q := Inquire("draw", "The draw verifies", "facts of the draw")
 	seen := e.seen
 	for _, r := range e.witness.Receipts() {
 		seen.Receipts = append(seen.Receipts, r.Receipt)
 	}
-	q.that(e.transcript.Event == e.event, "the transcript is of %q", e.transcript.Event)
-	q.that(seen.Commitment != nil, "nobody saw a commitment before joining")
+	q.That(e.transcript.Event == e.event, "the transcript is of %q", e.transcript.Event)
+	q.That(seen.Commitment != nil, "nobody saw a commitment before joining")
 	verdict := e.transcript.Verify(seen)
 	for _, c := range verdict.Checks {
-		q.checked(c.Checked)
+		q.Checked(c.Checked)
 		for _, d := range c.Details {
-			q.wrong("%s: %s", c.Name, d)
+			q.Wrong("%s: %s", c.Name, d)
 		}
 		q.v.Found += int64(max(0, c.Failed-len(c.Details)))
 	}
 	for _, name := range []string{lottery.CheckWindows, lottery.CheckRoots, lottery.CheckSeeds, lottery.CheckCursor, lottery.CheckSessions, lottery.CheckPublished, lottery.CheckReceipts} {
-		q.that(verdict.Check(name).Checked > 0, "%s: there was nothing to check", name)
+		q.That(verdict.Check(name).Checked > 0, "%s: there was nothing to check", name)
 	}
-	return q.verdict()
+	return q.Verdict()
 }
 
 // checkHonest asks that nobody honest was answered anything but what they asked for, "wait" or "sold out".
 func checkHonest(e *evidence) Verdict {
-	q := inquire("honest_errors", "Honest buyers who got an error", "honest buyers")
-	q.checked(e.buyers)
+	q := Inquire("honest_errors", "Honest buyers who got an error", "honest buyers")
+	q.Checked(e.buyers)
 	kinds := slices.Collect(maps.Keys(e.kinds))
 	slices.SortFunc(kinds, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(e.kinds[b], e.kinds[a]), cmp.Compare(a.Op, b.Op), cmp.Compare(a.Code, b.Code))
@@ -89,21 +89,21 @@ func checkHonest(e *evidence) Verdict {
 			p := e.problems[i]
 			sample = fmt.Sprintf("at %.1f s buyer %d: %s", p.At, p.Buyer, p.Detail)
 		}
-		q.wrong("%d times %s answered %d %s, %s", e.kinds[k], k.Op, k.Status, k.Code, sample)
+		q.Wrong("%d times %s answered %d %s, %s", e.kinds[k], k.Op, k.Status, k.Code, sample)
 	}
 	q.v.Found = int64(e.failed)
-	return q.verdict()
+	return q.Verdict()
 }
 
 // checkBots asks that nothing forbidden worked, and that every session of a bot was given for a place that had been called by then:
 // found out here from the cursor's own record, not taken from the transcript's verification.
 func checkBots(e *evidence) Verdict {
-	q := inquire("bots_ahead", "Bots admitted ahead of their draw", "forbidden tries and bot sessions")
+	q := Inquire("bots_ahead", "Bots admitted ahead of their draw", "forbidden tries and bot sessions")
 	for _, n := range e.witness.Attempts() {
-		q.checked(int(n))
+		q.Checked(int(n))
 	}
 	for _, c := range e.witness.Crimes() {
-		q.wrong("bot %d (%s): %s worked: %s", c.Bot, c.Kind, c.Try, c.Detail)
+		q.Wrong("bot %d (%s): %s worked: %s", c.Bot, c.Kind, c.Try, c.Detail)
 	}
 	moves := slices.Clone(e.transcript.Cursors)
 	slices.SortStableFunc(moves, func(a, b lottery.CursorMove) int { return a.At.Compare(b.At) })
@@ -114,13 +114,13 @@ func checkBots(e *evidence) Verdict {
 		if !isBot {
 			continue
 		}
-		q.checked(1)
+		q.Checked(1)
 		place, ok := drawn[s.Entrant]
-		q.that(ok && place == s.Place(), "%s bot %s has a session for a place it did not draw", kind, s.Entrant)
+		q.That(ok && place == s.Place(), "%s bot %s has a session for a place it did not draw", kind, s.Entrant)
 		cursor, set := cursorAt(moves, s.IssuedAt)
-		q.that(set && s.Place().Compare(cursor) <= 0, "%s bot %s was let in at %s, before its place was called", kind, s.Entrant, s.IssuedAt.Format(time.TimeOnly))
+		q.That(set && s.Place().Compare(cursor) <= 0, "%s bot %s was let in at %s, before its place was called", kind, s.Entrant, s.IssuedAt.Format(time.TimeOnly))
 	}
-	return q.verdict()
+	return q.Verdict()
 }
 
 // drawnPlaces draws again: the place of every entrant of every sealed window.

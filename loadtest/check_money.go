@@ -18,7 +18,7 @@ func paid(state string) bool {
 // checkCharges matches the provider's books with the orders one by one: each paid order was captured once and in full, nothing else
 // was captured and kept, and no authorization still ties up somebody's money.
 func checkCharges(e *evidence) Verdict {
-	q := inquire("charges", "Provider charges equal to paid orders", "charges and paid orders")
+	q := Inquire("charges", "Provider charges equal to paid orders", "charges and paid orders")
 	orders := make(map[string]orderRow, len(e.orders))
 	for _, o := range e.orders {
 		orders[o.ID.String()] = o
@@ -27,18 +27,18 @@ func checkCharges(e *evidence) Verdict {
 	captures := make(map[string]int)
 	for _, c := range e.books.Intents {
 		if c.Status == "requires_capture" {
-			q.wrong("%s: %d %s of order %s are authorized and neither captured nor given back", c.ID, c.Amount, c.Currency, c.Order)
+			q.Wrong("%s: %d %s of order %s are authorized and neither captured nor given back", c.ID, c.Amount, c.Currency, c.Order)
 		}
 		if c.Captured == 0 {
 			continue
 		}
-		q.checked(1)
+		q.Checked(1)
 		o, ok := orders[c.Order]
 		if !ok {
-			q.wrong("%s: %d %s were charged for order %q, which does not exist", c.ID, c.Captured, c.Currency, c.Order)
+			q.Wrong("%s: %d %s were charged for order %q, which does not exist", c.ID, c.Captured, c.Currency, c.Order)
 			continue
 		}
-		q.that(strings.EqualFold(c.Currency, o.Currency), "%s: order %s is in %s and was charged in %s", c.ID, c.Order, o.Currency, c.Currency)
+		q.That(strings.EqualFold(c.Currency, o.Currency), "%s: order %s is in %s and was charged in %s", c.ID, c.Order, o.Currency, c.Currency)
 		kept[c.Order] += c.Captured - c.Refunded
 		if c.Captured > c.Refunded {
 			captures[c.Order]++
@@ -47,28 +47,28 @@ func checkCharges(e *evidence) Verdict {
 	for id, o := range orders {
 		due := int64(0)
 		if paid(o.State) {
-			q.checked(1)
+			q.Checked(1)
 			due = o.Minor
 		}
-		q.that(captures[id] <= 1, "order %s was charged %d times", id, captures[id])
-		q.that(kept[id] == due, "order %s is %s over %d %s, the provider kept %d", id, o.State, due, o.Currency, kept[id])
+		q.That(captures[id] <= 1, "order %s was charged %d times", id, captures[id])
+		q.That(kept[id] == due, "order %s is %s over %d %s, the provider kept %d", id, o.State, due, o.Currency, kept[id])
 	}
 	for _, told := range e.witness.Orders() {
 		o, ok := orders[told.ID]
-		q.that(ok && paid(o.State), "a buyer was told order %s is complete; the database says %q", told.ID, o.State)
+		q.That(ok && paid(o.State), "a buyer was told order %s is complete; the database says %q", told.ID, o.State)
 	}
-	return q.verdict()
+	return q.Verdict()
 }
 
 // checkProviderBalance holds what the provider has of ours against the ledger's clearing accounts, in sum and order by order.
 func checkProviderBalance(e *evidence) Verdict {
-	q := inquire("provider_balance", "Provider balance equal to the ledger", "currencies and orders")
-	q.that(e.books.Consistent, "the provider's own books contradict themselves")
+	q := Inquire("provider_balance", "Provider balance equal to the ledger", "currencies and orders")
+	q.That(e.books.Consistent, "the provider's own books contradict themselves")
 	ours := make(map[string]int64)
 	for _, b := range e.balances {
 		if strings.HasPrefix(b.Code, "provider_clearing/") {
 			ours[b.Currency] += b.DebitsPosted - b.CreditsPosted
-			q.that(b.DebitsPending == 0 && b.CreditsPending == 0, "%s %s still has %d pending", b.Code, b.Currency, b.DebitsPending+b.CreditsPending)
+			q.That(b.DebitsPending == 0 && b.CreditsPending == 0, "%s %s still has %d pending", b.Code, b.Currency, b.DebitsPending+b.CreditsPending)
 		}
 	}
 	currencies := make(map[string]bool)
@@ -79,8 +79,8 @@ func checkProviderBalance(e *evidence) Verdict {
 		currencies[c] = true
 	}
 	for c := range currencies {
-		q.checked(1)
-		q.that(ours[c] == e.books.Balances[c], "the ledger has %d %s at the provider, the provider says %d", ours[c], c, e.books.Balances[c])
+		q.Checked(1)
+		q.That(ours[c] == e.books.Balances[c], "the ledger has %d %s at the provider, the provider says %d", ours[c], c, e.books.Balances[c])
 	}
 	booked := make(map[uuid.UUID]int64)
 	for _, r := range e.paidIn {
@@ -92,21 +92,21 @@ func checkProviderBalance(e *evidence) Verdict {
 	for _, o := range e.orders {
 		due := int64(0)
 		if paid(o.State) {
-			q.checked(1)
+			q.Checked(1)
 			due = o.Minor
 		}
-		q.that(booked[o.ID] == due, "order %s is %s over %d %s, the ledger has %d of it at the provider", o.ID, o.State, due, o.Currency, booked[o.ID])
+		q.That(booked[o.ID] == due, "order %s is %s over %d %s, the ledger has %d of it at the provider", o.ID, o.State, due, o.Currency, booked[o.ID])
 		delete(booked, o.ID)
 	}
 	for reference, minor := range booked {
-		q.that(minor == 0, "the ledger has %d at the provider for %s, which is no order", minor, reference)
+		q.That(minor == 0, "the ledger has %d at the provider for %s, which is no order", minor, reference)
 	}
-	return q.verdict()
+	return q.Verdict()
 }
 
 // checkLedger adds up every transfer by itself, compares the sums with the kept balances, and takes core's own verification in.
 func checkLedger(e *evidence) Verdict {
-	q := inquire("ledger_zero", "Ledger sums to zero", "transfers")
+	q := Inquire("ledger_zero", "Ledger sums to zero", "transfers")
 	type sums struct{ debitsPending, creditsPending, debitsPosted, creditsPosted int64 }
 	moved := make(map[uuid.UUID]*sums)
 	of := func(id uuid.UUID) *sums {
@@ -116,7 +116,7 @@ func checkLedger(e *evidence) Verdict {
 		return moved[id]
 	}
 	for _, r := range e.debits {
-		q.checked(int(r.Rows))
+		q.Checked(int(r.Rows))
 		s := of(r.Account)
 		fold(r, &s.debitsPending, &s.debitsPosted)
 	}
@@ -127,23 +127,23 @@ func checkLedger(e *evidence) Verdict {
 	net := make(map[string]int64)
 	for _, b := range e.balances {
 		s := of(b.Account)
-		q.that(*s == sums{b.DebitsPending, b.CreditsPending, b.DebitsPosted, b.CreditsPosted},
+		q.That(*s == sums{b.DebitsPending, b.CreditsPending, b.DebitsPosted, b.CreditsPosted},
 			"%s %s: the balance says %d/%d posted and %d/%d pending, the transfers add up to %d/%d and %d/%d", b.Code, b.Currency,
 			b.DebitsPosted, b.CreditsPosted, b.DebitsPending, b.CreditsPending, s.debitsPosted, s.creditsPosted, s.debitsPending, s.creditsPending)
 		delete(moved, b.Account)
 		net[b.Currency] += b.CreditsPosted - b.DebitsPosted
 		if b.Code == "buyer_clearing" {
-			q.that(b.CreditsPosted == b.DebitsPosted, "buyer_clearing %s is off zero by %d", b.Currency, b.CreditsPosted-b.DebitsPosted)
+			q.That(b.CreditsPosted == b.DebitsPosted, "buyer_clearing %s is off zero by %d", b.Currency, b.CreditsPosted-b.DebitsPosted)
 		}
 	}
 	for id := range moved {
-		q.wrong("account %s has transfers and no balance", id)
+		q.Wrong("account %s has transfers and no balance", id)
 	}
 	for currency, n := range net {
-		q.that(n == 0, "the accounts in %s add up to %d, not 0", currency, n)
+		q.That(n == 0, "the accounts in %s add up to %d, not 0", currency, n)
 	}
-	q.that(e.ledger.OK, "core's own verification of the ledger fails: %s", e.ledger.failed())
-	return q.verdict()
+	q.That(e.ledger.OK, "core's own verification of the ledger fails: %s", e.ledger.failed())
+	return q.Verdict()
 }
 
 // fold adds one side of an account's transfers of one kind.

@@ -15,7 +15,7 @@ type stockOf struct{ tier, allocation string }
 // checkOversold counts the units of every tier three ways, from the stock rows, from the holds and from the tickets, and compares
 // each with the capacity.
 func checkOversold(e *evidence) Verdict {
-	q := inquire("oversold", "Oversold", "units")
+	q := Inquire("oversold", "Oversold", "units")
 	inHolds := make(map[stockOf]int64)
 	for _, h := range e.holds {
 		if h.State != "active" && h.State != "sold" {
@@ -26,21 +26,21 @@ func checkOversold(e *evidence) Verdict {
 			inHolds[stockOf{item.Tier, item.Allocation}] += item.Quantity
 			units += item.Quantity
 		}
-		q.that(units == h.Units, "hold %s says %d units and lists %d", h.ID, h.Units, units)
+		q.That(units == h.Units, "hold %s says %d units and lists %d", h.ID, h.Units, units)
 	}
 	capacity, tickets := make(map[string]int64), make(map[string]int64)
 	for _, s := range e.stock {
 		k := stockOf{s.Tier, s.Allocation}
 		held := inHolds[k]
 		delete(inHolds, k)
-		q.checked(int(held))
-		q.that(s.Taken <= s.Capacity, "%s/%s: %d taken of %d", s.Tier, s.Allocation, s.Taken, s.Capacity)
-		q.that(held <= s.Capacity, "%s/%s: holds for %d of %d", s.Tier, s.Allocation, held, s.Capacity)
-		q.that(held == s.Taken, "%s/%s: the stock says %d taken, the holds add up to %d", s.Tier, s.Allocation, s.Taken, held)
+		q.Checked(int(held))
+		q.That(s.Taken <= s.Capacity, "%s/%s: %d taken of %d", s.Tier, s.Allocation, s.Taken, s.Capacity)
+		q.That(held <= s.Capacity, "%s/%s: holds for %d of %d", s.Tier, s.Allocation, held, s.Capacity)
+		q.That(held == s.Taken, "%s/%s: the stock says %d taken, the holds add up to %d", s.Tier, s.Allocation, s.Taken, held)
 		capacity[s.Tier] += s.Capacity
 	}
 	for k, n := range inHolds {
-		q.wrong("%s/%s: holds for %d of a stock that does not exist", k.tier, k.allocation, n)
+		q.Wrong("%s/%s: holds for %d of a stock that does not exist", k.tier, k.allocation, n)
 	}
 	for _, t := range e.tickets {
 		if t.State == "valid" {
@@ -48,15 +48,15 @@ func checkOversold(e *evidence) Verdict {
 		}
 	}
 	for tier, n := range tickets {
-		q.that(n <= capacity[tier], "%s: %d valid tickets for a capacity of %d", tier, n, capacity[tier])
+		q.That(n <= capacity[tier], "%s: %d valid tickets for a capacity of %d", tier, n, capacity[tier])
 	}
-	return q.verdict()
+	return q.Verdict()
 }
 
-func (h holdRow) decode(q *inquiry) []heldItem {
+func (h holdRow) decode(q *Inquiry) []heldItem {
 	var items []heldItem
 	if err := json.Unmarshal([]byte(h.Items), &items); err != nil {
-		q.wrong("hold %s: its items cannot be read: %v", h.ID, err)
+		q.Wrong("hold %s: its items cannot be read: %v", h.ID, err)
 	}
 	return items
 }
@@ -64,7 +64,7 @@ func (h holdRow) decode(q *inquiry) []heldItem {
 // checkSeats looks for a seat that two people have: by the seats' rows and holds, by the tickets in the database, and by the
 // tickets that the buyers have in hand.
 func checkSeats(e *evidence) Verdict {
-	q := inquire("seats_twice", "Seats sold twice", "seats and tickets")
+	q := Inquire("seats_twice", "Seats sold twice", "seats and tickets")
 	takers := make(map[string][]uuid.UUID)
 	for _, h := range e.holds {
 		if h.State != "active" && h.State != "sold" {
@@ -80,23 +80,23 @@ func checkSeats(e *evidence) Verdict {
 	for _, s := range e.seats {
 		rows[s.Seat] = s
 		if s.State == "held" || s.State == "sold" {
-			q.that(s.Hold != nil && slices.Contains(takers[s.Seat], *s.Hold), "seat %s is %s for a hold that does not have it", s.Seat, s.State)
+			q.That(s.Hold != nil && slices.Contains(takers[s.Seat], *s.Hold), "seat %s is %s for a hold that does not have it", s.Seat, s.State)
 		}
 	}
 	for seat, holds := range takers {
-		q.checked(1)
-		q.that(len(holds) == 1, "seat %s is in %d holds: %v", seat, len(holds), holds)
+		q.Checked(1)
+		q.That(len(holds) == 1, "seat %s is in %d holds: %v", seat, len(holds), holds)
 		row, ok := rows[seat]
-		q.that(ok, "seat %s is in hold %s and in no section", seat, holds[0])
-		q.that(!ok || row.State == "held" || row.State == "sold", "seat %s is in hold %s and its row says %s", seat, holds[0], row.State)
+		q.That(ok, "seat %s is in hold %s and in no section", seat, holds[0])
+		q.That(!ok || row.State == "held" || row.State == "sold", "seat %s is in hold %s and its row says %s", seat, holds[0], row.State)
 	}
 	checkTicketsOnce(e, q)
-	return q.verdict()
+	return q.Verdict()
 }
 
 // checkTicketsOnce looks for a seat with two valid tickets, and for one that two buyers have in hand. A ticket without a seat is
 // looked up by its code: so an event without numbered seats has something to check too.
-func checkTicketsOnce(e *evidence, q *inquiry) {
+func checkTicketsOnce(e *evidence, q *Inquiry) {
 	valid := make(map[string]uuid.UUID)
 	for _, t := range e.tickets {
 		if t.State != "valid" {
@@ -104,16 +104,16 @@ func checkTicketsOnce(e *evidence, q *inquiry) {
 		}
 		name := placeName(t.Seat, t.CodeAtGate)
 		if other, twice := valid[name]; twice {
-			q.wrong("%s has two valid tickets, %s and %s", name, other, t.ID)
+			q.Wrong("%s has two valid tickets, %s and %s", name, other, t.ID)
 		}
 		valid[name] = t.ID
 	}
 	inHand := make(map[string]string)
 	for _, t := range e.witness.Tickets() {
-		q.checked(1)
+		q.Checked(1)
 		name := placeName(t.Seat, t.Code)
 		if other, twice := inHand[name]; twice && other != t.ID {
-			q.wrong("two buyers were given %s, tickets %s and %s", name, other, t.ID)
+			q.Wrong("two buyers were given %s, tickets %s and %s", name, other, t.ID)
 		}
 		inHand[name] = t.ID
 	}
@@ -128,18 +128,18 @@ func placeName(seat, code string) string {
 
 // checkHoldsLeft asks that every hold has come to its end, and that stock and seats remember no other.
 func checkHoldsLeft(e *evidence) Verdict {
-	q := inquire("holds_left", "Holds left over", "holds")
+	q := Inquire("holds_left", "Holds left over", "holds")
 	state := make(map[uuid.UUID]string, len(e.holds))
 	for _, h := range e.holds {
-		q.checked(1)
+		q.Checked(1)
 		state[h.ID] = h.State
-		q.that(h.State == "sold" || h.State == "released" || h.State == "expired", "hold %s is still %s", h.ID, h.State)
+		q.That(h.State == "sold" || h.State == "released" || h.State == "expired", "hold %s is still %s", h.ID, h.State)
 	}
 	for _, s := range e.seats {
-		q.that(s.State != "held", "seat %s is still held", s.Seat)
+		q.That(s.State != "held", "seat %s is still held", s.Seat)
 		if s.State == "sold" && s.Hold != nil {
-			q.that(state[*s.Hold] == "sold", "seat %s is sold to hold %s, which is %q", s.Seat, s.Hold, state[*s.Hold])
+			q.That(state[*s.Hold] == "sold", "seat %s is sold to hold %s, which is %q", s.Seat, s.Hold, state[*s.Hold])
 		}
 	}
-	return q.verdict()
+	return q.Verdict()
 }

@@ -35,32 +35,34 @@ func (v Verdict) String() string {
 	return line
 }
 
-// inquiry collects what one check finds.
-type inquiry struct{ v Verdict }
+// Inquiry collects what one check finds. It belongs to one goroutine.
+type Inquiry struct{ v Verdict }
 
-func inquire(name, title, what string) *inquiry {
-	return &inquiry{Verdict{Name: name, Title: title, What: what}}
+// Inquire begins a check; what says what is counted.
+func Inquire(name, title, what string) *Inquiry {
+	return &Inquiry{Verdict{Name: name, Title: title, What: what}}
 }
 
-func (q *inquiry) checked(n int) { q.v.Checked += int64(n) }
+// Checked notes that n things were looked at.
+func (q *Inquiry) Checked(n int) { q.v.Checked += int64(n) }
 
-// wrong notes a violation.
-func (q *inquiry) wrong(format string, args ...any) {
+// Wrong notes a violation.
+func (q *Inquiry) Wrong(format string, args ...any) {
 	q.v.Found++
 	if len(q.v.Failures) < maxFailures {
 		q.v.Failures = append(q.v.Failures, fmt.Sprintf(format, args...))
 	}
 }
 
-// that notes a violation unless ok.
-func (q *inquiry) that(ok bool, format string, args ...any) {
+// That notes a violation unless ok.
+func (q *Inquiry) That(ok bool, format string, args ...any) {
 	if !ok {
-		q.wrong(format, args...)
+		q.Wrong(format, args...)
 	}
 }
 
-// verdict closes the inquiry: nothing checked is a failure.
-func (q *inquiry) verdict() Verdict {
+// Verdict closes the inquiry: nothing checked is a failure.
+func (q *Inquiry) Verdict() Verdict {
 	q.v.Passed = q.v.Found == 0 && q.v.Checked > 0
 	return q.v
 }
