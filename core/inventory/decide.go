@@ -118,9 +118,13 @@ type granted struct {
 
 // closing is a hold to close, and how its row has to look for that.
 type closing struct {
-	hold     Hold // as it will be
+	hold     Hold // as it will be; of a part that is returned, with the items of that part alone
 	previous State
 	ops      []int
+
+	returned bool   // a part of a sold hold is given back, or the last of it
+	rest     []Item // what the hold keeps then; empty closes it
+	was      int    // units it had
 }
 
 // seatMove is a seat that a hold takes or gives back.

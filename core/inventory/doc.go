@@ -1,16 +1,18 @@
 // Package inventory owns what there is to sell: stock, seats, holds and the limits per buyer.
 //
 // It refuses to sell a unit twice, to give a buyer more than the event's limit, and to answer before the database has
-// committed. It knows nothing of orders, payments or tickets: checkout moves holds on by calling Sell, Keep, Release
-// and Unsell inside its own transaction, and is told of expiries through Hooks inside ours.
+// committed. It knows nothing of orders, payments or tickets: checkout moves holds on by calling Sell, Keep, Release,
+// Unsell and Return inside its own transaction, and is told of expiries through Hooks inside ours.
 //
 // # A hold's life
 //
 //	            Hold                Sell
 //	(nothing) ───────▶ active ───────────────▶ sold
-//	                    │  │ deadline passes      │ Unsell (the capture failed for good)
+//	                    │  │ deadline passes      │ Unsell (the capture failed for good), Return (of the last units)
 //	            Release │  └─────▶ expired        ▼
 //	                    └────────────────────▶ released
+//
+// Return gives back a part of a sold hold, whose items and units then are what is left of it.
 //
 // Every state but active and sold is final. A hold whose deadline has passed counts as expired for everybody from that
 // instant, by the database's clock; the sweep (Run) gives its units back a little later.

@@ -24,7 +24,7 @@ type Recorder interface {
 	Answered(history.Call)
 }
 
-// InTx is d.InTx whose changes to the inventory, by Sell, Unsell, Release and the lanes, are recorded: before each
+// InTx is d.InTx whose changes to the inventory, by Sell, Unsell, Return, Release and the lanes, are recorded: before each
 // attempt to commit, and after the last. With a nil recorder nothing is.
 func InTx(ctx context.Context, d *db.DB, r Recorder, fn func(context.Context, pgx.Tx) error) error {
 	if r == nil {
@@ -103,6 +103,8 @@ func recordPlan(ctx context.Context, p *plan, rows map[stockKey]Stock, now time.
 		switch {
 		case c.hold.State == Expired:
 			o.Do = history.Expire
+		case c.returned:
+			o.Do = history.Return
 		case c.previous == Sold:
 			o.Do = history.Unsell
 		}

@@ -160,11 +160,16 @@ func (p *plan) queueCloses(b *pgx.Batch) {
 		return
 	}
 	slices.SortFunc(p.closes, func(a, b closing) int { return bytes.Compare(a.hold.ID[:], b.hold.ID[:]) })
-	ids, previous, next := make([][16]byte, len(p.closes)), make([]string, len(p.closes)), make([]string, len(p.closes))
-	for i, c := range p.closes {
-		ids[i], previous[i], next[i] = c.hold.ID, string(c.previous), string(c.hold.State)
+	ids, previous, next := make([][16]byte, 0, len(p.closes)), make([]string, 0, len(p.closes)), make([]string, 0, len(p.closes))
+	for i := range p.closes {
+		if c := &p.closes[i]; len(c.rest) == 0 {
+			ids, previous, next = append(ids, c.hold.ID), append(previous, string(c.previous)), append(next, string(c.hold.State))
+		}
 	}
-	b.Queue(sqlCloseHolds, ids, previous, next).Exec(exactly("close holds", len(ids)))
+	if len(ids) > 0 {
+		b.Queue(sqlCloseHolds, ids, previous, next).Exec(exactly("close holds", len(ids)))
+	}
+	p.queueShrinks(b)
 }
 
 func queueSeats(b *pgx.Batch, sql, what string, moves []seatMove) {

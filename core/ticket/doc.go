@@ -5,7 +5,8 @@
 // over issues the next epoch, and a scanner that knows of it refuses the earlier one.
 //
 // Tickets are written in the transaction of whoever completes the order. Their ids follow from order and item, so issuing twice
-// changes nothing, and one seat has at most one valid ticket by a unique index.
+// changes nothing, and one seat has at most one valid ticket by a unique index. A ticket whose money goes back becomes void
+// (Void), once and for ever; its seat may then have another.
 //
 // # Code, version 1
 //

@@ -16,12 +16,12 @@ import (
 var ErrUnknown = errors.New("ticket: unknown")
 
 const sqlLoadTicket = `
-SELECT ticket_id, event_id, order_id, item, tier, seat, owner, epoch, key_no, code, state, issued_at
+SELECT ticket_id, event_id, order_id, item, tier, seat, owner, epoch, key_no, code, state, issued_at, void_reason, voided_at
 FROM tickets
 WHERE ticket_id = $1::UUID`
 
 const sqlTicketsOfOrder = `
-SELECT ticket_id, event_id, order_id, item, tier, seat, owner, epoch, key_no, code, state, issued_at
+SELECT ticket_id, event_id, order_id, item, tier, seat, owner, epoch, key_no, code, state, issued_at, void_reason, voided_at
 FROM tickets
 WHERE ticket_id = ANY($1::UUID[])
 ORDER BY item`
@@ -31,8 +31,8 @@ type State string
 
 // The states of a ticket.
 const (
-	Valid State = "valid"
-	Void  State = "void"
+	Valid  State = "valid"
+	Voided State = "void"
 )
 
 // Ticket is a right to enter.
@@ -49,6 +49,9 @@ type Ticket struct {
 	Code     string // text form, see Parse
 	State    State
 	IssuedAt time.Time
+
+	VoidReason string    // why it is void
+	VoidedAt   time.Time // zero while it is valid
 }
 
 // Querier is the reading half of a pool or a transaction.
@@ -93,7 +96,9 @@ func OfOrder(ctx context.Context, q Querier, order uuid.UUID, items int) ([]Tick
 func scanTicket(row pgx.CollectableRow) (Ticket, error) {
 	var t Ticket
 	var owner []byte
-	if err := row.Scan(&t.ID, &t.Event, &t.Order, &t.Item, &t.Tier, &t.Seat, &owner, &t.Epoch, &t.KeyNo, &t.Code, &t.State, &t.IssuedAt); err != nil {
+	var voided *time.Time
+	if err := row.Scan(&t.ID, &t.Event, &t.Order, &t.Item, &t.Tier, &t.Seat, &owner, &t.Epoch, &t.KeyNo, &t.Code, &t.State, &t.IssuedAt,
+		&t.VoidReason, &voided); err != nil {
 		return Ticket{}, err
 	}
 	if len(owner) != len(t.Owner) {
@@ -101,5 +106,8 @@ func scanTicket(row pgx.CollectableRow) (Ticket, error) {
 	}
 	t.Owner = lottery.Entrant(owner)
 	t.IssuedAt = t.IssuedAt.UTC()
+	if voided != nil {
+		t.VoidedAt = voided.UTC()
+	}
 	return t, nil
 }

@@ -17,6 +17,7 @@ const (
 	Expire  Do = "expire"
 	Sell    Do = "sell"
 	Unsell  Do = "unsell"
+	Return  Do = "return" // of a sold hold: its items are the units that it gives back
 	Look    Do = "look"
 	Count   Do = "count"
 )
@@ -117,7 +118,7 @@ const format = 1
 // check finds what is wrong with an op as it stands in a file.
 func (o *Op) check() error {
 	switch o.Do {
-	case Hold, Release, Expire, Sell, Unsell, Look:
+	case Hold, Release, Expire, Sell, Unsell, Return, Look:
 		if o.Hold == uuid.Nil {
 			return fmt.Errorf("%s without a hold", o.Do)
 		}

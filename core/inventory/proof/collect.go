@@ -56,6 +56,8 @@ func (p *prover) attempt(c *history.Call) {
 			h.grants = append(h.grants, deed{a, o})
 		case history.Release, history.Expire, history.Unsell:
 			h.closes = append(h.closes, deed{a, o})
+		case history.Return:
+			h.returns = append(h.returns, deed{a, o})
 		case history.Sell:
 			h.sells = append(h.sells, deed{a, o})
 		}

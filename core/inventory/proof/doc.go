@@ -12,7 +12,7 @@
 //   - one order: there is a single order of all commits, over all rows, that agrees with every row's numbers and with
 //     real time.
 //   - holds: each is granted once, and closed at most once: released by its owner, or expired not before its deadline, or
-//     sold, or sold and then taken back; it gives back what it took.
+//     sold, or sold and then taken back, whole or in parts; it gives back what it took and no more.
 //   - answers: what a client was told of a hold was committed, is told the same whenever it is told again, and is not
 //     told as active after it was closed; a release that was acknowledged has happened.
 //   - refusals: "sold out", "not enough left" and "seat taken" were true at some moment between invocation and response,

@@ -23,7 +23,8 @@ func (p *prover) checkHolds() {
 	check := p.check("holds", "granted once, closed at most once, by its owner or at its deadline, and gives back what it took")
 	for _, h := range p.sortedHolds() {
 		grants, closes, sells := happenedOnly(h.grants), happenedOnly(h.closes), happenedOnly(h.sells)
-		if len(grants)+len(closes)+len(sells) == 0 {
+		returns := happenedOnly(h.returns)
+		if len(grants)+len(closes)+len(sells)+len(returns) == 0 {
 			continue
 		}
 		check.Checked++
@@ -38,7 +39,7 @@ func (p *prover) checkHolds() {
 			wrong(grants[1], "granted twice: %s and %s", grants[0].in.name(), grants[1].in.name())
 		}
 		if len(grants) == 0 {
-			for _, d := range slices.Concat(closes, sells) {
+			for _, d := range slices.Concat(closes, sells, returns) {
 				if !p.inherited(d.op) {
 					wrong(d, "%s ends it (%s), and nothing granted it", d.in.name(), d.op.Do)
 				}
@@ -54,6 +55,7 @@ func (p *prover) checkHolds() {
 		for _, d := range closes {
 			p.checkClose(h, grants[0], d, sells, wrong)
 		}
+		p.checkReturns(h, grants[0], closes, returns, wrong)
 		for _, d := range sells {
 			if d.in.to < grants[0].in.from {
 				wrong(d, "sold by %s before %s granted it", d.in.name(), grants[0].in.name())
@@ -96,6 +98,40 @@ func (p *prover) checkClose(h *hold, grant, d deed, sells []deed, wrong func(dee
 	}
 	if len(sells) > 0 {
 		wrong(d, "sold by %s and yet given back by %s (%s)", sells[0].in.name(), d.in.name(), d.op.Do)
+	}
+}
+
+// checkReturns asks that the parts that a hold gave back were sold, and never more than it had.
+func (p *prover) checkReturns(h *hold, grant deed, closes, returns []deed, wrong func(deed, string, ...any)) {
+	if len(returns) == 0 {
+		return
+	}
+	if !possible(h.sells) {
+		wrong(returns[0], "%s gives back a part of it, and nothing sold it", returns[0].in.name())
+	}
+	if len(closes) > 0 {
+		wrong(closes[0], "closed by %s (%s), and a part was given back by %s", closes[0].in.name(), closes[0].op.Do, returns[0].in.name())
+	}
+	units, seats := make(map[rowKey]int), make(map[string]bool)
+	for _, item := range grant.op.Items {
+		units[rowKey{grant.op.Event, item.Tier, item.Allocation}] += item.Quantity
+		for _, seat := range item.Seats {
+			seats[seat] = true
+		}
+	}
+	for _, d := range returns {
+		for _, item := range d.op.Items {
+			k := rowKey{d.op.Event, item.Tier, item.Allocation}
+			if units[k] -= item.Quantity; units[k] < 0 {
+				wrong(d, "%s gives back more of %s than it has", d.in.name(), k)
+			}
+			for _, seat := range item.Seats {
+				if !seats[seat] {
+					wrong(d, "%s gives back seat %s, which it has not got", d.in.name(), seat)
+				}
+				delete(seats, seat)
+			}
+		}
 	}
 }
 
@@ -154,7 +190,7 @@ func (p *prover) checkAnswers() {
 				check.wrong("hold %s: "+format, append([]any{h.id}, args...)...)
 				p.suspectCommit(grants[0].in, check.Details[len(check.Details)-1])
 			}
-			p.compare(s, grants[0], wrong)
+			p.compare(h, s, grants[0], wrong)
 			if s.op.State == "active" {
 				for _, d := range slices.Concat(closes, sells) {
 					if d.in.to < s.call.From {
@@ -168,7 +204,7 @@ func (p *prover) checkAnswers() {
 			if s.op.State == "sold" && !possible(h.sells) {
 				wrong("%s was told that it is sold, and nothing sold it", where(s.call))
 			}
-			if (s.op.State == "released" || s.op.Do == history.Release) && !gaveBack(h.closes) {
+			if (s.op.State == "released" || s.op.Do == history.Release) && !gaveBack(h.closes) && !possible(h.returns) {
 				wrong("%s was told that it is released, and no commit gave it back", where(s.call))
 			}
 		}
@@ -183,13 +219,16 @@ func gaveBack(closes []deed) bool {
 }
 
 // compare holds one answer against the commit that granted the hold.
-func (p *prover) compare(s said, grant deed, wrong func(string, ...any)) {
+func (p *prover) compare(h *hold, s said, grant deed, wrong func(string, ...any)) {
 	o := s.op
 	if o.Event != grant.op.Event {
 		wrong("%s was told that it is of event %s", where(s.call), o.Event)
 	}
 	if s.call.To < grant.in.from {
 		wrong("%s was told of it before %s could grant it", where(s.call), grant.in.name())
+	}
+	if possible(h.returns) {
+		return // what it has now is less than what was granted, see checkReturns
 	}
 	if o.Do != history.Sell && len(o.Items) > 0 && !sameUnits(o.Items, grant.op.Items) {
 		wrong("%s was told of other units than %s granted", where(s.call), grant.in.name())

@@ -137,7 +137,7 @@ func (p *prover) wasUnknown(s said) (judged, right bool) {
 // wasClosed tells whether the hold may have been sold or given back.
 func (p *prover) wasClosed(s said) (judged, right bool) {
 	h := p.holds[s.op.Hold]
-	for _, all := range [][]deed{h.closes, h.sells} {
+	for _, all := range [][]deed{h.closes, h.sells, h.returns} {
 		for _, d := range all {
 			if (d.in.happened() || d.in.fate == open) && d.in.from <= s.call.To {
 				return true, true

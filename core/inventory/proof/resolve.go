@@ -96,7 +96,7 @@ func (p *prover) evidence(c *commit, o *history.Op, h *hold) fate {
 				}
 			}
 		}
-		if len(h.told) > 0 || len(happenedOnly(h.closes))+len(happenedOnly(h.sells)) > 0 {
+		if len(h.told) > 0 || len(happenedOnly(h.closes))+len(happenedOnly(h.sells))+len(happenedOnly(h.returns)) > 0 {
 			return only(h.grants, c)
 		}
 	case history.Release, history.Unsell:
@@ -116,7 +116,7 @@ func (p *prover) evidence(c *commit, o *history.Op, h *hold) fate {
 		switch {
 		case only(h.sells, c) == refuted || len(closes) > 0 && !soldOnce:
 			return refuted
-		case soldOnce || told(h, "sold"):
+		case soldOnce || told(h, "sold") || len(happenedOnly(h.returns)) > 0:
 			return only(h.sells, c)
 		}
 	}
@@ -233,7 +233,7 @@ func moved(c *commit, r *row) (took, gave int64) {
 			switch o.Do {
 			case history.Hold:
 				took += int64(item.Quantity)
-			case history.Release, history.Expire, history.Unsell:
+			case history.Release, history.Expire, history.Unsell, history.Return:
 				gave += int64(item.Quantity)
 			}
 		}

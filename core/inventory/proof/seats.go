@@ -26,7 +26,7 @@ type event struct {
 
 // follow makes the history of every seat.
 func (p *prover) follow() {
-	add := func(h *hold, d deed, take bool, until int64) {
+	add := func(h *hold, d deed, take bool, until func(seat string) int64) {
 		if !d.in.happened() && d.in.fate != open {
 			return
 		}
@@ -34,7 +34,7 @@ func (p *prover) follow() {
 			r := p.rows[rowKey{d.op.Event, item.Tier, item.Allocation}]
 			for _, seat := range item.Seats {
 				k := seatKey{d.op.Event, seat}
-				e := event{hold: h, in: d.in, take: take, until: until, maybe: d.in.fate == open}
+				e := event{hold: h, in: d.in, take: take, until: until(seat), maybe: d.in.fate == open}
 				if r != nil {
 					e.version = d.in.version(r)
 				}
@@ -43,22 +43,43 @@ func (p *prover) follow() {
 		}
 	}
 	for _, h := range p.sortedHolds() {
-		until := int64(forever)
-		for _, d := range happenedOnly(h.closes) {
-			until = d.in.to
-		}
+		until := h.freed()
 		for _, d := range h.grants {
 			add(h, d, true, until)
 		}
-		for _, d := range h.closes {
-			add(h, d, false, 0)
+		for _, d := range slices.Concat(h.closes, h.returns) {
+			add(h, d, false, never)
 		}
 		if d, ok := p.mayExpire(h); ok {
-			add(h, d, false, 0)
+			add(h, d, false, never)
 		}
 	}
 	for _, events := range p.seats {
 		slices.SortStableFunc(events, func(a, b event) int { return cmp.Compare(a.in.from, b.in.from) })
+	}
+}
+
+// never is the until of what takes nothing.
+func never(string) int64 { return 0 }
+
+// freed tells when a seat of the hold was free again at the latest.
+func (h *hold) freed() func(seat string) int64 {
+	end, parts := int64(forever), map[string]int64{}
+	for _, d := range happenedOnly(h.closes) {
+		end = d.in.to
+	}
+	for _, d := range happenedOnly(h.returns) {
+		for _, item := range d.op.Items {
+			for _, seat := range item.Seats {
+				parts[seat] = d.in.to
+			}
+		}
+	}
+	return func(seat string) int64 {
+		if at, returned := parts[seat]; returned {
+			return min(at, end)
+		}
+		return end
 	}
 }
 
