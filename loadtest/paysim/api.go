@@ -21,7 +21,7 @@ func (s *Server) create(c *call) (*reply, bool) {
 		email:       p.text("receipt_email"),
 		metadata:    sortedMetadata(p.group("metadata")),
 		methodTypes: p.array("payment_method_types"),
-		created:     s.cfg.Now().Unix(),
+		created:     s.clock.now().Unix(),
 	}
 	switch method := p.text("capture_method"); method {
 	case "manual":
@@ -58,7 +58,7 @@ func (s *Server) create(c *call) (*reply, bool) {
 	}
 	shown := i.snapshot()
 	s.mu.Unlock()
-	c.events = append(c.events, s.newEvent(eventCreated, shown, c))
+	c.events = append(c.events, s.newEvent(eventCreated, &i.fixed, shown, c))
 	return &reply{status: http.StatusOK, shown: &shown}, true
 }
 
@@ -109,7 +109,7 @@ func (s *Server) capture(c *call) (*reply, bool) {
 		if take < 0 {
 			take = i.capturable
 		}
-		gone := i.status == requiresCapture && s.dice.refused.hits(s.cfg.Faults.CaptureRefused)
+		gone := i.status == requiresCapture && s.dice.hits("refused", i.name(), s.cfg.Faults.CaptureRefused)
 		return i.capture(take, gone)
 	})
 }
@@ -138,7 +138,7 @@ func (s *Server) change(c *call, clientSecret string, do func(*intent) (string, 
 		return do(i)
 	})
 	if kind != "" {
-		c.events = append(c.events, s.newEvent(kind, *shown, c))
+		c.events = append(c.events, s.newEvent(kind, shown.fixed, shown.of(kind), c))
 	}
 	if fail != nil {
 		return refusal(fail), fail.status != http.StatusNotFound
@@ -158,7 +158,7 @@ func (s *Server) apply(id string, do func(*intent) (string, *failure)) (*snapsho
 	before := i.received - i.refunded
 	kind, fail := do(i)
 	if i.status == canceled && i.canceledAt == 0 {
-		i.canceledAt = s.cfg.Now().Unix()
+		i.canceledAt = s.clock.now().Unix()
 	}
 	if moved := i.received - i.refunded - before; moved != 0 {
 		s.balances[i.currency] += moved
@@ -186,9 +186,9 @@ func (s *Server) refund(c *call) (*reply, bool) {
 	if fail != nil {
 		return refusal(fail), fail.status != http.StatusNotFound
 	}
-	c.events = append(c.events, s.newEvent(kind, *shown, c))
+	c.events = append(c.events, s.newEvent(kind, shown.fixed, shown.of(kind), c))
 	return &reply{status: http.StatusOK, other: encode(refundJSON{
-		ID: s.newID("re_"), Object: "refund", Amount: given, Charge: shown.chargeID(), Created: s.cfg.Now().Unix(),
+		ID: s.newID("re_"), Object: "refund", Amount: given, Charge: shown.chargeID(), Created: s.clock.now().Unix(),
 		Currency: shown.currency, PaymentIntent: shown.id, Status: "succeeded",
 	})}, true
 }
@@ -208,7 +208,7 @@ func (s *Server) balance(c *call) (*reply, bool) {
 func (s *Server) subscribe(c *call) (*reply, bool) {
 	p := readParams(c.form)
 	target := p.required("url")
-	p.array("enabled_events")
+	kinds := p.array("enabled_events")
 	p.text("api_version")
 	if err := checkURL(target); target != "" && err != nil {
 		p.wrong("url_invalid", "url", "Invalid URL: "+err.Error())
@@ -216,9 +216,9 @@ func (s *Server) subscribe(c *call) (*reply, bool) {
 	if fail := p.done(); fail != nil {
 		return refusal(fail), false
 	}
-	s.courier.redirect(target)
+	s.courier.redirect(toStripe, target, stripeSigner(s.cfg.WebhookSecret), kinds)
 	return &reply{status: http.StatusOK, other: encode(map[string]any{
 		"id": s.newID("we_"), "object": "webhook_endpoint", "url": target, "secret": s.cfg.WebhookSecret,
-		"status": "enabled", "enabled_events": []string{"*"}, "api_version": apiVersion, "created": s.cfg.Now().Unix(), "livemode": false,
+		"status": "enabled", "enabled_events": kinds, "api_version": apiVersion, "created": s.clock.now().Unix(), "livemode": false,
 	})}, true
 }

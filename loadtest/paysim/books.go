@@ -42,6 +42,7 @@ type WebhookCount struct {
 	Repeated   int64 `json:"repeated"`
 	Retried    int64 `json:"retried"`
 	Lost       int64 `json:"lost"`
+	Late       int64 `json:"late"` // sent long after
 	GivenUp    int64 `json:"given_up"`
 	Overflowed int64 `json:"overflowed"` // dropped: no endpoint, or too many waiting
 	Pending    int64 `json:"pending"`
@@ -54,7 +55,9 @@ type CallCount struct {
 	Limited  int64 `json:"limited"`  // 429
 	Failed   int64 `json:"failed"`   // 500 on purpose
 	Lost     int64 `json:"lost"`     // carried out and not answered
-	Refused  int64 `json:"refused"`  // wrong key, or idempotency key in use or used otherwise
+	Cut      int64 `json:"cut"`      // neither carried out nor answered
+	Slow     int64 `json:"slow"`
+	Refused  int64 `json:"refused"` // wrong key, or idempotency key in use or used otherwise
 }
 
 // Balances is the money held, by upper-case currency.
@@ -101,11 +104,11 @@ func (s *Server) Books() Books {
 	n := &s.courier.counts
 	b.Webhooks = WebhookCount{
 		Created: n.created.Load(), Delivered: n.delivered.Load(), Early: n.early.Load(), Repeated: n.repeated.Load(), Retried: n.retried.Load(),
-		Lost: n.lost.Load(), GivenUp: n.givenUp.Load(), Overflowed: n.overflowed.Load(), Pending: int64(s.courier.pending()),
+		Lost: n.lost.Load(), Late: n.late.Load(), GivenUp: n.givenUp.Load(), Overflowed: n.overflowed.Load(), Pending: int64(s.courier.pending()),
 	}
 	b.Calls = CallCount{
 		Served: s.calls.served.Load(), Replayed: s.calls.replayed.Load(), Limited: s.calls.limited.Load(),
-		Failed: s.calls.failed.Load(), Lost: s.calls.lost.Load(), Refused: s.calls.refused.Load(),
+		Failed: s.calls.failed.Load(), Lost: s.calls.lost.Load(), Cut: s.calls.cut.Load(), Slow: s.calls.slow.Load(), Refused: s.calls.refused.Load(),
 	}
 	return b
 }

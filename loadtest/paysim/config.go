@@ -20,10 +20,14 @@ type Config struct {
 	WebhookSecret  string `mapstructure:"webhook_secret"`  // default whsec_paysim
 	// WebhookURL gets every event; POST /v1/webhook_endpoints adds or replaces it later. Empty: events go nowhere.
 	WebhookURL string `mapstructure:"webhook_url"`
+	// WebhookEvents are the kinds of events that are sent there, such as charge.dispute.created; none means all.
+	WebhookEvents []string `mapstructure:"webhook_events"`
 	// Rate is how many calls with the secret key are served a second before the rest get 429; default 1000.
 	Rate float64 `mapstructure:"rate"`
 	// Seed decides every misbehaviour.
 	Seed uint64 `mapstructure:"seed"`
+	// ClockSpeed is how many times as fast as Now the provider's own clock runs; default 1.
+	ClockSpeed float64 `mapstructure:"clock_speed"`
 	// SearchLag is how long an intent cannot be found by search after it was made; Stripe allows itself a minute.
 	SearchLag time.Duration `mapstructure:"search_lag"`
 	// WebhookWorkers send webhooks; default 32.
@@ -36,30 +40,60 @@ type Config struct {
 	WebhookPending int    `mapstructure:"webhook_pending"`
 	Faults         Faults `mapstructure:"faults"`
 
-	Now func() time.Time `mapstructure:"-"` // default time.Now
+	// Now is the base clock, default time.Now: of webhooks, rate limit and signatures, and what the provider's own begins with.
+	Now func() time.Time `mapstructure:"-"`
 	Log *slog.Logger     `mapstructure:"-"` // default slog.Default()
 }
 
 // Faults are the probabilities, 0 to 1, of misbehaving, and how long it lasts.
 type Faults struct {
-	AnswerError     float64       `mapstructure:"answer_error"`      // status 500 to a call with the secret key, half of them after it was carried out
-	AnswerLost      float64       `mapstructure:"answer_lost"`       // the call is carried out and the connection closed
-	AnswerSlow      float64       `mapstructure:"answer_slow"`       // the answer takes SlowFor
-	SlowFor         time.Duration `mapstructure:"slow_for"`          // default 1 s
-	CaptureRefused  float64       `mapstructure:"capture_refused"`   // the authorization has gone when it is captured
-	WebhookTwice    float64       `mapstructure:"webhook_twice"`     // the event is sent again within a second
-	WebhookReorder  float64       `mapstructure:"webhook_reorder"`   // the event waits for its intent's next one, at most ReorderFor
-	ReorderFor      time.Duration `mapstructure:"reorder_for"`       // default 2 s
-	WebhookEarly    float64       `mapstructure:"webhook_early"`     // the event arrives before the answer to the call that caused it
-	WebhookLost     float64       `mapstructure:"webhook_lost"`      // the event is never sent
-	WebhookDelayMin time.Duration `mapstructure:"webhook_delay_min"` // every event waits between these two
-	WebhookDelayMax time.Duration `mapstructure:"webhook_delay_max"`
+	AnswerError        float64       `mapstructure:"answer_error"`        // status 500 to a call with the secret key, half of them after it was carried out
+	AnswerLost         float64       `mapstructure:"answer_lost"`         // the call is carried out and the connection closed
+	AnswerSlow         float64       `mapstructure:"answer_slow"`         // the answer takes SlowFor
+	SlowFor            time.Duration `mapstructure:"slow_for"`            // default 1 s
+	ConnectionCut      float64       `mapstructure:"connection_cut"`      // the connection is closed before anything is done
+	RateBurst          float64       `mapstructure:"rate_burst"`          // status 429, to the same call up to three times in a row
+	Declined           float64       `mapstructure:"declined"`            // a good card is declined; its owner may try again
+	ChallengeAbandoned float64       `mapstructure:"challenge_abandoned"` // a good card asks for 3-D Secure and its owner is not heard of again
+	CaptureRefused     float64       `mapstructure:"capture_refused"`     // the authorization has gone when it is captured
+	WebhookTwice       float64       `mapstructure:"webhook_twice"`       // the event is sent again within a second
+	WebhookReorder     float64       `mapstructure:"webhook_reorder"`     // the event waits for its intent's next one, at most ReorderFor
+	ReorderFor         time.Duration `mapstructure:"reorder_for"`         // default 2 s
+	WebhookEarly       float64       `mapstructure:"webhook_early"`       // the event arrives before the answer to the call that caused it
+	WebhookLate        float64       `mapstructure:"webhook_late"`        // the event waits for LateFor or half of it
+	LateFor            time.Duration `mapstructure:"late_for"`            // longer than a hold lives; default 30 s
+	WebhookLost        float64       `mapstructure:"webhook_lost"`        // the event is never sent
+	WebhookDelayMin    time.Duration `mapstructure:"webhook_delay_min"`   // every event waits between these two
+	WebhookDelayMax    time.Duration `mapstructure:"webhook_delay_max"`
 }
 
-// Misbehave sets every fault that an honest provider may show, other than refused captures and lost webhooks, to p.
+// Misbehave sets every fault to p.
 func (f *Faults) Misbehave(p float64) {
-	f.AnswerError, f.AnswerLost, f.AnswerSlow = p, p, p
-	f.WebhookTwice, f.WebhookReorder, f.WebhookEarly = p, p, p
+	for _, fault := range f.all() {
+		*fault.p = p
+	}
+}
+
+// ofWebhooks tells whether any fault is on that decides about events.
+func (f *Faults) ofWebhooks() bool {
+	return f.WebhookTwice > 0 || f.WebhookReorder > 0 || f.WebhookEarly > 0 || f.WebhookLate > 0 || f.WebhookLost > 0 || f.WebhookDelayMax > 0
+}
+
+// fault is one probability, by its key in the configuration.
+type fault struct {
+	key string
+	p   *float64
+}
+
+// all are the probabilities.
+func (f *Faults) all() []fault {
+	return []fault{
+		{"answer_error", &f.AnswerError}, {"answer_lost", &f.AnswerLost}, {"answer_slow", &f.AnswerSlow},
+		{"connection_cut", &f.ConnectionCut}, {"rate_burst", &f.RateBurst}, {"declined", &f.Declined},
+		{"challenge_abandoned", &f.ChallengeAbandoned}, {"capture_refused", &f.CaptureRefused},
+		{"webhook_twice", &f.WebhookTwice}, {"webhook_reorder", &f.WebhookReorder}, {"webhook_early", &f.WebhookEarly},
+		{"webhook_late", &f.WebhookLate}, {"webhook_lost", &f.WebhookLost},
+	}
 }
 
 // Validate reports everything that is wrong, at once.
@@ -73,14 +107,13 @@ func (c Config) Validate() error {
 			wrong("webhook_url: %s", err)
 		}
 	}
-	for name, p := range map[string]float64{
-		"answer_error": c.Faults.AnswerError, "answer_lost": c.Faults.AnswerLost, "answer_slow": c.Faults.AnswerSlow,
-		"capture_refused": c.Faults.CaptureRefused, "webhook_twice": c.Faults.WebhookTwice,
-		"webhook_reorder": c.Faults.WebhookReorder, "webhook_early": c.Faults.WebhookEarly, "webhook_lost": c.Faults.WebhookLost,
-	} {
-		if p < 0 || p > 1 {
-			wrong("faults.%s: %v is not between 0 and 1", name, p)
+	for _, one := range c.Faults.all() {
+		if p := *one.p; p < 0 || p > 1 {
+			wrong("faults.%s: %v is not between 0 and 1", one.key, p)
 		}
+	}
+	if c.ClockSpeed < 0 {
+		wrong("clock_speed: %v is negative", c.ClockSpeed)
 	}
 	if c.Rate < 0 {
 		wrong("rate: %v is negative", c.Rate)
@@ -124,12 +157,16 @@ func (c Config) withDefaults() Config {
 	if c.Rate == 0 {
 		c.Rate = 1000
 	}
+	if c.ClockSpeed == 0 {
+		c.ClockSpeed = 1
+	}
 	number(&c.WebhookWorkers, 32)
 	number(&c.WebhookAttempts, 12)
 	number(&c.WebhookPending, 200_000)
 	wait(&c.WebhookTimeout, 10*time.Second)
 	wait(&c.Faults.SlowFor, time.Second)
 	wait(&c.Faults.ReorderFor, 2*time.Second)
+	wait(&c.Faults.LateFor, 30*time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
 	}

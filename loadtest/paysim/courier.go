@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"container/heap"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,8 +20,8 @@ const (
 	lastRetry  = 30 * time.Second
 )
 
-// courier sends events to the webhook endpoint, each when it is due, again until it is accepted or given up. run owns the
-// goroutines; everything else may be called by anybody at any time.
+// courier sends events to the endpoint of their target, each when it is due, again until it is accepted or given up. run
+// owns the goroutines; everything else may be called by anybody at any time.
 type courier struct {
 	cfg    Config
 	dice   *dice
@@ -27,15 +29,25 @@ type courier struct {
 	log    *slog.Logger
 	counts courierCounts
 
-	mu     sync.Mutex
-	target string
-	queue  parcels
-	held   map[string]*parcel // by intent: the event that waits for the next one
-	wake   chan struct{}
+	mu      sync.Mutex
+	targets map[string]*target
+	queue   parcels
+	held    map[string]*parcel // by subject: the event that waits for the next one
+	wake    chan struct{}
 }
 
+// target is where the events of one protocol go and how they are signed.
+type target struct {
+	url  string // "": nobody listens
+	sign signer
+	only map[string]bool // the kinds of events that are wanted; nil: all
+}
+
+// signer sets the headers with which an endpoint checks that an event is ours, sent at a time.
+type signer func(header http.Header, e *event, body []byte, at time.Time)
+
 type courierCounts struct {
-	created, delivered, repeated, lost, retried, givenUp, overflowed, early atomic.Int64
+	created, delivered, repeated, lost, late, retried, givenUp, overflowed, early atomic.Int64
 }
 
 // parcel is one event on its way.
@@ -48,7 +60,7 @@ type parcel struct {
 
 func newCourier(cfg Config, dice *dice) *courier {
 	return &courier{
-		cfg: cfg, dice: dice, log: cfg.Log, target: cfg.WebhookURL,
+		cfg: cfg, dice: dice, log: cfg.Log, targets: make(map[string]*target),
 		client: &http.Client{
 			Timeout:   cfg.WebhookTimeout,
 			Transport: &http.Transport{MaxIdleConnsPerHost: 2 * cfg.WebhookWorkers, MaxConnsPerHost: 4 * cfg.WebhookWorkers, IdleConnTimeout: time.Minute},
@@ -58,61 +70,90 @@ func newCourier(cfg Config, dice *dice) *courier {
 	}
 }
 
-// redirect changes where events go.
-func (c *courier) redirect(target string) {
+// redirect says where the events of a target go, how they are signed, and which are wanted; no kinds means all.
+func (c *courier) redirect(name, url string, sign signer, kinds []string) {
+	t := &target{url: url, sign: sign}
+	if len(kinds) > 0 && !slices.Contains(kinds, "*") {
+		t.only = make(map[string]bool, len(kinds))
+		for _, kind := range kinds {
+			t.only[kind] = true
+		}
+	}
 	c.mu.Lock()
-	c.target = target
+	c.targets[name] = t
 	c.mu.Unlock()
 	c.nudge()
 }
 
+// to is the target of an event, nil where nobody listens. The caller holds the mutex.
+func (c *courier) to(e *event) *target {
+	if t := c.targets[e.target]; t != nil && t.url != "" {
+		return t
+	}
+	return nil
+}
+
+// wanted tells whether the event's target asked for events of its kind.
+func (c *courier) wanted(e *event) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := c.targets[e.target]
+	return t == nil || t.only == nil || t.only[e.kind]
+}
+
 // schedule puts an event on its way, with what the dice decide about it.
 func (c *courier) schedule(e *event) {
+	if !c.wanted(e) {
+		return
+	}
 	c.counts.created.Add(1)
-	f := c.cfg.Faults
-	if c.dice.dropped.hits(f.WebhookLost) {
+	f := &c.cfg.Faults
+	if c.dice.hits("dropped", e.name, f.WebhookLost) {
 		c.counts.lost.Add(1)
 		return
 	}
 	due := c.cfg.Now()
 	if f.WebhookDelayMax > 0 {
-		due = due.Add(c.dice.delay.between(f.WebhookDelayMin, f.WebhookDelayMax))
+		due = due.Add(c.dice.between("delay", e.name, f.WebhookDelayMin, f.WebhookDelayMax))
+	}
+	if c.dice.hits("late", e.name, f.WebhookLate) {
+		c.counts.late.Add(1)
+		due = due.Add(c.dice.between("how late", e.name, f.LateFor/2, f.LateFor))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := &parcel{event: e, due: due}
-	if earlier := c.held[e.shown.id]; earlier != nil {
-		delete(c.held, e.shown.id)
+	if earlier := c.held[e.subject]; earlier != nil {
+		delete(c.held, e.subject)
 		if earlier.place >= 0 { // still here: it goes out after this one
 			earlier.due = due.Add(20 * time.Millisecond)
 			heap.Fix(&c.queue, earlier.place)
 		}
-	} else if c.dice.reorder.hits(f.WebhookReorder) {
+	} else if c.dice.hits("reorder", e.name, f.WebhookReorder) {
 		p.due = p.due.Add(f.ReorderFor)
-		c.held[e.shown.id] = p
+		c.held[e.subject] = p
 	}
 	c.push(p)
-	if c.dice.twice.hits(f.WebhookTwice) {
+	c.repeat(e, p.due)
+}
+
+// repeat sends an event again within a second of a time, if the dice say so. The caller holds the mutex.
+func (c *courier) repeat(e *event, from time.Time) {
+	if c.dice.hits("twice", e.name, c.cfg.Faults.WebhookTwice) {
 		c.counts.repeated.Add(1)
-		c.push(&parcel{event: e, due: p.due.Add(c.dice.again.between(0, time.Second))})
+		c.push(&parcel{event: e, due: from.Add(c.dice.between("again", e.name, 0, time.Second))})
 	}
 }
 
 // sendNow delivers an event before it returns, and perhaps again later; when it fails the event goes the normal way.
 func (c *courier) sendNow(ctx context.Context, e *event) {
-	c.mu.Lock()
-	target := c.target
-	c.mu.Unlock()
-	if target != "" && c.post(ctx, target, e) == nil {
+	if c.wanted(e) && c.post(ctx, e) == nil {
 		c.counts.created.Add(1)
 		c.counts.early.Add(1)
 		c.counts.delivered.Add(1)
-		if c.dice.twice.hits(c.cfg.Faults.WebhookTwice) {
-			c.counts.repeated.Add(1)
-			c.mu.Lock()
-			c.push(&parcel{event: e, due: c.cfg.Now().Add(c.dice.again.between(0, time.Second))})
-			c.mu.Unlock()
-		}
+		c.mu.Lock()
+		c.repeat(e, c.cfg.Now())
+		c.mu.Unlock()
 		return
 	}
 	c.schedule(e)
@@ -120,7 +161,7 @@ func (c *courier) sendNow(ctx context.Context, e *event) {
 
 // push puts a parcel into the queue. The caller holds the mutex.
 func (c *courier) push(p *parcel) {
-	if c.target == "" || len(c.queue) >= c.cfg.WebhookPending {
+	if c.to(p.event) == nil || len(c.queue) >= c.cfg.WebhookPending {
 		p.place = -1
 		c.counts.overflowed.Add(1)
 		return
@@ -180,18 +221,15 @@ func (c *courier) next() (*parcel, time.Duration) {
 		return nil, wait
 	}
 	p := heap.Pop(&c.queue).(*parcel)
-	if c.held[p.event.shown.id] == p {
-		delete(c.held, p.event.shown.id)
+	if c.held[p.event.subject] == p {
+		delete(c.held, p.event.subject)
 	}
 	return p, 0
 }
 
 // deliver sends one parcel, and puts it back when it was not accepted.
 func (c *courier) deliver(ctx context.Context, p *parcel) {
-	c.mu.Lock()
-	target := c.target
-	c.mu.Unlock()
-	err := c.post(ctx, target, p.event)
+	err := c.post(ctx, p.event)
 	if err == nil {
 		c.counts.delivered.Add(1)
 		return
@@ -217,18 +255,26 @@ type statusError int
 
 func (e statusError) Error() string { return "the endpoint answered " + http.StatusText(int(e)) }
 
+// errNobody means that an event has no endpoint to go to.
+var errNobody = errors.New("nobody listens")
+
 // post sends one event once.
-func (c *courier) post(ctx context.Context, target string, e *event) error {
-	body := e.body()
+func (c *courier) post(ctx context.Context, e *event) error {
+	c.mu.Lock()
+	to := c.to(e)
+	c.mu.Unlock()
+	if to == nil {
+		return errNobody
+	}
+	body := e.body(e)
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.WebhookTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.url, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json; charset=utf-8")
-	req.Header.Set("User-Agent", "Stripe/1.0 (+https://stripe.com/docs/webhooks)")
-	req.Header.Set("Stripe-Signature", Sign(body, c.cfg.Now(), c.cfg.WebhookSecret))
+	to.sign(req.Header, e, body, c.cfg.Now())
 	resp, err := c.client.Do(req)
 	if err != nil {
 		return err

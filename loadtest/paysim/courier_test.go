@@ -220,40 +220,6 @@ func TestAnswersAreLostAndSlowAsTold(t *testing.T) {
 	refused.expect("capture", refused.call("POST", "/v1/payment_intents/"+id+"/capture"), 400, "error", "code", "charge_expired_for_capture")
 }
 
-func TestTheSameSeedThrowsTheSameDice(t *testing.T) {
-	throws := func(seed uint64) (hits []int) {
-		d := newDice(seed)
-		for n := range 1000 {
-			if d.twice.hits(0.1) {
-				hits = append(hits, n)
-			}
-		}
-		return hits
-	}
-	first, again, other := throws(7), throws(7), throws(8)
-	if len(first) < 60 || len(first) > 140 {
-		t.Errorf("%d of 1000 throws hit with probability 0.1", len(first))
-	}
-	same := 0
-	for n := range first {
-		if n < len(again) && first[n] == again[n] {
-			same++
-		}
-	}
-	if same != len(first) || len(again) != len(first) {
-		t.Error("the same seed threw differently")
-	}
-	if len(other) == len(first) && other[0] == first[0] && other[1] == first[1] {
-		t.Error("another seed threw alike")
-	}
-	d := newDice(7)
-	for range 1000 {
-		if got := d.delay.between(time.Second, 2*time.Second); got < time.Second || got > 2*time.Second {
-			t.Fatalf("%s is not between one and two seconds", got)
-		}
-	}
-}
-
 func TestWebhooksGoWhereTheMerchantSays(t *testing.T) {
 	s := newSink(t)
 	a := newAPI(t, Config{})

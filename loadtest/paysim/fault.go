@@ -3,58 +3,107 @@ package paysim
 import (
 	"encoding/binary"
 	"hash/fnv"
-	"sync/atomic"
+	"strconv"
+	"sync"
 	"time"
 )
 
-// die is one kind of misbehaviour: its n-th throw depends on the seed, its name and n alone.
-type die struct {
-	seed  uint64
-	name  string
-	throw atomic.Uint64
+// dice decide every misbehaviour. A throw depends on the seed, on what is decided ("lost", "twice" …) and on the name of
+// the thing it is decided about, and on nothing else: not on what was thrown before, nor on the order in which calls
+// arrive. Names are made of what the merchant gave its objects, such as metadata payment_id, since ids differ between two
+// starts. Dice are safe for concurrent use.
+type dice struct {
+	seed uint64
+
+	mu   sync.Mutex
+	seen map[string]int
 }
 
-// next throws the die: uniform in [0, 1).
-func (d *die) next() float64 {
-	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], d.seed)
-	binary.BigEndian.PutUint64(b[8:], d.throw.Add(1))
+func newDice(seed uint64) *dice { return &dice{seed: seed, seen: make(map[string]int)} }
+
+// throw is uniform in [0, 1).
+func (d *dice) throw(kind, name string) float64 {
+	var seed [8]byte
+	binary.BigEndian.PutUint64(seed[:], d.seed)
 	h := fnv.New64a()
-	h.Write(b[:])
-	h.Write([]byte(d.name))
-	// FNV leaves the high bits of short inputs alike; one round of a multiplicative mix spreads them.
+	h.Write(seed[:])
+	h.Write([]byte(kind))
+	h.Write([]byte{0})
+	h.Write([]byte(name))
+	// FNV leaves the high bits of alike inputs alike; two rounds of a multiplicative mix spread them.
 	x := h.Sum64()
+	x ^= x >> 32
+	x *= 0xd6e8feb86659fd93
 	x ^= x >> 32
 	x *= 0xd6e8feb86659fd93
 	x ^= x >> 32
 	return float64(x>>11) / (1 << 53)
 }
 
-// hits tells whether something of probability p happens now. A probability of 0 does not use up a throw.
-func (d *die) hits(p float64) bool { return p > 0 && d.next() < p }
+// hits tells whether something of probability p happens to a thing.
+func (d *dice) hits(kind, name string, p float64) bool { return p > 0 && d.throw(kind, name) < p }
 
 // between is uniform in [low, high].
-func (d *die) between(low, high time.Duration) time.Duration {
+func (d *dice) between(kind, name string, low, high time.Duration) time.Duration {
 	if high <= low {
 		return low
 	}
-	return low + time.Duration(d.next()*float64(high-low))
+	return low + time.Duration(d.throw(kind, name)*float64(high-low))
 }
 
-// dice are the dice of one Server.
-type dice struct {
-	failed, after, lost, slow, refused    die
-	twice, again, reorder, early, dropped die
-	delay                                 die
+// nth counts how often a name was asked for, from 1. What happens several times to one thing, such as a call that is
+// repeated, is thrown for anew each time.
+func (d *dice) nth(name string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.seen[name]++
+	return d.seen[name]
 }
 
-func newDice(seed uint64) *dice {
-	d := &dice{}
-	for name, die := range map[string]*die{
-		"failed": &d.failed, "after": &d.after, "lost": &d.lost, "slow": &d.slow, "refused": &d.refused,
-		"twice": &d.twice, "again": &d.again, "reorder": &d.reorder, "early": &d.early, "dropped": &d.dropped, "delay": &d.delay,
-	} {
-		die.seed, die.name = seed, name
+// burstLength is the greatest number of answers 429 that one call gets in a row.
+const burstLength = 3
+
+// mishap is what the dice decide about one call, whatever protocol it is in.
+type mishap struct {
+	limited bool // refused with 429
+	cut     bool // the connection is closed before anything was done
+	before  bool // status 500 and nothing was done
+	after   bool // status 500 although it was done
+	slow    bool // the answer takes SlowFor
+	lost    bool // done, and the connection closed instead of an answer
+}
+
+// mishapOf decides about the call that step names on the thing that name names: "create", "capture" … of a payment_id.
+func (s *Server) mishapOf(step, name string) mishap {
+	f := &s.cfg.Faults
+	if !f.ofCalls() {
+		return mishap{}
 	}
-	return d
+	call := step + " " + name
+	n := s.dice.nth(call)
+	this := numbered(call, n)
+	m := mishap{
+		cut:  s.dice.hits("cut", this, f.ConnectionCut),
+		slow: s.dice.hits("slow", this, f.AnswerSlow),
+		lost: s.dice.hits("lost", this, f.AnswerLost),
+	}
+	if s.dice.hits("failed", this, f.AnswerError) {
+		m.after = s.dice.hits("after", this, 0.5)
+		m.before = !m.after
+	}
+	for began := max(1, n-burstLength+1); began <= n && !m.limited; began++ {
+		from := numbered(call, began)
+		m.limited = s.dice.hits("burst", from, f.RateBurst) && n < began+1+int(s.dice.throw("burst length", from)*burstLength)
+	}
+	return m
+}
+
+// ofCalls tells whether any fault is on that mishapOf decides about.
+func (f *Faults) ofCalls() bool {
+	return f.ConnectionCut > 0 || f.AnswerSlow > 0 || f.AnswerLost > 0 || f.AnswerError > 0 || f.RateBurst > 0
+}
+
+// numbered is the name of the n-th time.
+func numbered(name string, n int) string {
+	return name + " #" + strconv.Itoa(n)
 }

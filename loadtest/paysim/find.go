@@ -89,7 +89,7 @@ func (s *Server) search(c *call) (*reply, bool) {
 		return refusal(fail), false
 	}
 	key, value := parts[1], parts[2]
-	newest := s.cfg.Now().Add(-s.cfg.SearchLag).Unix()
+	newest := s.clock.now().Add(-s.cfg.SearchLag).Unix()
 	var shown []snapshot
 	s.mu.Lock()
 	candidates := s.intents

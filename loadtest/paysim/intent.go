@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 )
 
 // status is where an intent stands.
@@ -60,6 +61,28 @@ type snapshot struct {
 }
 
 func (i *intent) snapshot() snapshot { return snapshot{fixed: &i.fixed, state: i.state} }
+
+// name is what the dice know the intent by: the merchant's own name of it, where it has one.
+func (f *fixed) name() string {
+	if name := f.value(metadataPayment); name != "" {
+		return name
+	}
+	if name := f.value("order_id"); name != "" {
+		return name + "/" + f.value("attempt")
+	}
+	return "intent " + strconv.Itoa(f.no)
+}
+
+// show is the object of an event about the intent.
+func (s snapshot) show() any { return s.json(false) }
+
+// of is what an event of a kind shows of the intent.
+func (s snapshot) of(kind string) shower {
+	if kind == eventRefunded {
+		return refundedCharge{s}
+	}
+	return s
+}
 
 // value is the metadata of a key.
 func (f *fixed) value(key string) string {
@@ -209,4 +232,14 @@ func sortedMetadata(fields map[string]string) [][2]string {
 		pairs = append(pairs, [2]string{key, fields[key]})
 	}
 	return pairs
+}
+
+// refundedCharge is the object of charge.refunded.
+type refundedCharge struct{ snapshot }
+
+func (r refundedCharge) show() any {
+	return chargeJSON{
+		ID: r.chargeID(), Object: "charge", Amount: r.received, AmountRefunded: r.refunded,
+		Currency: r.currency, PaymentIntent: r.id, Refunded: r.refunded == r.received,
+	}
 }

@@ -65,7 +65,7 @@ func (s *Server) takeForm(w http.ResponseWriter, r *http.Request) {
 		}
 	})
 	if kind != "" {
-		s.announce(r.Context(), []*event{s.newEvent(kind, *after, nil)})
+		s.announce(r.Context(), []*event{s.newEvent(kind, after.fixed, after.of(kind), nil)})
 	}
 	if fail != nil {
 		s.sendPage(w, r, fail.status, after, fail)

@@ -16,9 +16,10 @@ import (
 // maxBody bounds a request; the largest is a create with fifty metadata fields.
 const maxBody = 64 << 10
 
-// Server is the provider. Handler serves it, Deliver sends its webhooks.
+// Server is the provider. Handler serves it, Deliver sends its webhooks and lets its time pass.
 type Server struct {
 	cfg     Config
+	clock   *clock
 	dice    *dice
 	limit   *limiter
 	courier *courier
@@ -27,18 +28,21 @@ type Server struct {
 	nonce   string // makes the ids of this start unlike those of any other
 	ids     atomic.Uint64
 	calls   callCounts
+	stir    chan struct{} // something is due earlier than anything before
+	moving  sync.Mutex    // held while the clock is moved by hand; taken before mu
 
 	mu        sync.Mutex
 	intents   []*intent          // in the order in which they were made
 	byID      map[string]*intent // by id
 	byPayment map[string][]*intent
 	keys      keyring
+	agenda    agenda
 	balances  map[string]int64 // taken minus given back, by lower-case currency, kept as the money moves
 }
 
 // callCounts are the calls with the secret key, by how they ended.
 type callCounts struct {
-	served, replayed, limited, failed, lost, refused atomic.Int64
+	served, replayed, limited, failed, lost, cut, slow, refused atomic.Int64
 }
 
 // New makes a Server.
@@ -48,14 +52,16 @@ func New(cfg Config) (*Server, error) {
 	}
 	cfg = cfg.withDefaults()
 	s := &Server{
-		cfg: cfg, dice: newDice(cfg.Seed), limit: newLimiter(cfg.Rate, cfg.Now), mux: http.NewServeMux(), page: parsePage(),
-		nonce:     randomText(8),
+		cfg: cfg, clock: newClock(cfg.Now, cfg.ClockSpeed), dice: newDice(cfg.Seed), limit: newLimiter(cfg.Rate, cfg.Now),
+		mux: http.NewServeMux(), page: parsePage(), nonce: randomText(8),
+		stir:      make(chan struct{}, 1),
 		byID:      make(map[string]*intent),
 		byPayment: make(map[string][]*intent),
 		keys:      keyring{known: make(map[string]*keyed)},
 		balances:  make(map[string]int64),
 	}
 	s.courier = newCourier(cfg, s.dice)
+	s.courier.redirect(toStripe, cfg.WebhookURL, stripeSigner(cfg.WebhookSecret), cfg.WebhookEvents)
 	s.routes()
 	return s, nil
 }
@@ -63,29 +69,36 @@ func New(cfg Config) (*Server, error) {
 // Handler serves the API, the form and the books.
 func (s *Server) Handler() http.Handler { return s.mux }
 
-// Deliver sends webhooks until ctx ends, and returns when all that it started has stopped. Webhooks that were not sent by
-// then are lost, as they are when a provider gives up.
-func (s *Server) Deliver(ctx context.Context) { s.courier.run(ctx) }
+// Deliver sends webhooks and does what falls due by the provider's clock until ctx ends, and returns when all that it started
+// has stopped. Webhooks that were not sent by then are lost, as they are when a provider gives up.
+func (s *Server) Deliver(ctx context.Context) {
+	var time sync.WaitGroup
+	time.Go(func() { s.keepTime(ctx) })
+	s.courier.run(ctx)
+	time.Wait()
+}
 
 func (s *Server) routes() {
-	secret := func(pattern string, e endpoint) { s.mux.HandleFunc(pattern, s.api(e, false)) }
-	shared := func(pattern string, e endpoint) { s.mux.HandleFunc(pattern, s.api(e, true)) }
-	secret("POST /v1/payment_intents", s.create)
-	secret("GET /v1/payment_intents", s.list)
-	secret("GET /v1/payment_intents/search", s.search)
-	shared("GET /v1/payment_intents/{id}", s.retrieve)
-	shared("POST /v1/payment_intents/{id}/confirm", s.confirm)
-	secret("POST /v1/payment_intents/{id}/capture", s.capture)
-	secret("POST /v1/payment_intents/{id}/cancel", s.cancel)
-	secret("POST /v1/refunds", s.refund)
-	secret("GET /v1/balance", s.balance)
-	secret("POST /v1/webhook_endpoints", s.subscribe)
-	secret("/v1/", func(c *call) (*reply, bool) {
+	secret := func(pattern, step string, e endpoint) { s.mux.HandleFunc(pattern, s.api(step, e, false)) }
+	shared := func(pattern, step string, e endpoint) { s.mux.HandleFunc(pattern, s.api(step, e, true)) }
+	secret("POST /v1/payment_intents", "create", s.create)
+	secret("GET /v1/payment_intents", "list", s.list)
+	secret("GET /v1/payment_intents/search", "search", s.search)
+	shared("GET /v1/payment_intents/{id}", "retrieve", s.retrieve)
+	shared("POST /v1/payment_intents/{id}/confirm", "confirm", s.confirm)
+	secret("POST /v1/payment_intents/{id}/capture", "capture", s.capture)
+	secret("POST /v1/payment_intents/{id}/cancel", "cancel", s.cancel)
+	secret("POST /v1/refunds", "refund", s.refund)
+	secret("GET /v1/balance", "balance", s.balance)
+	secret("POST /v1/webhook_endpoints", "subscribe", s.subscribe)
+	secret("/v1/", "unknown", func(c *call) (*reply, bool) {
 		return refusal(invalid(http.StatusNotFound, "", "", "Unrecognized request URL ("+c.r.Method+": "+c.r.URL.Path+").")), false
 	})
 	s.mux.HandleFunc("GET /pay/{id}", s.showForm)
 	s.mux.HandleFunc("POST /pay/{id}", s.takeForm)
 	s.mux.HandleFunc("GET /_paysim/books", s.serveBooks)
+	s.mux.HandleFunc("GET /_paysim/clock", s.showClock)
+	s.mux.HandleFunc("POST /_paysim/clock", s.moveClock)
 	s.mux.HandleFunc("GET /_paysim/health", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 }
 
@@ -96,14 +109,16 @@ type call struct {
 	request string // its id
 	key     string // idempotency key, or ""
 	public  bool   // made with the publishable key
+	mishap  mishap // never of a public call
 	events  []*event
 }
 
 // endpoint carries out a call. executed is false when the call was not valid, so that its answer is not kept.
 type endpoint func(c *call) (answer *reply, executed bool)
 
-// api wraps an endpoint with what all of them share. shared endpoints can be called with the publishable key too.
-func (s *Server) api(e endpoint, shared bool) http.HandlerFunc {
+// api wraps an endpoint with what all of them share. step names the endpoint to the dice. shared endpoints can be called with
+// the publishable key too.
+func (s *Server) api(step string, e endpoint, shared bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c := &call{r: r, request: s.newID("req_")}
 		w.Header().Set("Request-Id", c.request)
@@ -119,17 +134,57 @@ func (s *Server) api(e endpoint, shared bool) http.HandlerFunc {
 			s.send(w, refusal(f))
 			return
 		}
-		if !c.public && !s.limit.allow() {
+		if r.Method == http.MethodPost {
+			c.key = r.Header.Get("Idempotency-Key")
+		}
+		if !c.public && s.cfg.Faults.ofCalls() {
+			c.mishap = s.mishapOf(step, s.nameOf(c))
+		}
+		if c.mishap.cut {
+			s.calls.cut.Add(1)
+			hangUp()
+		}
+		if !c.public && (!s.limit.allow() || c.mishap.limited) {
 			s.calls.limited.Add(1)
 			w.Header().Set("Stripe-Rate-Limited-Reason", "global-rate")
 			s.send(w, refusal(invalid(http.StatusTooManyRequests, "rate_limit", "", "Request rate limit exceeded. Learn more about rate limits here https://stripe.com/docs/rate-limits.")))
 			return
 		}
-		if r.Method == http.MethodPost {
-			c.key = r.Header.Get("Idempotency-Key")
-		}
 		s.answer(w, c, s.once(w, c, e))
 	}
+}
+
+// hangUp closes the connection of the request that is being handled without an answer.
+func hangUp() { panic(http.ErrAbortHandler) }
+
+// nameOf is what the dice know a call's thing by: the merchant's own name of it.
+func (s *Server) nameOf(c *call) string {
+	for _, field := range []string{"metadata[refund_id]", "metadata[payment_id]"} {
+		if name := c.form.Get(field); name != "" {
+			return name
+		}
+	}
+	id := c.r.PathValue("id")
+	if id == "" {
+		id = c.form.Get("payment_intent")
+	}
+	if name := s.nameOfObject(id); name != "" {
+		return name
+	}
+	if query := c.form.Get("query"); query != "" {
+		return query
+	}
+	return c.key
+}
+
+// nameOfObject is the merchant's own name of what one of our ids means, "" for an id that means nothing.
+func (s *Server) nameOfObject(id string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := s.byID[id]; i != nil {
+		return i.name()
+	}
+	return ""
 }
 
 // once carries out a call, or repeats the answer that is stored under its key.
@@ -140,7 +195,7 @@ func (s *Server) once(w http.ResponseWriter, c *call, e endpoint) *reply {
 	}
 	print := fingerprint(c.r.Method, c.r.URL.Path, c.form)
 	s.mu.Lock()
-	stored, refused := s.keys.begin(c.key, c.request, print, s.cfg.Now())
+	stored, refused := s.keys.begin(c.key, c.request, print, s.clock.now())
 	s.mu.Unlock()
 	w.Header().Set("Idempotency-Key", c.key)
 	if refused != nil {
@@ -166,13 +221,12 @@ func (s *Server) once(w http.ResponseWriter, c *call, e endpoint) *reply {
 
 // execute carries out a call, or fails before or after it.
 func (s *Server) execute(c *call, e endpoint) (answer *reply, executed bool) {
-	fails := !c.public && s.dice.failed.hits(s.cfg.Faults.AnswerError)
-	if fails && !s.dice.after.hits(0.5) {
+	if c.mishap.before {
 		s.calls.failed.Add(1)
 		return refusal(ownFault()), true
 	}
 	answer, executed = e(c)
-	if fails && executed {
+	if c.mishap.after && executed {
 		s.calls.failed.Add(1)
 		answer = refusal(ownFault())
 	}
@@ -182,14 +236,13 @@ func (s *Server) execute(c *call, e endpoint) (answer *reply, executed bool) {
 // answer sends the call's events and its answer, in an order and manner that the dice decide.
 func (s *Server) answer(w http.ResponseWriter, c *call, answer *reply) {
 	s.announce(c.r.Context(), c.events)
-	if !c.public {
-		if s.dice.slow.hits(s.cfg.Faults.AnswerSlow) {
-			pause(c.r.Context(), s.cfg.Faults.SlowFor)
-		}
-		if s.dice.lost.hits(s.cfg.Faults.AnswerLost) {
-			s.calls.lost.Add(1)
-			panic(http.ErrAbortHandler) // closes the connection without an answer
-		}
+	if c.mishap.slow {
+		s.calls.slow.Add(1)
+		pause(c.r.Context(), s.cfg.Faults.SlowFor)
+	}
+	if c.mishap.lost {
+		s.calls.lost.Add(1)
+		hangUp()
 	}
 	s.calls.served.Add(1)
 	s.send(w, answer)
@@ -198,7 +251,7 @@ func (s *Server) answer(w http.ResponseWriter, c *call, answer *reply) {
 // announce hands events to the courier, or has them arrive before it returns.
 func (s *Server) announce(ctx context.Context, events []*event) {
 	for _, e := range events {
-		if s.dice.early.hits(s.cfg.Faults.WebhookEarly) {
+		if s.dice.hits("early", e.name, s.cfg.Faults.WebhookEarly) {
 			s.courier.sendNow(ctx, e)
 		} else {
 			s.courier.schedule(e)

@@ -55,13 +55,13 @@ func TestFlagsWinOverVariablesAndVariablesOverTheFile(t *testing.T) {
 	}
 }
 
-func TestMisbehaveSetsTheFaultsOfAnHonestProvider(t *testing.T) {
+func TestMisbehaveSetsEveryFault(t *testing.T) {
 	cfg, err := loaded(t, "", "--misbehave", "0.25")
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := cfg.Faults
-	if f.AnswerLost != 0.25 || f.WebhookTwice != 0.25 || f.WebhookEarly != 0.25 || f.CaptureRefused != 0 || f.WebhookLost != 0 {
+	if f.AnswerLost != 0.25 || f.WebhookTwice != 0.25 || f.WebhookEarly != 0.25 || f.CaptureRefused != 0.25 || f.WebhookLost != 0.25 || f.ConnectionCut != 0.25 {
 		t.Errorf("faults %+v", f)
 	}
 	if _, err := loaded(t, "", "--misbehave", "2"); !errors.Is(err, paysim.ErrConfig) {
