@@ -19,9 +19,10 @@ const maxAnswer = 256 << 20
 
 // client speaks to core's admin listener.
 type client struct {
-	base   *url.URL
-	secret string
-	http   *http.Client
+	base     *url.URL
+	secret   string
+	operator string // who asks, for core's audit trails
+	http     *http.Client
 }
 
 func newClient(core, secret string, timeout time.Duration) (*client, error) {
@@ -107,6 +108,9 @@ func (c *client) do(ctx context.Context, method, path, contentType string, body 
 	}
 	if c.secret != "" {
 		request.Header.Set("Authorization", "Bearer "+c.secret)
+	}
+	if c.operator != "" {
+		request.Header.Set("Fairgate-Operator", c.operator)
 	}
 	response, err := c.http.Do(request)
 	if err != nil {

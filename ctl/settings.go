@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ const (
 	keySecretFile = "secret_file"
 	keyTimeout    = "timeout"
 	keyDatabase   = "database"
+	keyOperator   = "operator"
 )
 
 const (
@@ -35,9 +37,10 @@ func (t *tool) addSettings(root *cobra.Command) {
 	flags.String("core", defaultCore, "address of core's admin listener")
 	flags.String("secret-file", "", "file with the admin secret (default "+defaultSecret+", if there)")
 	flags.Duration("timeout", defaultTimeout, "longest wait for an answer")
+	flags.String("operator", "", "your name in core's audit trails (default the user of this computer)")
 	flags.String("config", "", "settings file (default ~/.config/fairgate/ctl.yaml, if there)")
 	flags.Bool("json", false, "print JSON")
-	for key, flag := range map[string]string{keyCore: "core", keySecretFile: "secret-file", keyTimeout: "timeout"} {
+	for key, flag := range map[string]string{keyCore: "core", keySecretFile: "secret-file", keyTimeout: "timeout", keyOperator: "operator"} {
 		if err := t.settings.BindPFlag(key, flags.Lookup(flag)); err != nil {
 			panic(err) // the flags stand above
 		}
@@ -88,10 +91,10 @@ func (t *tool) load(cmd *cobra.Command) error {
 	default:
 		return usagef("settings file: %w", err)
 	}
-	known := map[string]bool{keyCore: true, keySecretFile: true, keyTimeout: true, keyDatabase: true}
+	known := map[string]bool{keyCore: true, keySecretFile: true, keyTimeout: true, keyDatabase: true, keyOperator: true}
 	for _, key := range t.settings.AllKeys() {
 		if t.settings.InConfig(key) && !known[key] {
-			return usagef("settings file %s: there is no setting %q; there are core, secret_file, timeout and database", file, key)
+			return usagef("settings file %s: there is no setting %q; there are core, secret_file, timeout, operator and database", file, key)
 		}
 	}
 	return nil
@@ -110,7 +113,21 @@ func (t *tool) client(cmd *cobra.Command) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newClient(t.settings.GetString(keyCore), secret, timeout)
+	c, err := newClient(t.settings.GetString(keyCore), secret, timeout)
+	if err != nil {
+		return nil, err
+	}
+	c.operator = cmp.Or(t.settings.GetString(keyOperator), userName())
+	return c, nil
+}
+
+// userName is who uses this computer, as far as it knows.
+func userName() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return u.Username
 }
 
 // readSecret reads the bearer secret. Without a file there is none, and core says so if it wants one.

@@ -413,7 +413,7 @@ func (s *Server) addBan(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return access.ErrBanInvalid
 	}
-	if err := s.Room.AddBan(r.Context(), access.Ban{Kind: access.BanKind(body.Kind), Subject: subject, Reason: body.Reason, Actor: "operator"}); err != nil {
+	if err := s.Room.AddBan(r.Context(), access.Ban{Kind: access.BanKind(body.Kind), Subject: subject, Reason: body.Reason, Actor: operatorOf(r)}); err != nil {
 		return err
 	}
 	writeJSON(w, http.StatusCreated, map[string]any{"kind": body.Kind, "subject": body.Subject, "reason": body.Reason})

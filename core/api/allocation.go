@@ -53,7 +53,7 @@ func (s *Server) releaseAllocation(w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	done, err := s.Inventory.ReleaseAllocation(r.Context(), inventory.ReleaseOrder{
-		Event: e.ID, Allocation: r.PathValue("allocation"), Tier: body.Tier, Quantity: body.Quantity, ID: body.ReleaseID, Actor: "operator",
+		Event: e.ID, Allocation: r.PathValue("allocation"), Tier: body.Tier, Quantity: body.Quantity, ID: body.ReleaseID, Actor: operatorOf(r),
 	})
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -46,6 +47,7 @@ type batch struct {
 	holds   map[uuid.UUID]inventory.Hold // that openings, retries and first authorizations are about
 	terms   map[uuid.UUID]*Terms         // by event
 
+	now   time.Time           // by the database's clock, when it was read for openings
 	taken map[uuid.UUID]int64 // by quota id: what cards have bought
 
 	keep      []inventory.Keeping
@@ -213,7 +215,7 @@ func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 			return fmt.Errorf("put hold %s back on sale: %w: %w", hold, errOutdated, err)
 		}
 	}
-	if err := flush(ctx, tx, b.records); err != nil {
+	if err := b.service.flush(ctx, tx, b.records); err != nil {
 		return err
 	}
 	if len(b.transfers) > 0 {

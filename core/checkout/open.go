@@ -98,6 +98,7 @@ func (b *batch) openOne(ctx context.Context, o *Opening) (answer, error) {
 			Amount: h.Amount, Lines: lines, Email: o.Email, bodyHash: o.hash(), key: key,
 		},
 		lines: encodeLines(lines),
+		now:   b.now,
 	}
 	if err := r.apply(CauseOpened, "buyer", ""); err != nil {
 		return answer{}, err

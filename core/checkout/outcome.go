@@ -23,6 +23,8 @@ type Outcome struct {
 	Failure string
 	Try     string // of a decline: which one, as the provider names it; may be empty
 	Actor   string // "webhook", "lookup", "outbox"
+	Source  string // what told it: of a webhook "provider/webhook id", of an outbox task "kind/outbox id"; may be empty
+	Digest  []byte // of a webhook: SHA-256 of its payload
 	Card    string // of an authorization: the provider's fingerprint of the card, "" when it did not say
 	// CardAsked says that the provider was asked for the card: without one, none was used.
 	CardAsked bool
@@ -235,7 +237,7 @@ func (b *batch) issued(r *record, o *Outcome) error {
 
 func (b *batch) note(r *record, cause Cause, o *Outcome, reason string) error {
 	b.causes = append(b.causes, cause)
-	if err := r.apply(cause, o.Actor, reason); err != nil {
+	if err := r.applyFrom(cause, origin{actor: o.Actor, source: o.Source, digest: o.Digest}, reason); err != nil {
 		return fmt.Errorf("order %s: %w", r.order.ID, err)
 	}
 	return nil

@@ -18,7 +18,7 @@ import (
 
 const sqlReadOrders = `
 SELECT o.order_id, o.event_id, o.hold_id, o.entrant, o.state, o.amount_minor, o.currency, o.lines, o.email, o.body_hash, o.events,
-    o.created_at, o.updated_at, now()
+    o.created_at, o.updated_at, now(), o.head
 FROM unnest($1::UUID[]) AS k (order_id)
 JOIN orders AS o ON o.order_id = k.order_id`
 
@@ -31,6 +31,8 @@ const sqlReadKeys = `
 SELECT o.key_id, o.order_id
 FROM unnest($1::UUID[]) AS k (key_id)
 JOIN orders AS o ON o.key_id = k.key_id`
+
+const sqlNow = `SELECT now()`
 
 // read fetches what the batch rests on, without a transaction: the orders it names, the attempts to pay those that are
 // tried again or have news, the orders that were opened with the keys of its openings, and then the holds concerned.
@@ -53,6 +55,7 @@ func (b *batch) read(ctx context.Context) error {
 		statements := &pgx.Batch{}
 		queueOrders(statements, b.records, once(append(named, moved...)), moved)
 		if len(keys) > 0 {
+			statements.Queue(sqlNow).QueryRow(func(row pgx.Row) error { return row.Scan(&b.now) })
 			statements.Queue(sqlReadKeys, once(keys)).Query(func(rows pgx.Rows) error {
 				var key, order uuid.UUID
 				_, err := pgx.ForEachRow(rows, []any{&key, &order}, func() error {
@@ -113,8 +116,7 @@ func queueOrders(b *pgx.Batch, records map[uuid.UUID]*record, ids, moved []uuid.
 	b.Queue(sqlReadOrders, ids).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			r := &record{}
-			var now time.Time
-			if err := scanOrder(rows, &r.order, &r.lines, &now); err != nil {
+			if err := scanOrder(rows, &r.order, &r.lines, &r.now, &r.head); err != nil {
 				return err
 			}
 			r.was = r.order.events

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -16,21 +17,24 @@ import (
 // when they were read; a statement that touches fewer rows than it names means that somebody was there in between.
 
 const sqlInsertOrders = `
-INSERT INTO orders (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, key_id, events, created_at, updated_at)
-SELECT u.order_id, u.event_id, u.hold_id, u.entrant, u.state, u.amount_minor, u.currency, u.lines, u.email, u.body_hash, u.key_id, u.events, now(), now()
-FROM unnest($1::UUID[], $2::UUID[], $3::UUID[], $4::BYTEA[], $5::TEXT[], $6::INT8[], $7::TEXT[], $8::TEXT[], $9::TEXT[], $10::BYTEA[], $11::UUID[], $12::INT8[])
-    AS u (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, key_id, events)`
+INSERT INTO orders (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, key_id, events, head, created_at,
+    updated_at)
+SELECT u.order_id, u.event_id, u.hold_id, u.entrant, u.state, u.amount_minor, u.currency, u.lines, u.email, u.body_hash, u.key_id, u.events, u.head, now(),
+    now()
+FROM unnest($1::UUID[], $2::UUID[], $3::UUID[], $4::BYTEA[], $5::TEXT[], $6::INT8[], $7::TEXT[], $8::TEXT[], $9::TEXT[], $10::BYTEA[], $11::UUID[], $12::INT8[],
+    $13::BYTEA[])
+    AS u (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, key_id, events, head)`
 
 const sqlUpdateOrders = `
-UPDATE orders AS o SET state = u.state, events = u.events, updated_at = now()
-FROM unnest($1::UUID[], $2::TEXT[], $3::INT8[], $4::INT8[]) AS u (order_id, state, events, was)
+UPDATE orders AS o SET state = u.state, events = u.events, head = u.head, updated_at = now()
+FROM unnest($1::UUID[], $2::TEXT[], $3::INT8[], $4::INT8[], $5::BYTEA[]) AS u (order_id, state, events, was, head)
 WHERE o.order_id = u.order_id AND o.events = u.was`
 
 const sqlInsertOrderEvents = `
-INSERT INTO order_events (order_id, seq, cause, from_state, to_state, actor, reason, at)
-SELECT u.order_id, u.seq, u.cause, u.from_state, u.to_state, u.actor, u.reason, now()
-FROM unnest($1::UUID[], $2::INT8[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT[], $7::TEXT[])
-    AS u (order_id, seq, cause, from_state, to_state, actor, reason)`
+INSERT INTO order_events (order_id, seq, cause, from_state, to_state, actor, reason, source, source_hash, at, hash)
+SELECT u.order_id, u.seq, u.cause, u.from_state, u.to_state, u.actor, u.reason, u.source, u.source_hash, u.at, u.hash
+FROM unnest($1::UUID[], $2::INT8[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT[], $7::TEXT[], $8::TEXT[], $9::BYTEA[], $10::TIMESTAMPTZ[], $11::BYTEA[])
+    AS u (order_id, seq, cause, from_state, to_state, actor, reason, source, source_hash, at, hash)`
 
 const sqlUpdatePayments = `
 UPDATE payments AS p SET state = u.state, live = u.live, failure = u.failure, declines = u.declines, updated_at = now(),
@@ -49,10 +53,11 @@ FROM unnest($1::UUID[], $2::INT8[], $3::UUID[], $4::TEXT[], $5::INT8[], $6::TEXT
 
 // entry is one row to come of order_events.
 type entry struct {
-	seq           int64
-	cause         Cause
-	from, to      State
-	actor, reason string
+	seq      int64
+	cause    Cause
+	from, to State
+	origin
+	reason string
 }
 
 // record is an order with its attempts as one batch sees and changes them.
@@ -63,6 +68,8 @@ type record struct {
 	opened   *Order // the answer to the openings of a new order
 	payments []Payment
 	entries  []entry
+	head     []byte    // of the order's chain when it was read; see chain.go
+	now      time.Time // by the database's clock, when it was read: the time of its entries
 }
 
 // dirty tells whether there is anything to write.
@@ -88,11 +95,16 @@ func (r *record) decode() (err error) {
 
 // apply moves the order by cause and notes it; the caller decides beforehand whether the cause fits.
 func (r *record) apply(cause Cause, actor, reason string) error {
+	return r.applyFrom(cause, origin{actor: actor}, reason)
+}
+
+// applyFrom is apply for a cause that came with a webhook or by a task of the outbox.
+func (r *record) applyFrom(cause Cause, by origin, reason string) error {
 	to, err := Next(r.order.State, cause)
 	if err != nil {
 		return err
 	}
-	r.entries = append(r.entries, entry{seq: r.order.events, cause: cause, from: r.order.State, to: to, actor: actor, reason: reason})
+	r.entries = append(r.entries, entry{seq: r.order.events, cause: cause, from: r.order.State, to: to, origin: by, reason: reason})
 	r.order.events++
 	r.order.State = to
 	return nil
@@ -125,16 +137,20 @@ type (
 		entrants, hashes                  [][]byte
 		states, currencies, lines, emails []string
 		amounts, counts                   []int64
+		heads                             [][]byte
 	}
 	movedOrders struct {
 		ids          []uuid.UUID
 		states       []string
 		counts, were []int64
+		heads        [][]byte
 	}
 	happenings struct {
-		ids                                 []uuid.UUID
-		seqs                                []int64
-		causes, froms, tos, actors, reasons []string
+		ids                                          []uuid.UUID
+		seqs                                         []int64
+		causes, froms, tos, actors, reasons, sources []string
+		digests, hashes                              [][]byte
+		ats                                          []time.Time
 	}
 	newPayments struct {
 		orders, ids           []uuid.UUID
@@ -150,8 +166,9 @@ type (
 )
 
 // flush writes what changed in the records: one statement per table and kind of change, rows in key order, all in one
-// round trip. errOutdated means that a row is no longer as it was read.
-func flush(ctx context.Context, tx pgx.Tx, records map[uuid.UUID]*record) error {
+// round trip. errOutdated means that a row is no longer as it was read. Nothing else writes order_events, so every step is
+// part of its order's chain.
+func (s *Service) flush(ctx context.Context, tx pgx.Tx, records map[uuid.UUID]*record) error {
 	ordered := make([]*record, 0, len(records))
 	for _, r := range records {
 		if r.dirty() {
@@ -165,12 +182,15 @@ func flush(ctx context.Context, tx pgx.Tx, records map[uuid.UUID]*record) error 
 	var begun newPayments
 	var changed movedPayments
 	for _, r := range ordered {
-		if r.was == 0 {
-			opened.add(r)
-		} else if len(r.entries) > 0 {
-			moved.add(r)
+		head, err := happened.add(r)
+		if err != nil {
+			return err
 		}
-		happened.add(r)
+		if r.was == 0 {
+			opened.add(r, head)
+		} else if len(r.entries) > 0 {
+			moved.add(r, head)
+		}
 		for i := range r.payments {
 			switch p := &r.payments[i]; {
 			case p.was == "":
@@ -192,46 +212,60 @@ func flush(ctx context.Context, tx pgx.Tx, records map[uuid.UUID]*record) error 
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("write orders, their events and payments: %w", err)
 	}
+	s.touched.add(happened.ids)
 	return nil
 }
 
-func (n *newOrders) add(r *record) {
+func (n *newOrders) add(r *record, head []byte) {
 	o := &r.order
 	n.ids, n.events, n.holds, n.keys = append(n.ids, o.ID), append(n.events, o.Event), append(n.holds, o.Hold), append(n.keys, o.key)
 	n.entrants, n.hashes = append(n.entrants, o.Entrant[:]), append(n.hashes, o.bodyHash)
 	n.states, n.currencies = append(n.states, string(o.State)), append(n.currencies, o.Amount.Currency)
 	n.lines, n.emails = append(n.lines, r.lines), append(n.emails, o.Email)
 	n.amounts, n.counts = append(n.amounts, o.Amount.Minor), append(n.counts, o.events)
+	n.heads = append(n.heads, head)
 }
 
 func (n *newOrders) queue(b *pgx.Batch) {
 	if len(n.ids) > 0 {
-		b.Queue(sqlInsertOrders, n.ids, n.events, n.holds, n.entrants, n.states, n.amounts, n.currencies, n.lines, n.emails, n.hashes, n.keys, n.counts)
+		b.Queue(sqlInsertOrders, n.ids, n.events, n.holds, n.entrants, n.states, n.amounts, n.currencies, n.lines, n.emails, n.hashes, n.keys, n.counts,
+			n.heads)
 	}
 }
 
-func (m *movedOrders) add(r *record) {
+func (m *movedOrders) add(r *record, head []byte) {
 	m.ids, m.states = append(m.ids, r.order.ID), append(m.states, string(r.order.State))
 	m.counts, m.were = append(m.counts, r.order.events), append(m.were, r.was)
+	m.heads = append(m.heads, head)
 }
 
 func (m *movedOrders) queue(b *pgx.Batch) {
 	if len(m.ids) > 0 {
-		b.Queue(sqlUpdateOrders, m.ids, m.states, m.counts, m.were).Exec(exactly("move orders", len(m.ids)))
+		b.Queue(sqlUpdateOrders, m.ids, m.states, m.counts, m.were, m.heads).Exec(exactly("move orders", len(m.ids)))
 	}
 }
 
-func (h *happenings) add(r *record) {
+// add links the record's entries to its chain, and answers the chain's new head.
+func (h *happenings) add(r *record) (head []byte, err error) {
+	if len(r.entries) > 0 && r.now.IsZero() {
+		return nil, fmt.Errorf("write the steps of order %s: no time was read for them", r.order.ID)
+	}
+	head = r.head
 	for _, e := range r.entries {
+		row := chained{order: r.order.ID, entry: e, at: r.now}
+		head = row.sum(head)
+		h.sources, h.digests = append(h.sources, e.source), append(h.digests, append([]byte{}, e.digest...))
+		h.ats, h.hashes = append(h.ats, r.now), append(h.hashes, head)
 		h.ids, h.seqs, h.causes = append(h.ids, r.order.ID), append(h.seqs, e.seq), append(h.causes, string(e.cause))
 		h.froms, h.tos = append(h.froms, string(e.from)), append(h.tos, string(e.to))
 		h.actors, h.reasons = append(h.actors, e.actor), append(h.reasons, e.reason)
 	}
+	return head, nil
 }
 
 func (h *happenings) queue(b *pgx.Batch) {
 	if len(h.ids) > 0 {
-		b.Queue(sqlInsertOrderEvents, h.ids, h.seqs, h.causes, h.froms, h.tos, h.actors, h.reasons)
+		b.Queue(sqlInsertOrderEvents, h.ids, h.seqs, h.causes, h.froms, h.tos, h.actors, h.reasons, h.sources, h.digests, h.ats, h.hashes)
 	}
 }
 

@@ -49,7 +49,8 @@ type Service struct {
 	log       *slog.Logger
 	metrics   metricSet
 
-	lane *db.Lane[ask, answer]
+	lane    *db.Lane[ask, answer]
+	touched touched // orders whose new heads wait for their seal
 }
 
 // New starts the lane of a Service.
@@ -127,7 +128,7 @@ func (s *Service) holdsGone(ctx context.Context, tx pgx.Tx, holds []inventory.Ho
 			tasks = append(tasks, task(taskVoid, r.order.ID, p.ID))
 		}
 	}
-	if err := flush(ctx, tx, records); err != nil {
+	if err := s.flush(ctx, tx, records); err != nil {
 		return err
 	}
 	return s.outbox.Enqueue(ctx, tx, tasks)

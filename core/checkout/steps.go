@@ -86,7 +86,7 @@ func (s *Service) capture(ctx context.Context, t payment.Task) error {
 		if now.State != payment.Captured {
 			s.log.Warn("the provider refuses to capture a payment", "order_id", t.OrderID, "error", err)
 			return s.Apply(ctx, Outcome{Order: t.OrderID, Payment: t.PaymentID, Cause: CauseCaptureRefused,
-				Ref: now.ProviderRef, Failure: failure(now.Failure, "capture_refused"), Actor: "outbox"})
+				Ref: now.ProviderRef, Failure: failure(now.Failure, "capture_refused"), Actor: "outbox", Source: sourceOf(t)})
 		}
 		out, err = now, nil
 	}
@@ -115,13 +115,16 @@ func (s *Service) void(ctx context.Context, t payment.Task) error {
 	return s.tell(ctx, t, out)
 }
 
+// sourceOf names an outbox task in the audit trail.
+func sourceOf(t payment.Task) string { return t.Kind + "/" + t.ID.String() }
+
 func (s *Service) tell(ctx context.Context, t payment.Task, out payment.Outcome) error {
 	cause, ok := causeOf(out.State)
 	if !ok {
 		return nil
 	}
 	return s.Apply(ctx, Outcome{Order: t.OrderID, Payment: t.PaymentID, Cause: cause,
-		Ref: out.ProviderRef, Secret: out.ClientSecret, Failure: out.Failure, Try: out.Try, Actor: "outbox", Card: out.Card})
+		Ref: out.ProviderRef, Secret: out.ClientSecret, Failure: out.Failure, Try: out.Try, Actor: "outbox", Source: sourceOf(t), Card: out.Card})
 }
 
 // causeOf translates what a provider says; ok is false when it says nothing that moves an order.
@@ -211,7 +214,8 @@ func (s *Service) Webhooks(ctx context.Context, events []payment.Event) error {
 		}
 		wg.Go(func() {
 			err := s.Apply(ctx, Outcome{Order: e.OrderID, Payment: e.PaymentID, Cause: cause,
-				Ref: e.Outcome.ProviderRef, Secret: e.Outcome.ClientSecret, Failure: e.Outcome.Failure, Try: e.Outcome.Try, Actor: "webhook", Card: e.Outcome.Card})
+				Ref: e.Outcome.ProviderRef, Secret: e.Outcome.ClientSecret, Failure: e.Outcome.Failure, Try: e.Outcome.Try, Actor: "webhook",
+				Source: e.Source(), Digest: e.Digest, Card: e.Outcome.Card})
 			if errors.Is(err, ErrOrderUnknown) {
 				s.log.Warn("webhook about an order that is not ours", "webhook_id", e.ID, "type", e.Type)
 				err = nil

@@ -2,6 +2,7 @@ package payment
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -252,11 +253,12 @@ func (b *Inbox) takeDue(ctx context.Context) ([]stored, error) {
 // reread makes a webhook from its row. It was read before it was stored, so what cannot be read now was stored by another
 // release; it goes on without an outcome, and the handler finds nothing to do in it.
 func (b *Inbox) reread(provider, id string, raw []byte, attempts int) stored {
-	s := stored{event: Event{Provider: provider, ID: id}, attempts: attempts}
+	digest := sha256.Sum256(raw)
+	s := stored{event: Event{Provider: provider, ID: id, Digest: digest[:]}, attempts: attempts}
 	if reader, ok := b.readers[provider]; ok {
 		if event, err := reader.Parse(raw); err == nil {
 			s.event = event
-			s.event.Provider, s.event.ID = provider, id
+			s.event.Provider, s.event.ID, s.event.Digest = provider, id, digest[:]
 		}
 	}
 	return s

@@ -2,6 +2,7 @@ package payment
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,7 +10,9 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"fairgate/core/db"
 )
@@ -114,7 +117,8 @@ func (b *Inbox) Receive(ctx context.Context, provider string, raw []byte, header
 		webhooksMalformed.Inc()
 		return fmt.Errorf("receive a webhook: %w", err)
 	}
-	event.Provider = provider
+	digest := sha256.Sum256(raw)
+	event.Provider, event.Digest = provider, digest[:]
 	fresh, err := b.lane.Do(ctx, delivery{event: event, raw: raw})
 	if err != nil {
 		webhooksRefused.Inc()
@@ -141,14 +145,16 @@ func (b *Inbox) offer(s stored) {
 }
 
 // A relevant webhook is stored as taken by this process: its lease, in due_at, ends after $6 microseconds. One that means
-// nothing is stored as handled, for the record.
+// nothing is stored as handled, for the record. One that came before is counted; what was stored of it stays.
 const sqlStoreWebhooks = `INSERT INTO webhooks
-	(provider, webhook_id, type, payload, received_at, handled_at, attempts, due_at, last_error)
+	(provider, webhook_id, type, payload, received_at, handled_at, attempts, due_at, last_error, order_id, repeats, repeated_at)
 SELECT t.provider, t.webhook_id, t.type, t.payload, now(), CASE WHEN t.relevant THEN NULL ELSE now() END, 1,
-	now() + $6::INT8 * INTERVAL '1 microsecond', ''
-FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BYTEA[], $5::BOOL[]) AS t (provider, webhook_id, type, payload, relevant)
-ON CONFLICT (provider, webhook_id) DO NOTHING
-RETURNING provider, webhook_id`
+	now() + $6::INT8 * INTERVAL '1 microsecond', '', t.order_id,
+	t.repeats, CASE WHEN t.repeats > 0 THEN now() ELSE NULL END
+FROM unnest($1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BYTEA[], $5::BOOL[], $7::UUID[], $8::INT8[])
+	AS t (provider, webhook_id, type, payload, relevant, order_id, repeats)
+ON CONFLICT (provider, webhook_id) DO UPDATE SET repeats = webhooks.repeats + 1 + EXCLUDED.repeats, repeated_at = now()
+RETURNING provider, webhook_id, received_at = now()`
 
 type webhookKey struct{ provider, id string }
 
@@ -157,26 +163,33 @@ func (b *Inbox) store(ctx context.Context, batch []delivery) ([]bool, error) {
 	var providers, ids, types []string
 	var payloads [][]byte
 	var relevant []bool
+	var orders []pgtype.UUID
+	var repeats []int64
+	row := make(map[int]int, len(batch))          // by the place in the batch
 	first := make(map[webhookKey]int, len(batch)) // where in the batch an event is met first
 	for i, d := range batch {
 		key := webhookKey{d.event.Provider, d.event.ID}
-		if _, twice := first[key]; twice {
+		if before, twice := first[key]; twice {
+			repeats[row[before]]++
 			continue
 		}
-		first[key] = i
+		first[key], row[i] = i, len(ids)
+		repeats = append(repeats, 0)
 		providers, ids, types = append(providers, key.provider), append(ids, key.id), append(types, d.event.Type)
 		payloads, relevant = append(payloads, d.raw), append(relevant, d.event.Relevant())
+		orders = append(orders, pgtype.UUID{Bytes: d.event.OrderID, Valid: d.event.OrderID != uuid.Nil})
 	}
 	var fresh []bool
 	err := b.db.InBookkeeping(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		fresh = make([]bool, len(batch))
-		rows, err := tx.Query(ctx, sqlStoreWebhooks, providers, ids, types, payloads, relevant, b.cfg.Lease.Microseconds())
+		rows, err := tx.Query(ctx, sqlStoreWebhooks, providers, ids, types, payloads, relevant, b.cfg.Lease.Microseconds(), orders, repeats)
 		if err != nil {
 			return fmt.Errorf("insert %d webhooks: %w", len(ids), err)
 		}
 		var key webhookKey
-		_, err = pgx.ForEachRow(rows, []any{&key.provider, &key.id}, func() error {
-			fresh[first[key]] = true
+		var isNew bool
+		_, err = pgx.ForEachRow(rows, []any{&key.provider, &key.id, &isNew}, func() error {
+			fresh[first[key]] = isNew
 			return nil
 		})
 		if err != nil {

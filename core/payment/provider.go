@@ -177,7 +177,11 @@ type Event struct {
 	Refund    *RefundNews  // set when it is about a refund; Outcome says nothing then
 	Dispute   *DisputeNews // set when it is about a dispute; order and payment may be unknown then, see Identifier
 	CreatedAt time.Time    // by the provider's clock, to the second
+	Digest    []byte       // SHA-256 of the webhook as it was received and stored; set by the Inbox
 }
+
+// Source names the webhook for audit trails: its row of table webhooks is found by what stands before and behind the slash.
+func (e Event) Source() string { return e.Provider + "/" + e.ID }
 
 // Relevant tells whether the event says anything about a payment of ours.
 func (e Event) Relevant() bool {
