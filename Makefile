@@ -10,6 +10,7 @@ TEST_FLAGS ?=
 BENCH_FLAGS ?=
 DEMO_FLAGS ?=
 OPS ?= 200000
+ORDERS ?= 3000
 SEED ?= 1
 HISTORY ?= var/storm
 
@@ -72,6 +73,10 @@ bench-holds: setup build ## holds in every way, in process and over HTTP; the la
 prove: setup build ## kill cores and database during OPS (200000) holds and releases, then prove that nothing was sold twice or lost
 	@$(BIN)/ticketctl storm --ops $(OPS) --seed $(SEED) --history $(HISTORY)
 	@$(BIN)/ticketctl prove --visualize $(HISTORY)/wrong.html $(HISTORY)/*.jsonl
+
+.PHONY: soak-money
+soak-money: setup build ## buy and refund ORDERS (3000) times while provider, cores and database misbehave, then count the money
+	@$(BIN)/ticketctl soak --orders $(ORDERS) --seed $(SEED)
 
 .PHONY: bench-catalog
 bench-catalog: setup build ## how fast 100,000 events are searched; a table and, last, one JSON line (BENCH_FLAGS="--events 20000")

@@ -82,7 +82,7 @@ Tables are for people. With --json every command prints what core said, and erro
 		}
 	}
 	add("sell", t.apply(), t.event(), t.catalog(), t.onSale(), t.orders(), t.ban())
-	add("check", t.ledger(), t.lottery(), newRehearse(t.env), newDemo(t.env), t.prove(), t.storm())
+	add("check", t.ledger(), t.lottery(), newRehearse(t.env), newDemo(t.env), t.prove(), t.storm(), t.soak())
 	add("other", t.migrate(), t.version(), t.completion())
 	t.watch(root)
 	return root

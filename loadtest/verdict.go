@@ -25,7 +25,7 @@ func (v Verdict) String() string {
 	if !v.Passed {
 		mark = "FAIL"
 	}
-	line := fmt.Sprintf("%s  %-40s %s checked", mark, v.Title, counted(v.Checked, v.What))
+	line := fmt.Sprintf("%s  %-46s %s checked", mark, v.Title, counted(v.Checked, v.What))
 	switch {
 	case v.Found > 0:
 		line += fmt.Sprintf(", %d wrong: %s", v.Found, v.Failures[0])

@@ -1,0 +1,90 @@
+package soak
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"fairgate/loadtest"
+	"fairgate/loadtest/stage"
+)
+
+// asOfNow is how the audit reads: everything of one moment, without the conflicts that SERIALIZABLE brings.
+var asOfNow = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+
+// sqlUnderWay counts what is not over yet.
+const sqlUnderWay = `SELECT
+(SELECT count(*) FROM holds WHERE state = 'active')::INT8,
+(SELECT count(*) FROM outbox WHERE state = 'ready')::INT8,
+(SELECT count(*) FROM webhooks WHERE handled_at IS NULL)::INT8,
+(SELECT count(*) FROM orders WHERE state IN ('payment_pending', 'payment_failed', 'payment_review', 'payment_complete', 'refund_pending'))::INT8,
+(SELECT count(*) FROM payments WHERE live OR state = 'voiding')::INT8`
+
+// underWay is what is not over yet.
+type underWay struct{ Holds, Outbox, Webhooks, Orders, Payments, Deliveries int64 }
+
+func (u underWay) String() string {
+	return fmt.Sprintf("%d holds, %d outbox tasks, %d webhooks to handle, %d orders, %d payments, %d webhooks on their way",
+		u.Holds, u.Outbox, u.Webhooks, u.Orders, u.Payments, u.Deliveries)
+}
+
+// rest waits until nothing is under way any more, at most as long as the soak has patience; what is left then it answers.
+func (r *run) rest(ctx context.Context, conn *pgx.Conn) (underWay, error) {
+	for until := time.Now().Add(r.Patience); ; {
+		var left underWay
+		err := conn.QueryRow(ctx, sqlUnderWay).Scan(&left.Holds, &left.Outbox, &left.Webhooks, &left.Orders, &left.Payments)
+		if err != nil {
+			return left, fmt.Errorf("see what is under way: %w", err)
+		}
+		summary, err := r.theatre.summary(ctx)
+		if err != nil {
+			return left, err
+		}
+		left.Deliveries = summary.Webhooks.Pending
+		if left == (underWay{}) || time.Now().After(until) {
+			return left, nil
+		}
+		if !stage.Sleep(ctx, 500*time.Millisecond) {
+			return left, ctx.Err()
+		}
+	}
+}
+
+// audit waits for rest, gathers what database, core and provider say, and judges it.
+func (r *run) audit(ctx context.Context, report *Report) ([]loadtest.Verdict, error) {
+	conn, err := pgx.Connect(ctx, r.theatre.database.DirectURL())
+	if err != nil {
+		return nil, fmt.Errorf("connect for the audit: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	left, err := r.rest(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	e := &evidence{left: left, report: report}
+	if err := e.read(ctx, conn); err != nil {
+		return nil, err
+	}
+	operator, err := r.theatre.operator(0)
+	if err != nil {
+		return nil, err
+	}
+	var failed error
+	e.books, failed = r.theatre.books(ctx)
+	if err := errors.Join(failed, operator.Get(ctx, "/admin/v1/ledger/verify", &e.ledger)); err != nil {
+		return nil, fmt.Errorf("gather evidence: %w", err)
+	}
+	report.Provider = e.books.misbehaved()
+	return e.judge(r), nil
+}
+
+// judge answers every question.
+func (e *evidence) judge(r *run) []loadtest.Verdict {
+	return []loadtest.Verdict{
+		e.checkRest(), e.checkOrders(), e.checkCharges(), e.checkTickets(), e.checkProviderBalance(), e.checkClearing(),
+		e.checkLedger(), e.checkStock(), e.checkTrouble(r),
+	}
+}

@@ -1,0 +1,317 @@
+package soak
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"fairgate/edge/lottery"
+	"fairgate/loadtest"
+	"fairgate/loadtest/stage"
+)
+
+// How long a buyer waits.
+const (
+	answerWithin = 10 * time.Second       // for one answer
+	patience     = 90 * time.Second       // for one step, asked again and again
+	followEvery  = 250 * time.Millisecond // between two looks at an order
+	lateAfter    = 26 * time.Second       // hold and its extension are over by then
+)
+
+// buyer is one person with one order to make. It belongs to one goroutine.
+type buyer struct {
+	run             *run
+	n               int
+	rng             *rand.Rand
+	manner          manner
+	core            int
+	session, device string
+	http            *http.Client
+}
+
+var buyersClient = sync.OnceValue(func() *http.Client { return newClient(answerWithin) })
+
+func newBuyer(r *run, n int) *buyer {
+	b := &buyer{run: r, n: n, http: buyersClient()}
+	b.rng, b.manner = draw(r.Seed, n)
+	b.core = b.rng.IntN(cores)
+	b.session, b.device = credentials(r.mint.Shopper(mainSlug, uint64(n)+1, time.Now()))
+	return b
+}
+
+// credentials are a minted session as edges hand it to core.
+func credentials(s loadtest.Shopper) (session, device string) {
+	for part := range strings.SplitSeq(s.Cookie, "; ") {
+		name, value, _ := strings.Cut(part, "=")
+		if name != "fg_device" {
+			session = value
+			continue
+		}
+		secret, _ := base64.RawURLEncoding.DecodeString(value) // we have just made it
+		hash := lottery.HashDevice(secret)
+		device = hex.EncodeToString(hash[:])
+	}
+	return session, device
+}
+
+func (t *theatre) edgeSecret() (string, error) { return readSecret(t.file("secrets/edge.secret")) }
+
+type orderBody struct {
+	ID      string `json:"id"`
+	State   string `json:"state"`
+	Code    string `json:"code"` // of a refusal
+	Payment struct {
+		Attempt int    `json:"attempt"`
+		State   string `json:"state"`
+		PayURL  string `json:"pay_url"`
+		Failure string `json:"failure"`
+	} `json:"payment"`
+	Tickets []string `json:"tickets"`
+}
+
+// over tells whether nothing more comes of an order without its buyer.
+func (o orderBody) over() bool {
+	switch o.State {
+	case "ticket_issued", "expired", "cancelled", "capture_failed", "refunded", "refund_failed", "disputed", "dispute_lost":
+		return true
+	}
+	return false
+}
+
+// buy makes one order and says how it ended for its buyer.
+func (b *buyer) buy(ctx context.Context) string {
+	hold, refusal := b.hold(ctx)
+	if hold == "" {
+		return "no hold: " + refusal
+	}
+	o, code := b.open(ctx, hold)
+	if o.ID == "" {
+		return "no order: " + code
+	}
+	b.run.operation.add(string(b.manner))
+	if b.manner == neverPays && b.rng.IntN(2) == 0 {
+		return b.end(ctx, o, hold)
+	}
+	if o = b.begin(ctx, o); o.Payment.PayURL == "" {
+		return b.end(ctx, o, hold)
+	}
+	if b.manner == paysLate {
+		stage.Sleep(ctx, lateAfter)
+	}
+	b.pay(ctx, o, hold)
+	return b.end(ctx, o, hold)
+}
+
+// hold takes places of one kind or another.
+func (b *buyer) hold(ctx context.Context) (id, refusal string) {
+	var item m
+	switch dice := b.rng.IntN(10); {
+	case dice < 6:
+		item = m{"tier": "floor", "quantity": 1 + b.rng.IntN(3)}
+	case dice < 7:
+		item = m{"tier": "pit", "quantity": 1 + b.rng.IntN(2)}
+	default:
+		item = m{"best": m{"quantity": 1 + b.rng.IntN(3), "tier": "lower", "allow": []string{"orphans", "split"}}}
+	}
+	body := b.json(m{"event": mainSlug, "items": []m{item}})
+	type one struct {
+		Status int `json:"status"`
+		Body   struct {
+			ID string `json:"id"`
+		} `json:"body"`
+		Problem struct {
+			Code string `json:"code"`
+		} `json:"problem"`
+	}
+	request := b.json(m{"items": []m{{"event": mainSlug, "session": b.session, "device": b.device, "key": fmt.Sprintf("hold-%d", b.n),
+		"client": "127.0.0.1", "body": json.RawMessage(body)}}})
+	for until := time.Now().Add(patience); ctx.Err() == nil && time.Now().Before(until); b.next(ctx) {
+		var answer struct {
+			Results []one `json:"results"`
+		}
+		if b.ask(ctx, http.MethodPost, "/edge/v1/holds:batch", "", request, &answer) != http.StatusOK || len(answer.Results) != 1 {
+			continue
+		}
+		switch r := answer.Results[0]; {
+		case r.Body.ID != "":
+			return r.Body.ID, ""
+		case r.Status >= 400 && r.Status < 500 && r.Status != http.StatusTooManyRequests:
+			return "", r.Problem.Code
+		}
+	}
+	return "", "no answer"
+}
+
+// open opens the order, now and then by two clicks at once.
+func (b *buyer) open(ctx context.Context, hold string) (orderBody, string) {
+	body := b.json(m{"hold_id": hold, "email": fmt.Sprintf("buyer-%d@example.com", b.n)})
+	if b.rng.IntN(8) == 0 {
+		b.run.operation.add("opened twice at once")
+		var second sync.WaitGroup
+		second.Go(func() {
+			var o orderBody
+			b.askAt(ctx, 1-b.core, http.MethodPost, "/v1/orders", fmt.Sprintf("order-%d", b.n), body, &o)
+		})
+		defer second.Wait()
+	}
+	return b.insist(ctx, http.MethodPost, "/v1/orders", fmt.Sprintf("order-%d", b.n), body)
+}
+
+// begin asks until the provider's form is there, or the order is over.
+func (b *buyer) begin(ctx context.Context, o orderBody) orderBody {
+	for until := time.Now().Add(patience); ctx.Err() == nil && time.Now().Before(until); b.next(ctx) {
+		now, code := b.insist(ctx, http.MethodPost, "/v1/orders/"+o.ID+"/pay", fmt.Sprintf("pay-%d", b.rng.Int64()), []byte("{}"))
+		if now.Payment.PayURL != "" || now.over() || code != "" {
+			return now
+		}
+	}
+	return orderBody{ID: o.ID}
+}
+
+// pay fills in the provider's form in this buyer's manner.
+func (b *buyer) pay(ctx context.Context, o orderBody, hold string) {
+	switch b.manner {
+	case neverPays:
+	case declines:
+		b.form(ctx, o, url.Values{"card": {cardDeclined}})
+		if o = b.begin(ctx, o); o.Payment.PayURL != "" {
+			b.form(ctx, o, url.Values{"card": {cardOther}})
+		}
+	case proves:
+		b.form(ctx, o, url.Values{"card": {cardProof}})
+		b.form(ctx, o, url.Values{"authentication": {"approve"}})
+	case failsProof:
+		b.form(ctx, o, url.Values{"card": {cardProof}})
+		b.form(ctx, o, url.Values{"authentication": {"fail"}})
+		if o = b.begin(ctx, o); o.Payment.PayURL != "" {
+			b.form(ctx, o, url.Values{"card": {cardOther}})
+		}
+	case abandonsProof:
+		b.form(ctx, o, url.Values{"card": {cardProof}})
+	case releases:
+		var gone sync.WaitGroup
+		gone.Go(func() {
+			var none orderBody
+			b.askAt(ctx, 1-b.core, http.MethodDelete, "/v1/holds/"+hold, "", nil, &none)
+		})
+		b.form(ctx, o, url.Values{"card": {cardGood}})
+		gone.Wait()
+	case disputes:
+		b.form(ctx, o, url.Values{"card": {cardDisputed}})
+	default:
+		b.form(ctx, o, url.Values{"card": {cardGood}})
+	}
+}
+
+// form sends the provider's form, again while it does not answer.
+func (b *buyer) form(ctx context.Context, o orderBody, fields url.Values) {
+	u, err := url.Parse(o.Payment.PayURL)
+	if err != nil {
+		return
+	}
+	fields.Set("client_secret", u.Query().Get("client_secret"))
+	for until := time.Now().Add(patience); ctx.Err() == nil && time.Now().Before(until); stage.Sleep(ctx, 200*time.Millisecond) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, o.Payment.PayURL, strings.NewReader(fields.Encode()))
+		if err != nil {
+			return
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Accept", "application/json")
+		resp, err := b.http.Do(req)
+		if err != nil {
+			continue
+		}
+		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20)) // so that the connection is used again
+		resp.Body.Close()
+		if resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests {
+			return
+		}
+	}
+}
+
+// end follows an order until it is over, as far as the buyer's patience goes. What becomes of it later the audit sees.
+func (b *buyer) end(ctx context.Context, o orderBody, hold string) string {
+	if b.manner == abandonsProof || b.manner == neverPays {
+		if b.rng.IntN(3) == 0 {
+			var none orderBody
+			b.ask(ctx, http.MethodDelete, "/v1/holds/"+hold, "", nil, &none)
+		}
+		return "left"
+	}
+	for until := time.Now().Add(patience); ctx.Err() == nil && time.Now().Before(until); stage.Sleep(ctx, followEvery) {
+		var now orderBody
+		if b.ask(ctx, http.MethodGet, "/v1/orders/"+o.ID, "", nil, &now) != http.StatusOK {
+			b.next(ctx)
+			continue
+		}
+		if now.over() {
+			return now.State
+		}
+	}
+	return "did not see the end"
+}
+
+// insist repeats a request until it is answered for certain: with an order, or with the code of a refusal.
+func (b *buyer) insist(ctx context.Context, method, path, key string, body []byte) (orderBody, string) {
+	for until := time.Now().Add(patience); ctx.Err() == nil && time.Now().Before(until); b.next(ctx) {
+		var o orderBody
+		switch status := b.ask(ctx, method, path, key, body, &o); {
+		case status >= 200 && status < 300:
+			return o, ""
+		case status >= 400 && status < 500 && status != http.StatusTooManyRequests:
+			return orderBody{}, o.Code
+		}
+	}
+	return orderBody{}, "no answer"
+}
+
+// next turns to the other core and takes a breath.
+func (b *buyer) next(ctx context.Context) {
+	b.core = (b.core + 1) % cores
+	stage.Sleep(ctx, time.Duration(50+b.rng.IntN(200))*time.Millisecond)
+}
+
+func (b *buyer) ask(ctx context.Context, method, path, key string, body []byte, into any) int {
+	return b.askAt(ctx, b.core, method, path, key, body, into)
+}
+
+// askAt makes one request of a core. The status is 0 when no answer came that can be read.
+func (b *buyer) askAt(ctx context.Context, core int, method, path, key string, body []byte, into any) int {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, b.run.theatre.edge[core]+path, bytes.NewReader(body))
+	if err != nil {
+		return 0
+	}
+	req.Header.Set("Authorization", "Bearer "+b.run.secret)
+	req.Header.Set("Fairgate-Session", b.session)
+	req.Header.Set("Fairgate-Device", b.device)
+	if key != "" {
+		req.Header.Set("Idempotency-Key", key)
+	}
+	resp, err := b.http.Do(req)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil || len(text) > 0 && json.Unmarshal(text, into) != nil {
+		return 0
+	}
+	return resp.StatusCode
+}
+
+func (b *buyer) json(v any) []byte {
+	text, _ := json.Marshal(v) // plain values cannot fail
+	return text
+}

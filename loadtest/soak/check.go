@@ -1,0 +1,265 @@
+package soak
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"fairgate/loadtest"
+)
+
+// final are the states in which an order may be when everything is at rest.
+var final = map[string]bool{
+	"ticket_issued": true, "expired": true, "cancelled": true, "capture_failed": true, "refunded": true, "disputed": true, "dispute_lost": true,
+}
+
+// checkRest asks that nothing is under way, and nothing was given up.
+func (e *evidence) checkRest() loadtest.Verdict {
+	q := loadtest.Inquire("rest", "Everything has come to its end", "holds, orders and payments")
+	q.Checked(len(e.holds) + len(e.orders) + len(e.payments))
+	q.That(e.left == underWay{}, "still under way: %s", e.left)
+	for _, d := range e.dead {
+		q.Wrong("task %s of order %s is dead: %s", d.Kind, d.Order, d.Error)
+	}
+	return q.Verdict()
+}
+
+// checkOrders asks that every order is over and as its payments say.
+func (e *evidence) checkOrders() loadtest.Verdict {
+	q := loadtest.Inquire("orders", "Orders are over and agree with their payments", "orders")
+	captured := make(map[uuid.UUID]int)
+	for _, p := range e.payments {
+		switch p.State {
+		case "captured":
+			captured[p.Order]++
+		case "voided", "capture_failed":
+		default:
+			q.Wrong("attempt %d of order %s is still %s", p.Attempt, p.Order, p.State)
+		}
+	}
+	for _, o := range e.orders {
+		q.Checked(1)
+		q.That(final[o.State], "order %s is still %s", o.ID, o.State)
+		q.That(captured[o.ID] <= 1, "order %s has %d captured payments", o.ID, captured[o.ID])
+		if o.State == "ticket_issued" {
+			q.That(captured[o.ID] == 1, "order %s has its tickets and no captured payment", o.ID)
+		}
+	}
+	return q.Verdict()
+}
+
+// checkCharges matches the provider's books with the orders one by one: nobody was charged twice, nothing is reserved for ever,
+// nobody could still pay for an order that is over.
+func (e *evidence) checkCharges() loadtest.Verdict {
+	q := loadtest.Inquire("charges", "No order was charged twice or for nothing", "payments of the provider")
+	orders := make(map[string]orderRow, len(e.orders))
+	for _, o := range e.orders {
+		orders[o.ID.String()] = o
+	}
+	kept, taken := make(map[string]int64), make(map[string]int)
+	for _, i := range e.books.Intents {
+		q.Checked(1)
+		o, ok := orders[i.Order]
+		if !ok {
+			q.Wrong("%s is for order %q, which does not exist", i.ID, i.Order)
+			continue
+		}
+		switch i.Status {
+		case "succeeded", "canceled":
+		case "requires_capture":
+			q.Wrong("%s: %d %s of order %s (%s) are reserved and neither captured nor given back", i.ID, i.Amount, i.Currency, i.Order, o.State)
+		default:
+			if i.Charges > 0 || o.State == "ticket_issued" {
+				q.Wrong("%s of order %s (%s) is still open at the provider: %s", i.ID, i.Order, o.State, i.Status)
+			}
+		}
+		q.That(strings.EqualFold(i.Currency, o.Currency), "%s: order %s is in %s and was charged in %s", i.ID, i.Order, o.Currency, i.Currency)
+		q.That(i.Captured == 0 || i.Captured == o.Minor, "%s: %d of %d were captured", i.ID, i.Captured, o.Minor)
+		kept[i.Order] += i.Captured - i.Refunded
+		if i.Captured > 0 {
+			taken[i.Order]++
+		}
+	}
+	for id, o := range orders {
+		q.That(taken[id] <= 1, "order %s was charged %d times", id, taken[id])
+		q.That(kept[id] == e.worth(o), "order %s is %s, its valid tickets are worth %d and the provider kept %d", id, o.State, e.worth(o), kept[id])
+	}
+	return q.Verdict()
+}
+
+// worth is what an order's valid tickets cost.
+func (e *evidence) worth(o orderRow) int64 {
+	var lines []lineTotal
+	if json.Unmarshal([]byte(o.Lines), &lines) != nil {
+		return -1
+	}
+	total := int64(0)
+	for _, t := range e.ticketsOf()[o.ID] {
+		if t.State == "valid" && int(t.Item) < len(lines) {
+			l := lines[t.Item]
+			total += l.Face + l.Fee + l.Tax
+		}
+	}
+	return total
+}
+
+// ticketsOf are the tickets by order.
+func (e *evidence) ticketsOf() map[uuid.UUID][]ticketRow {
+	if e.byOrder == nil {
+		e.byOrder = make(map[uuid.UUID][]ticketRow, len(e.orders))
+		for _, t := range e.tickets {
+			e.byOrder[t.Order] = append(e.byOrder[t.Order], t)
+		}
+	}
+	return e.byOrder
+}
+
+// checkTickets asks that every valid ticket was paid for, and that who paid has all of theirs.
+func (e *evidence) checkTickets() loadtest.Verdict {
+	q := loadtest.Inquire("tickets", "No ticket without a charge, no charge without one", "tickets")
+	captured := make(map[string]int64)
+	for _, i := range e.books.Intents {
+		captured[i.Order] += i.Captured
+	}
+	orders := make(map[uuid.UUID]orderRow, len(e.orders))
+	for _, o := range e.orders {
+		orders[o.ID] = o
+	}
+	for _, t := range e.tickets {
+		q.Checked(1)
+		o, ok := orders[t.Order]
+		q.That(ok, "ticket %s is of order %s, which does not exist", t.ID, t.Order)
+		q.That(captured[t.Order.String()] > 0, "ticket %s of order %s (%s) was never paid for", t.ID, t.Order, o.State)
+	}
+	for _, o := range e.orders {
+		if o.State != "ticket_issued" {
+			continue
+		}
+		var lines []lineTotal
+		q.That(json.Unmarshal([]byte(o.Lines), &lines) == nil, "order %s: its lines cannot be read", o.ID)
+		q.That(len(e.ticketsOf()[o.ID]) == len(lines), "order %s has %d tickets for %d places", o.ID, len(e.ticketsOf()[o.ID]), len(lines))
+	}
+	return q.Verdict()
+}
+
+// checkProviderBalance holds what the provider has of ours against the ledger's clearing accounts.
+func (e *evidence) checkProviderBalance() loadtest.Verdict {
+	q := loadtest.Inquire("provider_balance", "The provider's balance is the ledger's", "currencies and orders")
+	q.That(e.books.Consistent, "the provider's own books contradict themselves")
+	ours := make(map[string]int64)
+	byOrder := make(map[string]int64)
+	for _, r := range e.references {
+		if strings.HasPrefix(r.Account, "provider_clearing/") {
+			ours[r.Currency] += r.Final
+			byOrder[r.Reference.String()] += r.Final
+			q.That(r.Pending == 0, "%s still has %d pending of %s", r.Account, r.Pending, r.Reference)
+		}
+	}
+	for currency := range merged(ours, e.books.Balances) {
+		q.Checked(1)
+		q.That(ours[currency] == e.books.Balances[currency], "the ledger has %d %s at the provider, the provider says %d", ours[currency], currency, e.books.Balances[currency])
+	}
+	kept := make(map[string]int64)
+	for _, i := range e.books.Intents {
+		kept[i.Order] += i.Captured - i.Refunded
+	}
+	for id := range merged(byOrder, kept) {
+		q.Checked(1)
+		q.That(byOrder[id] == kept[id], "order %s: the ledger has %d at the provider, the provider %d", id, byOrder[id], kept[id])
+	}
+	return q.Verdict()
+}
+
+// merged has the keys of both.
+func merged(a, b map[string]int64) map[string]bool {
+	keys := make(map[string]bool, len(a)+len(b))
+	for k := range a {
+		keys[k] = true
+	}
+	for k := range b {
+		keys[k] = true
+	}
+	return keys
+}
+
+// clearing are the accounts on which a reference has nothing left when everything is at rest.
+var clearing = []string{"buyer_clearing", "refunds", "late_money", "payout_clearing", "resale_escrow"}
+
+// checkClearing asks that every clearing account is explained, reference by reference.
+func (e *evidence) checkClearing() loadtest.Verdict {
+	q := loadtest.Inquire("clearing", "Every clearing account is explained", "references on clearing accounts")
+	for _, r := range e.references {
+		for _, account := range clearing {
+			if r.Account == account {
+				q.Checked(1)
+				q.That(r.Final == 0 && r.Pending == 0, "%s has %d %s left of %s, %d pending", account, r.Final, r.Currency, r.Reference, r.Pending)
+			}
+		}
+	}
+	return q.Verdict()
+}
+
+// checkLedger asks core to recompute its books.
+func (e *evidence) checkLedger() loadtest.Verdict {
+	q := loadtest.Inquire("ledger", "The ledger verifies", "transfers")
+	q.Checked(int(e.ledger.Transfers))
+	q.That(e.ledger.OK, "the ledger does not verify")
+	for _, c := range e.ledger.Checks {
+		q.That(c.Failed == 0, "%s: %d wrong of %d: %s", c.Name, c.Failed, c.Checked, c.Detail)
+	}
+	return q.Verdict()
+}
+
+// checkStock asks that what is taken is what sold holds have, and that each sold seat is somebody's.
+func (e *evidence) checkStock() loadtest.Verdict {
+	q := loadtest.Inquire("stock", "What is taken is what was sold", "units and seats")
+	sold, units := make(map[uuid.UUID]bool), int64(0)
+	for _, h := range e.holds {
+		if h.State == "sold" {
+			sold[h.ID], units = true, units+h.Units
+		}
+	}
+	taken := int64(0)
+	for _, s := range e.stock {
+		q.That(s.Taken >= 0 && s.Taken <= s.Capacity, "%s/%s: %d taken of %d", s.Tier, s.Allocation, s.Taken, s.Capacity)
+		taken += s.Taken
+	}
+	q.Checked(int(units))
+	q.That(taken == units, "%d units are taken and %d sold", taken, units)
+	for _, s := range e.seats {
+		q.Checked(1)
+		q.That(s.State == "free" || s.State == "sold" && s.Hold != nil && sold[*s.Hold], "seat %s is %s without a sold hold", s.Seat, s.State)
+	}
+	valid := int64(0)
+	for _, t := range e.tickets {
+		if t.State == "valid" {
+			valid++
+		}
+	}
+	q.That(valid == units, "%d valid tickets for %d sold units", valid, units)
+	return q.Verdict()
+}
+
+// checkTrouble asks that there was something to withstand.
+func (e *evidence) checkTrouble(r *run) loadtest.Verdict {
+	q := loadtest.Inquire("trouble", "Everything that can go wrong did", "kinds of trouble")
+	if r.Misbehave > 0 {
+		for name, n := range e.books.misbehaved() {
+			q.Checked(1)
+			q.That(n > 0, "there were no %s", name)
+		}
+	}
+	for name, n := range map[string]int64{"cores killed": e.report.CoreKills, "restarts of the database": e.report.DatabaseStops} {
+		q.Checked(1)
+		q.That(n > 0, "there were no %s", name)
+	}
+	q.That(e.report.DatabaseStops >= int64(r.Restarts), "%d restarts of the database instead of %d", e.report.DatabaseStops, r.Restarts)
+	if r.Trouble > 0 {
+		for name, n := range e.report.Troubles {
+			q.Checked(1)
+			q.That(n > 0, "no COMMIT was troubled: %s", name)
+		}
+	}
+	return q.Verdict()
+}

@@ -1,0 +1,233 @@
+package soak
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// The audit's SQL reads and never writes.
+const (
+	sqlOrders   = `SELECT order_id, hold_id, state, amount_minor, currency, lines FROM orders ORDER BY order_id`
+	sqlPayments = `SELECT order_id, attempt, payment_id, provider, provider_ref, state, amount_minor FROM payments ORDER BY order_id, attempt`
+	sqlTickets  = `SELECT ticket_id, order_id, item, state FROM tickets ORDER BY ticket_id`
+	sqlHolds    = `SELECT hold_id, state, units FROM holds ORDER BY hold_id`
+	sqlStock    = `SELECT tier, allocation, capacity, taken FROM stock ORDER BY tier, allocation`
+	sqlSeats    = `SELECT seat, state, hold_id FROM seats ORDER BY seat`
+	sqlDead     = `SELECT order_id, kind, last_error FROM outbox WHERE state = 'dead' ORDER BY created_at LIMIT 100`
+	// What each reference has left on each account, final and pending, debits less credits.
+	sqlReferences = `SELECT a.code, a.currency, u.reference, sum(u.final)::INT8, sum(u.pending)::INT8 FROM (
+SELECT t.debit_account AS account_id, t.reference,
+    CASE WHEN t.kind IN ('single', 'post', 'reverse') THEN t.amount_minor ELSE 0 END AS final,
+    CASE t.kind WHEN 'pending' THEN t.amount_minor WHEN 'post' THEN -t.amount_minor WHEN 'void' THEN -t.amount_minor ELSE 0 END AS pending
+FROM ledger_transfers AS t
+UNION ALL
+SELECT t.credit_account, t.reference,
+    CASE WHEN t.kind IN ('single', 'post', 'reverse') THEN -t.amount_minor ELSE 0 END,
+    CASE t.kind WHEN 'pending' THEN -t.amount_minor WHEN 'post' THEN t.amount_minor WHEN 'void' THEN t.amount_minor ELSE 0 END
+FROM ledger_transfers AS t
+) AS u JOIN ledger_accounts AS a ON a.account_id = u.account_id
+GROUP BY a.code, a.currency, u.reference ORDER BY a.code, a.currency, u.reference`
+)
+
+type orderRow struct {
+	ID, Hold uuid.UUID
+	State    string
+	Minor    int64
+	Currency string
+	Lines    string
+}
+
+// lineTotal is what a buyer pays for one line.
+type lineTotal struct{ Face, Fee, Tax int64 }
+
+type paymentRow struct {
+	Order       uuid.UUID
+	Attempt     int64
+	ID          uuid.UUID
+	Provider    string
+	ProviderRef string
+	State       string
+	Minor       int64
+}
+
+type ticketRow struct {
+	ID, Order uuid.UUID
+	Item      int64
+	State     string
+}
+
+type holdRow struct {
+	ID    uuid.UUID
+	State string
+	Units int64
+}
+
+type stockRow struct {
+	Tier, Allocation string
+	Capacity, Taken  int64
+}
+
+type seatRow struct {
+	Seat, State string
+	Hold        *uuid.UUID
+}
+
+type deadRow struct {
+	Order       uuid.UUID
+	Kind, Error string
+}
+
+// referenceRow is what a reference has left on an account: debits less credits, final and pending.
+type referenceRow struct {
+	Account, Currency string
+	Reference         uuid.UUID
+	Final, Pending    int64
+}
+
+// evidence is everything the audit looks at, gathered before it judges.
+type evidence struct {
+	left       underWay
+	report     *Report
+	orders     []orderRow
+	payments   []paymentRow
+	tickets    []ticketRow
+	holds      []holdRow
+	stock      []stockRow
+	seats      []seatRow
+	dead       []deadRow
+	references []referenceRow
+	books      books
+	ledger     ledgerReport
+
+	byOrder map[uuid.UUID][]ticketRow // see ticketsOf
+}
+
+// ledgerReport is GET /admin/v1/ledger/verify.
+type ledgerReport struct {
+	OK        bool  `json:"ok"`
+	Transfers int64 `json:"transfers"`
+	Checks    []struct {
+		Name    string          `json:"name"`
+		Checked int64           `json:"checked"`
+		Failed  int64           `json:"failed"`
+		Detail  json.RawMessage `json:"detail"`
+	} `json:"checks"`
+}
+
+// read fills in what the database says, as of one moment.
+func (e *evidence) read(ctx context.Context, conn *pgx.Conn) error {
+	tx, err := conn.BeginTx(ctx, asOfNow)
+	if err != nil {
+		return fmt.Errorf("begin to read: %w", err)
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // nothing was written
+	for _, step := range []func() error{
+		func() error { return rows(ctx, tx, &e.orders, sqlOrders) },
+		func() error { return rows(ctx, tx, &e.payments, sqlPayments) },
+		func() error { return rows(ctx, tx, &e.tickets, sqlTickets) },
+		func() error { return rows(ctx, tx, &e.holds, sqlHolds) },
+		func() error { return rows(ctx, tx, &e.stock, sqlStock) },
+		func() error { return rows(ctx, tx, &e.seats, sqlSeats) },
+		func() error { return rows(ctx, tx, &e.dead, sqlDead) },
+		func() error { return rows(ctx, tx, &e.references, sqlReferences) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rows fills a slice with the rows of a query, by position.
+func rows[T any](ctx context.Context, tx pgx.Tx, into *[]T, sql string, args ...any) error {
+	found, err := tx.Query(ctx, sql, args...)
+	if err == nil {
+		*into, err = pgx.CollectRows(found, pgx.RowToStructByPos[T])
+	}
+	if err != nil {
+		return fmt.Errorf("read for the audit: %w", err)
+	}
+	return nil
+}
+
+// books are what the provider has on record.
+type books struct {
+	Intents    []intent         `json:"intents"`
+	Balances   map[string]int64 `json:"balances"`
+	Consistent bool             `json:"consistent"`
+	Webhooks   struct {
+		Created   int64 `json:"created"`
+		Delivered int64 `json:"delivered"`
+		Early     int64 `json:"early"`
+		Repeated  int64 `json:"repeated"`
+		Retried   int64 `json:"retried"`
+		Lost      int64 `json:"lost"`
+		GivenUp   int64 `json:"given_up"`
+		Pending   int64 `json:"pending"`
+	} `json:"webhooks"`
+	Calls struct {
+		Served   int64 `json:"served"`
+		Replayed int64 `json:"replayed"`
+		Limited  int64 `json:"limited"`
+		Failed   int64 `json:"failed"`
+		Lost     int64 `json:"lost"`
+	} `json:"calls"`
+}
+
+type intent struct {
+	ID       string `json:"id"`
+	Order    string `json:"order"`
+	Payment  string `json:"payment"`
+	Status   string `json:"status"`
+	Amount   int64  `json:"amount"`
+	Captured int64  `json:"captured"`
+	Refunded int64  `json:"refunded"`
+	Currency string `json:"currency"`
+	Charges  int    `json:"charges"`
+}
+
+// misbehaved counts what the provider did wrong on purpose.
+func (b *books) misbehaved() map[string]int64 {
+	return map[string]int64{
+		"webhooks repeated": b.Webhooks.Repeated, "webhooks early": b.Webhooks.Early, "webhooks sent again": b.Webhooks.Retried,
+		"answers repeated from their key": b.Calls.Replayed, "calls failed": b.Calls.Failed, "answers lost": b.Calls.Lost,
+	}
+}
+
+func (t *theatre) books(ctx context.Context) (b books, err error) {
+	return b, t.ask(ctx, "/_paysim/books", &b)
+}
+
+// summary is the books without their entries.
+func (t *theatre) summary(ctx context.Context) (b books, err error) {
+	return b, t.ask(ctx, "/_paysim/books?entries=0", &b)
+}
+
+// ask reads JSON of the provider's own pages.
+func (t *theatre) ask(ctx context.Context, path string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.provider+path, nil)
+	if err != nil {
+		return fmt.Errorf("ask the provider: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the provider: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("ask the provider for %s: %s", path, resp.Status)
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<30)).Decode(into); err != nil {
+		return fmt.Errorf("read the provider's answer: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+package soak
+
+import (
+	"fmt"
+	"math/rand/v2"
+)
+
+// The events of a soak. Holds live for seconds, so that payments are late; the pit is so small that late money finds it sold
+// out. The floor's capacity is for the orders of the soak.
+const (
+	mainSlug = "soak"
+	// %d: places on the floor
+	mainEvent = `id: soak
+name: A Soak
+organizer: somebody
+venue: {name: Hall, city: Valencia, country: ES}
+time_zone: Europe/Madrid
+starts_at: 2031-06-12T21:00:00+02:00
+currency: EUR
+tiers:
+  - {id: floor, name: Floor, kind: general, price: "30.00", capacity: %d}
+  - {id: pit, name: Pit, kind: general, price: "99.00", capacity: 40}
+  - {id: lower, name: Lower ring, kind: seated, price: "45.50"}
+seating:
+  sections:
+    - {id: "101", tier: lower, rows: [{row: A-T, seats: 20}]}
+fees: {per_ticket: "1.50", percent: 5}
+taxes: {percent: 10, included: true}
+limits: {per_buyer: 8, per_card: 10000}
+hold: {ttl: 12s, payment_extension: 12s}
+on_sale: {joining_before: 1s, window: 30s, session_ttl: 60m, claim_within: 60s, max_inside: 60, pace_per_second: 15}
+`
+)
+
+// plan is what the soak sells.
+type plan struct{ floor int }
+
+func newPlan(o Options) plan { return plan{floor: max(500, o.Orders*3/2)} }
+
+func (p plan) events() []string { return []string{fmt.Sprintf(mainEvent, p.floor)} }
+
+// How a buyer pays, and with what. Shares of a thousand; what is left is a good card at once.
+var manners = []struct {
+	manner manner
+	share  int
+}{
+	{declines, 90}, {proves, 80}, {abandonsProof, 30}, {failsProof, 30}, {neverPays, 30}, {paysLate, 50}, {releases, 30}, {disputes, 20},
+}
+
+// manner is how a buyer behaves at the provider's form.
+type manner string
+
+const (
+	paysAtOnce    manner = "pays at once"
+	declines      manner = "card declined, then a good one"
+	proves        manner = "proves who they are"
+	abandonsProof manner = "is asked for a proof and leaves"
+	failsProof    manner = "fails the proof, then a good card"
+	neverPays     manner = "never pays"
+	paysLate      manner = "pays when the hold has ended"
+	releases      manner = "gives the hold back while paying"
+	disputes      manner = "pays, and disputes it later"
+)
+
+// Test cards, as Stripe publishes them.
+const (
+	cardGood     = "4242424242424242"
+	cardOther    = "5555555555554444"
+	cardDeclined = "4000000000000002"
+	cardProof    = "4000002760003184" // asks for 3-D Secure
+	cardDisputed = "4000000000000259" // disputed as fraudulent some time later
+)
+
+// draw decides about the n-th buyer, whatever the others do.
+func draw(seed uint64, n int) (*rand.Rand, manner) {
+	rng := rand.New(rand.NewPCG(seed, uint64(n)))
+	dice := rng.IntN(1000)
+	for _, m := range manners {
+		if dice -= m.share; dice < 0 {
+			return rng, m.manner
+		}
+	}
+	return rng, paysAtOnce
+}

@@ -1,0 +1,38 @@
+package soak
+
+import (
+	"os/exec"
+	"testing"
+	"time"
+
+	"fairgate/core/db/dbtest"
+)
+
+func TestMain(m *testing.M) { dbtest.Main(m) }
+
+// programs builds what a soak plays with.
+func programs(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "fairgate/core/cmd/fairgate-core", "fairgate/loadtest/paysim/cmd/paysim")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the programs: %v\n%s", err, out)
+	}
+	return dir
+}
+
+// A soak of some seconds: everything that can go wrong does, and every cent is explained.
+func TestEveryCentIsExplainedWhenEverythingMisbehaves(t *testing.T) {
+	r, err := Run(t.Context(), Options{Programs: programs(t), Logs: t.TempDir(), Orders: 120, Seed: 5, Misbehave: 0.15, Trouble: 0.03,
+		Buyers: 40, KillCore: 3 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", r.Outcomes)
+	for _, v := range r.Verdicts {
+		t.Log(v)
+		if !v.Passed {
+			t.Errorf("%s: %q", v, v.Failures)
+		}
+	}
+}
