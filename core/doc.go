@@ -6,7 +6,8 @@
 //	inventory  stock, seats, holds, limits; decided in batches, each one transaction; seating/ picks the best seats,
 //	           history/ records what is done and proof/ judges it
 //	checkout   the order's state table; composes inventory, payment, ledger and ticket in one transaction
-//	payment    providers, the outbox that calls them, the inbox of their webhooks; stripe/ is the adapter
+//	payment    providers, the routes to them and their circuit breakers, the outbox that calls them, the inbox of their
+//	           webhooks; stripe/ is an adapter
 //	ticket     tickets and their signed codes
 //	access     waiting room: pool, draw ceremony, admission controller, sessions, bans
 //	api        HTTP: four listeners, the only table from errors to answers

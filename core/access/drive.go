@@ -190,7 +190,7 @@ func (s *onSale) control(ctx context.Context, v snapshot) error {
 	}
 	crowd.free, crowd.holds = free, holds
 	if r.deps.SpareRate != nil {
-		spare := r.deps.SpareRate()
+		spare := r.deps.SpareRate(ctx, s.event)
 		crowd.spareRate = &spare
 	}
 	call := s.driver.pacer.decide(crowd)

@@ -72,7 +72,7 @@ func (w *world) deps() Deps {
 			defer w.mu.Unlock()
 			return Holding{Holds: w.holds}, nil
 		},
-		SpareRate: func() float64 {
+		SpareRate: func(context.Context, uuid.UUID) float64 {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			return w.spare

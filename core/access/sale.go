@@ -58,8 +58,8 @@ type Deps struct {
 	// Stock is what there is to sell; Holding what is held of it. A nil Holding means nobody holds anything.
 	Stock   func(ctx context.Context, event uuid.UUID) ([]TierStock, error)
 	Holding func(ctx context.Context, event uuid.UUID) (Holding, error)
-	// SpareRate is how many calls a second the payment providers have to spare. Nil: no bound.
-	SpareRate func() float64
+	// SpareRate is how many more payments a second the event's payment provider has to spare. Nil: no bound.
+	SpareRate func(ctx context.Context, event uuid.UUID) float64
 	// Keys are the unretired keys of a purpose and scope, made if there are none: "receipt" (Ed25519), "invitation"
 	// (Ed25519) and "pass" (MAC) for an event id, "session" and "session_filter" (MAC) for "global".
 	Keys func(ctx context.Context, purpose, scope string) ([]Key, error)

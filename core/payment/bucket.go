@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// ErrRateLimited means that a call was not made because our own limit of calls to the provider is used up. It is an
+// ErrTemporary.
+var ErrRateLimited = fmt.Errorf("%w: its rate limit is used up", ErrTemporary)
+
 // Bucket keeps calls to a provider under its rate limit: calls are spaced so that no more than burst of them start at once
 // and no more than rate a second in the long run, first come first served. A call that would have to wait longer than
 // maxWait is refused instead.
@@ -47,7 +51,7 @@ func NewBucket(rate float64, burst int, maxWait time.Duration, now func() time.T
 	return b
 }
 
-// Wait takes one call out of the bucket and waits until it may start. It answers ErrTemporary when that would take longer
+// Wait takes one call out of the bucket and waits until it may start. It answers ErrRateLimited when that would take longer
 // than the bucket's maxWait or ctx allows; the call is then not counted.
 func (b *Bucket) Wait(ctx context.Context) error {
 	if b.interval == 0 {
@@ -68,7 +72,7 @@ func (b *Bucket) Wait(ctx context.Context) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%w: stopped waiting for its rate limit: %w", ErrTemporary, ctx.Err())
+		return fmt.Errorf("%w: stopped waiting: %w", ErrRateLimited, ctx.Err())
 	}
 }
 
@@ -82,10 +86,10 @@ func (b *Bucket) take(ctx context.Context) (time.Duration, error) {
 	}
 	wait := start.Sub(now)
 	if wait > b.maxWait {
-		return 0, fmt.Errorf("%w: its rate limit is used up for the next %s", ErrTemporary, wait.Round(time.Millisecond))
+		return 0, fmt.Errorf("%w for the next %s", ErrRateLimited, wait.Round(time.Millisecond))
 	}
 	if deadline, ok := ctx.Deadline(); ok && start.After(deadline) {
-		return 0, fmt.Errorf("%w: its rate limit is used up beyond the caller's deadline", ErrTemporary)
+		return 0, fmt.Errorf("%w beyond the caller's deadline", ErrRateLimited)
 	}
 	if b.next.Before(now) {
 		b.next = now

@@ -5,6 +5,13 @@
 // whose signature does not verify. It does not know what an order is: package checkout owns the orders and the payments
 // rows, and passes its own transaction to Enqueue and its own functions to the two Run methods.
 //
+// # Which provider
+//
+// Providers chooses by rules (Route): currency, country of the venue, method of the buyer, cost. Between a core and each of
+// its providers stands a circuit breaker. It counts calls that got no answer or one of trouble, never declines, and while it
+// is open answers ErrUnavailable without calling. New payments pass over a provider that is down; a payment that may have
+// been sent to one stays with it.
+//
 // # A task's life
 //
 //	Enqueue ──▶ ready ──claim──▶ ready, leased ──handler done──▶ done

@@ -165,6 +165,9 @@ func (r *outboxRun) call(work context.Context, t claimed) (err error) {
 	return r.handlers[t.Kind](ctx, t.Task)
 }
 
+// unavailableWait is the mean wait for a provider whose circuit breaker is open.
+const unavailableWait = time.Second
+
 // judge says what follows from a handler's answer.
 func (r *outboxRun) judge(t claimed, err error) result {
 	var later postponed
@@ -173,6 +176,8 @@ func (r *outboxRun) judge(t claimed, err error) result {
 		return result{task: t, state: "done"}
 	case errors.As(err, &later):
 		return result{task: t, state: "ready", after: later.after, undo: true}
+	case errors.Is(err, ErrUnavailable): // nothing was called, so nothing failed
+		return result{task: t, state: "ready", after: backoff(unavailableWait, unavailableWait, 1, r.cfg.Jitter), undo: true, err: err}
 	case errors.Is(err, ErrPermanent) || t.Final:
 		return result{task: t, state: "dead", err: err}
 	default:

@@ -22,7 +22,6 @@ import (
 	"fairgate/core/inventory"
 	"fairgate/core/inventory/history"
 	"fairgate/core/payment"
-	"fairgate/core/payment/stripe"
 	"fairgate/core/ticket"
 	"fairgate/ledger"
 )
@@ -74,16 +73,13 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	if err := events.EnsureGlobalKeys(ctx, event.SessionPurpose, event.SessionFilterPurpose); err != nil {
 		return nil, fmt.Errorf("make the keys of sessions: %w", err)
 	}
-	provider, err := stripe.New(stripe.Config{
-		SecretKey: cfg.Payment.Stripe.SecretKey, PublishableKey: cfg.Payment.Stripe.PublishableKey,
-		WebhookSecret: cfg.Payment.Stripe.WebhookSecret, BaseURL: cfg.Payment.Stripe.BaseURL, PayURL: cfg.Payment.Stripe.PayURL,
-		RequestsPerSecond: cfg.Payment.Stripe.RatePerSecond, EndpointRequestsPerSecond: cfg.Payment.Stripe.EndpointRatePerSecond,
-	})
+	providers, err := cfg.Payment.providers(accounts{db: d, log: log})
 	if err != nil {
 		return nil, err
 	}
-
-	providers := payment.NewProviders(provider)
+	if err := checkRoutes(ctx, d, providers, log); err != nil {
+		return nil, err
+	}
 	recorder, err := openHistory(cfg, log, c)
 	if err != nil {
 		return nil, err
@@ -104,13 +100,13 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		Recorder: recorder,
 	}, orders.Hooks())
 	c.opened(stock.Close)
-	inbox := payment.NewInbox(d, map[string]payment.WebhookReader{stripe.Name: provider}, payment.InboxConfig{Log: log})
+	inbox := payment.NewInbox(d, providers.WebhookReaders(), payment.InboxConfig{Log: log})
 	c.opened(inbox.Close)
 	room, err := access.New(ctx, d, access.Config{
 		Tick: cfg.Access.Tick, MarkerWait: cfg.Access.MarkerWait, LeaseTTL: cfg.Access.LeaseTTL, PollMin: cfg.Access.PollMin,
 		PollMax: cfg.Access.PollMax, PollsPerSecond: cfg.Access.PollsPerSecond, Log: log,
 	}, access.Deps{
-		Sales: sales(events), Stock: tierStock(stock), Holding: holding(stock), SpareRate: spareRate(provider, orders), Keys: keys(events),
+		Sales: sales(events), Stock: tierStock(stock), Holding: holding(stock), SpareRate: spareRate(providers, events, orders.Waiting, log), Keys: keys(events),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the waiting room: %w", err)
@@ -274,16 +270,6 @@ func finish(d *db.DB, log *slog.Logger) func(context.Context, []checkout.Order) 
 
 // maxWaiting is how many checkouts may wait for a commit before nobody more is let in: half a batch, some tenths of a second.
 const maxWaiting = 100
-
-// spareRate is what the provider has to spare, or nothing while core itself is behind: nobody is let in only to wait again.
-func spareRate(provider *stripe.Provider, orders *checkout.Service) func() float64 {
-	return func() float64 {
-		if orders.Waiting() > maxWaiting {
-			return 0
-		}
-		return provider.SpareRate()
-	}
-}
 
 // terms, offers, sales and the rest adapt an event to what each part has to know of it.
 

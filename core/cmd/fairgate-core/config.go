@@ -51,19 +51,8 @@ type config struct {
 		OutboxWorkers int           `mapstructure:"outbox_workers"`
 		OutboxLease   time.Duration `mapstructure:"outbox_lease"`
 	}
-	Payment struct {
-		Stripe struct {
-			BaseURL        string  `mapstructure:"base_url"`
-			SecretKey      string  `mapstructure:"secret_key"`
-			PublishableKey string  `mapstructure:"publishable_key"`
-			WebhookSecret  string  `mapstructure:"webhook_secret"`
-			PayURL         string  `mapstructure:"pay_url"`
-			RatePerSecond  float64 `mapstructure:"rate_per_second"`
-			// EndpointRatePerSecond bounds each kind of call.
-			EndpointRatePerSecond float64 `mapstructure:"endpoint_rate_per_second"`
-		}
-	}
-	Access struct {
+	Payment paymentConfig
+	Access  struct {
 		Tick           time.Duration
 		MarkerWait     time.Duration `mapstructure:"marker_wait"`
 		LeaseTTL       time.Duration `mapstructure:"lease_ttl"`
@@ -102,8 +91,6 @@ var defaults = map[string]any{
 	"inventory.lanes":  2, "inventory.max_batch": 500, "inventory.max_queue": 10000,
 	"inventory.feed_every": "200ms", "inventory.feed_events": 1000,
 	"checkout.max_batch": 500, "checkout.lookup_after": "5s", "checkout.outbox_workers": 256, "checkout.outbox_lease": "40s",
-	"payment.stripe.base_url": "", "payment.stripe.secret_key": "", "payment.stripe.publishable_key": "",
-	"payment.stripe.webhook_secret": "", "payment.stripe.pay_url": "", "payment.stripe.rate_per_second": 100, "payment.stripe.endpoint_rate_per_second": 25,
 	"access.tick": "250ms", "access.marker_wait": "2s", "access.lease_ttl": "2500ms",
 	"access.poll_min": "2s", "access.poll_max": "20s", "access.polls_per_second": 10000,
 	"ledger.clearing_every":                 "1m",
@@ -117,8 +104,10 @@ var defaults = map[string]any{
 // loadConfig reads a file, empty for none, and the environment, and reports every problem at once.
 func loadConfig(path string) (config, error) {
 	v := viper.New()
-	for key, value := range defaults {
-		v.SetDefault(key, value)
+	for _, known := range []map[string]any{defaults, paymentDefaults} {
+		for key, value := range known {
+			v.SetDefault(key, value)
+		}
 	}
 	v.SetEnvPrefix("FAIRGATE")
 	v.SetEnvKeyReplacer(strings.NewReplacer(".", "_"))
@@ -130,7 +119,7 @@ func loadConfig(path string) (config, error) {
 		}
 	}
 	var c config
-	if err := v.UnmarshalExact(&c); err != nil {
+	if err := v.UnmarshalExact(&c, viper.DecodeHook(decoding)); err != nil {
 		return config{}, fmt.Errorf("read the configuration: %w", err)
 	}
 	return c, c.validate()
@@ -185,21 +174,7 @@ func (c config) validate() error {
 	if c.Secrets.Dir == "" {
 		bad("secrets.dir", "a folder is needed")
 	}
-	if c.Payment.Stripe.SecretKey == "" {
-		bad("payment.stripe.secret_key", "needed; for a try-out without a provider use `make demo KEEP=1`")
-	}
-	if c.Payment.Stripe.WebhookSecret == "" {
-		bad("payment.stripe.webhook_secret", "needed: webhooks are believed by their signature only")
-	}
-	if c.Payment.Stripe.RatePerSecond <= 0 {
-		bad("payment.stripe.rate_per_second", "must be more than 0")
-	}
-	if c.Payment.Stripe.PublishableKey == "" {
-		bad("payment.stripe.publishable_key", "needed: the buyer's browser names the account with it")
-	}
-	if c.Payment.Stripe.EndpointRatePerSecond <= 0 {
-		bad("payment.stripe.endpoint_rate_per_second", "must be more than 0")
-	}
+	c.Payment.validate(bad)
 	if _, err := c.level(); err != nil {
 		bad("log.level", "%q is none of debug, info, warn, error", c.Log.Level)
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"fairgate/core/payment"
 )
 
 func complete(t *testing.T) {
@@ -42,6 +44,56 @@ func TestEveryProblemOfTheConfigurationIsReportedAtOnce(t *testing.T) {
 	for _, key := range []string{"listen.edge", "inventory.lanes", "access.lease_ttl", "log.level", "payment.stripe.secret_key", "payment.stripe.webhook_secret"} {
 		if !strings.Contains(err.Error(), key) {
 			t.Errorf("%s is not mentioned in:\n%v", key, err)
+		}
+	}
+}
+
+func TestWithoutAnyProviderCoreSaysSo(t *testing.T) {
+	_, err := loadConfig("")
+	if err == nil || !strings.Contains(err.Error(), "no provider is configured") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnAccountThatIsHalfConfiguredIsRefused(t *testing.T) {
+	t.Setenv("FAIRGATE_PAYMENT_STRIPE_SECRET_KEY", "sk")
+	_, err := loadConfig("")
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, key := range []string{"payment.stripe.publishable_key", "payment.stripe.webhook_secret"} {
+		if !strings.Contains(err.Error(), key) {
+			t.Errorf("%s is not mentioned in:\n%v", key, err)
+		}
+	}
+}
+
+func TestRoutesAreReadFromTheFileAndFromTheEnvironment(t *testing.T) {
+	complete(t)
+	path := filepath.Join(t.TempDir(), "core.yaml")
+	file := "payment:\n  routes:\n    - currencies: [EUR]\n      providers:\n        - {provider: stripe, cost: {percent: 1.5, fixed_minor: 25}}\n"
+	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := payment.Route{Currencies: []string{"EUR"}, Providers: []payment.Choice{{Provider: "stripe", HasCost: true, Percent: 15_000, FixedMinor: 25}}}
+	check := func(what, path string, want payment.Route) {
+		t.Helper()
+		cfg, err := loadConfig(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		routes, err := cfg.Payment.routes()
+		if err != nil || len(routes) != 1 || !reflect.DeepEqual(routes[0], want) {
+			t.Errorf("%s gives %+v, %v", what, routes, err)
+		}
+	}
+	check("the file", path, want)
+	t.Setenv("FAIRGATE_PAYMENT_ROUTES", `[{"currencies": ["USD"], "methods": ["card"], "providers": [{"provider": "stripe"}]}]`)
+	check("the environment", path, payment.Route{Currencies: []string{"USD"}, Methods: []string{"card"}, Providers: []payment.Choice{{Provider: "stripe"}}})
+	for _, wrong := range []string{`{"currencies"`, `[{"providers": [{"provider": "square"}]}]`, `[{"providers": [{"provider": "stripe", "cost": {"percent": "1.23456"}}]}]`} {
+		t.Setenv("FAIRGATE_PAYMENT_ROUTES", wrong)
+		if _, err := loadConfig(path); err == nil || !strings.Contains(err.Error(), "payment") {
+			t.Errorf("%s: %v", wrong, err)
 		}
 	}
 }
