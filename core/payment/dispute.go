@@ -15,7 +15,7 @@ const (
 	DisputeInquiry DisputeState = "inquiry"
 	DisputeOpen    DisputeState = "open"   // the provider has taken the money back
 	DisputeReview  DisputeState = "review" // the evidence is in, the bank decides
-	DisputeWon     DisputeState = "won"    // the money is ours again
+	DisputeWon     DisputeState = "won"    // the money is ours again, or was never taken: the inquiry was closed
 	DisputeLost    DisputeState = "lost"
 )
 

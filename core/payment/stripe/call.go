@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,8 +37,15 @@ func (p *Provider) Begin(ctx context.Context, i payment.Intent) (payment.Outcome
 			Amount:             stripego.Int64(i.Amount.Minor),
 			Currency:           stripego.String(strings.ToLower(i.Amount.Currency)),
 			CaptureMethod:      stripego.String(string(stripego.PaymentIntentCaptureMethodManual)),
-			PaymentMethodTypes: stripego.StringSlice(p.cfg.PaymentMethodTypes),
-			Metadata:           i.Metadata(),
+			PaymentMethodTypes: stripego.StringSlice(p.methods(i)),
+			Metadata:           i.Metadata(), // Stripe copies it to the charges of the intent
+		}
+		if i.Challenge {
+			params.PaymentMethodOptions = &stripego.PaymentIntentPaymentMethodOptionsParams{
+				Card: &stripego.PaymentIntentPaymentMethodOptionsCardParams{
+					RequestThreeDSecure: stripego.String(string(stripego.PaymentIntentPaymentMethodOptionsCardRequestThreeDSecureAny)),
+				},
+			}
 		}
 		if i.EventSlug != "" {
 			params.Metadata["event"] = i.EventSlug
@@ -52,6 +60,14 @@ func (p *Provider) Begin(ctx context.Context, i payment.Intent) (payment.Outcome
 		params.SetIdempotencyKey(key)
 		return p.intents.New(params)
 	})
+}
+
+// methods are the payment methods that an intent offers: the one that the buyer chose where it is among the account's.
+func (p *Provider) methods(i payment.Intent) []string {
+	if slices.Contains(p.cfg.PaymentMethodTypes, i.Method) {
+		return []string{i.Method}
+	}
+	return p.cfg.PaymentMethodTypes
 }
 
 // Lookup asks where the payment stands.
@@ -205,7 +221,7 @@ func (p *Provider) find(ctx context.Context, i payment.Intent) ([]*stripego.Paym
 		}
 		params := &stripego.PaymentIntentParams{}
 		params.Context = ctx
-		params.AddExpand("latest_charge") // for the card
+		params.AddExpand("latest_charge") // for the card and the risk
 		intent, err := p.intents.Get(i.ProviderRef, params)
 		if err != nil {
 			return nil, translate(err)

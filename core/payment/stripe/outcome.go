@@ -32,9 +32,9 @@ func outcomeOf(intent *stripego.PaymentIntent) payment.Outcome {
 	}
 	switch outcome.State {
 	case payment.Authorized:
-		outcome.Amount.Minor, outcome.Card = intent.AmountCapturable, cardOf(intent)
+		outcome.Amount.Minor, outcome.Card, outcome.Risk = intent.AmountCapturable, cardOf(intent.LatestCharge), riskOf(intent.LatestCharge)
 	case payment.Captured:
-		outcome.Amount.Minor, outcome.Card = intent.AmountReceived, cardOf(intent)
+		outcome.Amount.Minor, outcome.Card, outcome.Risk = intent.AmountReceived, cardOf(intent.LatestCharge), riskOf(intent.LatestCharge)
 	case payment.Failed:
 		outcome.Failure = failureOf(intent.LastPaymentError)
 		outcome.Try = intent.LastPaymentError.ChargeID // "" when the card's owner could not prove who they are: nothing was charged
@@ -45,16 +45,6 @@ func outcomeOf(intent *stripego.PaymentIntent) payment.Outcome {
 		}
 	}
 	return outcome
-}
-
-// cardOf is the fingerprint of the card behind an intent. The charge is there only where it was asked for: answers and
-// webhooks bring nothing but its id by themselves.
-func cardOf(intent *stripego.PaymentIntent) string {
-	charge := intent.LatestCharge
-	if charge == nil || charge.PaymentMethodDetails == nil || charge.PaymentMethodDetails.Card == nil {
-		return ""
-	}
-	return charge.PaymentMethodDetails.Card.Fingerprint
 }
 
 func stateOf(intent *stripego.PaymentIntent) payment.OutcomeState {

@@ -13,6 +13,9 @@
 // "fg:<payment>:capture:2". An intent that is begun twice that way does no harm: no buyer ever sees the first one's client
 // secret, and Void without a reference cancels every intent of the payment.
 //
+// A refund would do harm: two refunds of a part of a payment are two parts. So Refund first looks for the refund among those
+// of the intent, where each bears its id, and makes it only where there is none; the key covers the time between the two.
+//
 // A Provider is safe for concurrent use.
 package stripe
 
@@ -27,7 +30,12 @@ import (
 	"time"
 
 	stripego "github.com/stripe/stripe-go/v76"
+	"github.com/stripe/stripe-go/v76/balancetransaction"
+	"github.com/stripe/stripe-go/v76/charge"
+	"github.com/stripe/stripe-go/v76/dispute"
 	"github.com/stripe/stripe-go/v76/paymentintent"
+	"github.com/stripe/stripe-go/v76/payout"
+	"github.com/stripe/stripe-go/v76/refund"
 	"github.com/stripe/stripe-go/v76/webhook"
 
 	"fairgate/core/payment"
@@ -158,15 +166,25 @@ const (
 	endpointCapture
 	endpointCancel
 	endpointSearch
-	endpoints // how many there are
+	endpointRefund     // making refunds
+	endpointRefundRead // finding them
+	endpointDispute
+	endpointSettlement // balance transactions and payouts
+	endpoints          // how many there are
 )
 
-// Provider is a Stripe account. It implements payment.Provider and payment.WebhookReader.
+// Provider is a Stripe account. It implements payment.Provider, payment.WebhookReader, payment.Refunder, payment.Disputer,
+// payment.Identifier and payment.SettlementReader.
 type Provider struct {
-	cfg     Config
-	intents paymentintent.Client
-	total   *payment.Bucket
-	byParts [endpoints]*payment.Bucket
+	cfg      Config
+	intents  paymentintent.Client
+	charges  charge.Client
+	refunds  refund.Client
+	disputes dispute.Client
+	balance  balancetransaction.Client
+	payouts  payout.Client
+	total    *payment.Bucket
+	byParts  [endpoints]*payment.Bucket
 }
 
 // New makes a Provider. It does not call Stripe.
@@ -184,9 +202,14 @@ func New(cfg Config) (*Provider, error) {
 		LeveledLogger: &stripego.LeveledLogger{Level: stripego.LevelNull},
 	})
 	p := &Provider{
-		cfg:     cfg,
-		intents: paymentintent.Client{B: backend, Key: cfg.SecretKey},
-		total:   payment.NewBucket(cfg.RequestsPerSecond, burst(cfg.RequestsPerSecond), cfg.MaxWait, cfg.Now),
+		cfg:      cfg,
+		intents:  paymentintent.Client{B: backend, Key: cfg.SecretKey},
+		charges:  charge.Client{B: backend, Key: cfg.SecretKey},
+		refunds:  refund.Client{B: backend, Key: cfg.SecretKey},
+		disputes: dispute.Client{B: backend, Key: cfg.SecretKey},
+		balance:  balancetransaction.Client{B: backend, Key: cfg.SecretKey},
+		payouts:  payout.Client{B: backend, Key: cfg.SecretKey},
+		total:    payment.NewBucket(cfg.RequestsPerSecond, burst(cfg.RequestsPerSecond), cfg.MaxWait, cfg.Now),
 	}
 	for part := range p.byParts {
 		p.byParts[part] = payment.NewBucket(cfg.EndpointRequestsPerSecond, burst(cfg.EndpointRequestsPerSecond), cfg.MaxWait, cfg.Now)
@@ -204,6 +227,12 @@ func (p *Provider) Name() string { return Name }
 // tightest of the limits. A payment is made of three calls: create, capture, and one to spare for a lookup or cancel.
 func (p *Provider) SpareRate() float64 {
 	return min(p.total.Spare()/3, p.byParts[endpointCreate].Spare(), p.byParts[endpointCapture].Spare())
+}
+
+// SpareRefundRate is how many more refunds a second the rate limits could carry. A refund is made of two calls: one that
+// looks whether it was made already, and one that makes it.
+func (p *Provider) SpareRefundRate() float64 {
+	return min(p.total.Spare()/2, p.byParts[endpointRefund].Spare(), p.byParts[endpointRefundRead].Spare())
 }
 
 // Form is how the buyer pays an intent: with Stripe's form in our page, by the publishable key, or on the page at PayURL.

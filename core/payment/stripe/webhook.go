@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,6 +14,7 @@ import (
 	"github.com/stripe/stripe-go/v76/webhook"
 
 	"fairgate/core/payment"
+	"fairgate/ledger"
 )
 
 // SignatureHeader is where Stripe puts a webhook's signature.
@@ -30,7 +32,16 @@ func (p *Provider) Verify(raw []byte, header http.Header) error {
 	return nil
 }
 
-// Parse reads an event. Events of other kinds, and of intents that are not ours, come back without an outcome or payment.
+// Parse reads an event. Events of other kinds, and of objects that are not ours, come back without an outcome or payment.
+//
+//	payment_intent.*                    where the payment stands
+//	charge.succeeded, charge.captured   the same, with the card and the risk, which the events of the intent leave out
+//	refund.*, charge.refund.updated     where one refund stands; of refunds made by hand too, once they have moved money
+//	charge.dispute.*                    where a dispute stands; whose payment it is only Identify knows
+//
+// charge.refunded says of the charge only how much of it was given back in all, which the events of its refunds say one by
+// one and by name: it means nothing here, so that nothing is counted twice. Nor do charge.failed and charge.expired, beside
+// the intent's own events, and payouts, which are no payments.
 func (p *Provider) Parse(raw []byte) (payment.Event, error) {
 	var e stripego.Event
 	if err := json.Unmarshal(raw, &e); err != nil {
@@ -40,46 +51,144 @@ func (p *Provider) Parse(raw []byte) (payment.Event, error) {
 		return payment.Event{}, fmt.Errorf("%w: the event has no proper id or type", payment.ErrMalformed)
 	}
 	event := payment.Event{Provider: Name, ID: e.ID, Type: string(e.Type), CreatedAt: time.Unix(e.Created, 0).UTC()}
-	if !concernsPayment(e.Type) {
+	read := readerOf(e.Type)
+	if read == nil {
 		return event, nil
 	}
 	if e.Data == nil {
 		return payment.Event{}, fmt.Errorf("%w: the event has no object", payment.ErrMalformed)
 	}
-	var intent stripego.PaymentIntent
-	if err := json.Unmarshal(e.Data.Raw, &intent); err != nil {
-		return payment.Event{}, fmt.Errorf("%w: its object is no payment intent: %s", payment.ErrMalformed, jsonProblem(err))
+	if err := read(e.Data.Raw, &event); err != nil {
+		return payment.Event{}, err
 	}
-	if intent.Object != "payment_intent" || !isName(intent.ID) {
-		return payment.Event{}, fmt.Errorf("%w: its object is no payment intent", payment.ErrMalformed)
-	}
-	paymentID, okPayment := parseID(intent.Metadata[payment.MetadataPayment])
-	orderID, okOrder := parseID(intent.Metadata[payment.MetadataOrder])
-	attempt, err := strconv.Atoi(intent.Metadata[payment.MetadataAttempt])
-	if !okPayment || !okOrder || err != nil || attempt < 1 {
-		return event, nil //nolint:nilerr // somebody else's, on the same account
-	}
-	event.PaymentID, event.OrderID, event.Attempt = paymentID, orderID, attempt
-	event.Outcome = outcomeOf(&intent)
 	return event, nil
 }
 
-// concernsPayment lists the kinds of events that say where a payment stands.
-func concernsPayment(kind stripego.EventType) bool {
+// typeRefundFailed is an event of API versions after the one that stripe-go knows; endpoints may be set to one.
+const typeRefundFailed stripego.EventType = "refund.failed"
+
+// readerOf is what reads the object of an event; nil for kinds that mean nothing here.
+func readerOf(kind stripego.EventType) func(json.RawMessage, *payment.Event) error {
 	switch kind {
 	case stripego.EventTypePaymentIntentCreated, stripego.EventTypePaymentIntentRequiresAction,
 		stripego.EventTypePaymentIntentAmountCapturableUpdated, stripego.EventTypePaymentIntentSucceeded,
 		stripego.EventTypePaymentIntentPaymentFailed, stripego.EventTypePaymentIntentCanceled:
-		return true
+		return readIntent
+	case stripego.EventTypeChargeSucceeded, stripego.EventTypeChargeCaptured:
+		return readCharge
+	case stripego.EventTypeRefundCreated, stripego.EventTypeRefundUpdated, typeRefundFailed, stripego.EventTypeChargeRefundUpdated:
+		return readRefund
+	case stripego.EventTypeChargeDisputeCreated, stripego.EventTypeChargeDisputeUpdated, stripego.EventTypeChargeDisputeClosed,
+		stripego.EventTypeChargeDisputeFundsWithdrawn, stripego.EventTypeChargeDisputeFundsReinstated:
+		return readDispute
 	default:
-		return false
+		return nil
 	}
 }
 
-// parseID reads a uuid in its canonical text only.
+func readIntent(raw json.RawMessage, event *payment.Event) error {
+	var intent stripego.PaymentIntent
+	if err := json.Unmarshal(raw, &intent); err != nil {
+		return notA("payment intent", err)
+	}
+	if intent.Object != "payment_intent" || !isName(intent.ID) {
+		return notA("payment intent", nil)
+	}
+	if named(event, intent.Metadata) {
+		event.Outcome = outcomeOf(&intent)
+	}
+	return nil
+}
+
+// readCharge reads a charge as what it says of its intent.
+func readCharge(raw json.RawMessage, event *payment.Event) error {
+	var charge stripego.Charge
+	if err := json.Unmarshal(raw, &charge); err != nil {
+		return notA("charge", err)
+	}
+	if charge.Object != "charge" || !isName(charge.ID) {
+		return notA("charge", nil)
+	}
+	if charge.PaymentIntent == nil || !isName(charge.PaymentIntent.ID) || charge.Status != stripego.ChargeStatusSucceeded ||
+		!named(event, charge.Metadata) {
+		return nil // of another product, or not paid
+	}
+	event.Outcome = payment.Outcome{
+		State:       payment.Authorized,
+		ProviderRef: charge.PaymentIntent.ID,
+		Card:        cardOf(&charge),
+		Risk:        riskOf(&charge),
+		Amount:      ledger.Amount{Minor: charge.Amount, Currency: strings.ToUpper(string(charge.Currency))},
+	}
+	if charge.Captured {
+		event.Outcome.State, event.Outcome.Amount.Minor = payment.Captured, charge.AmountCaptured
+	}
+	return nil
+}
+
+func readRefund(raw json.RawMessage, event *payment.Event) error {
+	var refund stripego.Refund
+	if err := json.Unmarshal(raw, &refund); err != nil {
+		return notA("refund", err)
+	}
+	if refund.Object != "refund" || !isName(refund.ID) {
+		return notA("refund", nil)
+	}
+	ref, outcome := paymentRef(refund.PaymentIntent, refund.Charge), refundOutcome(&refund)
+	id, ours := parseID(refund.Metadata[payment.MetadataRefund])
+	if !isName(ref) || outcome.State == "" {
+		return nil
+	}
+	if !ours && refund.BalanceTransaction == nil {
+		return nil // an authorization that was let go, which Stripe books as a refund too; or one that moved nothing yet
+	}
+	named(event, refund.Metadata)
+	event.Refund = &payment.RefundNews{RefundID: id, PaymentRef: ref, Outcome: outcome}
+	return nil
+}
+
+func readDispute(raw json.RawMessage, event *payment.Event) error {
+	var dispute stripego.Dispute
+	if err := json.Unmarshal(raw, &dispute); err != nil {
+		return notA("dispute", err)
+	}
+	if dispute.Object != "dispute" || !isName(dispute.ID) {
+		return notA("dispute", nil)
+	}
+	news := disputeNews(&dispute)
+	if news.State == "" || !isName(news.PaymentRef) {
+		return nil
+	}
+	named(event, dispute.Metadata)
+	news.At = event.CreatedAt
+	event.Dispute = &news
+	return nil
+}
+
+// named puts whose an object is into the event; false when it is somebody else's, on the same account.
+func named(event *payment.Event, metadata map[string]string) bool {
+	who, ok := bearer(metadata)
+	if ok {
+		event.OrderID, event.PaymentID, event.Attempt = who.order, who.payment, who.attempt
+	}
+	return ok
+}
+
+// notA says that an event's object is not what its type promises.
+func notA(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%w: its object is no %s: %s", payment.ErrMalformed, what, jsonProblem(err))
+	}
+	return fmt.Errorf("%w: its object is no %s", payment.ErrMalformed, what)
+}
+
+// parseID reads a uuid in its canonical text only; uuid.Nil for anything else.
 func parseID(text string) (uuid.UUID, bool) {
 	id, err := uuid.Parse(text)
-	return id, err == nil && len(text) == 36 && id != uuid.Nil
+	if err != nil || len(text) != 36 || id == uuid.Nil {
+		return uuid.Nil, false
+	}
+	return id, true
 }
 
 // isName tells whether a text can be an id or type: short, printable ASCII, no spaces.

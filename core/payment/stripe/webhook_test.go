@@ -1,12 +1,15 @@
 package stripe_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -171,7 +174,7 @@ func TestAForgedOrStaleWebhookIsRefused(t *testing.T) {
 // example reads a webhook from testdata, worded as Stripe's own, with fields that we do not use.
 func example(t testing.TB, name string) []byte {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join("testdata", name))
+	raw, err := os.ReadFile(filepath.Join("testdata", "webhooks", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +183,7 @@ func example(t testing.TB, name string) []byte {
 
 func TestWebhooksOfOthersMeanNothing(t *testing.T) {
 	p := newProvider(t, "http://127.0.0.1:1")
-	succeeded := string(example(t, "succeeded.json"))
+	succeeded := string(example(t, "payment_intent.succeeded.json"))
 	e, err := p.Parse([]byte(succeeded))
 	if err != nil || !e.Relevant() || e.Outcome.State != payment.Captured || e.Outcome.Amount.Minor != 13_000 || e.Outcome.Amount.Currency != "EUR" {
 		t.Fatalf("the example reads as %+v, %v", e, err)
@@ -226,27 +229,60 @@ func TestWebhooksOfOthersMeanNothing(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	p := newProvider(&testing.T{}, "http://127.0.0.1:1")
-	f.Add(example(f, "succeeded.json"))
-	f.Add(example(f, "payment_failed.json"))
+	files, err := filepath.Glob("testdata/webhooks/*.json")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("%d webhooks, %v", len(files), err)
+	}
+	for _, file := range files {
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, example(f, filepath.Base(file))); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(compact.Bytes())
+	}
 	f.Add([]byte(`{"id":"evt_1","type":"customer.created","data":{"object":{}}}`))
 	f.Add([]byte(`{"id":"evt_1","type":"payment_intent.canceled","data":{"object":"pi_1"}}`))
+	f.Add([]byte(`{"id":"evt_1","type":"charge.dispute.created","data":{"object":{"object":"dispute","id":"dp_1","balance_transactions":[null]}}}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		e, err := p.Parse(raw)
-		switch {
-		case err != nil:
+		if err != nil {
 			if !errors.Is(err, payment.ErrMalformed) {
 				t.Errorf("an error of another kind: %v", err)
 			}
-		case e.ID == "" || e.Type == "" || strings.ContainsRune(e.ID+e.Type, 0):
-			t.Errorf("read as %+v", e)
-		case e.Relevant() && (e.OrderID == uuid.Nil || e.Attempt < 1 || e.Outcome.ProviderRef == ""):
-			t.Errorf("relevant without a name: %+v", e)
+		} else {
+			sound(t, e)
 		}
 		again, errAgain := p.Parse(raw)
-		if (err == nil) != (errAgain == nil) || again != e {
+		if (err == nil) != (errAgain == nil) || !reflect.DeepEqual(again, e) {
 			t.Errorf("read twice it is %+v and %+v", e, again)
 		}
 	})
+}
+
+// sound checks what must be true of an event whatever it was read from.
+func sound(t *testing.T, e payment.Event) {
+	t.Helper()
+	about := 0
+	for _, says := range []bool{e.Outcome.State != payment.Unknown, e.Refund != nil, e.Dispute != nil} {
+		if says {
+			about++
+		}
+	}
+	r, d := e.Refund, e.Dispute
+	switch {
+	case e.ID == "" || e.Type == "" || strings.ContainsRune(e.ID+e.Type, 0):
+		t.Errorf("read as %+v", e)
+	case about > 1:
+		t.Errorf("it is about %d things: %+v", about, e)
+	case e.Outcome.State != payment.Unknown && (e.PaymentID == uuid.Nil || e.OrderID == uuid.Nil || e.Attempt < 1 || e.Outcome.ProviderRef == ""):
+		t.Errorf("relevant without a name: %+v", e)
+	case (e.PaymentID == uuid.Nil) != (e.OrderID == uuid.Nil):
+		t.Errorf("half a name: %+v", e)
+	case r != nil && (r.PaymentRef == "" || r.Outcome.ProviderRef == "" || r.Outcome.State == ""):
+		t.Errorf("a refund without a name: %+v", r)
+	case d != nil && (d.PaymentRef == "" || d.Ref == "" || d.State == "" || d.Fee.Minor < 0):
+		t.Errorf("a dispute without a name: %+v", d)
+	}
 }
 
 func FuzzVerify(f *testing.F) {
