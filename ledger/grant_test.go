@@ -1,14 +1,10 @@
 package ledger_test
 
 import (
-	"context"
-	"crypto/rand"
 	"errors"
-	"net/url"
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"fairgate/core/db"
@@ -16,61 +12,13 @@ import (
 	"fairgate/ledger"
 )
 
-// asService is an empty, migrated database twice: as its owner, and as a new role with the service's privileges.
-func asService(t *testing.T, prepare ...string) (owner, service *db.DB) {
-	t.Helper()
-	server := dbtest.Server(t).URL
-	role, password := "service_"+strings.ToLower(rand.Text()[:12]), rand.Text()
-	t.Cleanup(func() { // after the database, which comes later, is dropped
-		conn, err := pgx.Connect(context.Background(), server)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer conn.Close(context.Background())
-		if _, err := conn.Exec(context.Background(), `DROP ROLE `+role); err != nil {
-			t.Errorf("drop the role: %v", err)
-		}
-	})
-	address := dbtest.URL(t)
-	open := func(address string) *db.DB {
-		d, err := db.Open(t.Context(), address, db.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(d.Close)
-		return d
-	}
-	owner = open(address)
-	if err := owner.EnsureServiceRole(t.Context(), role, password); err != nil {
-		t.Fatal(err)
-	}
-	for _, statement := range prepare {
-		tamper(t, owner, strings.ReplaceAll(statement, "ROLE", role))
-	}
-	if _, err := owner.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 { // it may be repeated
-		if err := owner.GrantService(t.Context(), role); err != nil {
-			t.Fatal(err)
-		}
-	}
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.User = url.UserPassword(role, password)
-	return owner, open(u.String())
-}
-
 func TestTheServiceRecordsAndSealsButCannotRewriteTheLedger(t *testing.T) {
 	for name, prepare := range map[string][]string{
 		"as it is": nil,
 		"whatever defaults an administrator has set": {`ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO ROLE`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			owner, service := asService(t, prepare...)
+			owner, service := dbtest.Roles(t, prepare...)
 			w := ledger.NewWriter(service.Reader)
 			s := sale(t, 5000)
 			mustRecord(t, service, w, append(s, ledger.PostAll(s)...)...)

@@ -139,8 +139,10 @@ type shop struct {
 
 const capacity = 40
 
-func newShop(t *testing.T) *shop {
-	s := &shop{t: t, db: dbtest.New(t), event: lottery.EventID("gig"), provider: newProvider(), holdTTL: time.Minute}
+func newShop(t *testing.T) *shop { return newShopIn(t, dbtest.New(t)) }
+
+func newShopIn(t *testing.T, d *db.DB) *shop {
+	s := &shop{t: t, db: d, event: lottery.EventID("gig"), provider: newProvider(), holdTTL: time.Minute}
 	s.exec(`INSERT INTO stock (event_id, tier, allocation, capacity, taken, version) VALUES ($1, 'floor', 'general', $2, 0, 0)`, s.event, capacity)
 	s.exec(`INSERT INTO stock (event_id, tier, allocation, capacity, taken, version) VALUES ($1, 'lower', 'general', 4, 0, 0)`, s.event)
 	for n := range 4 {

@@ -49,8 +49,11 @@ type Service struct {
 	log       *slog.Logger
 	metrics   metricSet
 
-	lane    *db.Lane[ask, answer]
-	touched touched // orders whose new heads wait for their seal
+	lane *db.Lane[ask, answer]
+
+	incarnation uuid.UUID  // of this process, under which it seals
+	sealing     sync.Mutex // one seal at a time
+	touched     touched    // orders whose new heads wait for their seal
 }
 
 // New starts the lane of a Service.
@@ -69,7 +72,7 @@ func New(cfg Config) *Service {
 	}
 	s := &Service{
 		db: cfg.DB, catalog: cfg.Catalog, providers: cfg.Providers, outbox: cfg.Outbox, ledger: cfg.Ledger, issuer: cfg.Issuer,
-		cfg: cfg, log: cfg.Log, metrics: newMetrics(),
+		cfg: cfg, log: cfg.Log, metrics: newMetrics(), incarnation: uuid.New(),
 	}
 	s.lane = db.NewLane(db.LaneConfig{Name: "checkout", MaxBatch: cfg.MaxBatch, MaxQueue: cfg.MaxQueue, Log: cfg.Log}, s.commit)
 	return s
@@ -78,10 +81,11 @@ func New(cfg Config) *Service {
 // Waiting is how many openings and outcomes wait for their commit at the moment.
 func (s *Service) Waiting() int { return s.lane.Depth() }
 
-// Run works off the outbox and asks the provider about silent payments until ctx ends.
+// Run works off the outbox, asks the provider about silent payments and seals the audit trail until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.lookUpSilent(ctx) })
+	wg.Go(func() { s.seals(ctx) })
 	err := s.outbox.Run(ctx, s.handlers())
 	wg.Wait()
 	if errors.Is(err, context.Canceled) {
