@@ -201,10 +201,40 @@ func (e Event) String() string {
 	return fmt.Sprintf("%s %s %s payment %s attempt %d: %s", e.Provider, e.Type, e.ID, e.PaymentID, e.Attempt, e.Outcome.State)
 }
 
+// FormKind is what a browser shows the buyer of a begun payment. Card data goes from there to the provider, never to us.
+type FormKind string
+
+// The kinds of forms.
+const (
+	FormNone         FormKind = ""                // there is nothing to show yet
+	FormStripe       FormKind = "stripe_elements" // Stripe's own form, which its script puts into our page
+	FormFrame        FormKind = "frame"           // the provider's page at URL, in a frame of ours
+	FormRedirect     FormKind = "redirect"        // the provider's page at URL, to which the buyer goes and from which they come back
+	FormInstructions FormKind = "instructions"    // a text that says how to pay
+)
+
 // Form is how a buyer pays a begun payment.
 type Form struct {
+	// Kind is how it is shown. Empty with a URL: by going there.
+	Kind FormKind
 	// PublishableKey names the account to the provider's own form in the buyer's browser.
 	PublishableKey string
 	// URL is a page of the provider on which the buyer pays, where it has one.
 	URL string
+	// Instructions say how to pay where no page does, in lines for the buyer to read.
+	Instructions string
+}
+
+// Shown is how the form is shown, by what it has where its provider does not say.
+func (f Form) Shown() FormKind {
+	switch {
+	case f.Kind != FormNone:
+		return f.Kind
+	case f.URL != "":
+		return FormRedirect
+	case f.Instructions != "":
+		return FormInstructions
+	default:
+		return FormNone
+	}
 }

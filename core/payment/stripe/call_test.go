@@ -278,7 +278,7 @@ func TestTheFormIsWhereTheBuyerPays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if form := real.Form("pi_1", "pi_1_secret_2"); form.PublishableKey != publicKey || form.URL != "" {
+	if form := real.Form("pi_1", "pi_1_secret_2"); form.PublishableKey != publicKey || form.URL != "" || form.Shown() != payment.FormStripe {
 		t.Errorf("form %+v", form)
 	}
 	keys.PayURL = "http://127.0.0.1:1/"
@@ -286,10 +286,10 @@ func TestTheFormIsWhereTheBuyerPays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if form := sim.Form("pi_1", "a&b"); form.URL != "http://127.0.0.1:1/pay/pi_1?client_secret=a%26b" {
+	if form := sim.Form("pi_1", "a&b"); form.URL != "http://127.0.0.1:1/pay/pi_1?client_secret=a%26b" || form.Shown() != payment.FormFrame {
 		t.Errorf("form %+v", form)
 	}
-	if form := sim.Form("", ""); form.URL != "" {
+	if form := sim.Form("", ""); form.URL != "" || form.Shown() != payment.FormNone {
 		t.Errorf("a payment that is not begun has a form: %+v", form)
 	}
 }

@@ -235,11 +235,17 @@ func (p *Provider) SpareRefundRate() float64 {
 	return min(p.total.Spare()/2, p.byParts[endpointRefund].Spare(), p.byParts[endpointRefundRead].Spare())
 }
 
-// Form is how the buyer pays an intent: with Stripe's form in our page, by the publishable key, or on the page at PayURL.
+// Form is how the buyer pays an intent: with Stripe's own form in our page, by the publishable key, or on the page at PayURL in
+// a frame.
 func (p *Provider) Form(ref, clientSecret string) payment.Form {
 	form := payment.Form{PublishableKey: p.cfg.PublishableKey}
-	if p.cfg.PayURL != "" && ref != "" {
+	switch {
+	case ref == "" || clientSecret == "":
+	case p.cfg.PayURL != "":
+		form.Kind = payment.FormFrame
 		form.URL = p.cfg.PayURL + "/pay/" + url.PathEscape(ref) + "?client_secret=" + url.QueryEscape(clientSecret)
+	default:
+		form.Kind = payment.FormStripe
 	}
 	return form
 }
