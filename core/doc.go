@@ -10,6 +10,7 @@
 //	           webhooks; stripe/ is an adapter
 //	ticket     tickets and their signed codes
 //	access     waiting room: pool, draw ceremony, admission controller, sessions, bans
+//	story      everything that is known of one order, in the order in which it happened; reads only
 //	api        HTTP: four listeners, the only table from errors to answers
 //	cmd        the program that puts them together
 //

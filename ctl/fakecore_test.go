@@ -23,15 +23,16 @@ const fakeSecret = "only-for-tests"
 type fakeCore struct {
 	*httptest.Server
 
-	mu         sync.Mutex
-	events     map[string]*fakeEvent
-	bans       []map[string]any
-	orders     []map[string]any
-	transcript []byte
-	ledgerOK   bool
-	busy       bool // answers 503
-	batches    int
-	clock      time.Time
+	mu          sync.Mutex
+	events      map[string]*fakeEvent
+	bans        []map[string]any
+	orders      []map[string]any
+	transcript  []byte
+	ledgerOK    bool
+	auditBroken bool
+	busy        bool // answers 503
+	batches     int
+	clock       time.Time
 }
 
 type fakeEvent struct {
@@ -52,6 +53,7 @@ func newFakeCore(transcript []byte) *fakeCore {
 	mux.HandleFunc("GET /admin/v1/events/{id}/onsale", f.withEvent(f.showSale))
 	mux.HandleFunc("GET /admin/v1/events/{id}/lottery", f.withEvent(f.lottery))
 	mux.HandleFunc("GET /admin/v1/orders", f.listOrders)
+	mux.HandleFunc("GET /admin/v1/orders/verify", f.verifyOrders)
 	mux.HandleFunc("GET /admin/v1/orders/{id}", f.showOrder)
 	mux.HandleFunc("GET /admin/v1/ledger/verify", f.verifyLedger)
 	mux.HandleFunc("GET /admin/v1/ledger/{report}", f.ledgerReport)
@@ -329,12 +331,49 @@ func (f *fakeCore) showOrder(w http.ResponseWriter, r *http.Request) {
 		view["deadline"], view["server_time"] = f.clock.Add(time.Minute), f.clock
 		view["lines"] = []any{map[string]any{"tier": "floor", "seat": "", "face": euros(6000), "fee": euros(500), "tax": euros(50)}}
 		view["payment"] = map[string]any{"attempt": 2, "provider": "stripe", "state": "failed", "provider_ref": "pi_1", "failure": "card_declined"}
-		view["history"] = []any{map[string]any{"seq": 1, "cause": "opened", "from": "reserved", "to": "payment_pending", "actor": "buyer", "reason": "", "at": f.clock}}
-		view["outbox"] = []any{map[string]any{"kind": "begin", "state": "done", "attempts": 1, "last_error": "", "due_at": f.clock}}
+		view["story"] = fakeStory(f.clock, r.URL.Query().Get("raw") == "true")
+		view["audit"] = f.audit(1)
 		answer(w, 200, view)
 		return
 	}
 	refuse(w, 404, "order_unknown", "There is no such order.")
+}
+
+// fakeStory has every shape of an entry.
+func fakeStory(at time.Time, raw bool) []any {
+	entry := func(after time.Duration, kind, who, text string, lines ...string) map[string]any {
+		return map[string]any{"at": at.Add(after), "kind": kind, "who": who, "text": text, "lines": lines, "source": ""}
+	}
+	webhook := entry(2*time.Second, "webhook", "stripe", "payment_intent.amount_capturable_updated evt_1, signature verified",
+		"handled at 12:00:02.100", "came again 2 times, last at 12:00:05.000", "caused step 3: authorized")
+	if raw {
+		webhook["raw"] = map[string]any{"id": "evt_1", "data": map[string]any{"client_secret": "[redacted]"}}
+	}
+	return []any{
+		entry(0, "hold", "buyer", "holds 2 × floor, 3 × lower (A/1/1, A/1/2, A/1/3), 4 × upper, 1 × standing for 1310.00 EUR until 12:08:00.000"),
+		entry(time.Second, "step", "buyer", "step 1: opened", "reserved → payment_pending"),
+		webhook,
+		entry(2050*time.Millisecond, "step", "webhook", "step 3: authorized", "stays payment_pending", "by stripe/evt_1"),
+		entry(25*time.Hour, "step", "operator:ann", "step 4: refunded\x1b[31m", "ticket_issued → refunded"),
+	}
+}
+
+func (f *fakeCore) audit(orders int) map[string]any {
+	found := []any{}
+	if f.auditBroken {
+		found = append(found, map[string]any{"order": "00000000-0000-0000-0000-000000000001", "kind": "step_altered", "detail": "step 2 (begun) does not follow from the one before it"},
+			map[string]any{"order": "", "kind": "seal_broken", "detail": "seals 2 to 3 are gone"})
+	}
+	return map[string]any{"ok": !f.auditBroken, "orders": orders, "steps": 5 * orders, "webhooks": orders, "seals": orders - 1, "heads": 0, "unsealed": 1, "unchained": 0,
+		"found": 2 * len(found), "findings": found}
+}
+
+func (f *fakeCore) verifyOrders(w http.ResponseWriter, r *http.Request) {
+	if order := r.URL.Query().Get("order"); order != "" {
+		answer(w, 200, f.audit(1))
+		return
+	}
+	answer(w, 200, f.audit(len(f.orders)))
 }
 
 func (f *fakeCore) verifyLedger(w http.ResponseWriter, _ *http.Request) {

@@ -1,6 +1,8 @@
 package ctl
 
 import (
+	"encoding/json"
+
 	"github.com/spf13/cobra"
 )
 
@@ -38,27 +40,21 @@ type orderView struct {
 		Failure     string `json:"failure"`
 	} `json:"payment"`
 	Tickets []string `json:"tickets"`
-	History []struct {
-		Seq    int64   `json:"seq"`
-		Cause  string  `json:"cause"`
-		From   string  `json:"from"`
-		To     string  `json:"to"`
-		Actor  string  `json:"actor"`
-		Reason string  `json:"reason"`
-		At     instant `json:"at"`
-	} `json:"history"`
-	Outbox []struct {
-		Kind      string  `json:"kind"`
-		State     string  `json:"state"`
-		Attempts  int     `json:"attempts"`
-		LastError string  `json:"last_error"`
-		DueAt     instant `json:"due_at"`
-	} `json:"outbox"`
+	Story   []struct {
+		At    instant         `json:"at"`
+		Kind  string          `json:"kind"`
+		Who   string          `json:"who"`
+		Text  string          `json:"text"`
+		Lines []string        `json:"lines"`
+		Raw   json.RawMessage `json:"raw"`
+	} `json:"story"`
+	Audit orderAudit `json:"audit"`
 }
 
 func (t *tool) orders() *cobra.Command {
-	return group("orders", "List and show orders", `  ticketctl orders list arena --state payment_failed
-  ticketctl orders show 0b0f1f0e-6d0d-5a57-9d3c-3a0e3c9f2b11`, t.ordersList(), t.ordersShow())
+	return group("orders", "List, show and verify orders", `  ticketctl orders list arena --state payment_failed
+  ticketctl orders show 0b0f1f0e-6d0d-5a57-9d3c-3a0e3c9f2b11
+  ticketctl orders verify`, t.ordersList(), t.ordersShow(), t.ordersVerify())
 }
 
 func (t *tool) ordersList() *cobra.Command {
@@ -110,68 +106,4 @@ payment_failed, capture_failed, expired, cancelled, refunded and disputed.`,
 	cmd.Flags().StringVar(&state, "state", "", "only orders in this state")
 	pages.add(cmd)
 	return cmd
-}
-
-func (t *tool) ordersShow() *cobra.Command {
-	return &cobra.Command{
-		Use:   "show ORDER",
-		Short: "Show the whole story of an order",
-		Long:  `show tells an order's lines, its payment, every step it went, and what the outside world still has to be told about it.`,
-		Example: `  ticketctl orders show 0b0f1f0e-6d0d-5a57-9d3c-3a0e3c9f2b11
-  ticketctl orders show 0b0f1f0e-6d0d-5a57-9d3c-3a0e3c9f2b11 --json`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := t.client(cmd)
-			if err != nil {
-				return err
-			}
-			answer, err := c.get(cmd.Context(), path("orders", args[0]), nil)
-			if err != nil {
-				return err
-			}
-			var o orderView
-			return t.show(cmd, answer, &o, func(out *table) { printOrder(out, o) })
-		},
-	}
-}
-
-func printOrder(out *table, o orderView) {
-	out.row("order", o.ID)
-	out.row("event", o.Event)
-	out.row("state", o.State)
-	out.row("amount", o.Amount)
-	out.row("buyer", dash(o.Email))
-	out.row("entrant", dash(o.Entrant))
-	out.row("hold", o.HoldID)
-	out.row("deadline", o.Deadline)
-	out.row("payment", dash(o.Payment.State))
-	if o.Payment.Attempt > 0 {
-		out.row("  attempt", o.Payment.Attempt)
-		out.row("  provider", o.Payment.Provider)
-		out.row("  reference", dash(o.Payment.ProviderRef))
-	}
-	if o.Payment.Failure != "" {
-		out.row("  failure", o.Payment.Failure)
-	}
-	for _, id := range o.Tickets {
-		out.row("ticket", id)
-	}
-	out.gap()
-	out.row("TIER", "SEAT", "FACE", "FEE", "TAX")
-	for _, l := range o.Lines {
-		out.row(l.Tier, dash(l.Seat), l.Face, l.Fee, l.Tax)
-	}
-	out.gap()
-	out.row("STEP", "AT", "FROM", "TO", "CAUSE", "ACTOR", "REASON")
-	for _, h := range o.History {
-		out.row(h.Seq, h.At, dash(h.From), h.To, h.Cause, h.Actor, h.Reason)
-	}
-	if len(o.Outbox) == 0 {
-		return
-	}
-	out.gap()
-	out.row("OUTBOX", "STATE", "ATTEMPTS", "DUE", "LAST ERROR")
-	for _, task := range o.Outbox {
-		out.row(task.Kind, task.State, task.Attempts, task.DueAt, task.LastError)
-	}
 }

@@ -44,7 +44,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// changeCore is the script command core: core ledger-broken, core busy, core down, core orders EVENT N.
+// changeCore is the script command core: core ledger-broken, core audit-broken, core busy, core down, core orders EVENT N.
 func changeCore(ts *testscript.TestScript, _ bool, args []string) {
 	core := ts.Value("core").(*fakeCore)
 	core.mu.Lock()
@@ -52,6 +52,8 @@ func changeCore(ts *testscript.TestScript, _ bool, args []string) {
 	switch args[0] {
 	case "ledger-broken":
 		core.ledgerOK = false
+	case "audit-broken":
+		core.auditBroken = true
 	case "busy":
 		core.busy = true
 	case "down":

@@ -288,6 +288,7 @@ type happeningJSON struct {
 	To     string   `json:"to"`
 	Actor  string   `json:"actor"`
 	Reason string   `json:"reason"`
+	Source string   `json:"source"`
 	At     timeJSON `json:"at"`
 }
 
@@ -298,44 +299,6 @@ type taskJSON struct {
 	LastError string    `json:"last_error"`
 	DueAt     timeJSON  `json:"due_at"`
 	PaymentID uuid.UUID `json:"payment_id"`
-}
-
-// adminOrder tells the whole story of one order. The buyer's client secret is not part of it.
-func (s *Server) adminOrder(w http.ResponseWriter, r *http.Request) error {
-	id, err := pathID(r, checkout.ErrOrderUnknown)
-	if err != nil {
-		return err
-	}
-	order, err := s.Checkout.Find(r.Context(), id)
-	if err != nil {
-		return err
-	}
-	history, err := s.Checkout.History(r.Context(), id)
-	if err != nil {
-		return err
-	}
-	tasks, err := s.Outbox.OfOrder(r.Context(), id)
-	if err != nil {
-		return err
-	}
-	view := orderOf(order, s.Form)
-	view.Payment.ClientSecret, view.Payment.PayURL = "", ""
-	happenings := make([]happeningJSON, len(history))
-	for i, h := range history {
-		happenings[i] = happeningJSON{h.Seq, string(h.Cause), string(h.From), string(h.To), h.Actor, h.Reason, timeJSON(h.At)}
-	}
-	outbox := make([]taskJSON, len(tasks))
-	for i, t := range tasks {
-		outbox[i] = taskJSON{Kind: t.Kind, State: t.State, Attempts: t.Attempts, LastError: t.LastError, DueAt: timeJSON(t.DueAt), PaymentID: t.PaymentID}
-	}
-	writeJSON(w, http.StatusOK, struct {
-		orderJSON
-		Entrant string          `json:"entrant"`
-		Email   string          `json:"email"`
-		History []happeningJSON `json:"history"`
-		Outbox  []taskJSON      `json:"outbox"`
-	}{view, order.Entrant.String(), order.Email, happenings, outbox})
-	return nil
 }
 
 type publicKeyJSON struct {

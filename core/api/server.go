@@ -175,6 +175,7 @@ func (s *Server) Admin() http.Handler {
 	admin("POST /admin/v1/events/{id}/allocations/{allocation}/release", s.releaseAllocation)
 	admin("GET /admin/v1/events/{id}/releases", s.listReleases)
 	admin("GET /admin/v1/orders", s.listOrders)
+	admin("GET /admin/v1/orders/verify", s.verifyOrders)
 	admin("GET /admin/v1/orders/{id}", s.adminOrder)
 	admin("GET /admin/v1/ledger/verify", s.verifyLedger)
 	admin("GET /admin/v1/ledger/balances", s.balances)

@@ -27,6 +27,13 @@
 // is not committed never happened. Messages of the provider may come twice, late and in any order, because an outcome is
 // applied to what the rows say, not to what was expected next.
 //
+// # The audit trail
+//
+// Each row of order_events says who caused the step and by what: the webhook (with the hash of its payload) or the outbox
+// task. The rows of an order are a hash chain whose head is kept in the order's row, written by the statements that write
+// them anyway; a seal over the heads follows some seconds later, off the hot path (chain.go, seal.go). Verify recomputes
+// all of it. Rows of order_events and seals are only ever inserted; the service's role may do no more.
+//
 // # Concurrency
 //
 // Openings and outcomes are group-committed in one lane: many orders per transaction, one writer per core. Several

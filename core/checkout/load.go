@@ -113,10 +113,11 @@ type Happening struct {
 	To     State
 	Actor  string
 	Reason string
+	Source string // the webhook or the outbox task that caused it; see Outcome
 	At     time.Time
 }
 
-const sqlOrderHistory = `SELECT seq, cause, from_state, to_state, actor, reason, at FROM order_events WHERE order_id = $1 ORDER BY seq`
+const sqlOrderHistory = `SELECT seq, cause, from_state, to_state, actor, reason, source, at FROM order_events WHERE order_id = $1 ORDER BY seq`
 
 // History returns everything that happened to an order, in order.
 func (s *Service) History(ctx context.Context, id uuid.UUID) ([]Happening, error) {

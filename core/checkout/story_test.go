@@ -1,0 +1,158 @@
+package checkout
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"fairgate/core/inventory"
+	"fairgate/core/payment"
+	"fairgate/core/story"
+)
+
+// news is a webhook of the provider in memory.
+type news struct {
+	ID      string               `json:"id"`
+	Type    string               `json:"type"`
+	Order   uuid.UUID            `json:"order"`
+	Payment uuid.UUID            `json:"payment"`
+	State   payment.OutcomeState `json:"state"`
+	Failure string               `json:"failure"`
+	Secret  string               `json:"client_secret"`
+	Receipt string               `json:"receipt_email"`
+}
+
+// newsReader reads them; it believes everybody.
+type newsReader struct{}
+
+func (newsReader) Verify([]byte, http.Header) error { return nil }
+
+func (newsReader) Parse(raw []byte) (payment.Event, error) {
+	var n news
+	if err := json.Unmarshal(raw, &n); err != nil {
+		return payment.Event{}, payment.ErrMalformed
+	}
+	return payment.Event{ID: n.ID, Type: n.Type, OrderID: n.Order, PaymentID: n.Payment,
+		Outcome: payment.Outcome{State: n.State, Failure: n.Failure, Try: n.ID}}, nil
+}
+
+func TestTheStoryOfAnOrderIsToldInOrder(t *testing.T) {
+	s := newShop(t)
+	n := s.open(true)
+	inbox := payment.NewInbox(s.db, map[string]payment.WebhookReader{"stripe": newsReader{}}, payment.InboxConfig{})
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = inbox.Run(ctx, n.Webhooks) })
+	t.Cleanup(func() {
+		cancel()
+		wg.Wait()
+		inbox.Close()
+	})
+	tell := func(o Order, id string, state payment.OutcomeState, failure string) {
+		t.Helper()
+		raw, err := json.Marshal(news{ID: id, Type: "payment." + string(state), Order: o.ID, Payment: o.Payment.ID, State: state, Failure: failure,
+			Secret: "pi_1_secret_2", Receipt: "a@example.org"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := inbox.Receive(t.Context(), "stripe", raw, http.Header{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	handled := func(id string) func() bool {
+		return func() bool {
+			return s.count(`SELECT count(*) FROM webhooks WHERE webhook_id = $1 AND handled_at IS NOT NULL`, id) == 1
+		}
+	}
+	h := s.hold(n, buyer, "k", inventory.Item{Tier: "floor", Quantity: 2}, inventory.Item{Seats: []string{"A/1/1"}})
+	o := s.order(n, buyer, h)
+	s.eventually("the intent is made", func() bool { return s.provider.confirm(o.Payment.ID, payment.Begun) })
+	s.eventually("the intent is known", func() bool {
+		return s.count(`SELECT count(*) FROM order_events WHERE cause = 'begun'`) == 1
+	})
+	tell(o, "evt_1", payment.Failed, "card_declined")
+	s.await(n, o.ID, PaymentFailed)
+	if _, err := n.Pay(t.Context(), o.ID, buyer); err != nil {
+		t.Fatal(err)
+	}
+	s.provider.confirm(o.Payment.ID, payment.Authorized)
+	tell(o, "evt_2", payment.Authorized, "")
+	s.await(n, o.ID, TicketIssued)
+	tell(o, "evt_2", payment.Authorized, "")
+	tell(o, "evt_2", payment.Authorized, "")
+	tell(o, "evt_3", payment.Captured, "")
+	s.eventually("the last webhook is handled", handled("evt_3"))
+
+	entries, err := story.Tell(t.Context(), s.db.Reader, o.ID, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for i, e := range entries {
+		if i > 0 && e.At.Before(entries[i-1].At) {
+			t.Errorf("%s %q comes before its time", e.Kind, e.Text)
+		}
+		told = append(told, fmt.Sprintf("%s/%s: %s | %s", e.Kind, e.Who, e.Text, strings.Join(e.Lines, " | ")))
+	}
+	all := strings.Join(told, "\n")
+	at := 0
+	for _, want := range []string{
+		"hold/buyer: holds 2 × floor, 1 × lower (A/1/1) for 235.95 EUR until ",
+		"step/buyer: step 1: opened | reserved → payment_pending",
+		"payment/stripe: attempt 1 to pay 235.95 EUR with stripe: now captured | reference pi_",
+		"outbox/: to do: begin",
+		"step/outbox: step 2: begun | stays payment_pending | by begin/",
+		"webhook/stripe: payment.failed evt_1, signature verified | handled at ",
+		"step/webhook: step 3: declined | payment_pending → payment_failed | card_declined | by stripe/evt_1",
+		"step/buyer: step 4: retried | payment_failed → payment_pending",
+		"webhook/stripe: payment.authorized evt_2, signature verified | handled at ",
+		"step/webhook: step 5: authorized | stays payment_pending | by stripe/evt_2",
+		"ledger/: 4 transfers, pending | ",
+		"step/outbox: step 6: captured | payment_pending → payment_complete | by capture/",
+		"step/outbox: step 7: issued | payment_complete → ticket_issued | by capture/",
+		"ticket/: issued for ",
+		"webhook/stripe: payment.captured evt_3, signature verified | handled at ",
+		"changed nothing: known by then",
+	} {
+		found := strings.Index(all[at:], want)
+		if found < 0 {
+			t.Fatalf("%q is not told where it should be:\n%s", want, all)
+		}
+		at += found + len(want)
+	}
+	for _, want := range []string{"came again 2 times, last at ", "the hold is sold", "outbox/: begin: done after 1 attempt", "outbox/: capture: done after 1 attempt",
+		"caused step 3: declined", "caused step 5: authorized", " transfers, post | ", "ticket/: issued for A/1/1 | "} {
+		if !strings.Contains(all, want) {
+			t.Errorf("%q is not told:\n%s", want, all)
+		}
+	}
+	raws := 0
+	for _, e := range entries {
+		if e.Kind != "webhook" {
+			continue
+		}
+		raws++
+		if text := string(e.Raw); !strings.Contains(text, o.ID.String()) || strings.Contains(text, "example.org") || strings.Contains(text, "secret_2") {
+			t.Errorf("raw event: %s", text)
+		}
+	}
+	if raws != 3 {
+		t.Errorf("%d raw events", raws)
+	}
+	if v := s.verify(n, o.ID); !v.OK() || v.Webhooks != 2 {
+		t.Errorf("the audit trail: %+v", v)
+	}
+	if entries, err := story.Tell(t.Context(), s.db.Reader, o.ID, false); err != nil || entries[len(entries)-1].Raw != nil {
+		t.Errorf("raw events are told unasked: %v", err)
+	}
+	if _, err := story.Tell(t.Context(), s.db.Reader, uuid.New(), false); !errors.Is(err, story.ErrUnknown) {
+		t.Errorf("an order that never was: %v", err)
+	}
+}
