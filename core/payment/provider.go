@@ -96,6 +96,9 @@ const (
 	Begun OutcomeState = "begun"
 	// RequiresAction: the buyer has confirmed and has to prove who they are, for instance to their bank.
 	RequiresAction OutcomeState = "requires_action"
+	// Approved: the buyer has agreed on a page of the provider's, and nothing is reserved before Lookup is asked, which then
+	// has the provider reserve it. Lookup itself never answers Approved.
+	Approved OutcomeState = "approved"
 	// Authorized: the money is reserved and can be captured.
 	Authorized OutcomeState = "authorized"
 	// Captured: the money is ours.
