@@ -39,9 +39,10 @@ func task(kind string, order, attempt uuid.UUID) payment.Task {
 
 func (s *Service) handlers() map[string]payment.Handler {
 	return map[string]payment.Handler{
-		taskBegin:   s.begin,
-		taskCapture: s.capture,
-		taskVoid:    s.void,
+		taskBegin:    s.begin,
+		taskCapture:  s.capture,
+		taskVoid:     s.void,
+		taskApproved: s.approved,
 	}
 }
 
@@ -205,6 +206,9 @@ func (s *Service) Webhooks(ctx context.Context, events []payment.Event) error {
 	if _, err := pgx.ForEachRow(rows, []any{&id, &state}, func() error { states[id] = state; return nil }); err != nil {
 		return fmt.Errorf("read the payments of %d webhooks: %w", len(events), err)
 	}
+	if err := s.approvals(ctx, events, states); err != nil {
+		return err
+	}
 	var wg sync.WaitGroup
 	errs := make([]error, len(events))
 	for i, e := range events {
@@ -336,5 +340,5 @@ func (s *Service) lookUp(ctx context.Context, t payment.Task) error {
 		return nil
 	}
 	return s.Apply(ctx, Outcome{Order: t.OrderID, Payment: t.PaymentID, Cause: cause,
-		Ref: out.ProviderRef, Secret: out.ClientSecret, Failure: out.Failure, Actor: "lookup", Card: out.Card, CardAsked: true})
+		Ref: out.ProviderRef, Secret: out.ClientSecret, Failure: out.Failure, Try: out.Try, Actor: "lookup", Card: out.Card, CardAsked: true})
 }

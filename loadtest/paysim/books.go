@@ -16,6 +16,7 @@ type Books struct {
 	Voided     int              `json:"voided"` // intents that were canceled after money had been reserved or tried
 	// Consistent says that the balances, kept as the money moved, are what the intents add up to.
 	Consistent bool         `json:"consistent"`
+	PayPal     *PayPalBooks `json:"paypal,omitempty"` // the PayPal side\'s own, which nothing above counts
 	Webhooks   WebhookCount `json:"webhooks"`
 	Calls      CallCount    `json:"calls"`
 }
@@ -96,6 +97,7 @@ func (s *Server) Books() Books {
 			b.Voided++
 		}
 	}
+	b.PayPal = s.payPalBooks()
 	s.mu.Unlock()
 	b.Consistent = true
 	for currency, captured := range b.Captured {
@@ -117,6 +119,9 @@ func (s *Server) serveBooks(w http.ResponseWriter, r *http.Request) {
 	b := s.Books()
 	if r.URL.Query().Get("entries") == "0" {
 		b.Intents = []BookedIntent{}
+		if b.PayPal != nil {
+			b.PayPal.Intents = []BookedIntent{}
+		}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(encode(b))

@@ -38,6 +38,7 @@ type Config struct {
 	WebhookTimeout time.Duration `mapstructure:"webhook_timeout"`
 	// WebhookPending bounds the webhooks waiting to be sent; further ones are dropped and counted. Default 200,000.
 	WebhookPending int    `mapstructure:"webhook_pending"`
+	PayPal         PayPal `mapstructure:"paypal"`
 	Faults         Faults `mapstructure:"faults"`
 
 	// Now is the base clock, default time.Now: of webhooks, rate limit and signatures, and what the provider's own begins with.
@@ -107,6 +108,11 @@ func (c Config) Validate() error {
 			wrong("webhook_url: %s", err)
 		}
 	}
+	for key, text := range map[string]string{"paypal.webhook_url": c.PayPal.WebhookURL, "paypal.public_url": c.PayPal.PublicURL} {
+		if err := checkURL(text); text != "" && err != nil {
+			wrong("%s: %s", key, err)
+		}
+	}
 	for _, one := range c.Faults.all() {
 		if p := *one.p; p < 0 || p > 1 {
 			wrong("faults.%s: %v is not between 0 and 1", one.key, p)
@@ -154,6 +160,7 @@ func (c Config) withDefaults() Config {
 	text(&c.SecretKey, "sk_test_paysim")
 	text(&c.PublishableKey, "pk_test_paysim")
 	text(&c.WebhookSecret, "whsec_paysim")
+	c.PayPal = c.PayPal.withDefaults()
 	if c.Rate == 0 {
 		c.Rate = 1000
 	}

@@ -25,6 +25,8 @@ type Server struct {
 	courier *courier
 	mux     *http.ServeMux
 	page    *template.Template
+	pp      *paypal
+	ppPage  *template.Template
 	nonce   string // makes the ids of this start unlike those of any other
 	ids     atomic.Uint64
 	calls   callCounts
@@ -60,7 +62,9 @@ func New(cfg Config) (*Server, error) {
 		keys:      keyring{known: make(map[string]*keyed)},
 		balances:  make(map[string]int64),
 	}
+	s.pp, s.ppPage = newPayPal(cfg.PayPal), parsePayPalPage()
 	s.courier = newCourier(cfg, s.dice)
+	s.courier.redirect(toPayPal, cfg.PayPal.WebhookURL, s.payPalSigner(), nil)
 	s.courier.redirect(toStripe, cfg.WebhookURL, stripeSigner(cfg.WebhookSecret), cfg.WebhookEvents)
 	s.routes()
 	return s, nil
@@ -94,6 +98,7 @@ func (s *Server) routes() {
 	secret("/v1/", "unknown", func(c *call) (*reply, bool) {
 		return refusal(invalid(http.StatusNotFound, "", "", "Unrecognized request URL ("+c.r.Method+": "+c.r.URL.Path+").")), false
 	})
+	s.payPalRoutes()
 	s.mux.HandleFunc("GET /pay/{id}", s.showForm)
 	s.mux.HandleFunc("POST /pay/{id}", s.takeForm)
 	s.mux.HandleFunc("GET /_paysim/books", s.serveBooks)

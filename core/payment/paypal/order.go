@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"time"
 
@@ -174,6 +175,7 @@ func (s *standing) read(u unit) {
 			s.outcome.State = payment.Authorized
 		}
 	}
+	slices.SortStableFunc(s.live, func(a, b authorization) int { return a.CreateTime.Compare(b.CreateTime) })
 	for _, a := range s.live {
 		if a.Status == statusPending && s.outcome.State == payment.Unknown {
 			s.outcome.State = payment.RequiresAction // PayPal has a look at it
