@@ -108,6 +108,7 @@ func TestLibrariesStayWhereTheyBelong(t *testing.T) {
 		"github.com/valyala/fasthttp":         {"fairgate/edge", "fairgate/loadtest"},
 		"github.com/spf13/viper":              {"fairgate/ctl", "fairgate/core/cmd", "fairgate/edge/cmd", "fairgate/loadtest/paysim/cmd"},
 		"github.com/stripe/stripe-go/v76":     {"fairgate/core/payment"},
+		"github.com/plutov/paypal":            {"fairgate/core/payment"},
 		"github.com/cockroachdb/cockroach-go": {"fairgate/core/db"},
 	}
 	used := map[string]int{}

@@ -7,7 +7,7 @@
 //	           history/ records what is done and proof/ judges it
 //	checkout   the order's state table; composes inventory, payment, ledger and ticket in one transaction
 //	payment    providers, the routes to them and their circuit breakers, the outbox that calls them, the inbox of their
-//	           webhooks; stripe/ is an adapter
+//	           webhooks; stripe/ and paypal/ are adapters
 //	ticket     tickets and their signed codes
 //	access     waiting room: pool, draw ceremony, admission controller, sessions, bans
 //	story      everything that is known of one order, in the order in which it happened; reads only

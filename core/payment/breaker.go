@@ -92,7 +92,7 @@ func newBreaker(name string, cfg BreakerConfig) *breaker {
 // troubled tells whether an error means that the provider is in trouble. A decline, or a call that it refuses as wrong, is
 // an answer of a provider that works.
 func troubled(err error) bool {
-	return errors.Is(err, ErrTemporary) || errors.Is(err, ErrUnknown) || errors.Is(err, context.DeadlineExceeded)
+	return errors.Is(err, ErrTemporary) && !errors.Is(err, ErrPending) || errors.Is(err, ErrUnknown) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // ours tells whether a call failed because of us: our own rate limit, or a core that stops.

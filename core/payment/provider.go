@@ -19,6 +19,8 @@ var (
 	ErrDeclined = errors.New("the payment was declined")
 	// ErrTemporary means the provider did not do it and may do so later: repeat the identical call.
 	ErrTemporary = errors.New("the payment provider cannot do it now")
+	// ErrPending means that the provider works and has not come so far yet: repeat the identical call later. It is an ErrTemporary.
+	ErrPending = fmt.Errorf("%w: it is pending there", ErrTemporary)
 	// ErrUnknown means the call may or may not have been carried out: repeat the identical call, or Lookup.
 	ErrUnknown = errors.New("the outcome of the call to the payment provider is unknown")
 	// ErrNotFound means the provider knows no object for the intent. While a call that would make one may still be under

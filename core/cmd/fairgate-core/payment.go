@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"reflect"
 	"strconv"
 	"strings"
@@ -17,12 +19,14 @@ import (
 	"fairgate/core/db"
 	"fairgate/core/event"
 	"fairgate/core/payment"
+	"fairgate/core/payment/paypal"
 	"fairgate/core/payment/stripe"
 )
 
 // paymentConfig is the section payment of the configuration. A provider whose keys are empty is not configured.
 type paymentConfig struct {
 	Stripe  stripeConfig
+	PayPal  paypalConfig
 	Routes  []routeConfig
 	Breaker struct {
 		Window       time.Duration
@@ -40,6 +44,21 @@ type stripeConfig struct {
 	WebhookSecret  string  `mapstructure:"webhook_secret"`
 	PayURL         string  `mapstructure:"pay_url"`
 	RatePerSecond  float64 `mapstructure:"rate_per_second"`
+	// EndpointRatePerSecond bounds each kind of call.
+	EndpointRatePerSecond float64 `mapstructure:"endpoint_rate_per_second"`
+}
+
+// paypalConfig is a PayPal account; without a client id there is none.
+type paypalConfig struct {
+	BaseURL       string  `mapstructure:"base_url"`
+	ClientID      string  `mapstructure:"client_id"`
+	ClientSecret  string  `mapstructure:"client_secret"`
+	WebhookID     string  `mapstructure:"webhook_id"`
+	ReturnURL     string  `mapstructure:"return_url"`
+	CancelURL     string  `mapstructure:"cancel_url"`
+	BrandName     string  `mapstructure:"brand_name"`
+	CertRootsFile string  `mapstructure:"cert_roots_file"`
+	RatePerSecond float64 `mapstructure:"rate_per_second"`
 	// EndpointRatePerSecond bounds each kind of call.
 	EndpointRatePerSecond float64 `mapstructure:"endpoint_rate_per_second"`
 }
@@ -62,6 +81,9 @@ type routeConfig struct {
 var paymentDefaults = map[string]any{
 	"payment.stripe.base_url": "", "payment.stripe.secret_key": "", "payment.stripe.publishable_key": "",
 	"payment.stripe.webhook_secret": "", "payment.stripe.pay_url": "", "payment.stripe.rate_per_second": 100, "payment.stripe.endpoint_rate_per_second": 25,
+	"payment.paypal.base_url": "", "payment.paypal.client_id": "", "payment.paypal.client_secret": "", "payment.paypal.webhook_id": "",
+	"payment.paypal.return_url": "", "payment.paypal.cancel_url": "", "payment.paypal.brand_name": "", "payment.paypal.cert_roots_file": "",
+	"payment.paypal.rate_per_second": 30, "payment.paypal.endpoint_rate_per_second": 15,
 	"payment.routes":         []any{},
 	"payment.breaker.window": "10s", "payment.breaker.min_calls": 20, "payment.breaker.failure_ratio": 0.5, "payment.breaker.open_for": "10s", "payment.breaker.probes": 3,
 }
@@ -111,6 +133,21 @@ func (c paymentConfig) validate(bad func(key, format string, args ...any)) {
 			wrong("payment.stripe.endpoint_rate_per_second", "must be more than 0")
 		}
 	}
+	if s := c.PayPal; s.ClientID != "" {
+		for key, value := range map[string]string{
+			"client_secret": s.ClientSecret, "webhook_id": s.WebhookID, "return_url": s.ReturnURL, "cancel_url": s.CancelURL,
+		} {
+			if value == "" {
+				wrong("payment.paypal."+key, "needed together with client_id")
+			}
+		}
+		if s.RatePerSecond <= 0 {
+			wrong("payment.paypal.rate_per_second", "must be more than 0")
+		}
+		if s.EndpointRatePerSecond <= 0 {
+			wrong("payment.paypal.endpoint_rate_per_second", "must be more than 0")
+		}
+	}
 	b := c.Breaker
 	for key, d := range map[string]time.Duration{"window": b.Window, "open_for": b.OpenFor} {
 		if d <= 0 {
@@ -141,7 +178,7 @@ type accounts struct {
 
 // errNoProvider means that nobody could pay.
 var errNoProvider = errors.New("no provider is configured: give payment.stripe.secret_key, payment.stripe.publishable_key and " +
-	"payment.stripe.webhook_secret; for a try-out without a provider use `make demo KEEP=1`")
+	"payment.stripe.webhook_secret, or payment.paypal.client_id and what belongs to it; for a try-out without a provider use `make demo KEEP=1`")
 
 // providers builds every provider that is configured, the preferred first. It calls none of them.
 func (c paymentConfig) providers(with accounts) (*payment.Providers, error) {
@@ -152,6 +189,13 @@ func (c paymentConfig) providers(with accounts) (*payment.Providers, error) {
 			return nil, err
 		}
 		members = append(members, payment.Member{Provider: provider, Methods: []string{payment.MethodCard}})
+	}
+	if c.PayPal.ClientID != "" {
+		provider, err := c.PayPal.build()
+		if err != nil {
+			return nil, err
+		}
+		members = append(members, payment.Member{Provider: provider, Methods: []string{payment.MethodPayPal}})
 	}
 	if len(members) == 0 {
 		return nil, errNoProvider
@@ -170,6 +214,24 @@ func (c stripeConfig) build() (*stripe.Provider, error) {
 	return stripe.New(stripe.Config{
 		SecretKey: c.SecretKey, PublishableKey: c.PublishableKey, WebhookSecret: c.WebhookSecret, BaseURL: c.BaseURL, PayURL: c.PayURL,
 		RequestsPerSecond: c.RatePerSecond, EndpointRequestsPerSecond: c.EndpointRatePerSecond,
+	})
+}
+
+// build makes the account's adapter, with the roots of the file for its webhooks' certificates if it names one.
+func (c paypalConfig) build() (*paypal.Provider, error) {
+	var roots *x509.CertPool
+	if c.CertRootsFile != "" {
+		text, err := os.ReadFile(c.CertRootsFile)
+		if err != nil {
+			return nil, fmt.Errorf("payment.paypal.cert_roots_file: %w", err)
+		}
+		if roots = x509.NewCertPool(); !roots.AppendCertsFromPEM(text) {
+			return nil, errors.New("payment.paypal.cert_roots_file: it holds no certificate")
+		}
+	}
+	return paypal.New(paypal.Config{
+		ClientID: c.ClientID, ClientSecret: c.ClientSecret, WebhookID: c.WebhookID, BaseURL: c.BaseURL, ReturnURL: c.ReturnURL, CancelURL: c.CancelURL,
+		BrandName: c.BrandName, CertRoots: roots, RequestsPerSecond: c.RatePerSecond, EndpointRequestsPerSecond: c.EndpointRatePerSecond,
 	})
 }
 

@@ -68,7 +68,7 @@ func (p *Provider) authorize(ctx context.Context, i payment.Intent, s standing) 
 	case stateIssue(err): // authorized before, and the answer lost; or not approved any more
 		now, err := p.order(ctx, i)
 		if err == nil && now.approved {
-			return now, fmt.Errorf("%w: the order is being authorized", payment.ErrTemporary)
+			return now, fmt.Errorf("%w: the order is being authorized", payment.ErrPending)
 		}
 		return now, err
 	default:

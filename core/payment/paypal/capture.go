@@ -76,7 +76,7 @@ func (p *Provider) capture(ctx context.Context, i payment.Intent) (payment.Outco
 	case issue == issueDuplicateInvoice:
 		return outcome, fmt.Errorf("%w: %s", payment.ErrRejected, describe(err))
 	default:
-		return outcome, fmt.Errorf("%w: it is not captured yet", payment.ErrTemporary)
+		return outcome, fmt.Errorf("%w: it is not captured yet", payment.ErrPending)
 	}
 }
 
@@ -90,14 +90,14 @@ func judgeCapture(i payment.Intent, s standing) (outcome payment.Outcome, done b
 		return s.outcome, true, nil
 	case payment.Authorized:
 		if s.captured.ID != "" || len(s.live) == 0 {
-			return s.outcome, true, fmt.Errorf("%w: the capture is pending at PayPal", payment.ErrTemporary)
+			return s.outcome, true, fmt.Errorf("%w: the capture is pending at PayPal", payment.ErrPending)
 		}
 		if !same(s.outcome.Amount, i.Amount) {
 			return s.outcome, true, fmt.Errorf("%w: %v is authorized", payment.ErrRejected, s.outcome.Amount)
 		}
 		return s.outcome, false, nil
 	case payment.RequiresAction:
-		return s.outcome, true, fmt.Errorf("%w: the authorization is pending at PayPal", payment.ErrTemporary)
+		return s.outcome, true, fmt.Errorf("%w: the authorization is pending at PayPal", payment.ErrPending)
 	case payment.Voided:
 		return s.outcome, true, fmt.Errorf("%w: it is %s", payment.ErrDeclined, s.outcome.Failure)
 	default: // somebody captures what was never authorized

@@ -44,19 +44,19 @@ func (p *Provider) void(ctx context.Context, i payment.Intent) (payment.Outcome,
 				return s.outcome, err
 			}
 		case s.outcome.State == payment.Authorized:
-			return s.outcome, fmt.Errorf("%w: a capture is pending at PayPal", payment.ErrTemporary)
+			return s.outcome, fmt.Errorf("%w: a capture is pending at PayPal", payment.ErrPending)
 		case !s.closed:
 			if err := p.close(ctx, i, s); err != nil {
 				return s.outcome, err
 			}
 		case s.approved && !p.settled(s):
-			return s.outcome, fmt.Errorf("%w: the order was approved; whether it is authorized shows within %s", payment.ErrTemporary, p.cfg.SettleAfter)
+			return s.outcome, fmt.Errorf("%w: the order was approved; whether it is authorized shows within %s", payment.ErrPending, p.cfg.SettleAfter)
 		default:
 			s.outcome.State, s.outcome.Failure = payment.Voided, "order/closed"
 			return s.outcome, nil
 		}
 	}
-	return s.outcome, fmt.Errorf("%w: it is still %s", payment.ErrTemporary, s.outcome.State)
+	return s.outcome, fmt.Errorf("%w: it is still %s", payment.ErrPending, s.outcome.State)
 }
 
 // voidLive voids the authorizations of a standing and says what came of it.
