@@ -24,7 +24,11 @@ help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: ## look for Go, gcc and a database; install what apt has
+setup: ready ## look for Go, gcc, a database and a browser for the tests; install what apt has
+	@sh .ci/setup browser
+
+.PHONY: ready
+ready:
 	@sh .ci/setup
 
 .PHONY: build
@@ -35,7 +39,7 @@ build: ## build every program into bin/
 	go build -o $(BIN)/ ./core/cmd/... ./core/inventory/cmd/... ./core/checkout/cmd/... ./edge/cmd/... ./ledger/cmd/... ./ctl/cmd/... ./loadtest/cmd/... ./loadtest/paysim/cmd/...
 
 .PHONY: demo
-demo: setup build ## play a whole on-sale and audit it (KEEP=1 leaves it running)
+demo: ready build ## play a whole on-sale and audit it (KEEP=1 leaves it running)
 	@$(BIN)/ticketctl demo $(DEMO_FLAGS)
 
 .PHONY: demo-stop
@@ -62,28 +66,28 @@ $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION):
 	@mv $(TOOLS)/golangci-lint $@
 
 .PHONY: bench
-bench: setup build ## the figures of the hot paths, one JSON object on the last line
+bench: ready build ## the figures of the hot paths, one JSON object on the last line
 	@sh .ci/bench
 
 .PHONY: bench-holds
-bench-holds: setup build ## holds in every way, in process and over HTTP; the last line is one JSON object (BENCH_FLAGS="--seconds 10")
+bench-holds: ready build ## holds in every way, in process and over HTTP; the last line is one JSON object (BENCH_FLAGS="--seconds 10")
 	@sh .ci/bench-holds $(BENCH_FLAGS)
 
 .PHONY: prove
-prove: setup build ## kill cores and database during OPS (200000) holds and releases, then prove that nothing was sold twice or lost
+prove: ready build ## kill cores and database during OPS (200000) holds and releases, then prove that nothing was sold twice or lost
 	@$(BIN)/ticketctl storm --ops $(OPS) --seed $(SEED) --history $(HISTORY)
 	@$(BIN)/ticketctl prove --visualize $(HISTORY)/wrong.html $(HISTORY)/*.jsonl
 
 .PHONY: soak-money
-soak-money: setup build ## buy and refund ORDERS (3000) times while provider, cores and database misbehave, then count the money
+soak-money: ready build ## buy and refund ORDERS (3000) times while provider, cores and database misbehave, then count the money
 	@$(BIN)/ticketctl soak --orders $(ORDERS) --seed $(SEED)
 
 .PHONY: bench-catalog
-bench-catalog: setup build ## how fast 100,000 events are searched; a table and, last, one JSON line (BENCH_FLAGS="--events 20000")
+bench-catalog: ready build ## how fast 100,000 events are searched; a table and, last, one JSON line (BENCH_FLAGS="--events 20000")
 	@$(BIN)/benchcatalog $(BENCH_FLAGS)
 
 .PHONY: bench-ledger
-bench-ledger: setup build ## transfers a second, the trial balance over ten million; a table and, last, one JSON line (BENCH_FLAGS="--only hot")
+bench-ledger: ready build ## transfers a second, the trial balance over ten million; a table and, last, one JSON line (BENCH_FLAGS="--only hot")
 	@$(BIN)/benchledger $(BENCH_FLAGS)
 
 .PHONY: fuzz

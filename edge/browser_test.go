@@ -106,7 +106,7 @@ func (c *complaints) add(text string) {
 }
 
 // startBrowser starts a Chromium with one tab.
-func startBrowser(t *testing.T) (context.Context, *complaints) {
+func startBrowser(t *testing.T, options ...chromedp.ExecAllocatorOption) (context.Context, *complaints) {
 	t.Helper()
 	var path string
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -116,10 +116,11 @@ func startBrowser(t *testing.T) (context.Context, *complaints) {
 		}
 	}
 	if path == "" {
-		t.Skip("no Chromium here: apt-get install chromium")
+		t.Fatal("the pages cannot be tested without a browser: `make setup` installs Chromium, or run apt-get install chromium")
 	}
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox,
-		chromedp.NoFirstRun, chromedp.DisableGPU, chromedp.Flag("disable-dev-shm-usage", true))
+	options = append([]chromedp.ExecAllocatorOption{chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox,
+		chromedp.NoFirstRun, chromedp.DisableGPU, chromedp.Flag("disable-dev-shm-usage", true)}, options...)
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
 	ctx, closeTab := chromedp.NewContext(allocator)
 	t.Cleanup(closeTab)

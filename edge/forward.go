@@ -44,6 +44,15 @@ func (s *Server) forwardPrivate(ctx *fasthttp.RequestCtx, creating bool) {
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
 	copyRequest(req, ctx)
+	identify(req, buyers, client.String())
+	if len(key) > 0 {
+		req.Header.SetBytesV(headerKey, key)
+	}
+	s.exchange(ctx, buyers[0].session.Event, req, resp)
+}
+
+// identify tells core who is calling: the sessions of one browser, its device and its address.
+func identify(req *fasthttp.Request, buyers []shopper, client string) {
 	var sessions []byte
 	for i := range buyers {
 		if i > 0 {
@@ -53,11 +62,7 @@ func (s *Server) forwardPrivate(ctx *fasthttp.RequestCtx, creating bool) {
 	}
 	req.Header.SetBytesV(headerSession, sessions)
 	req.Header.SetBytesV(headerDevice, appendHex(nil, buyers[0].device[:]))
-	req.Header.Set(headerClient, client.String())
-	if len(key) > 0 {
-		req.Header.SetBytesV(headerKey, key)
-	}
-	s.exchange(ctx, buyers[0].session.Event, req, resp)
+	req.Header.Set(headerClient, client)
 }
 
 // forwardPublic passes a call on to core that anybody may make.

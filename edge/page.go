@@ -16,6 +16,14 @@ func (s *Server) routePage(ctx *fasthttp.RequestCtx, path []byte) {
 		}
 		return
 	}
+	if slug, order, ok := payPath(path); ok {
+		if ctx.IsGet() || ctx.IsHead() {
+			s.servePay(ctx, slug, order)
+		} else {
+			allow(ctx, "GET, HEAD")
+		}
+		return
+	}
 	page := s.pages.Find(path)
 	if page == nil {
 		refuse(ctx, problemNotFound)

@@ -22,7 +22,7 @@ func TestEveryFileIsServedWithTypeTagAndCompressedCopy(t *testing.T) {
 	p := pages(t)
 	tags := map[string]string{}
 	for path, wantType := range map[string]string{
-		"/e/arena": "text/html", "/static/app.js": "text/javascript", "/static/seats.js": "text/javascript", "/static/app.css": "text/css", "/static/icon.svg": "image/svg+xml",
+		"/e/arena": "text/html", "/static/app.js": "text/javascript", "/static/page.js": "text/javascript", "/static/pay.js": "text/javascript", "/static/seats.js": "text/javascript", "/static/app.css": "text/css", "/static/icon.svg": "image/svg+xml",
 	} {
 		page := p.Find([]byte(path))
 		if page == nil || !strings.HasPrefix(page.Type, wantType) {
@@ -44,7 +44,7 @@ func TestEveryFileIsServedWithTypeTagAndCompressedCopy(t *testing.T) {
 
 func TestOnlyWhatIsPublishedIsFound(t *testing.T) {
 	p := pages(t)
-	for _, path := range []string{"", "/static", "/static/", "/", "/static/event.html", "/template/list.html", "/static/index.html", "/e/", "/e/Arena", "/e/a/b", "/web.go", "/e/" + strings.Repeat("a", 64)} {
+	for _, path := range []string{"", "/static", "/static/", "/", "/static/event.html", "/template/list.html", "/template/pay.html", "/static/pay.html", "/e/arena/pay", "/static/index.html", "/e/", "/e/Arena", "/e/a/b", "/web.go", "/e/" + strings.Repeat("a", 64)} {
 		if p.Find([]byte(path)) != nil {
 			t.Errorf("%q is found", path)
 		}
@@ -76,9 +76,14 @@ func TestPagesObeyTheirPolicy(t *testing.T) {
 			}
 		}
 	}
-	script := p.Find([]byte("/static/app.js")).Body
-	if found := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function`).Find(script); found != nil {
-		t.Errorf("the script makes markup or code out of text: %s", found)
+	for _, name := range []string{"app", "page", "pay", "seats"} {
+		script := p.Find([]byte("/static/" + name + ".js")).Body
+		if found := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function`).Find(script); found != nil {
+			t.Errorf("%s.js makes markup or code out of text: %s", name, found)
+		}
+		if from := regexp.MustCompile(`https?://[a-z0-9.]+`).FindAllString(string(script), -1); name == "pay" && len(from) != 1 || name != "pay" && len(from) > 0 {
+			t.Errorf("%s.js fetches from %q", name, from)
+		}
 	}
 	if !strings.Contains(ContentSecurityPolicy, "default-src 'none'") || strings.Contains(ContentSecurityPolicy, "unsafe") {
 		t.Errorf("policy %q", ContentSecurityPolicy)
@@ -95,7 +100,8 @@ func TestFindingAPageDoesNotAllocateMuch(t *testing.T) {
 
 // A buyer at a limit is told so in a sentence, not by its code.
 func TestThePageHasASentenceForEveryLimit(t *testing.T) {
-	script := pages(t).Find([]byte("/static/app.js")).Body
+	p := pages(t)
+	script := append(p.Find([]byte("/static/app.js")).Body, p.Find([]byte("/static/page.js")).Body...)
 	for _, code := range []string{"card_over_limit", "over_limit_account", "over_limit_device", "over_limit_address"} {
 		if !regexp.MustCompile(`\b` + code + `: '[A-Z][^']{20,}\.'`).Match(script) {
 			t.Errorf("nothing is said about %s", code)

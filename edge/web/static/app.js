@@ -1,23 +1,9 @@
 // The pages of Fairgate. Everything that comes from outside is put into the page as text, never as markup.
 
+import { card, countdown, duration, el, failureText, jitter, money, newKey, number, patiently, pause, say, when } from './page.js';
 import { FREE, loadSeats } from './seats.js';
 
 const view = document.getElementById('view');
-const say = (text) => { document.getElementById('status').textContent = text; };
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
-const jitter = (ms) => ms * (0.85 + 0.3 * Math.random()); // keeps pages that saw the same news from coming back together
-
-/** Makes an element: properties that start with "on" are listeners, the rest are attributes. */
-function el(tag, props = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(props)) {
-    if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
-    else if (value === true) node.setAttribute(name, '');
-    else if (value !== false && value != null) node.setAttribute(name, value);
-  }
-  node.append(...children.flat().filter((child) => child != null).map((child) => (child instanceof Node ? child : String(child))));
-  return node;
-}
 
 let leave = () => {}; // ends what the page shown keeps up to date
 
@@ -28,56 +14,7 @@ function show(...nodes) {
   view.removeAttribute('aria-busy');
 }
 
-const card = (...children) => el('section', { class: 'card' }, ...children);
 const fact = (name, value) => el('div', {}, el('dt', {}, name), el('dd', {}, value));
-const number = (n) => new Intl.NumberFormat().format(n);
-
-function money(m) {
-  const format = new Intl.NumberFormat(undefined, { style: 'currency', currency: m.currency });
-  return format.format(m.minor / 10 ** format.resolvedOptions().maximumFractionDigits);
-}
-
-function when(text, zone) {
-  return new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'short', timeZone: zone }).format(new Date(text));
-}
-
-function duration(seconds) {
-  const s = Math.max(0, Math.round(seconds));
-  if (s >= 3600) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
-  return `${Math.floor(s / 60)}:${String(s % 60).padStart(2, '0')}`;
-}
-
-/** A random key for one purchase step. A step that is repeated keeps its key, so it is done once only. */
-function newKey() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
-}
-
-/** Calls the interface. Answers {status, data}; a network failure counts as "come back shortly". */
-async function api(method, path, { body, key, headers = {} } = {}) {
-  const init = { method, headers: { Accept: 'application/json', ...headers }, credentials: 'same-origin' };
-  if (body !== undefined) {
-    init.body = JSON.stringify(body);
-    init.headers['Content-Type'] = 'application/json';
-  }
-  if (key) init.headers['Idempotency-Key'] = key;
-  try {
-    const response = await fetch(path, init);
-    const data = await response.json().catch(() => ({}));
-    return { status: response.status, data, wait: Number(response.headers.get('Retry-After')) || data.retry_after || 0 };
-  } catch {
-    return { status: 0, data: { code: 'offline', detail: 'The network does not answer. Trying again …' }, wait: 2 };
-  }
-}
-
-/** Repeats a call for as long as the answer is an honest "wait". */
-async function patiently(method, path, options) {
-  for (;;) {
-    const answer = await api(method, path, options);
-    if (answer.status !== 0 && answer.status !== 429 && answer.status !== 503) return answer;
-    say(answer.data.detail || 'Please wait …');
-    await pause(jitter(1000 * (answer.wait || 2)));
-  }
-}
 
 function phaseName(phase) {
   return { announced: 'Announced', joining: 'Waiting room open', sealing: 'Drawing', drawn: 'Drawn', open: 'On sale', paused: 'Paused', sold_out: 'Sold out', ended: 'Ended' }[phase] || phase;
@@ -301,20 +238,6 @@ function seatRows(seats, section, chosen, changed, buttons) {
 
 // ---- hold, order, tickets
 
-/** Shows the time left by the server's clock, and calls when it is over. */
-function countdown(thing, over) {
-  const end = performance.now() + (new Date(thing.deadline) - new Date(thing.server_time));
-  const node = el('p', { class: 'big', role: 'timer' });
-  const tick = () => {
-    const left = (end - performance.now()) / 1000;
-    node.textContent = duration(left);
-    if (left <= 0) { if (over) over(); return; }
-    setTimeout(() => node.isConnected && tick(), 250);
-  };
-  setTimeout(tick, 0);
-  return node;
-}
-
 async function holdPage(id, known) {
   const hold = known || (await patiently('GET', `/v1/holds/${id}`)).data;
   if (hold.state !== 'active') { memory.write({ hold: undefined }); return hold.state === 'sold' ? waitingRoom() : shop(known ? undefined : 'The hold ran out; its tickets are back on sale.'); }
@@ -344,13 +267,17 @@ async function orderPage(id) {
     const { status, data: order } = await patiently('GET', `/v1/orders/${id}`);
     if (status !== 200) { memory.write({ order: undefined }); return waitingRoom(); }
     if (order.state === 'ticket_issued') return ticketsPage(order);
+    if (hasOwnPage(order)) return location.replace(`/e/${encodeURIComponent(slug)}/pay/${encodeURIComponent(order.id)}`);
     const stamp = `${order.state} ${order.payment && order.payment.state} ${order.payment && order.payment.attempt}`;
     if (stamp !== shown) showOrder(order);
     shown = stamp;
     if (['expired', 'cancelled', 'refunded', 'disputed', 'capture_failed'].includes(order.state)) { memory.write({ order: undefined }); return undefined; }
-    await pause(jitter(1500));
+    await pause(jitter(order.payment && order.payment.state === 'created' ? 400 : 1500));
   }
 }
+
+/** Whether the order is paid on a page that lets in the provider's form. This page lets in nothing. */
+const hasOwnPage = (order) => ['payment_pending', 'payment_failed'].includes(order.state) && ['stripe_elements', 'frame'].includes((order.payment || {}).form);
 
 function showOrder(order) {
   const payment = order.payment || {};
@@ -358,13 +285,15 @@ function showOrder(order) {
     el('span', {}, money({ minor: line.face.minor + line.fee.minor + line.tax.minor, currency: line.face.currency })))), el('div', { class: 'row' }, el('strong', {}, 'Total'), el('strong', {}, money(order.amount)))];
   if (['payment_pending', 'payment_failed', 'reserved'].includes(order.state)) parts.push(el('p', { class: 'quiet' }, 'Time left to pay'), countdown(order));
   if (payment.failure) parts.push(el('p', { class: 'notice bad', role: 'alert' }, failureText(payment.failure)));
+  const instructions = ['payment_pending', 'payment_failed'].includes(order.state) && payment.instructions;
+  if (instructions) parts.push(el('div', { class: 'notice' }, String(instructions).split('\n').map((line) => el('p', {}, line))));
   if (order.state === 'payment_pending' && payment.pay_url) {
     const target = new URL(payment.pay_url, location.href);
     if (/^https?:$/.test(target.protocol)) {
       target.searchParams.set('return_url', location.origin + location.pathname);
       parts.push(el('div', { class: 'actions' }, el('a', { class: 'button', href: target.href, rel: 'noreferrer' }, 'Pay now')));
     }
-  } else if (['payment_failed', 'reserved', 'payment_pending'].includes(order.state) && !payment.pay_url) {
+  } else if (['payment_failed', 'reserved', 'payment_pending'].includes(order.state) && !payment.pay_url && !instructions) {
     parts.push(el('div', { class: 'actions' }, el('button', { onclick: async (e) => { e.target.disabled = true; const { data } = await patiently('POST', `/v1/orders/${order.id}/pay`, { body: {}, key: newKey() }); if (data.state) showOrder(data); else say(data.detail || ''); } },
       order.state === 'payment_failed' ? 'Try another payment' : 'Begin payment')));
   }
@@ -375,11 +304,6 @@ function showOrder(order) {
 function orderText(state) {
   return { reserved: 'Your order', payment_pending: 'Waiting for your payment', payment_complete: 'Paid. Your tickets are being made …', payment_failed: 'The payment failed', capture_failed: 'The payment could not be taken; nothing was charged',
     expired: 'Time ran out; nothing was charged', cancelled: 'The order was cancelled', refunded: 'Your money is on its way back', disputed: 'This payment is disputed' }[state] || state;
-}
-
-function failureText(failure) {
-  return { card_over_limit: 'This card has bought as many tickets as one card may. You were not charged, and the tickets are back on sale. Choose again and pay with another card.' }[failure]
-    || `The payment did not go through: ${failure}`;
 }
 
 async function ticketsPage(order) {

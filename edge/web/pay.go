@@ -1,0 +1,121 @@
+package web
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/url"
+	"strings"
+)
+
+//go:embed template/pay.html
+var payText string
+
+// ErrNothingToPay means that an order is not, or no longer, paid on a page of its own.
+var ErrNothingToPay = errors.New("there is nothing to pay on this page")
+
+// The ways to pay that need a page of their own, as core names them.
+const (
+	formStripe = "stripe_elements"
+	formFrame  = "frame"
+)
+
+// payView is what the template shows.
+type payView struct {
+	ID, Event, Form, URL, Key, Secret, Failure, Deadline, Now string
+	Attempt                                                   int
+	Amount                                                    priceJSON
+	Lines                                                     []lineView
+}
+
+type lineView struct {
+	Tier, Seat string
+	Price      priceJSON
+}
+
+// order is what core says to GET /v1/orders/{id}.
+type order struct {
+	ID         string
+	Event      string
+	State      string
+	Amount     priceJSON
+	Deadline   string
+	ServerTime string `json:"server_time"`
+	Lines      []struct {
+		Tier, Seat     string
+		Face, Fee, Tax priceJSON
+	}
+	Payment struct {
+		Attempt                     int
+		Form, Instructions, Failure string
+		URL                         string `json:"pay_url"`
+		Key                         string `json:"publishable_key"`
+		Secret                      string `json:"client_secret"`
+	}
+}
+
+// Pay is the page on which an order of the event is paid, made of core's answer about the order, and the Content-Security-Policy
+// that goes with it: that of every page, opened for the form of this order's provider. ErrNothingToPay for any other order.
+func (p *Pages) Pay(event string, body []byte) (page []byte, policy string, err error) {
+	var o order
+	if err := json.Unmarshal(body, &o); err != nil {
+		return nil, "", fmt.Errorf("read an order: %w", err)
+	}
+	if o.Event != event || o.State != "payment_pending" && o.State != "payment_failed" {
+		return nil, "", ErrNothingToPay
+	}
+	if policy, err = payPolicy(o.Payment.Form, o.Payment.URL); err != nil {
+		return nil, "", err
+	}
+	view := payView{
+		ID: o.ID, Event: o.Event, Form: o.Payment.Form, URL: o.Payment.URL, Key: o.Payment.Key, Secret: o.Payment.Secret,
+		Attempt: o.Payment.Attempt, Amount: o.Amount, Deadline: o.Deadline, Now: o.ServerTime,
+	}
+	if o.Payment.Failure != "" {
+		view.Failure = "The payment did not go through. Your tickets are still held: try another card."
+	}
+	for _, l := range o.Lines {
+		price := priceJSON{Minor: l.Face.Minor + l.Fee.Minor + l.Tax.Minor, Currency: o.Amount.Currency}
+		view.Lines = append(view.Lines, lineView{Tier: l.Tier, Seat: l.Seat, Price: price})
+	}
+	var out bytes.Buffer
+	if err := p.pay.Execute(&out, view); err != nil {
+		return nil, "", fmt.Errorf("write a payment page: %w", err)
+	}
+	return out.Bytes(), policy, nil
+}
+
+// payPolicy opens the policy of every page for a provider's form: for Stripe's, what Stripe says its script needs; for a frame
+// its origin.
+func payPolicy(form, address string) (string, error) {
+	switch form {
+	case formStripe:
+		policy := strings.Replace(ContentSecurityPolicy, "script-src 'self'", "script-src 'self' https://js.stripe.com https://*.js.stripe.com", 1)
+		policy = strings.Replace(policy, "connect-src 'self'", "connect-src 'self' https://api.stripe.com", 1)
+		return policy + "; frame-src https://js.stripe.com https://*.js.stripe.com https://hooks.stripe.com", nil
+	case formFrame:
+		u, err := url.Parse(address)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || !plainHost(u.Host) {
+			return "", fmt.Errorf("%w: the provider's page has no web address", ErrNothingToPay)
+		}
+		return ContentSecurityPolicy + "; frame-src " + u.Scheme + "://" + u.Host, nil
+	default:
+		return "", ErrNothingToPay
+	}
+}
+
+// plainHost tells whether a host can stand in a header as one source: anything else could add sources of its own.
+func plainHost(host string) bool {
+	for _, c := range []byte(host) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && !strings.ContainsRune(".-:[]", rune(c)) {
+			return false
+		}
+	}
+	return host != ""
+}
+
+func parsePay() (*template.Template, error) { return template.New("pay").Parse(payText) }

@@ -1,0 +1,91 @@
+package web
+
+import (
+	"bytes"
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const payOrder = `{"id":"0b6d1a52-3f8e-5f0e-9d3b-5a6c1f3f7a10","event":"arena","state":"payment_pending","amount":{"minor":13950,"currency":"EUR"},
+"deadline":"2027-06-01T10:05:00.000Z","server_time":"2027-06-01T10:00:00.000Z",
+"lines":[{"tier":"<b>floor","seat":"","face":{"minor":6000,"currency":"EUR"},"fee":{"minor":975,"currency":"EUR"},"tax":{"minor":0,"currency":"EUR"}}],
+"payment":{"attempt":2,"state":"begun","failure":"","form":"FORM","publishable_key":"pk_test_1","client_secret":"pi_1_secret_2","pay_url":"URL"}}`
+
+func paying(form, url string) []byte {
+	return []byte(strings.NewReplacer("FORM", form, "URL", url).Replace(payOrder))
+}
+
+func TestAPaymentPageLetsInTheFormOfItsProviderAndNothingElse(t *testing.T) {
+	p := pages(t)
+	const others = "default-src 'none'; style-src 'self'; img-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+	for name, c := range map[string]struct{ form, url, want string }{
+		"Stripe's own": {"stripe_elements", "", others + "script-src 'self' https://js.stripe.com https://*.js.stripe.com; " +
+			"connect-src 'self' https://api.stripe.com; frame-src https://js.stripe.com https://*.js.stripe.com https://hooks.stripe.com"},
+		"a page in a frame": {"frame", "http://127.0.0.1:7020/pay/pi_1?client_secret=x", others + "script-src 'self'; connect-src 'self'; frame-src http://127.0.0.1:7020"},
+	} {
+		page, policy, err := p.Pay("arena", paying(c.form, c.url))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, want := directives(policy), directives(c.want)
+		for name := range got {
+			if got[name] != want[name] {
+				t.Errorf("%s: %s %q, want %q", name, name, got[name], want[name])
+			}
+		}
+		if len(got) != len(want) {
+			t.Errorf("%s: the policy is %q", name, policy)
+		}
+		text := string(page)
+		for _, part := range []string{"69.75 EUR", "139.50 EUR", "&lt;b&gt;floor", `data-kind="` + c.form + `"`, `data-attempt="2"`, `<noscript>`, `lang="en"`, `role="alert" hidden`} {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s: the page lacks %q", name, part)
+			}
+		}
+		if link := strings.Contains(text, `<a class="button" rel="noreferrer" href="http://127.0.0.1:7020/pay/pi_1?client_secret=x">`); link != (c.url != "") {
+			t.Errorf("%s: there is a link for a person without JavaScript: %v", name, link)
+		}
+		if found := regexp.MustCompile(`(?i)<script>|<style|\son[a-z]+\s*=|\sstyle\s*=|<script[^>]+https?:|<b>`).FindString(text); found != "" {
+			t.Errorf("%s: the page has %q", name, found)
+		}
+	}
+	declined := bytes.Replace(paying("stripe_elements", ""), []byte(`"failure":""`), []byte(`"failure":"card_declined"`), 1)
+	if page, _, err := p.Pay("arena", bytes.Replace(declined, []byte("payment_pending"), []byte("payment_failed"), 1)); err != nil ||
+		!bytes.Contains(page, []byte("Your tickets are still held")) {
+		t.Errorf("a declined order cannot be paid with another card: %v", err)
+	}
+}
+
+func directives(policy string) map[string]string {
+	all := map[string]string{}
+	for directive := range strings.SplitSeq(policy, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(directive), " ")
+		all[name] = value
+	}
+	return all
+}
+
+func TestWhatIsNotToBePaidHereHasNoPaymentPage(t *testing.T) {
+	p := pages(t)
+	for name, body := range map[string][]byte{
+		"paid":                       bytes.Replace(paying("frame", "http://x/"), []byte("payment_pending"), []byte("ticket_issued"), 1),
+		"over":                       bytes.Replace(paying("frame", "http://x/"), []byte("payment_pending"), []byte("expired"), 1),
+		"of another event":           bytes.Replace(paying("frame", "http://x/"), []byte(`"arena"`), []byte(`"other"`), 1),
+		"not begun":                  paying("", ""),
+		"paid by going elsewhere":    paying("redirect", "http://x/"),
+		"paid by bank transfer":      paying("instructions", ""),
+		"a frame of nothing":         paying("frame", ""),
+		"a frame of a script":        paying("frame", "javascript:alert(1)"),
+		"a frame that opens more":    paying("frame", "http://x;script-src *"),
+		"a frame with two addresses": paying("frame", "http://x,y/"),
+	} {
+		if _, policy, err := p.Pay("arena", body); !errors.Is(err, ErrNothingToPay) || policy != "" {
+			t.Errorf("%s: %q, %v", name, policy, err)
+		}
+	}
+	if _, _, err := p.Pay("arena", []byte(`{`)); err == nil || errors.Is(err, ErrNothingToPay) {
+		t.Errorf("half an answer: %v", err)
+	}
+}

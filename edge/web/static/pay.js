@@ -1,0 +1,85 @@
+// The page on which an order is paid. Its Content-Security-Policy lets in the form of this order's payment provider and nothing
+// else; the card goes from that form to the provider and never comes here.
+
+import { api, countdown, el, failureText, jitter, pause, say } from './page.js';
+
+const box = document.getElementById('form');
+const { order: id, event: slug, kind, attempt, url, key, secret } = box.dataset;
+const back = `/e/${encodeURIComponent(slug)}`;
+let wake = () => {}; // ends the pause before the order is looked at again
+
+const problem = (text) => {
+  const node = document.getElementById('problem');
+  node.hidden = !text;
+  if (node.textContent !== text) node.textContent = text; // or it would be read out again
+};
+
+/** The provider's page in a frame. What it says is only a reason to look at the order: it is core that knows. */
+function frame() {
+  const target = new URL(url);
+  target.searchParams.set('embed', '1');
+  target.searchParams.set('parent', location.origin);
+  const inner = el('iframe', { src: target.href, title: 'Card details', class: 'provider', sandbox: 'allow-forms allow-scripts allow-same-origin', referrerpolicy: 'no-referrer' });
+  addEventListener('message', (e) => {
+    if (e.source !== inner.contentWindow || e.origin !== target.origin) return;
+    wake();
+  });
+  box.replaceChildren(inner);
+}
+
+/** Stripe's own form. Its script comes from Stripe, as its terms and the card schemes' want it, and only on this page. */
+async function elements() {
+  await new Promise((done, failed) => document.head.append(el('script', { src: 'https://js.stripe.com/v3/', onload: done, onerror: failed })));
+  const stripe = window.Stripe(key);
+  const { paymentIntent } = await stripe.retrievePaymentIntent(secret);
+  if (paymentIntent && ['processing', 'requires_capture', 'succeeded'].includes(paymentIntent.status)) return paid();
+  const fields = stripe.elements({ clientSecret: secret });
+  const mount = el('div');
+  const go = el('button', {}, 'Pay');
+  box.replaceChildren(el('form', { onsubmit: async (e) => {
+    e.preventDefault();
+    if (go.disabled) return undefined;
+    go.disabled = true;
+    problem('');
+    const { error } = await stripe.confirmPayment({ elements: fields, redirect: 'if_required', confirmParams: { return_url: location.origin + location.pathname } });
+    if (!error || (error.payment_intent && error.payment_intent.status === 'requires_capture')) return paid();
+    problem(error.message || 'The payment did not go through.');
+    go.disabled = false;
+    return undefined;
+  } }, mount, el('div', { class: 'actions' }, go)));
+  fields.create('payment').mount(mount);
+  return undefined;
+}
+
+function paid() {
+  box.replaceChildren(el('p', { class: 'good' }, 'Paid. Your tickets are being made …'));
+  wake();
+}
+
+/** Follows the order until there is nothing more to pay; then the event's page shows what became of it. */
+async function follow() {
+  let failure = '';
+  for (;;) {
+    const { status, data, wait } = await api('GET', `/v1/orders/${id}`);
+    if (status === 0 || status === 429 || status === 503) {
+      say(data.detail || 'Please wait …');
+      await pause(jitter(1000 * (wait || 2)));
+      continue;
+    }
+    const payment = data.payment || {};
+    if (status !== 200 || payment.form !== kind || !['payment_pending', 'payment_failed'].includes(data.state)) return location.replace(back);
+    if (String(payment.attempt) !== attempt) return location.reload(); // the intent of this form is dead, there is another
+    say('');
+    if ((payment.failure || '') !== failure) {
+      failure = payment.failure || '';
+      problem(failure && `${failureText(failure)}. Your tickets are still held: try another card.`);
+    }
+    await Promise.race([pause(jitter(1500)), new Promise((done) => { wake = done; })]);
+  }
+}
+
+if (location.search) history.replaceState(null, '', location.pathname); // what the bank's page added
+document.getElementById('left').replaceWith(countdown({ deadline: box.dataset.deadline, server_time: box.dataset.now }, () => wake()));
+if (kind === 'frame') frame();
+else elements().catch(() => problem('The payment form cannot be loaded. Check your connection, then load this page again.'));
+follow();
