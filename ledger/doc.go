@@ -87,6 +87,8 @@
 //	payout came back       each of payout sent      reverse
 //	provider settles       settlement_sent          single   provider_transit/<provider>      provider_clearing/<provider>     due
 //	                       settlement_fee           single   provider_costs/<provider>        provider_clearing/<provider>     cost
+//	provider gives back    settlement_fee_back      single   provider_clearing/<provider>     provider_costs/<provider>        cost
+//	settlement came back   each of provider settles  reverse
 //	settlement arrived     settlement_arrived       single   bank                             provider_transit/<provider>      due
 //	provider converts      conversion_from          single   exchange                         provider_clearing/<provider>     due
 //	                       conversion_to            single   provider_clearing/<provider>     exchange                         changed

@@ -92,29 +92,30 @@ func happenings(t *testing.T) map[string][]ledger.Transfer {
 	sum := parts.Face + parts.Fee + parts.Tax
 	twice := ledger.OrderMoney{Currency: "EUR", Captured: ledger.Parts{Face: 2 * parts.Face, Fee: 2 * parts.Fee, Tax: 2 * parts.Tax}, CapturedMinor: 2 * sum}
 	h := map[string][]ledger.Transfer{
-		"sale":               must(ledger.SaleTransfers(theOrder, "lumen-live", "stripe", eur("face"), eur("fee"), eur("tax"))),
-		"refund":             must(ledger.RefundTransfers(terms, theRefund, twice, parts, amounts["total"])),
-		"refund, fee kept":   must(ledger.RefundTransfers(terms, theRefund, twice, ledger.Parts{Face: parts.Face, Tax: parts.Tax}, parts.Face+parts.Tax)),
-		"dispute opened":     must(ledger.DisputeOpenedTransfers(terms, theDispute, amounts["total"], amounts["cost"])),
-		"dispute won":        must(ledger.DisputeWonTransfers(terms, theDispute, amounts["total"], amounts["cost"])),
-		"dispute lost":       must(ledger.DisputeLostTransfers(terms, theDispute, parts, amounts["total"])),
-		"late money":         must(ledger.LateMoneyTransfers(terms, sum)),
-		"late sale":          must(ledger.LateSaleTransfers(terms, parts)),
-		"late refund":        must(ledger.LateRefundTransfers(terms, sum)),
-		"payout released":    must(ledger.PayoutReleasedTransfers(theRun, "lumen-live", eur("due"), eur("reserve"))),
-		"reserve released":   must(ledger.ReserveReleasedTransfers(theRun, "lumen-live", eur("reserve"))),
-		"reserve used":       must(ledger.ReserveUsedTransfers(theRun, "lumen-live", eur("reserve"))),
-		"payout sent":        must(ledger.PayoutSentTransfers(thePayout, "lumen-live", eur("due"))),
-		"payout arrived":     must(ledger.PayoutArrivedTransfers(thePayout, eur("due"))),
-		"provider settles":   must(ledger.SettlementSentTransfers(theSettlement, "stripe", eur("due"), eur("cost"))),
-		"settlement arrived": must(ledger.SettlementArrivedTransfers(theSettlement, "stripe", eur("due"))),
-		"provider converts":  must(ledger.ConversionTransfers(theConversion, "stripe", eur("due"), ledger.Amount{Minor: amounts["changed"], Currency: "USD"})),
-		"resale":             must(ledger.ResaleTransfers(resold, parts)),
-		"ticket handed over": must(ledger.ResaleSplitTransfers(resold, "alma", eur("face"), 1000, 500)),
-		"resale returned":    must(ledger.ResaleReturnedTransfers(resold, parts)),
-		"seller sent":        must(ledger.SellerPaidTransfers(theSellerPayout, "alma", euros(parts.Face-amounts["royalty"]-amounts["commission"]))),
-		"tax paid":           must(ledger.TaxPaidTransfers(theTax, eur("due"))),
-		"rounding cleared":   must(ledger.RoundingClearedTransfers(theRoundingsClose, eur("due"))),
+		"sale":                must(ledger.SaleTransfers(theOrder, "lumen-live", "stripe", eur("face"), eur("fee"), eur("tax"))),
+		"refund":              must(ledger.RefundTransfers(terms, theRefund, twice, parts, amounts["total"])),
+		"refund, fee kept":    must(ledger.RefundTransfers(terms, theRefund, twice, ledger.Parts{Face: parts.Face, Tax: parts.Tax}, parts.Face+parts.Tax)),
+		"dispute opened":      must(ledger.DisputeOpenedTransfers(terms, theDispute, amounts["total"], amounts["cost"])),
+		"dispute won":         must(ledger.DisputeWonTransfers(terms, theDispute, amounts["total"], amounts["cost"])),
+		"dispute lost":        must(ledger.DisputeLostTransfers(terms, theDispute, parts, amounts["total"])),
+		"late money":          must(ledger.LateMoneyTransfers(terms, sum)),
+		"late sale":           must(ledger.LateSaleTransfers(terms, parts)),
+		"late refund":         must(ledger.LateRefundTransfers(terms, sum)),
+		"payout released":     must(ledger.PayoutReleasedTransfers(theRun, "lumen-live", eur("due"), eur("reserve"))),
+		"reserve released":    must(ledger.ReserveReleasedTransfers(theRun, "lumen-live", eur("reserve"))),
+		"reserve used":        must(ledger.ReserveUsedTransfers(theRun, "lumen-live", eur("reserve"))),
+		"payout sent":         must(ledger.PayoutSentTransfers(thePayout, "lumen-live", eur("due"))),
+		"payout arrived":      must(ledger.PayoutArrivedTransfers(thePayout, eur("due"))),
+		"provider settles":    must(ledger.SettlementSentTransfers(theSettlement, "stripe", eur("due"), eur("cost"))),
+		"provider gives back": must(ledger.ProviderCreditTransfers(theSettlement, "stripe", eur("cost"))),
+		"settlement arrived":  must(ledger.SettlementArrivedTransfers(theSettlement, "stripe", eur("due"))),
+		"provider converts":   must(ledger.ConversionTransfers(theConversion, "stripe", eur("due"), ledger.Amount{Minor: amounts["changed"], Currency: "USD"})),
+		"resale":              must(ledger.ResaleTransfers(resold, parts)),
+		"ticket handed over":  must(ledger.ResaleSplitTransfers(resold, "alma", eur("face"), 1000, 500)),
+		"resale returned":     must(ledger.ResaleReturnedTransfers(resold, parts)),
+		"seller sent":         must(ledger.SellerPaidTransfers(theSellerPayout, "alma", euros(parts.Face-amounts["royalty"]-amounts["commission"]))),
+		"tax paid":            must(ledger.TaxPaidTransfers(theTax, eur("due"))),
+		"rounding cleared":    must(ledger.RoundingClearedTransfers(theRoundingsClose, eur("due"))),
 	}
 	for name, base := range map[string]string{"captured": "sale", "refund paid": "refund", "late refund paid": "late refund", "resale captured": "resale", "resale return paid": "resale returned"} {
 		h[name] = ledger.PostAll(h[base])
@@ -123,6 +124,7 @@ func happenings(t *testing.T) map[string][]ledger.Transfer {
 		h[name] = ledger.VoidAll(h[base])
 	}
 	h["seller came back"] = ledger.ReverseAll(h["seller sent"])
+	h["settlement came back"] = ledger.ReverseAll(h["provider settles"])
 	h["payout came back"] = ledger.ReverseAll(h["payout sent"])
 	return h
 }

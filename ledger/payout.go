@@ -55,6 +55,11 @@ func SettlementSentTransfers(settlement uuid.UUID, provider string, sent, fees A
 		leg{"settlement_fee", ProviderCosts(provider, c), ProviderClearing(provider, c), fees.Minor})
 }
 
+// ProviderCreditTransfers book that a provider has given fees back. Reference is the row or the run that says so.
+func ProviderCreditTransfers(settlement uuid.UUID, provider string, a Amount) ([]Transfer, error) {
+	return compose(settlement, "", Single, leg{"settlement_fee_back", ProviderClearing(provider, a.Currency), ProviderCosts(provider, a.Currency), a.Minor})
+}
+
 // SettlementArrivedTransfers book that our bank has received a provider's payout.
 func SettlementArrivedTransfers(settlement uuid.UUID, provider string, a Amount) ([]Transfer, error) {
 	return compose(settlement, "", Single, leg{"settlement_arrived", Bank(a.Currency), ProviderTransit(provider, a.Currency), a.Minor})

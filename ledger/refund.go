@@ -64,6 +64,16 @@ func ReadOrder(ctx context.Context, q Querier, order uuid.UUID) (OrderMoney, err
 	return m, nil
 }
 
+// MoneyOf is OrderMoney of an order's transfers that were read before.
+func MoneyOf(moves []Move) OrderMoney {
+	var m OrderMoney
+	for _, move := range moves {
+		m.Currency = move.Amount.Currency
+		m.add(move.Code, move.Kind, move.Amount.Minor)
+	}
+	return m
+}
+
 // add counts transfers of one code and kind.
 func (m *OrderMoney) add(code string, kind Kind, minor int64) {
 	final, promised := int64(0), int64(0) // what is moved, and what is moved or still may be

@@ -1,0 +1,244 @@
+package settlement
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"fairgate/core/payment"
+	"fairgate/ledger"
+)
+
+// walked are the codes of transfers on a provider's clearing account that have a row of their own. All others were made because of a row.
+var walked = map[string]bool{
+	"sale_payment": true, "late_money": true, "resale_payment": true, "refund_payment": true, "late_refund": true, "resale_payment_back": true,
+	"dispute_funds": true, "dispute_won": true,
+}
+
+// sought says what a kind of row is matched with: codes, the side of the clearing account, and whether they are reversals.
+var sought = map[payment.SettlementKind]struct {
+	codes   []string
+	debit   bool
+	reverse bool
+}{
+	payment.SettledCharge:         {codes: []string{"sale_payment", "late_money", "resale_payment"}, debit: true},
+	payment.SettledRefund:         {codes: []string{"refund_payment", "late_refund", "resale_payment_back"}},
+	payment.SettledRefundFailure:  {codes: []string{"refund_payment", "late_refund", "resale_payment_back"}, debit: true, reverse: true},
+	payment.SettledDispute:        {codes: []string{"dispute_funds"}},
+	payment.SettledDisputeReverse: {codes: []string{"dispute_won"}, debit: true},
+}
+
+// candidates are the ids of the transfers that the row may be about, as far as they follow from its ids.
+func (r row) candidates() []uuid.UUID {
+	if r.order == uuid.Nil {
+		return nil
+	}
+	final := func(name string) uuid.UUID {
+		pending := ledger.Transfer{ID: ledger.TransferID(r.order, name), Reference: r.order, Kind: ledger.Pending}
+		return ledger.PostAll([]ledger.Transfer{pending})[0].ID
+	}
+	switch r.Kind {
+	case payment.SettledCharge:
+		return []uuid.UUID{final("sale_payment"), ledger.TransferID(r.order, "late_money")}
+	case payment.SettledRefund:
+		if r.RefundID == uuid.Nil {
+			return nil
+		}
+		return []uuid.UUID{final(r.RefundID.String() + "/refund_payment")}
+	}
+	return nil
+}
+
+// matcher decides the rows of one page. It is pure: what it knows was read before.
+type matcher struct {
+	provider string
+	byID     map[uuid.UUID]ledger.Move   // candidates that are recorded
+	byOrder  map[uuid.UUID][]ledger.Move // all transfers of the orders whose candidates were not
+	claimed  map[uuid.UUID]string        // transfer → row it is matched with
+	legs     map[string][]leg            // conversions by source
+	clearing map[string]uuid.UUID        // currency → our account at the provider
+	accounts map[uuid.UUID]ledger.Account
+}
+
+// leg is one side of a change of currencies.
+type leg struct {
+	row    string
+	amount ledger.Amount
+}
+
+// verdict is what became of a row.
+type verdict struct {
+	class    Class
+	transfer uuid.UUID         // matched with
+	fee      int64             // to be booked, in the row's currency
+	book     []ledger.Transfer // made because of the row
+	items    []Item
+}
+
+// side tells whether a move debits our account at the provider, and whether it touches it at all.
+func (m *matcher) side(move ledger.Move) (debit, ours bool) {
+	account, ok := m.clearing[move.Amount.Currency]
+	if !ok {
+		account = ledger.ProviderClearing(m.provider, move.Amount.Currency).ID()
+		m.clearing[move.Amount.Currency] = account
+	}
+	return move.Debit == account, move.Debit == account || move.Credit == account
+}
+
+// possible lists the moves that a row may be about: those its ids name first.
+func (m *matcher) possible(r row) []ledger.Move {
+	want, ok := sought[r.Kind]
+	if !ok {
+		return nil
+	}
+	fits := func(move ledger.Move) bool {
+		debit, ours := m.side(move)
+		return ours && move.Final() && debit == want.debit && (move.Kind == ledger.Reverse) == want.reverse && slices.Contains(want.codes, move.Code)
+	}
+	var found []ledger.Move
+	for _, id := range r.candidates() {
+		if move, ok := m.byID[id]; ok && fits(move) {
+			found = append(found, move)
+		}
+	}
+	if len(found) > 0 {
+		return found
+	}
+	named := len(r.candidates()) > 0 && r.Kind == payment.SettledRefund // a refund of another name is another refund
+	for _, move := range m.byOrder[r.order] {
+		if fits(move) && (!named || move.Code != "refund_payment") {
+			found = append(found, move)
+		}
+	}
+	return found
+}
+
+// agrees reports whether amounts are the same: in the currency of the balance, or in the one the buyer paid in.
+func agrees(r row, move ledger.Move) bool {
+	return move.Amount == r.gross() || r.Presentment.Currency == move.Amount.Currency && max(r.Presentment.Minor, -r.Presentment.Minor) == move.Amount.Minor
+}
+
+// right reports whether a row moves money the way its kind does.
+func right(r row) bool {
+	want, ok := sought[r.Kind]
+	return !ok || want.debit == (r.Gross.Minor > 0) && r.Gross.Minor != 0
+}
+
+func (m *matcher) decide(r row) (verdict, error) {
+	switch r.Kind {
+	case payment.SettledFee, payment.SettledPayout, payment.SettledPayoutFailure:
+		return m.plain(r)
+	case payment.SettledConversion:
+		return m.conversion(r)
+	}
+	possible := m.possible(r)
+	var differing, taken *ledger.Move
+	for i, move := range possible {
+		by, claimed := m.claimed[move.ID]
+		switch {
+		case claimed && by != r.ID:
+			taken = &possible[i]
+		case agrees(r, move) && right(r):
+			return m.matched(r, move)
+		case differing == nil:
+			differing = &possible[i]
+		}
+	}
+	switch {
+	case differing != nil:
+		return m.differs(r, *differing)
+	case taken != nil:
+		why := fmt.Sprintf("A second row for what row %s settles already: %s of order %s.", m.claimed[taken.ID], taken.Code, taken.Reference)
+		p, err := m.surplus(r, r.Gross.Minor)
+		return verdict{class: Duplicated, items: []Item{r.item(m.provider, "row", Duplicated, why, p)}}, err
+	}
+	return m.theirs(r)
+}
+
+// matched books what follows from a match: the change of currency, and the fee unless the books have it.
+func (m *matcher) matched(r row, move ledger.Move) (verdict, error) {
+	m.claimed[move.ID] = r.ID
+	v := verdict{class: Matched, transfer: move.ID, fee: r.Fee.Minor}
+	if r.Kind == payment.SettledDispute || r.Kind == payment.SettledDisputeReverse {
+		v.fee -= m.disputeFee(r)
+	}
+	if move.Amount.Currency == r.Gross.Currency {
+		return v, nil
+	}
+	from, to := move.Amount, r.gross()
+	if debit, _ := m.side(move); !debit {
+		from, to = to, from
+	}
+	var err error
+	v.book, err = ledger.ConversionTransfers(RowReference(m.provider, r.ID), m.provider, from, to)
+	return v, err
+}
+
+// disputeFee is what the books have of an order's dispute fees in the row's currency: charged, or for a won dispute given back.
+func (m *matcher) disputeFee(r row) int64 {
+	code, sign := "dispute_fee", int64(1)
+	if r.Kind == payment.SettledDisputeReverse {
+		code, sign = "dispute_fee_back", -1
+	}
+	for _, move := range m.byOrder[r.order] {
+		if move.Code == code && move.Kind == ledger.Single && move.Amount.Currency == r.Gross.Currency && sign*move.Amount.Minor == r.Fee.Minor {
+			return r.Fee.Minor
+		}
+	}
+	return 0
+}
+
+// differs says by how much, and proposes to book the difference.
+func (m *matcher) differs(r row, move ledger.Move) (verdict, error) {
+	debit, _ := m.side(move)
+	signed := move.Amount.Minor
+	if !debit {
+		signed = -signed
+	}
+	ours := ledger.Amount{Minor: signed, Currency: move.Amount.Currency}
+	if r.Gross.Currency != move.Amount.Currency {
+		why := fmt.Sprintf("The provider settled %s for what the books have as %s (%s of order %s), and names no rate between them that fits.", r.Gross, ours, move.Code, move.Reference)
+		from, to := move.Amount, r.gross()
+		if !debit {
+			from, to = to, from
+		}
+		p := Proposal{Action: "book the change of currency", Claims: move.ID}
+		var err error
+		if r.Gross.Minor != 0 && right(r) {
+			p.Transfers, err = ledger.ConversionTransfers(RowReference(m.provider, r.ID), m.provider, from, to)
+		}
+		item := r.item(m.provider, "row", AmountDiffers, why, p)
+		item.TransferID = move.ID
+		return verdict{class: AmountDiffers, items: []Item{item}}, err
+	}
+	why := fmt.Sprintf("The provider settled %s for what the books have as %s (%s of order %s): a difference of %s.",
+		r.Gross, ours, move.Code, move.Reference, ledger.Amount{Minor: r.Gross.Minor - signed, Currency: ours.Currency})
+	p, err := m.surplus(r, r.Gross.Minor-signed)
+	p.Claims = move.ID
+	item := r.item(m.provider, "row", AmountDiffers, why, p)
+	item.TransferID = move.ID
+	return verdict{class: AmountDiffers, items: []Item{item}}, err
+}
+
+// surplus proposes what to do with money that the provider has moved beyond what the books explain: below nothing it is a cost, above
+// it is somebody's, and waits among late money for a refund.
+func (m *matcher) surplus(r row, minor int64) (Proposal, error) {
+	reference := RowReference(m.provider, r.ID)
+	var p Proposal
+	var err error
+	switch {
+	case minor < 0:
+		p.Action = "book it as a cost of the provider"
+		p.Transfers, err = ledger.SettlementSentTransfers(reference, m.provider, ledger.Amount{Currency: r.Gross.Currency}, ledger.Amount{Minor: -minor, Currency: r.Gross.Currency})
+	case minor > 0:
+		p.Action = "book it as late money, to be refunded"
+		p.Transfers, err = ledger.LateMoneyTransfers(ledger.Terms{Order: reference, Provider: m.provider, Currency: r.Gross.Currency}, minor)
+		if err == nil {
+			p.Claims = p.Transfers[0].ID
+		}
+	default:
+		p.Action = "note that it is explained"
+	}
+	return p, err
+}

@@ -1,0 +1,206 @@
+package settlement
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"fairgate/ledger"
+)
+
+// walkRows is how many transfers of ours are looked at together.
+const walkRows = 5000
+
+// sqlClaimed counts a transfer that a row differs from as well: the row's item speaks of it.
+const sqlClaimed = `
+SELECT transfer_id FROM settlement_rows WHERE transfer_id = ANY($1::UUID[])
+UNION ALL
+SELECT transfer_id FROM settlement_items WHERE transfer_id = ANY($1::UUID[]) AND class = 'amount_differs' AND state <> 'healed'`
+
+const sqlHealOurs = `
+UPDATE settlement_items
+SET state = 'healed', decided_at = now(), decided_by = 'core', reason = 'a later reading explains it'
+WHERE provider = $1::TEXT AND day = $2::DATE AND class = 'ours_only' AND state IN ('open', 'rejected') AND reading < $3::INT8`
+
+// transit is what is too young to be accused, by currency.
+type transit map[string]Sum
+
+// walk looks at the transfers of a day on the provider's clearing account that should have a row.
+func (s *Service) walk(ctx context.Context, provider string, day time.Time, reading int64, now time.Time) (transit, error) {
+	young := transit{}
+	code := ledger.ProviderClearing(provider, "").Code
+	currencies, err := ledger.AccountCurrencies(ctx, s.db.Reader, code)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range currencies {
+		account := ledger.ProviderClearing(provider, c)
+		for _, debits := range []bool{true, false} {
+			place := ledger.Place{At: day.Add(-time.Microsecond), Sequence: 1<<62 - 1}
+			for {
+				moves, err := ledger.AccountMoves(ctx, s.db.Reader, account.ID(), debits, place, day.Add(dayLength), walkRows)
+				if err != nil {
+					return nil, err
+				}
+				if err := s.accuse(ctx, provider, moves, debits, reading, now, young); err != nil {
+					return nil, err
+				}
+				if len(moves) < walkRows {
+					break
+				}
+				place = moves[len(moves)-1].Place()
+			}
+		}
+	}
+	if _, err := s.db.Exec(ctx, sqlHealOurs, provider, day, reading); err != nil {
+		return nil, fmt.Errorf("heal what the settlement has by now: %w", err)
+	}
+	return young, nil
+}
+
+// accuse raises items for the moves of a page that no row has and that are old enough.
+func (s *Service) accuse(ctx context.Context, provider string, moves []ledger.Move, debits bool, reading int64, now time.Time, young transit) error {
+	expected := moves[:0]
+	var ids []uuid.UUID
+	for _, move := range moves {
+		if move.Final() && walked[move.Code] {
+			expected = append(expected, move)
+			ids = append(ids, move.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	missing, err := s.missing(ctx, ids)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	var open []ledger.Move
+	for _, move := range expected {
+		if missing[move.ID] {
+			open = append(open, move)
+		}
+	}
+	if open, err = s.unpaired(ctx, open); err != nil {
+		return err
+	}
+	var items []Item
+	for _, move := range open {
+		if now.Sub(move.At) < s.cfg.Grace {
+			young.add(move.Amount)
+			continue
+		}
+		reversal, err := s.reversal(ctx, move)
+		if err != nil {
+			return err
+		}
+		items = append(items, unclaimed(provider, move, reversal, debits))
+	}
+	if len(items) == 0 {
+		return nil
+	}
+	err = s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		batch := &pgx.Batch{}
+		if err := queueItems(batch, provider, reading, items); err != nil {
+			return err
+		}
+		return tx.SendBatch(ctx, batch).Close()
+	})
+	if err != nil {
+		return fmt.Errorf("raise what only the books have: %w", err)
+	}
+	return nil
+}
+
+// missing are the transfers that no row is matched with.
+func (s *Service) missing(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
+	rows, err := s.db.Reader.Query(ctx, sqlClaimed, ids)
+	if err != nil {
+		return nil, fmt.Errorf("find the rows of transfers: %w", err)
+	}
+	missing := make(map[uuid.UUID]bool, len(ids))
+	for _, id := range ids {
+		missing[id] = true
+	}
+	var id uuid.UUID
+	if _, err := pgx.ForEachRow(rows, []any{&id}, func() error { delete(missing, id); return nil }); err != nil {
+		return nil, fmt.Errorf("find the rows of transfers: %w", err)
+	}
+	return missing, nil
+}
+
+// unpaired leaves out transfers and their reversals where neither has a row: together they are nothing.
+func (s *Service) unpaired(ctx context.Context, moves []ledger.Move) ([]ledger.Move, error) {
+	var reversals, priors []uuid.UUID
+	for _, move := range moves {
+		if move.Kind == ledger.Reverse {
+			priors = append(priors, move.PriorID)
+		} else {
+			reversals = append(reversals, reverseID(move))
+		}
+	}
+	recorded := map[uuid.UUID]bool{}
+	found, err := ledger.FindMoves(ctx, s.db.Reader, reversals)
+	if err != nil {
+		return nil, err
+	}
+	var claims []uuid.UUID
+	for _, move := range found {
+		recorded[move.ID] = true
+		claims = append(claims, move.ID)
+	}
+	unmatched, err := s.missing(ctx, append(claims, priors...))
+	if err != nil {
+		return nil, err
+	}
+	open := moves[:0]
+	for _, move := range moves {
+		if move.Kind == ledger.Reverse && unmatched[move.PriorID] || move.Kind != ledger.Reverse && recorded[reverseID(move)] && unmatched[reverseID(move)] {
+			continue
+		}
+		open = append(open, move)
+	}
+	return open, nil
+}
+
+func reverseID(move ledger.Move) uuid.UUID {
+	return ledger.ReverseAll([]ledger.Transfer{{ID: move.ID, Reference: move.Reference, Kind: move.Kind}})[0].ID
+}
+
+// reversal is the transfer that takes a move back.
+func (s *Service) reversal(ctx context.Context, move ledger.Move) ([]ledger.Transfer, error) {
+	if move.Kind == ledger.Reverse {
+		return nil, nil
+	}
+	debit, err := s.account(ctx, move.Debit)
+	if err != nil {
+		return nil, err
+	}
+	credit, err := s.account(ctx, move.Credit)
+	if err != nil {
+		return nil, err
+	}
+	return ledger.ReverseAll([]ledger.Transfer{asTransfer(move, debit, credit)}), nil
+}
+
+// account is the account of an id. They are few and never change, so they are remembered.
+func (s *Service) account(ctx context.Context, id uuid.UUID) (ledger.Account, error) {
+	if a, ok := s.accounts.Load(id); ok {
+		return a.(ledger.Account), nil
+	}
+	a, err := ledger.AccountOf(ctx, s.db.Reader, id)
+	if err == nil {
+		s.accounts.Store(id, a)
+	}
+	return a, err
+}
+
+func (t transit) add(a ledger.Amount) {
+	sum := t[a.Currency]
+	sum.Count++
+	sum.Minor += a.Minor
+	t[a.Currency] = sum
+}
