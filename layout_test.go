@@ -74,6 +74,7 @@ var rules = []rule{
 		never: []string{"github.com/valyala/fasthttp"}},
 	{tree: "fairgate/core/inventory", except: []string{"fairgate/core/inventory/cmd"}, own: []string{"fairgate/core/inventory", "fairgate/core/db", "fairgate/ledger", "fairgate/edge/lottery", "fairgate/edge/backlog"}},
 	{tree: "fairgate/core/payment", own: []string{"fairgate/core/payment", "fairgate/core/db", "fairgate/ledger", "fairgate/edge/backlog"}},
+	{tree: "fairgate/core/settlement", own: []string{"fairgate/core/settlement", "fairgate/core/payment", "fairgate/core/db", "fairgate/ledger", "fairgate/edge/backlog"}},
 	{tree: "fairgate/core/ticket", own: []string{"fairgate/core/ticket", "fairgate/ledger", "fairgate/core/db", "fairgate/edge/lottery", "fairgate/edge/backlog"}},
 	{tree: "fairgate/ledger", except: []string{"fairgate/ledger/cmd"}, own: []string{"fairgate/ledger"}, never: []string{"github.com/valyala/fasthttp", "github.com/stripe/stripe-go", "github.com/spf13/viper"}},
 	{tree: "fairgate/loadtest/paysim", own: []string{"fairgate/loadtest/paysim"}, never: []string{"github.com/jackc/pgx"}},

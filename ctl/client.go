@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 )
@@ -98,7 +99,12 @@ func (c *client) post(ctx context.Context, path string, body any) (json.RawMessa
 
 // do sends one request. The answer is JSON, or nil where core says nothing more than that it is done.
 func (c *client) do(ctx context.Context, method, path, contentType string, body []byte) (json.RawMessage, error) {
-	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.base.String(), "/")+path, bytes.NewReader(body))
+	return c.send(ctx, method, path, contentType, bytes.NewReader(body))
+}
+
+// send is do with a body that is read as it is sent.
+func (c *client) send(ctx context.Context, method, path, contentType string, body io.Reader) (json.RawMessage, error) {
+	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.base.String(), "/")+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("make the request: %w", err)
 	}
@@ -132,6 +138,16 @@ func (c *client) do(ctx context.Context, method, path, contentType string, body 
 		return nil, fmt.Errorf("the answer to %s %s is longer than %d bytes", method, path, maxAnswer)
 	}
 	return c.understand(response, answer)
+}
+
+// sendFile posts a file as it is read, however long it is.
+func (c *client) sendFile(ctx context.Context, path, contentType, file string) (json.RawMessage, error) {
+	body, err := os.Open(file)
+	if err != nil {
+		return nil, inputError{fmt.Errorf("open %s: %w", file, err)}
+	}
+	defer body.Close()
+	return c.send(ctx, http.MethodPost, path, contentType, body)
 }
 
 // understand sorts an answer into a value, a refusal, and what core would never say.

@@ -82,7 +82,7 @@ Tables are for people. With --json every command prints what core said, and erro
 		}
 	}
 	add("sell", t.apply(), t.event(), t.catalog(), t.onSale(), t.orders(), t.ban())
-	add("check", t.ledger(), t.lottery(), newRehearse(t.env), newDemo(t.env), t.prove(), t.storm(), t.soak())
+	add("check", t.ledger(), t.reconcile(), t.lottery(), newRehearse(t.env), newDemo(t.env), t.prove(), t.storm(), t.soak())
 	add("other", t.migrate(), t.version(), t.completion())
 	t.watch(root)
 	return root
@@ -115,6 +115,8 @@ func group(use, short, example string, commands ...*cobra.Command) *cobra.Comman
 var hints = map[string]string{
 	"unauthorized":         "give the file with the admin secret by --secret-file, FAIRGATE_CTL_SECRET_FILE or secret_file in the settings file; core makes it at its first start (admin.secret in secrets.dir)",
 	"event_unknown":        "ticketctl event list",
+	"day_unread":           "ticketctl reconcile --provider NAME --day DAY, without --stored",
+	"item_unknown":         "ticketctl reconcile items --provider NAME --day DAY",
 	"order_unknown":        "ticketctl orders list EVENT",
 	"ban_unknown":          "ticketctl ban list",
 	"ban_invalid":          "ticketctl ban add --help",

@@ -17,6 +17,7 @@ import (
 	"fairgate/core/event"
 	"fairgate/core/inventory"
 	"fairgate/core/payment"
+	"fairgate/core/settlement"
 	"fairgate/core/ticket"
 	"fairgate/ledger"
 )
@@ -79,6 +80,16 @@ var outcomes = []outcome{
 	{checkout.ErrPriceMismatch, 409, "price_changed", "The price changed while you chose. Give the hold back and make a new one.", 0},
 	{ticket.ErrUnknown, 404, "ticket_unknown", "There is no such ticket of yours.", 0},
 	{ledger.ErrAccountUnknown, 404, "account_unknown", "The ledger has no such account in this currency.", 0},
+	{settlement.ErrDay, 422, "day_invalid", "A settlement is read of a day that has begun, in UTC.", 0},
+	{settlement.ErrUnread, 404, "day_unread", "The settlement of this day was never read.", 0},
+	{settlement.ErrUnreadable, 422, "settlement_unreadable", "Core cannot read this provider's settlement by itself. Send it as a file.", 0},
+	{settlement.ErrFile, 422, "settlement_file", "The settlement file cannot be read.", 0},
+	{settlement.ErrRow, 422, "settlement_row", "A row of the settlement cannot be what a provider settled.", 0},
+	{settlement.ErrItemUnknown, 404, "item_unknown", "There is no such item.", 0},
+	{settlement.ErrDecided, 409, "item_decided", "The item was decided otherwise, or has healed by itself.", 0},
+	{ledger.ErrMismatch, 409, "correction_stale", "The books have changed since this was proposed. Read the day again and look anew.", 0},
+	{ledger.ErrEnded, 409, "correction_stale", "The books have changed since this was proposed. Read the day again and look anew.", 0},
+	{ledger.ErrInsufficient, 409, "balance_insufficient", "The account has less than that.", 0},
 	{event.ErrUnknown, 404, "event_unknown", "There is no such event.", 0},
 	{access.ErrNoSale, 409, "sale_not_open", "The event has no on-sale yet. Schedule one first.", 0},
 	{access.ErrNotOpen, 425, "sale_not_open", "The waiting room is not open yet. Wait for the time the event names.", 5 * time.Second},

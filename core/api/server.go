@@ -24,6 +24,7 @@ import (
 	"fairgate/core/event"
 	"fairgate/core/inventory"
 	"fairgate/core/payment"
+	"fairgate/core/settlement"
 	"fairgate/ledger"
 )
 
@@ -57,6 +58,9 @@ type Server struct {
 	// what was taken before is finished. Nil: never.
 	Stopping <-chan struct{}
 	Log      *slog.Logger
+	// Settlement reconciles; Settlements reads what the providers settled, by name.
+	Settlement  *settlement.Service
+	Settlements map[string]payment.SettlementReader
 	// ClearingDeadlines are those of the ledger's clearing accounts; nil: the defaults.
 	ClearingDeadlines ledger.Deadlines
 
@@ -183,6 +187,10 @@ func (s *Server) Admin() http.Handler {
 	admin("GET /admin/v1/ledger/trial-balance", s.trialBalance)
 	admin("GET /admin/v1/ledger/settlement", s.settlement)
 	admin("GET /admin/v1/ledger/clearing", s.clearing)
+	mux.HandleFunc("POST /admin/v1/settlement/{provider}/days/{day}", s.long(maxSettlementFile, bearer(s.AdminSecret, s.reconcileDay)))
+	admin("GET /admin/v1/settlement/{provider}/days/{day}", s.settlementDay)
+	admin("GET /admin/v1/settlement/{provider}/days/{day}/items", s.settlementItems)
+	admin("POST /admin/v1/settlement/items/{id}/{verb}", s.decideItem)
 	admin("GET /admin/v1/tickets/keys", s.ticketKeys)
 	admin("GET /admin/v1/bans", s.listBans)
 	admin("POST /admin/v1/bans", s.addBan)

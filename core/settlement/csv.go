@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
@@ -135,26 +134,4 @@ func parseRow(field func(string) string) (payment.SettlementRow, error) {
 	}
 	_, err := newRow(row)
 	return row, err
-}
-
-// WriteItems writes items as CSV, for a spreadsheet.
-func WriteItems(w io.Writer, items []Item) error {
-	out := csv.NewWriter(w)
-	rows := [][]string{{"item", "provider", "day", "class", "state", "row", "transfer", "amount", "currency", "why", "proposal", "decided_by", "reason"}}
-	for _, i := range items {
-		transfer := ""
-		if i.TransferID != uuid.Nil {
-			transfer = i.TransferID.String()
-		}
-		amount := strings.TrimSuffix(i.Amount.String(), " "+i.Amount.Currency)
-		if _, ok := ledger.Exponent(i.Amount.Currency); !ok {
-			amount = strconv.FormatInt(i.Amount.Minor, 10)
-		}
-		rows = append(rows, []string{i.ID.String(), i.Provider, i.Day.Format(DayLayout), string(i.Class), string(i.State), i.RowID, transfer, amount,
-			i.Amount.Currency, i.Why, i.Proposal.Action, i.DecidedBy, i.Reason})
-	}
-	if err := out.WriteAll(rows); err != nil {
-		return fmt.Errorf("write items: %w", err)
-	}
-	return nil
 }

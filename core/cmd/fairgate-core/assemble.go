@@ -22,6 +22,7 @@ import (
 	"fairgate/core/inventory"
 	"fairgate/core/inventory/history"
 	"fairgate/core/payment"
+	"fairgate/core/settlement"
 	"fairgate/core/ticket"
 	"fairgate/ledger"
 )
@@ -121,7 +122,13 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	if err != nil {
 		return nil, err
 	}
+	reconciler := settlement.New(d, settlement.Config{
+		Grace: cfg.Settlement.Grace, BookPlain: cfg.Settlement.BookPlain, Reread: cfg.Settlement.RereadDays, Hour: cfg.Settlement.Hour,
+		CatchUp: cfg.Settlement.CatchUpDays, Log: log,
+	})
+	settlements := settlementReaders(providers)
 	server := &api.Server{
+		Settlement: reconciler, Settlements: settlements,
 		ClearingDeadlines: deadlines,
 		DB:                d, Events: events, Catalog: listed, Inventory: stock, Feed: feed, Checkout: orders, Room: room, Inbox: inbox, Outbox: outbox,
 		EdgeSecret: edgeSecret, AdminSecret: adminSecret, Form: providers.Form, SessionReadTTL: cfg.Session.ReadTTL, Stopping: c.leaving, Log: log,
@@ -138,7 +145,13 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		"waiting room": room.Run,
 		"catalog":      listed.Run,
 		"ledger seals": sealer(d, writer, log),
-		"late money":   watchClearing(d, deadlines, cfg.Ledger.ClearingEvery, log),
+		"settlement": func(ctx context.Context) error {
+			if !cfg.Settlement.Daily {
+				return nil
+			}
+			return reconciler.Run(ctx, settlements)
+		},
+		"late money": watchClearing(d, deadlines, cfg.Ledger.ClearingEvery, log),
 	}
 	return c, nil
 }

@@ -73,6 +73,14 @@ type config struct {
 			ResaleEscrow     time.Duration `mapstructure:"resale_escrow"`
 		} `mapstructure:"clearing_within"`
 	}
+	Settlement struct {
+		Daily       bool
+		Hour        int
+		RereadDays  int `mapstructure:"reread_days"`
+		CatchUpDays int `mapstructure:"catch_up_days"`
+		Grace       time.Duration
+		BookPlain   bool `mapstructure:"book_plain"`
+	}
 	History struct {
 		File     string
 		MaxBytes int64 `mapstructure:"max_bytes"`
@@ -97,7 +105,9 @@ var defaults = map[string]any{
 	"ledger.clearing_within.buyer_clearing": "2h", "ledger.clearing_within.provider_clearing": "240h", "ledger.clearing_within.provider_transit": "120h",
 	"ledger.clearing_within.refunds": "120h", "ledger.clearing_within.disputes": "2160h", "ledger.clearing_within.late_money": "24h",
 	"ledger.clearing_within.payout_clearing": "120h", "ledger.clearing_within.resale_escrow": "72h",
-	"history.file": "", "history.max_bytes": 4294967296,
+	"settlement.daily": true, "settlement.hour": 3, "settlement.reread_days": 3, "settlement.catch_up_days": 60, "settlement.grace": "26h",
+	"settlement.book_plain": true,
+	"history.file":          "", "history.max_bytes": 4294967296,
 	"log.level": "info",
 }
 
@@ -161,6 +171,18 @@ func (c config) validate() error {
 	}
 	if c.Database.MaxConns < 4 && c.Database.MaxConns > 0 {
 		bad("database.max_conns", "%d is too few: the lanes need 4 or more", c.Database.MaxConns)
+	}
+	if c.Settlement.Hour < 0 || c.Settlement.Hour > 23 {
+		bad("settlement.hour", "%d must be 0 to 23", c.Settlement.Hour)
+	}
+	if c.Settlement.RereadDays < 1 || c.Settlement.RereadDays > 60 {
+		bad("settlement.reread_days", "%d must be 1 to 60", c.Settlement.RereadDays)
+	}
+	if c.Settlement.CatchUpDays < 1 || c.Settlement.CatchUpDays > 400 {
+		bad("settlement.catch_up_days", "%d must be 1 to 400", c.Settlement.CatchUpDays)
+	}
+	if c.Settlement.Grace <= 0 {
+		bad("settlement.grace", "%s must be longer than nothing", c.Settlement.Grace)
 	}
 	if c.History.MaxBytes < 1 {
 		bad("history.max_bytes", "%d must be 1 or more", c.History.MaxBytes)
