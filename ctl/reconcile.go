@@ -45,14 +45,14 @@ type settlementReport struct {
 func percent(ppm int64) string { return fmt.Sprintf("%d.%04d%%", ppm/10_000, ppm%10_000) }
 
 type settlementItem struct {
-	ID        string  `json:"id"`
-	Day       string  `json:"day"`
-	Class     string  `json:"class"`
-	Row       string  `json:"row"`
-	Transfer  string  `json:"transfer"`
-	Amount    money   `json:"amount"`
-	Why       string  `json:"why"`
-	Action    string  `json:"action"`
+	ID        string `json:"id"`
+	Day       string `json:"day"`
+	Class     string `json:"class"`
+	Row       string `json:"row"`
+	Transfer  string `json:"transfer"`
+	Amount    money  `json:"amount"`
+	Why       string `json:"why"`
+	Action    string `json:"action"`
 	Transfers []struct {
 		Debit  string `json:"debit"`
 		Credit string `json:"credit"`
@@ -66,7 +66,7 @@ type settlementItem struct {
 }
 
 func (t *tool) reconcile() *cobra.Command {
-	var provider, day, file, table string
+	var provider, day, file, sheet string
 	var stored bool
 	cmd := &cobra.Command{
 		Use:   "reconcile",
@@ -103,8 +103,8 @@ It exits with 3 when something is unexplained for longer than core's settlement.
 			if err != nil {
 				return err
 			}
-			if table != "" {
-				if err := t.writeItems(cmd, c, where, table); err != nil {
+			if sheet != "" {
+				if err := t.writeItems(cmd, c, where, sheet); err != nil {
 					return err
 				}
 			}
@@ -124,7 +124,7 @@ It exits with 3 when something is unexplained for longer than core's settlement.
 	cmd.PersistentFlags().StringVar(&provider, "provider", "", "the provider's name, such as stripe")
 	cmd.PersistentFlags().StringVar(&day, "day", "", "the UTC day, such as 2026-11-25")
 	cmd.Flags().StringVar(&file, "file", "", "read the settlement from this CSV file")
-	cmd.Flags().StringVar(&table, "csv", "", "write the day's items to this file, for a spreadsheet")
+	cmd.Flags().StringVar(&sheet, "csv", "", "write the day's items to this file, for a spreadsheet")
 	cmd.Flags().BoolVar(&stored, "stored", false, "show the day as it was read last, without reading it again")
 	cmd.AddCommand(t.reconcileItems(&provider, &day), t.reconcileDecide("approve", "Record an item's proposed correction in the ledger"),
 		t.reconcileDecide("reject", "Leave an item as it is, on record"))
@@ -231,7 +231,7 @@ decide otherwise the second is refused.`,
 			if err != nil {
 				return err
 			}
-			answer, err := c.post(cmd.Context(), path("settlement", "items", args[0], verb), map[string]string{"reason": reason})
+			answer, err := c.post(cmd.Context(), path("settlement-items", args[0], verb), map[string]string{"reason": reason})
 			if err != nil {
 				return err
 			}

@@ -190,7 +190,7 @@ func (s *Server) Admin() http.Handler {
 	mux.HandleFunc("POST /admin/v1/settlement/{provider}/days/{day}", s.long(maxSettlementFile, bearer(s.AdminSecret, s.reconcileDay)))
 	admin("GET /admin/v1/settlement/{provider}/days/{day}", s.settlementDay)
 	admin("GET /admin/v1/settlement/{provider}/days/{day}/items", s.settlementItems)
-	admin("POST /admin/v1/settlement/items/{id}/{verb}", s.decideItem)
+	admin("POST /admin/v1/settlement-items/{id}/{verb}", s.decideItem)
 	admin("GET /admin/v1/tickets/keys", s.ticketKeys)
 	admin("GET /admin/v1/bans", s.listBans)
 	admin("POST /admin/v1/bans", s.addBan)

@@ -191,7 +191,7 @@ func (d *decision) read(r *http.Request) error {
 	return nil
 }
 
-// decideItem answers POST /admin/v1/settlement/items/{id}/{verb} with {"reason"}: approve or reject.
+// decideItem answers POST /admin/v1/settlement-items/{id}/{verb} with {"reason"}: approve or reject.
 func (s *Server) decideItem(w http.ResponseWriter, r *http.Request) error {
 	id, err := uuid.Parse(r.PathValue("id"))
 	if err != nil {

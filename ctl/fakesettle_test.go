@@ -1,0 +1,64 @@
+package ctl_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+)
+
+const fakeItem = "00000000-0000-4000-8000-00000000000a"
+
+// settlement adds what core says of settlements: one item, which can be decided once.
+func (f *fakeCore) settlement(mux *http.ServeMux) {
+	state, by, reason := "open", "", ""
+	item := func() map[string]any {
+		return map[string]any{"id": fakeItem, "provider": "stripe", "day": "2026-11-25", "class": "theirs_only", "row": "txn_9", "amount": map[string]any{"minor": 6500, "currency": "EUR"},
+			"why": "The provider settled a refund of -65.00 EUR; the books have no such transfer.", "action": "book it as a refund of the order", "since": f.clock, "state": state,
+			"decided_by": by, "reason": reason, "transfers": []any{map[string]any{"debit": "refunds", "credit": "provider_clearing/stripe", "code": "refund_payment",
+				"amount": map[string]any{"minor": 6500, "currency": "EUR"}}}}
+	}
+	report := func(rows int) map[string]any {
+		open := map[bool]int{true: 1, false: 0}[state == "open"]
+		return map[string]any{"provider": "stripe", "day": "2026-11-25", "read_at": f.clock, "counts": map[string]any{"rows": rows, "new": rows},
+			"currencies": []any{map[string]any{"currency": "EUR", "classes": map[string]any{"matched": map[string]any{"count": rows - 1, "minor": 993500}},
+				"total": 1000000, "unexplained": 6500 * open, "explained_ppm": 1000000 - 6500*open}},
+			"explained_ppm": 1000000 - 6500*open, "open": open, "overdue": open}
+	}
+	mux.HandleFunc("POST /admin/v1/settlement/{provider}/days/{day}", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if r.Header.Get("Content-Type") == "text/csv" {
+			answer(w, 200, report(strings.Count(string(body), "\n")-1))
+			return
+		}
+		if r.PathValue("provider") == "offline" {
+			refuse(w, 422, "settlement_unreadable", "Core cannot read this provider's settlement by itself. Send it as a file.")
+			return
+		}
+		answer(w, 200, report(100))
+	})
+	mux.HandleFunc("GET /admin/v1/settlement/{provider}/days/{day}", func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, 404, "day_unread", "The settlement of this day was never read.")
+	})
+	mux.HandleFunc("GET /admin/v1/settlement/{provider}/days/{day}/items", func(w http.ResponseWriter, r *http.Request) {
+		items := []any{}
+		if want := r.URL.Query().Get("state"); want == "" || want == state {
+			items = append(items, item())
+		}
+		answer(w, 200, map[string]any{"items": items, "next": ""})
+	})
+	mux.HandleFunc("POST /admin/v1/settlement-items/{id}/{verb}", func(w http.ResponseWriter, r *http.Request) {
+		var body struct{ Reason string }
+		_ = json.NewDecoder(r.Body).Decode(&body)
+		decided := map[string]string{"approve": "approved", "reject": "rejected"}[r.PathValue("verb")]
+		switch {
+		case r.PathValue("id") != fakeItem:
+			refuse(w, 404, "item_unknown", "There is no such item.")
+		case state != "open" && state != decided:
+			refuse(w, 409, "item_decided", "The item was decided otherwise, or has healed by itself.")
+		default:
+			state, by, reason = decided, "operator:"+r.Header.Get("Fairgate-Operator"), body.Reason
+			answer(w, 200, item())
+		}
+	})
+}
