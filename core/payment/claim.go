@@ -13,11 +13,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// claimed is a task with the lease this process holds on it. The lease's end is also the token that tells this run from
-// any other of the same task.
+// claimed is a task that this process holds the lease of. Its claim tells this run from any other of the same task.
 type claimed struct {
 	Task
-	lease time.Time
 }
 
 // result is how one run of a task ended, as it will be written.
@@ -48,13 +46,13 @@ FOR UPDATE`
 
 // What was locked before is read anew here, so a lease that another process took meanwhile is seen.
 const sqlClaim = `UPDATE outbox AS t
-SET lease_until = now() + $3::INT8 * INTERVAL '1 microsecond', attempts = t.attempts + 1
+SET lease_until = now() + $3::INT8 * INTERVAL '1 microsecond', claim_id = $4, attempts = t.attempts + 1
 FROM unnest($1::UUID[], $2::UUID[]) AS k (order_id, outbox_id)
 WHERE t.order_id = k.order_id AND t.outbox_id = k.outbox_id AND t.state = 'ready' AND t.due_at <= now()
 	AND (t.lease_until IS NULL OR t.lease_until <= now())
 	AND (SELECT count(*) FROM outbox AS l
 		WHERE l.order_id = t.order_id AND l.lease_until > now() AND l.outbox_id <> t.outbox_id) = 0
-RETURNING t.outbox_id, t.kind, t.order_id, t.payment_id, t.payload, t.attempts, t.lease_until`
+RETURNING t.outbox_id, t.kind, t.order_id, t.payment_id, t.payload, t.attempts, t.claim_id`
 
 // claim takes up to limit due tasks of the given kinds, at most one of each order, in the order in which they fell due.
 // full tells that there are probably more.
@@ -78,17 +76,18 @@ func (o *Outbox) claim(ctx context.Context, kinds []string, limit int) (tasks []
 
 // lease takes those of the tasks, each given with its order, that are still free and of whose orders no other is leased.
 func (o *Outbox) lease(ctx context.Context, ids, orders []uuid.UUID) (tasks []claimed, err error) {
+	claim := uuid.New()
 	err = o.db.InBookkeeping(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		tasks = tasks[:0]
 		if _, err := tx.Exec(ctx, sqlLockOrders, orders); err != nil {
 			return fmt.Errorf("lock the orders of outbox tasks: %w", err)
 		}
-		rows, err := tx.Query(ctx, sqlClaim, orders, ids, o.cfg.Lease.Microseconds())
+		rows, err := tx.Query(ctx, sqlClaim, orders, ids, o.cfg.Lease.Microseconds(), claim)
 		if err != nil {
 			return fmt.Errorf("claim outbox tasks: %w", err)
 		}
 		var t claimed
-		_, err = pgx.ForEachRow(rows, []any{&t.ID, &t.Kind, &t.OrderID, &t.PaymentID, &t.Payload, &t.Attempt, &t.lease}, func() error {
+		_, err = pgx.ForEachRow(rows, []any{&t.ID, &t.Kind, &t.OrderID, &t.PaymentID, &t.Payload, &t.Attempt, &t.claim}, func() error {
 			tasks = append(tasks, t)
 			return nil
 		})
@@ -127,12 +126,12 @@ func (o *Outbox) due(ctx context.Context, kinds []string, limit int) (ids, order
 
 // A run that is done is done whoever holds the lease by now; any other end is written only by the holder.
 const sqlSettle = `UPDATE outbox AS t
-SET state = r.state, lease_until = NULL, attempts = t.attempts - r.undo, last_error = r.error,
+SET state = r.state, lease_until = NULL, claim_id = NULL, attempts = t.attempts - r.undo, last_error = r.error,
 	due_at = CASE WHEN r.state = 'ready' THEN now() + r.after_us * INTERVAL '1 microsecond' ELSE t.due_at END,
 	done_at = CASE WHEN r.state = 'ready' THEN NULL ELSE now() END
-FROM unnest($1::UUID[], $2::UUID[], $3::TEXT[], $4::INT8[], $5::INT8[], $6::TEXT[], $7::TIMESTAMPTZ[])
-	AS r (order_id, outbox_id, state, after_us, undo, error, lease_until)
-WHERE t.order_id = r.order_id AND t.outbox_id = r.outbox_id AND t.state = 'ready' AND (r.state = 'done' OR t.lease_until = r.lease_until)`
+FROM unnest($1::UUID[], $2::UUID[], $3::TEXT[], $4::INT8[], $5::INT8[], $6::TEXT[], $7::UUID[])
+	AS r (order_id, outbox_id, state, after_us, undo, error, claim_id)
+WHERE t.order_id = r.order_id AND t.outbox_id = r.outbox_id AND t.state = 'ready' AND (r.state = 'done' OR t.claim_id = r.claim_id)`
 
 // settle writes how a batch of runs ended, in key order as all who lock several tasks. Running it twice changes nothing.
 func (o *Outbox) settle(ctx context.Context, batch []result) error {
@@ -144,16 +143,16 @@ func (o *Outbox) settle(ctx context.Context, batch []result) error {
 	after := make([]int64, len(batch))
 	undo := make([]int64, len(batch))
 	errors := make([]string, len(batch))
-	leases := make([]time.Time, len(batch))
+	claims := make([]uuid.UUID, len(batch))
 	for i, r := range batch {
 		ids[i], orders[i], states[i], after[i] = r.task.ID, r.task.OrderID, r.state, r.after.Microseconds()
-		errors[i], leases[i] = errorText(r.err), r.task.lease
+		errors[i], claims[i] = errorText(r.err), r.task.claim
 		if r.undo {
 			undo[i] = 1
 		}
 	}
 	return o.db.InBookkeeping(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, sqlSettle, orders, ids, states, after, undo, errors, leases); err != nil {
+		if _, err := tx.Exec(ctx, sqlSettle, orders, ids, states, after, undo, errors, claims); err != nil {
 			return fmt.Errorf("settle %d outbox tasks: %w", len(batch), err)
 		}
 		return nil

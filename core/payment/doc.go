@@ -18,7 +18,7 @@
 //	              ▲                 │   │
 //	              │  error: backed  │   └─ ErrPermanent, or attempts used up ──▶ dead (counted, listed, logged)
 //	              └─ off, jittered ─┤
-//	              └─ lease ran out ─┘   (the worker died: any worker runs it again)
+//	              └─ lease ran out ─┘   (no sign of life of the worker: any worker runs it again)
 //
 // A task runs at least once, so handlers are idempotent: they call the provider with a key made from the payment's id and
 // the step, and they look at the rows before they act. Two tasks of one order never run at once, whatever the number of

@@ -12,6 +12,7 @@ var (
 	outboxClaims    = metrics.NewCounter(`core_outbox_claims_total`)
 	outboxClaimed   = metrics.NewCounter(`core_outbox_claimed_total`)
 	outboxErrors    = metrics.NewCounter(`core_outbox_database_errors_total`)
+	outboxLost      = metrics.NewCounter(`core_outbox_leases_lost_total`)
 	outboxRunning   = metrics.NewGauge(`core_outbox_running`, nil)
 	outboxSeconds   = metrics.NewHistogram(`core_outbox_run_seconds`)
 	outboxLag       = metrics.NewHistogram(`core_outbox_lag_seconds`)

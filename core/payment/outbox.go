@@ -39,6 +39,8 @@ type Task struct {
 	Attempt int
 	// Final is set when the task runs and an error would make it dead.
 	Final bool
+
+	claim uuid.UUID // of the run that holds the lease
 }
 
 // TaskID is the id of a payment's only task of a kind.
@@ -46,7 +48,8 @@ func TaskID(paymentID uuid.UUID, kind string) uuid.UUID {
 	return uuid.NewSHA1(paymentID, []byte("task/"+kind))
 }
 
-// Handler runs one task. It must be idempotent and must keep to its context, which ends before the task's lease does.
+// Handler runs one task. It must be idempotent and must keep to its context, which ends when the run takes too
+// long, and before the task's lease ends because it could not be renewed.
 type Handler func(ctx context.Context, t Task) error
 
 // postponed is the error of Postpone.
@@ -62,7 +65,8 @@ func Postpone(d time.Duration) error { return postponed{after: max(d, 0)} }
 type OutboxConfig struct {
 	Workers     int            // handlers running at once; default 32
 	Claim       int            // most tasks claimed by one statement; default 200
-	Lease       time.Duration  // how long a claimed task is left alone; a handler has three quarters of it; default 40 s
+	Lease       time.Duration  // how long a claimed task is left alone without a sign of life of its process; default 10 s
+	Timeout     time.Duration  // how long one run of a handler may take; default 30 s
 	Poll        time.Duration  // longest wait between two looks at the table; default 500 ms
 	Backoff     time.Duration  // mean wait before the second attempt, doubling; default 200 ms
 	BackoffMax  time.Duration  // longest mean wait between two attempts; default 5 min
@@ -85,7 +89,8 @@ func (c OutboxConfig) withDefaults() OutboxConfig {
 	if c.Claim <= 0 {
 		c.Claim = 200
 	}
-	set(&c.Lease, 40*time.Second)
+	set(&c.Lease, 10*time.Second)
+	set(&c.Timeout, 30*time.Second)
 	set(&c.Poll, 500*time.Millisecond)
 	set(&c.Backoff, 200*time.Millisecond)
 	set(&c.BackoffMax, 5*time.Minute)

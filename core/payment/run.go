@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // outboxRun is one Run: a claimer (Run's own goroutine), the workers, and a settler. Tasks go from the claimer to the
@@ -20,6 +22,8 @@ type outboxRun struct {
 	results  chan result
 	freed    chan struct{} // a worker is free again
 	inFlight atomic.Int64  // claimed and not run yet, or running
+
+	leases leases
 
 	mu   sync.Mutex
 	soon time.Time // when the first task that was put off here is due again; zero for none
@@ -34,6 +38,7 @@ func (o *Outbox) Run(ctx context.Context, handlers map[string]Handler) error {
 		tasks:   make(chan claimed, 2*o.cfg.Workers),
 		results: make(chan result, 2*o.cfg.Workers),
 		freed:   make(chan struct{}, 1),
+		leases:  leases{held: make(map[uuid.UUID]*held)},
 	}
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
@@ -44,6 +49,9 @@ func (o *Outbox) Run(ctx context.Context, handlers map[string]Handler) error {
 		workers.Go(func() { r.work(ctx, work) })
 	}
 	settler.Go(func() { r.settleAll(settle) })
+	beat, stopBeat := context.WithCancel(context.WithoutCancel(ctx))
+	var heart sync.WaitGroup
+	heart.Go(func() { r.heartbeat(beat) })
 	r.claimAll(ctx)
 	close(r.tasks)
 	stopWorkers := time.AfterFunc(o.cfg.Grace, stopWork)
@@ -53,6 +61,8 @@ func (o *Outbox) Run(ctx context.Context, handlers map[string]Handler) error {
 	stopSettler := time.AfterFunc(o.cfg.Grace, stopSettle)
 	defer stopSettler.Stop()
 	settler.Wait()
+	stopBeat()
+	heart.Wait()
 	return nil
 }
 
@@ -73,11 +83,13 @@ func (r *outboxRun) claimAll(ctx context.Context) {
 			}
 			continue
 		}
+		asked := time.Now()
 		tasks, full, err := r.claim(ctx, kinds, min(free, r.cfg.Claim))
 		if err != nil && ctx.Err() == nil {
 			outboxErrors.Inc()
 			r.cfg.Log.Warn("the outbox cannot be read", "error", err.Error())
 		}
+		r.leases.hold(tasks, asked.Add(r.cfg.Lease))
 		r.inFlight.Add(int64(len(tasks)))
 		for _, t := range tasks {
 			r.tasks <- t // never blocks: inFlight bounds what is in the channel
@@ -148,7 +160,9 @@ func (r *outboxRun) work(ctx, work context.Context) {
 
 // call runs the task's handler, bounded, and turns a panic into an error.
 func (r *outboxRun) call(work context.Context, t claimed) (err error) {
-	ctx, cancel := context.WithTimeout(work, r.cfg.Lease*3/4)
+	leased, letGo := r.leases.running(work, t)
+	defer letGo()
+	ctx, cancel := context.WithTimeout(leased, r.cfg.Timeout)
 	defer cancel()
 	started := time.Now()
 	outboxRunning.Inc()
@@ -218,9 +232,11 @@ func (r *outboxRun) settleBatch(ctx context.Context, batch []result) {
 		select {
 		case <-time.After(backoff(50*time.Millisecond, r.cfg.Poll, n, r.cfg.Jitter)):
 		case <-ctx.Done():
+			r.leases.drop(batch)
 			return
 		}
 	}
+	r.leases.drop(batch)
 	chained := false
 	for _, result := range batch {
 		r.count(result)

@@ -86,7 +86,8 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		return nil, err
 	}
 	writer := ledger.NewWriter(d.Reader)
-	outbox := payment.NewOutbox(d, payment.OutboxConfig{Workers: cfg.Checkout.OutboxWorkers, Lease: cfg.Checkout.OutboxLease, Log: log})
+	outbox := payment.NewOutbox(d, payment.OutboxConfig{Workers: cfg.Checkout.OutboxWorkers, Lease: cfg.Checkout.OutboxLease,
+		Timeout: cfg.Checkout.OutboxTimeout, Log: log})
 	orders := checkout.New(checkout.Config{
 		DB: d, Catalog: terms(events), Providers: providers, Outbox: outbox, Ledger: writer,
 		Issuer:   ticket.NewIssuer(signingKey(events)),
