@@ -40,6 +40,8 @@
 //  6. Order. Order, payment attempt and the outbox row that begins it (checkout.Open). Dies after: any core's outbox goes on.
 //  7. Begin. No transaction: the outbox calls the provider with a key derived from the attempt, then writes the answer as
 //     an outcome. Dies in between: the lease of the task ends, the identical call is repeated, the provider answers the same.
+//     The provider's breaker is open, and this is the first run that counts: another provider is written down in one
+//     transaction, which proves that the run still has the task, and called after it. A run of unknown end stays with its own.
 //  8. Pay. Between the buyer and the provider. Its news comes as a webhook (stored before it is acknowledged, so it is
 //     handled even if core dies right after) or by looking it up, whichever is first, in any order, any number of times.
 //  9. Sell. Hold to sold, ledger transfers pending, capture in the outbox (checkout.Apply, authorized); after the

@@ -226,6 +226,7 @@ func (s *Server) openOrder(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
 		HoldID string `json:"hold_id"`
 		Email  string `json:"email"`
+		Method string `json:"method"` // of those that the event names; empty: the first
 	}
 	if err := decode(r, &body); err != nil {
 		return err
@@ -246,7 +247,7 @@ func (s *Server) openOrder(w http.ResponseWriter, r *http.Request) error {
 			continue
 		}
 		order, created, err := s.Checkout.Open(r.Context(), checkout.Opening{
-			Hold: id, Event: session.Event, Entrant: session.Entrant, Email: body.Email, Key: r.Header.Get("Idempotency-Key"),
+			Hold: id, Event: session.Event, Entrant: session.Entrant, Email: body.Email, Method: body.Method, Key: r.Header.Get("Idempotency-Key"),
 		})
 		if err != nil {
 			return err

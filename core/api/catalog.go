@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"fairgate/core/access"
+	"fairgate/core/checkout"
 	"fairgate/core/event"
 )
 
@@ -53,6 +54,7 @@ type eventJSON struct {
 	Identity string      `json:"identity,omitempty"`
 	Tiers    []tierJSON  `json:"tiers,omitempty"`
 	Sections []string    `json:"sections,omitempty"`
+	Methods  []string    `json:"payment_methods,omitempty"` // by which it can be paid now, the first for who chooses none
 }
 
 // describe is what an event file says of an event, as lists show it.
@@ -102,6 +104,7 @@ func (s *Server) eventView(ctx context.Context, e *event.Event) (eventJSON, erro
 	for _, section := range e.Spec.Sections {
 		view.Sections = append(view.Sections, section.ID)
 	}
+	view.Methods = s.Checkout.Methods(checkout.Terms{Currency: e.Spec.Currency, Country: e.Spec.Venue.Country, Methods: e.Spec.Payment.Methods})
 	return view, nil
 }
 

@@ -69,6 +69,7 @@ type lineJSON struct {
 type paymentJSON struct {
 	Attempt        int    `json:"attempt"`
 	Provider       string `json:"provider"`
+	Method         string `json:"method,omitempty"`
 	State          string `json:"state"`
 	ProviderRef    string `json:"provider_ref"`
 	ClientSecret   string `json:"client_secret,omitempty"`
@@ -99,7 +100,7 @@ func orderOf(o checkout.Order, form func(provider, ref, secret string) payment.F
 	for i, l := range o.Lines {
 		lines[i] = lineJSON{Tier: l.Tier, Seat: l.Seat, Face: in(l.Face), Fee: in(l.Fee), Tax: in(l.Tax)}
 	}
-	p := paymentJSON{Attempt: o.Payment.Attempt, Provider: o.Payment.Provider, State: string(o.Payment.State),
+	p := paymentJSON{Attempt: o.Payment.Attempt, Provider: o.Payment.Provider, Method: o.Payment.Method, State: string(o.Payment.State),
 		ProviderRef: o.Payment.ProviderRef, Failure: o.Payment.Failure}
 	payable := o.State == checkout.PaymentPending || o.State == checkout.PaymentFailed
 	if payable && o.Payment.State == checkout.PaymentBegun {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/db"
 	"fairgate/core/db/dbtest"
@@ -135,6 +136,9 @@ type shop struct {
 	provider *provider
 	holdTTL  time.Duration
 	cards    CardLimits
+	methods  []string
+	// providers are those of the next core; nil: the one provider.
+	providers *payment.Providers
 }
 
 const capacity = 40
@@ -154,7 +158,11 @@ func newShopIn(t *testing.T, d *db.DB) *shop {
 
 func (s *shop) exec(sql string, args ...any) {
 	s.t.Helper()
-	if _, err := s.db.Pool.Exec(context.Background(), sql, args...); err != nil {
+	err := s.db.InTx(context.Background(), func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, sql, args...)
+		return err
+	})
+	if err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -172,10 +180,14 @@ func (s *shop) count(sql string, args ...any) int64 {
 func (s *shop) open(run bool) *node {
 	key := ed25519.NewKeyFromSeed(make([]byte, 32))
 	n := &node{}
+	providers := s.providers
+	if providers == nil {
+		providers = payment.NewProviders(s.provider)
+	}
 	n.Service = New(Config{
-		DB: s.db, Providers: payment.NewProviders(s.provider), Ledger: ledger.NewWriter(s.db.Reader), Outbox: payment.NewOutbox(s.db, payment.OutboxConfig{Workers: 4, Poll: 50 * time.Millisecond}),
+		DB: s.db, Providers: providers, Ledger: ledger.NewWriter(s.db.Reader), Outbox: payment.NewOutbox(s.db, payment.OutboxConfig{Workers: 4, Poll: 50 * time.Millisecond}),
 		Catalog: func(context.Context, uuid.UUID) (Terms, error) {
-			return Terms{Slug: "gig", Organizer: "promoter", Currency: "EUR", Prices: map[string]Price{"floor": {5000, 500, 1155}, "lower": {8000, 500, 1785}}, Cards: s.cards}, nil
+			return Terms{Slug: "gig", Organizer: "promoter", Currency: "EUR", Prices: map[string]Price{"floor": {5000, 500, 1155}, "lower": {8000, 500, 1785}}, Cards: s.cards, Methods: s.methods, TransferWithin: 72 * time.Hour}, nil
 		},
 		Issuer: ticket.NewIssuer(func(context.Context, uuid.UUID) (ticket.SigningKey, error) {
 			return ticket.SigningKey{No: 1, Private: key}, nil

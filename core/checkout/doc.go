@@ -17,6 +17,9 @@
 //	   card over limit ────┼──▶ Cancelled    (instead of the sale; the authorization is voided, the hold released)
 //	    capture refused ───┴──▶ CaptureFailed (from PaymentPending after the sale; transfers voided, seats back on sale)
 //
+// A payment that was never sent to its provider, because the provider is down, is given to another one (rerouted), see
+// failover.go; one that may have been sent never is.
+//
 // The whole table, with the time an order may stay in each state and what is retried, is in state.go; nothing else in the
 // repository decides about an order's state.
 //

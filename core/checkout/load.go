@@ -16,7 +16,7 @@ import (
 const sqlOrder = `
 SELECT o.order_id, o.event_id, o.hold_id, o.entrant, o.state, o.amount_minor, o.currency, o.lines, o.email, o.body_hash, o.events,
     o.created_at, o.updated_at, now(), h.deadline,
-    p.payment_id, p.attempt, p.provider, p.provider_ref, p.client_secret, p.state, p.failure
+    p.payment_id, p.attempt, p.provider, p.provider_ref, p.client_secret, p.state, p.failure, p.method
 FROM orders AS o
 JOIN holds AS h ON h.hold_id = o.hold_id
 JOIN payments AS p ON p.order_id = o.order_id
@@ -38,7 +38,7 @@ func (s *Service) Find(ctx context.Context, id uuid.UUID) (Order, error) {
 	p := &o.Payment
 	var lines string
 	row := s.db.Reader.QueryRow(ctx, sqlOrder, id)
-	err := scanOrder(row, &o, &lines, &o.ServerTime, &o.Deadline, &p.ID, &p.Attempt, &p.Provider, &p.ProviderRef, &p.ClientSecret, &p.State, &p.Failure)
+	err := scanOrder(row, &o, &lines, &o.ServerTime, &o.Deadline, &p.ID, &p.Attempt, &p.Provider, &p.ProviderRef, &p.ClientSecret, &p.State, &p.Failure, &p.Method)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Order{}, ErrOrderUnknown
 	}

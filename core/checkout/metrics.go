@@ -22,6 +22,7 @@ func newMetrics() metricSet {
 	}
 	for name, cause := range map[string]Cause{
 		`core_order_events_total{cause="begun"}`:           CauseBegun,
+		`core_order_events_total{cause="rerouted"}`:        CauseRerouted,
 		`core_order_events_total{cause="authorized"}`:      CauseAuthorized,
 		`core_order_events_total{cause="declined"}`:        CauseDeclined,
 		`core_order_events_total{cause="captured"}`:        CauseCaptured,

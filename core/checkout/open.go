@@ -19,6 +19,7 @@ type Opening struct {
 	Event   uuid.UUID // of the hold
 	Entrant lottery.Entrant
 	Email   string
+	Method  string // how the buyer wants to pay; "" for whatever is offered first
 	Key     string // Idempotency-Key: of one buyer and event, the same key is the same order
 }
 
@@ -34,12 +35,16 @@ func (o *Opening) keyID() uuid.UUID {
 }
 
 func (o *Opening) hash() []byte {
-	h := sha256.Sum256([]byte(o.Hold.String() + "\x00" + o.Email))
+	body := o.Hold.String() + "\x00" + o.Email
+	if o.Method != "" { // what clients sent before there were methods stays the same
+		body += "\x00" + o.Method
+	}
+	h := sha256.Sum256([]byte(body))
 	return h[:]
 }
 
 // Open opens the order of a hold, or returns the one that was opened before with the same body; created says which.
-// Errors: ErrHoldUnknown, ErrHoldExpired, ErrHoldClosed, ErrKeyReused (another body), db.ErrOverloaded, db.ErrAmbiguous
+// Errors: ErrMethod, ErrHoldUnknown, ErrHoldExpired, ErrHoldClosed, ErrKeyReused (another body), db.ErrOverloaded, db.ErrAmbiguous
 // (ask again: the id of the order is fixed by the hold).
 func (s *Service) Open(ctx context.Context, o Opening) (order Order, created bool, err error) {
 	answer, err := s.lane.Do(ctx, ask{opening: &o})
@@ -103,13 +108,17 @@ func (b *batch) openOne(ctx context.Context, o *Opening) (answer, error) {
 	if err := r.apply(CauseOpened, "buyer", ""); err != nil {
 		return answer{}, err
 	}
-	provider, unroutable := b.service.providers.Route(terms.want(h.Amount))
+	want, unpayable := b.service.payable(terms, h.Amount, o.Method)
+	if unpayable != nil {
+		return answer{err: unpayable}, nil //nolint:nilerr // likewise
+	}
+	provider, unroutable := b.service.providers.Route(want)
 	if unroutable != nil {
 		return answer{err: unroutable}, nil //nolint:nilerr // likewise
 	}
-	p := r.attempt(provider)
+	p := r.attempt(provider, want.Method)
 	b.tasks = append(b.tasks, task(taskBegin, id, p.ID))
-	b.keep = append(b.keep, inventory.Keeping{Hold: h.ID, For: terms.PaymentExtension})
+	b.keep = append(b.keep, terms.keeping(h.ID, want.Method))
 	b.records[id], b.keys[key] = r, id
 	opened := r.order
 	opened.Payment = *p
@@ -140,15 +149,15 @@ func holdOpen(h inventory.Hold) error {
 }
 
 // attempt adds the next attempt to pay. The caller has made sure that none is live.
-func (r *record) attempt(provider string) *Payment {
+func (r *record) attempt(provider, method string) *Payment {
 	n := len(r.payments) + 1
-	r.payments = append(r.payments, Payment{ID: payment.PaymentID(r.order.ID, n), Attempt: n, Provider: provider, State: PaymentCreated})
+	r.payments = append(r.payments, Payment{ID: payment.PaymentID(r.order.ID, n), Attempt: n, Provider: provider, Method: method, State: PaymentCreated})
 	return &r.payments[n-1]
 }
 
 // refusal reports whether err is a buyer's outcome rather than a failure of ours.
 func refusal(err error) bool {
-	for _, known := range []error{ErrHoldUnknown, ErrHoldExpired, ErrHoldClosed, ErrKeyReused, ErrOrderExists, ErrOrderUnknown, ErrTransition} {
+	for _, known := range []error{ErrHoldUnknown, ErrHoldExpired, ErrHoldClosed, ErrKeyReused, ErrOrderExists, ErrOrderUnknown, ErrTransition, ErrMethod} {
 		if errors.Is(err, known) {
 			return true
 		}

@@ -26,6 +26,7 @@ var (
 	ErrHoldExpired   = inventory.ErrHoldExpired
 	ErrHoldClosed    = inventory.ErrHoldClosed
 	ErrKeyReused     = inventory.ErrKeyReused
+	ErrMethod        = errors.New("checkout: the event cannot be paid for that way")
 	ErrPriceMismatch = errors.New("checkout: the prices of the order do not add up to the price of the hold")
 )
 
@@ -50,6 +51,7 @@ type Payment struct {
 	ClientSecret string
 	State        PaymentState
 	Failure      string
+	Method       string // what the buyer chose to pay with; "" for whatever the provider offers
 
 	declines []string // names of the tries that were declined, oldest first
 
@@ -127,11 +129,39 @@ type Terms struct {
 	Prices           map[string]Price
 	PaymentExtension time.Duration // how far a payment under way may push a hold's deadline, once
 	Cards            CardLimits
+	// Methods are those by which the event may be paid, as far as a provider takes them; empty: all that are paid at once.
+	Methods []string
+	// TransferWithin is how long a buyer who pays by bank transfer has for it; the hold lives as long.
+	TransferWithin time.Duration
 }
 
 // want is what a provider is chosen by for a payment of the event.
-func (t *Terms) want(a ledger.Amount) payment.Want {
-	return payment.Want{Currency: a.Currency, Country: t.Country, Minor: a.Minor}
+func (t *Terms) want(a ledger.Amount, method string) payment.Want {
+	return payment.Want{Currency: a.Currency, Country: t.Country, Method: method, Minor: a.Minor}
+}
+
+// allows tells whether the event's organizer lets buyers pay by a method. Who must wait for money, or be trusted to have
+// taken it, is asked first: a bank transfer, and what a box office sells, only where the event says so.
+func (t *Terms) allows(method string) bool {
+	if len(t.Methods) == 0 {
+		return method != payment.MethodBankTransfer && method != payment.MethodBoxOffice
+	}
+	return slices.Contains(t.Methods, method)
+}
+
+// Methods are those by which an event can be paid with the providers there are, the first for who chooses none.
+func (s *Service) Methods(t Terms) []string {
+	taken := s.providers.Methods(t.Currency, t.Country)
+	if len(t.Methods) == 0 {
+		return slices.DeleteFunc(taken, func(method string) bool { return !t.allows(method) })
+	}
+	var both []string // in the event's order
+	for _, method := range t.Methods {
+		if slices.Contains(taken, method) {
+			both = append(both, method)
+		}
+	}
+	return both
 }
 
 // Catalog returns an event's terms. It is called inside transactions and must answer from memory or fail.

@@ -75,13 +75,17 @@ func (b *batch) againOne(ctx context.Context, ask *retry) error {
 		return fmt.Errorf("%w: %d attempts to pay have died", ErrTransition, len(r.payments))
 	}
 	live := r.live()
-	var provider string
+	var provider, method string
 	if live == nil {
 		terms, err := b.termsOf(ctx, r.order.Event)
 		if err != nil {
 			return err
 		}
-		if provider, err = b.service.providers.Route(terms.want(r.order.Amount)); err != nil {
+		if n := len(r.payments); n > 0 {
+			method = r.payments[n-1].Method
+		}
+		// The attempts before are dead, so any provider may have the next one.
+		if provider, err = b.service.providers.Route(terms.want(r.order.Amount, method)); err != nil {
 			return err
 		}
 	}
@@ -94,7 +98,7 @@ func (b *batch) againOne(ctx context.Context, ask *retry) error {
 		live.move(live.State, "")
 		return nil
 	}
-	p := r.attempt(provider)
+	p := r.attempt(provider, method)
 	b.tasks = append(b.tasks, task(taskBegin, r.order.ID, p.ID))
 	return nil
 }

@@ -23,7 +23,7 @@ FROM unnest($1::UUID[]) AS k (order_id)
 JOIN orders AS o ON o.order_id = k.order_id`
 
 const sqlReadPayments = `
-SELECT p.payment_id, p.order_id, p.attempt, p.provider, p.provider_ref, p.client_secret, p.state, p.failure, p.declines
+SELECT p.payment_id, p.order_id, p.attempt, p.provider, p.provider_ref, p.client_secret, p.state, p.failure, p.declines, p.method
 FROM unnest($1::UUID[]) AS k (order_id)
 JOIN payments AS p ON p.order_id = k.order_id`
 
@@ -131,7 +131,7 @@ func queueOrders(b *pgx.Batch, records map[uuid.UUID]*record, ids, moved []uuid.
 		for rows.Next() {
 			var p Payment
 			var order uuid.UUID
-			if err := rows.Scan(&p.ID, &order, &p.Attempt, &p.Provider, &p.ProviderRef, &p.ClientSecret, &p.State, &p.Failure, &p.declinesWas); err != nil {
+			if err := rows.Scan(&p.ID, &order, &p.Attempt, &p.Provider, &p.ProviderRef, &p.ClientSecret, &p.State, &p.Failure, &p.declinesWas, &p.Method); err != nil {
 				return err
 			}
 			p.was, p.declines = p.State, strings.Fields(p.declinesWas)

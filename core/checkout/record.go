@@ -46,10 +46,10 @@ WHERE p.order_id = u.order_id AND p.attempt = u.attempt AND p.state = u.state_wa
 
 const sqlInsertPayments = `
 INSERT INTO payments (order_id, attempt, payment_id, provider, provider_ref, client_secret, state, live, failure, declines, amount_minor, currency,
-    created_at, updated_at)
-SELECT u.order_id, u.attempt, u.payment_id, u.provider, '', '', 'created', true, '', '', u.amount_minor, u.currency, now(), now()
-FROM unnest($1::UUID[], $2::INT8[], $3::UUID[], $4::TEXT[], $5::INT8[], $6::TEXT[])
-    AS u (order_id, attempt, payment_id, provider, amount_minor, currency)`
+    method, created_at, updated_at)
+SELECT u.order_id, u.attempt, u.payment_id, u.provider, '', '', 'created', true, '', '', u.amount_minor, u.currency, u.method, now(), now()
+FROM unnest($1::UUID[], $2::INT8[], $3::UUID[], $4::TEXT[], $5::INT8[], $6::TEXT[], $7::TEXT[])
+    AS u (order_id, attempt, payment_id, provider, amount_minor, currency, method)`
 
 // entry is one row to come of order_events.
 type entry struct {
@@ -153,9 +153,9 @@ type (
 		ats                                          []time.Time
 	}
 	newPayments struct {
-		orders, ids           []uuid.UUID
-		attempts, amounts     []int64
-		providers, currencies []string
+		orders, ids                    []uuid.UUID
+		attempts, amounts              []int64
+		providers, currencies, methods []string
 	}
 	movedPayments struct {
 		orders                                                       []uuid.UUID
@@ -272,12 +272,12 @@ func (h *happenings) queue(b *pgx.Batch) {
 func (n *newPayments) add(r *record, p *Payment) {
 	n.orders, n.ids, n.attempts = append(n.orders, r.order.ID), append(n.ids, p.ID), append(n.attempts, int64(p.Attempt))
 	n.amounts, n.providers = append(n.amounts, r.order.Amount.Minor), append(n.providers, p.Provider)
-	n.currencies = append(n.currencies, r.order.Amount.Currency)
+	n.currencies, n.methods = append(n.currencies, r.order.Amount.Currency), append(n.methods, p.Method)
 }
 
 func (n *newPayments) queue(b *pgx.Batch) {
 	if len(n.ids) > 0 {
-		b.Queue(sqlInsertPayments, n.orders, n.attempts, n.ids, n.providers, n.amounts, n.currencies)
+		b.Queue(sqlInsertPayments, n.orders, n.attempts, n.ids, n.providers, n.amounts, n.currencies, n.methods)
 	}
 }
 

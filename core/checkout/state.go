@@ -38,6 +38,7 @@ const (
 	CauseLateMoney      Cause = "late_money" // authorized after the hold died
 	CauseVoided         Cause = "voided"     // the provider confirms that the intent is dead
 	CauseCardOverLimit  Cause = "card_over_limit"
+	CauseRerouted       Cause = "rerouted" // to another provider, before any was called
 )
 
 // Transition is one legal move of an order.
@@ -61,6 +62,7 @@ const maxCapture = 24 * time.Hour
 var transitions = []Transition{
 	{From: Reserved, Cause: CauseOpened, To: PaymentPending, UntilHold: true, Retry: "outbox repeats begin with the same key"},
 	{From: PaymentPending, Cause: CauseBegun, To: PaymentPending, UntilHold: true, Retry: "lookup every few seconds until the provider knows more"},
+	{From: PaymentPending, Cause: CauseRerouted, To: PaymentPending, UntilHold: true, Retry: "outbox repeats begin with the same key"},
 	{From: PaymentPending, Cause: CauseAuthorized, To: PaymentPending, Limit: maxCapture, Retry: "outbox repeats capture with the same key"},
 	{From: PaymentPending, Cause: CauseDeclined, To: PaymentFailed, UntilHold: true, Retry: "the buyer tries another card"},
 	{From: PaymentPending, Cause: CauseVoided, To: PaymentFailed, UntilHold: true, Retry: "the buyer asks for a new attempt"},

@@ -9,7 +9,7 @@ import (
 func TestTheTableDecidesEveryPair(t *testing.T) {
 	states := []State{Reserved, PaymentPending, PaymentFailed, PaymentComplete, TicketIssued, CaptureFailed, Expired, Cancelled}
 	causes := []Cause{CauseOpened, CauseBegun, CauseAuthorized, CauseDeclined, CauseRetried, CauseCaptured, CauseCaptureRefused,
-		CauseIssued, CauseHoldExpired, CauseHoldReleased, CauseLateMoney, CauseVoided, CauseCardOverLimit}
+		CauseIssued, CauseHoldExpired, CauseHoldReleased, CauseLateMoney, CauseVoided, CauseCardOverLimit, CauseRerouted}
 	legal := map[move]State{}
 	for _, tr := range Transitions() {
 		if _, twice := legal[move{tr.From, tr.Cause}]; twice {

@@ -52,7 +52,7 @@ func (s *Service) begin(ctx context.Context, t payment.Task) error {
 	if err != nil || a.state != PaymentCreated {
 		return err
 	}
-	out, err := a.provider.Begin(ctx, a.intent)
+	out, err := s.beginSomewhere(ctx, t, a)
 	if errors.Is(err, payment.ErrRejected) || errors.Is(err, payment.ErrDeclined) {
 		s.log.Error("the provider refuses to begin a payment", "order_id", t.OrderID, "error", err)
 		return s.tell(ctx, t, payment.Outcome{State: payment.Voided, ProviderRef: out.ProviderRef, Failure: "provider_refused"})
@@ -153,7 +153,7 @@ func failure(said, otherwise string) string {
 }
 
 const sqlPaymentIntent = `
-SELECT p.order_id, p.attempt, p.amount_minor, p.currency, p.provider, p.provider_ref, p.state, o.event_id, o.email
+SELECT p.order_id, p.attempt, p.amount_minor, p.currency, p.provider, p.provider_ref, p.state, p.method, o.event_id, o.email
 FROM payments p JOIN orders o ON o.order_id = p.order_id WHERE p.order_id = $1 AND p.payment_id = $2`
 
 // attempt is one attempt to pay on its way to its provider.
@@ -161,6 +161,7 @@ type attempt struct {
 	intent   payment.Intent
 	provider payment.Provider
 	state    PaymentState
+	want     payment.Want
 }
 
 // attempt reads one attempt as its provider is told about it.
@@ -171,7 +172,7 @@ func (s *Service) attempt(ctx context.Context, t payment.Task) (attempt, error) 
 	var event uuid.UUID
 	var amount ledger.Amount
 	err := s.db.Reader.QueryRow(ctx, sqlPaymentIntent, t.OrderID, t.PaymentID).Scan(&intent.OrderID, &intent.Attempt, &amount.Minor, &amount.Currency,
-		&provider, &intent.ProviderRef, &a.state, &event, &intent.Email)
+		&provider, &intent.ProviderRef, &a.state, &intent.Method, &event, &intent.Email)
 	if err != nil {
 		return attempt{}, fmt.Errorf("read payment %s: %w", t.PaymentID, err)
 	}
@@ -183,6 +184,7 @@ func (s *Service) attempt(ctx context.Context, t payment.Task) (attempt, error) 
 		return attempt{}, fmt.Errorf("terms of event %s: %w", event, err)
 	}
 	intent.Amount, intent.EventSlug = amount, terms.Slug
+	a.want = terms.want(amount, intent.Method)
 	intent.Description = "Tickets for " + terms.Slug
 	return a, nil
 }

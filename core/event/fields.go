@@ -95,6 +95,7 @@ func (d *decoder) event(n *yaml.Node, s *Spec) {
 		}},
 		key{"tour", false, func(n *yaml.Node, path string) { d.tour(n, path, &s.Tour) }},
 		key{"hold", false, func(n *yaml.Node, path string) { d.hold(n, path, &s.Hold) }},
+		key{"payment", false, func(n *yaml.Node, path string) { d.payment(n, path, &s.Payment) }},
 		key{"on_sale", false, func(n *yaml.Node, path string) { d.onSale(n, path, &s.OnSale) }},
 	)
 	for i := range s.Tiers {
@@ -301,6 +302,28 @@ func (d *decoder) hold(n *yaml.Node, path string, h *HoldRules) {
 	)
 }
 
+func (d *decoder) payment(n *yaml.Node, path string, p *Payment) {
+	d.mapping(n, path,
+		key{"methods", false, func(n *yaml.Node, path string) {
+			d.list(n, path, len(methods), func(n *yaml.Node, path string) {
+				switch m := d.choice(n, path, methods...); {
+				case m == "":
+				case slices.Contains(p.Methods, m):
+					d.refuse(n, path, "%s is given twice", quote(m))
+				default:
+					p.Methods = append(p.Methods, m)
+				}
+			})
+		}},
+		key{"transfer_within", false, func(n *yaml.Node, path string) {
+			p.TransferWithin = d.duration(n, path, time.Minute, 30*24*time.Hour)
+		}},
+	)
+	if slices.Contains(p.Methods, bankTransfer) && p.TransferWithin.Duration == 0 {
+		p.TransferWithin = Duration{defaultTransferWithin}
+	}
+}
+
 func (d *decoder) onSale(n *yaml.Node, path string, o *OnSale) {
 	d.mapping(n, path,
 		key{"identity", false, func(n *yaml.Node, path string) { o.Identity = d.choice(n, path, DeviceIdentity, InvitationIdentity) }},
@@ -316,6 +339,12 @@ func (d *decoder) onSale(n *yaml.Node, path string, o *OnSale) {
 	)
 }
 
+// bankTransfer is the method that takes days.
+const bankTransfer = "bank_transfer"
+
+// methods are what an event may be paid by.
+var methods = []string{"card", "paypal", bankTransfer, "box_office"}
+
 // DefaultCategory is that of an event whose file names none.
 const DefaultCategory = "other"
 
@@ -324,6 +353,7 @@ const (
 	defaultPerBuyer         = 4
 	defaultHoldTTL          = 10 * time.Minute
 	defaultPaymentExtension = 5 * time.Minute
+	defaultTransferWithin   = 72 * time.Hour // banks settle within a working day, and there are weekends
 )
 
 func defaultOnSale() OnSale {

@@ -260,6 +260,8 @@ func (s Spec) leaves() []leaf {
 		{"tour.per_card", s.Tour.PerCard, false},
 		{"hold.ttl", s.Hold.TTL, false},
 		{"hold.payment_extension", s.Hold.PaymentExtension, false},
+		{"payment.methods", strings.Join(s.Payment.Methods, ", "), false},
+		{"payment.transfer_within", s.Payment.TransferWithin, false},
 		{"on_sale.identity", s.OnSale.Identity, false}, // see checkIdentity
 		{"on_sale.joining_before", s.OnSale.JoiningBefore, false},
 		{"on_sale.window", s.OnSale.Window, false},

@@ -47,6 +47,7 @@ type Spec struct {
 	Limits      Limits       `json:"limits"`
 	Tour        Tour         `json:"tour,omitzero"`
 	Hold        HoldRules    `json:"hold"`
+	Payment     Payment      `json:"payment,omitzero"`
 	OnSale      OnSale       `json:"on_sale"`
 
 	at map[string]position // where the file says what, by path; nil for a Spec from the database
@@ -160,6 +161,12 @@ type Limits struct {
 type HoldRules struct {
 	TTL              Duration `json:"ttl"`
 	PaymentExtension Duration `json:"payment_extension"` // added once while a payment is under way
+}
+
+// Payment says how buyers may pay.
+type Payment struct {
+	Methods        []string `json:"methods,omitempty"`        // empty: everything that is paid at once and that a provider takes
+	TransferWithin Duration `json:"transfer_within,omitzero"` // how long a hold waits for a bank transfer
 }
 
 // OnSale is how the waiting room admits.

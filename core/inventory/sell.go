@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -11,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// MaxExtension is the farthest a deadline can be moved, once, for a payment that is under way.
+// MaxExtension is the farthest a deadline can be moved, once, for a payment that is under way and is settled by machines.
 const MaxExtension = 5 * time.Minute
 
 const sqlSellHolds = `
@@ -29,9 +30,9 @@ WHERE s.event_id = k.event_id AND s.seat = k.seat AND s.hold_id = k.hold_id AND 
 const sqlKeepHolds = `
 UPDATE holds AS h
 SET deadline = CASE WHEN NOT h.extended AND k.micros > 0
-        THEN greatest(h.deadline, least(now() + k.micros * INTERVAL '1 microsecond', h.deadline + $3::INTERVAL)) ELSE h.deadline END,
+        THEN greatest(h.deadline, least(now() + k.micros * INTERVAL '1 microsecond', h.deadline + k.most * INTERVAL '1 microsecond')) ELSE h.deadline END,
     extended = h.extended OR (k.micros > 0 AND h.deadline < now() + k.micros * INTERVAL '1 microsecond')
-FROM unnest($1::UUID[], $2::INT8[]) AS k (hold_id, micros)
+FROM unnest($1::UUID[], $2::INT8[], $3::INT8[]) AS k (hold_id, micros, most)
 WHERE h.hold_id = k.hold_id AND h.state = 'active' AND h.deadline > now()
 RETURNING h.hold_id, h.deadline, now()`
 
@@ -119,9 +120,11 @@ func giveBack(ctx context.Context, tx pgx.Tx, ids []uuid.UUID, previous State) (
 
 // Keeping is a hold that must be active when the transaction commits. For is how long it shall at least live from now on;
 // zero leaves its deadline alone.
+// Most is how far beyond the deadline it had; 0 is MaxExtension.
 type Keeping struct {
 	Hold uuid.UUID
 	For  time.Duration
+	Most time.Duration
 }
 
 // Kept is what Keep did: the deadlines of the holds that are active, and the transaction's time.
@@ -131,16 +134,17 @@ type Kept struct {
 }
 
 // Keep makes sure that holds are active and stay so until the transaction ends, and moves deadlines that are too near, once
-// in a hold's life and at most MaxExtension beyond the deadline it had. A deadline that is far enough stays and the extension
+// in a hold's life and at most Most beyond the deadline it had. A deadline that is far enough stays and the extension
 // is not used up. A hold that is not active has no deadline in the answer.
 func Keep(ctx context.Context, tx pgx.Tx, holds []Keeping) (Kept, error) {
 	holds = slices.SortedFunc(slices.Values(holds), func(a, b Keeping) int { return bytes.Compare(a.Hold[:], b.Hold[:]) })
-	ids, micros := make([][16]byte, len(holds)), make([]int64, len(holds))
+	ids, micros, most := make([][16]byte, len(holds)), make([]int64, len(holds)), make([]int64, len(holds))
 	for i, h := range holds {
 		ids[i], micros[i] = h.Hold, max(h.For, 0).Microseconds()
+		most[i] = cmp.Or(max(h.Most, 0), MaxExtension).Microseconds()
 	}
 	kept := Kept{Deadlines: make(map[uuid.UUID]time.Time, len(holds))}
-	rows, err := tx.Query(ctx, sqlKeepHolds, ids, micros, MaxExtension)
+	rows, err := tx.Query(ctx, sqlKeepHolds, ids, micros, most)
 	if err != nil {
 		return Kept{}, fmt.Errorf("keep holds: %w", err)
 	}

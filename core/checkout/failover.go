@@ -1,0 +1,130 @@
+package checkout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"fairgate/core/inventory"
+	"fairgate/core/payment"
+	"fairgate/ledger"
+)
+
+// payable says what provider an opening wants, or ErrMethod: a method must be one that somebody takes and the event allows.
+// Who names none gets any of the first one's providers.
+func (s *Service) payable(terms *Terms, amount ledger.Amount, method string) (payment.Want, error) {
+	want := terms.want(amount, method)
+	if method == "" && len(terms.Methods) == 0 {
+		return want, nil
+	}
+	offered := s.Methods(*terms)
+	if method == "" {
+		if len(offered) == 0 {
+			return want, fmt.Errorf("%w: no method of the event is taken by a provider", ErrMethod)
+		}
+		want.Method = offered[0]
+		return want, nil
+	}
+	for _, m := range offered {
+		if m == method {
+			return want, nil
+		}
+	}
+	return want, fmt.Errorf("%w: %q", ErrMethod, method)
+}
+
+// keeping is how far a payment by a method may push its hold's deadline: a bank takes days.
+func (t *Terms) keeping(hold uuid.UUID, method string) inventory.Keeping {
+	if method == payment.MethodBankTransfer && t.TransferWithin > 0 {
+		return inventory.Keeping{Hold: hold, For: t.TransferWithin, Most: t.TransferWithin}
+	}
+	return inventory.Keeping{Hold: hold, For: t.PaymentExtension}
+}
+
+// maxReroutes is how many other providers one run tries to begin a payment at.
+const maxReroutes = 3
+
+// beginSomewhere has the payment's provider begin it, or another one of its route while nobody was called yet: the breaker
+// of the first is open, and no run of the task before can have called it.
+//
+// What if …
+//
+//   - the process dies after it has noted the other provider: the next run begins it there.
+//   - it dies after a call: the next run is not the first, and stays with the provider that was called.
+//   - its lease ends meanwhile and another core runs the task: that run has claimed the task, so payment.NeverRun answers
+//     false here, or it claims it after the commit and reads the new provider. Neither begins it at the old one.
+func (s *Service) beginSomewhere(ctx context.Context, t payment.Task, a attempt) (payment.Outcome, error) {
+	for range maxReroutes {
+		out, err := a.provider.Begin(ctx, a.intent)
+		if !errors.Is(err, payment.ErrUnavailable) || t.Attempt != 1 {
+			return out, err
+		}
+		to, ok := s.providers.FailOver(a.want, a.provider.Name())
+		if !ok {
+			return out, err
+		}
+		moved, failed := s.reroute(ctx, t, a.provider.Name(), to)
+		if failed != nil {
+			return out, failed
+		}
+		if !moved {
+			return out, err
+		}
+		if a.provider, failed = s.providers.Of(to); failed != nil {
+			return out, failed
+		}
+	}
+	return a.provider.Begin(ctx, a.intent)
+}
+
+const sqlReroute = `UPDATE payments SET provider = $4, updated_at = now()
+WHERE order_id = $1 AND payment_id = $2 AND provider = $3 AND state = 'created' AND provider_ref = ''`
+
+// errStays undoes a transaction that was about to give a payment to another provider.
+var errStays = errors.New("checkout: the payment has moved on")
+
+// reroute gives a payment that was never sent to its provider to another one, in one transaction and before the other is
+// called. False means that it must stay: somebody else runs the task, or the payment has moved on.
+func (s *Service) reroute(ctx context.Context, t payment.Task, from, to string) (moved bool, err error) {
+	err = s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		moved = false
+		records, err := loadRecords(ctx, tx, []uuid.UUID{t.OrderID})
+		if err != nil {
+			return err
+		}
+		r := records[t.OrderID]
+		if r == nil || r.order.State != PaymentPending {
+			return nil
+		}
+		never, err := s.outbox.NeverRun(ctx, tx, t, "rerouted: "+to)
+		if err != nil || !never {
+			return err
+		}
+		tag, err := tx.Exec(ctx, sqlReroute, t.OrderID, t.PaymentID, from, to)
+		if err != nil {
+			return fmt.Errorf("give payment %s to another provider: %w", t.PaymentID, err)
+		}
+		if tag.RowsAffected() != 1 {
+			return errStays
+		}
+		if err := r.apply(CauseRerouted, "outbox", from+" is down: "+to); err != nil {
+			return err
+		}
+		moved = true
+		return s.flush(ctx, tx, records)
+	})
+	if errors.Is(err, errStays) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if moved {
+		s.metrics.applied(CauseRerouted)
+		s.log.Warn("a payment goes to another provider", "order_id", t.OrderID, "from", from, "to", to)
+	}
+	return moved, nil
+}
