@@ -21,8 +21,11 @@ func (s *Server) create(c *call) (*reply, bool) {
 		email:       p.text("receipt_email"),
 		metadata:    sortedMetadata(p.group("metadata")),
 		methodTypes: p.array("payment_method_types"),
+		challenge:   p.challenge(),
 		created:     s.clock.now().Unix(),
 	}
+	p.text("statement_descriptor")
+	p.text("statement_descriptor_suffix")
 	switch method := p.text("capture_method"); method {
 	case "manual":
 		f.manual = true
@@ -56,6 +59,9 @@ func (s *Server) create(c *call) (*reply, bool) {
 	if id := i.value(metadataPayment); id != "" {
 		s.byPayment[id] = append(s.byPayment[id], i)
 	}
+	if order := i.value("order_id"); order != "" {
+		s.byOrder[order] = append(s.byOrder[order], i)
+	}
 	shown := i.snapshot()
 	s.mu.Unlock()
 	c.events = append(c.events, s.newEvent(eventCreated, &i.fixed, shown, c))
@@ -78,6 +84,7 @@ func (s *Server) confirm(c *call) (*reply, bool) {
 	p := readParams(c.form)
 	clientSecret := p.text("client_secret")
 	method, data := p.text("payment_method"), p.group("payment_method_data")
+	challenge := p.challenge()
 	p.text("return_url")
 	p.text("use_stripe_sdk")
 	var with card
@@ -95,7 +102,7 @@ func (s *Server) confirm(c *call) (*reply, bool) {
 	if fail := p.done(); fail != nil {
 		return refusal(fail), false
 	}
-	return s.change(c, clientSecret, func(i *intent) (string, *failure) { return i.confirm(with, false) })
+	return s.change(c, clientSecret, func(i *intent) (string, *failure) { return i.confirm(s.attempt(i, with, challenge)) })
 }
 
 func (s *Server) capture(c *call) (*reply, bool) {
@@ -109,7 +116,8 @@ func (s *Server) capture(c *call) (*reply, bool) {
 		if take < 0 {
 			take = i.capturable
 		}
-		gone := i.status == requiresCapture && s.dice.hits("refused", i.name(), s.cfg.Faults.CaptureRefused)
+		gone := i.status == requiresCapture &&
+			(s.clock.now().Unix() >= i.latest.until || s.dice.hits("refused", i.name(), s.cfg.Faults.CaptureRefused))
 		return i.capture(take, gone)
 	})
 }
@@ -128,80 +136,95 @@ func (s *Server) cancel(c *call) (*reply, bool) {
 	return s.change(c, "", func(i *intent) (string, *failure) { return i.cancel(reason) })
 }
 
-// change finds the call's intent, does something to it and shows it. It keeps the balance and makes the event.
+// change finds the call's intent, does something to it and shows it.
 func (s *Server) change(c *call, clientSecret string, do func(*intent) (string, *failure)) (*reply, bool) {
 	id := c.r.PathValue("id")
-	shown, kind, fail := s.apply(id, func(i *intent) (string, *failure) {
+	shown, events, fail := s.apply(id, c, func(i *intent) (string, *failure) {
 		if c.public && !same(clientSecret, i.clientSecret) {
 			return "", missing("payment_intent", id)
 		}
 		return do(i)
 	})
-	if kind != "" {
-		c.events = append(c.events, s.newEvent(kind, shown.fixed, shown.of(kind), c))
-	}
+	c.events = append(c.events, events...)
 	if fail != nil {
 		return refusal(fail), fail.status != http.StatusNotFound
 	}
 	return &reply{status: http.StatusOK, shown: shown, public: c.public}, true
 }
 
-// apply does something to an intent under the lock and books what it did to the money. It returns the intent as it is
-// then, and the kind of event that tells about it.
-func (s *Server) apply(id string, do func(*intent) (string, *failure)) (*snapshot, string, *failure) {
+// apply does something to an intent under the lock and books what it did to the money. It returns the intent as it is then,
+// and the events that tell about it. c may be nil.
+func (s *Server) apply(id string, c *call, do func(*intent) (string, *failure)) (*snapshot, []*event, *failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := s.byID[id]
 	if i == nil {
-		return nil, "", missing("payment_intent", id)
+		return nil, nil, missing("payment_intent", id)
 	}
-	before := i.received - i.refunded
+	before := i.state
 	kind, fail := do(i)
+	var events []*event
+	if kind != "" {
+		events = s.follow(i, before, kind, c)
+	}
+	shown := i.snapshot()
+	return &shown, events, fail
+}
+
+// follow books what became of an intent and makes the events: of its charge, then of itself. The caller holds the mutex.
+func (s *Server) follow(i *intent, before state, kind string, c *call) (events []*event) {
 	if i.status == canceled && i.canceledAt == 0 {
 		i.canceledAt = s.clock.now().Unix()
 	}
-	if moved := i.received - i.refunded - before; moved != 0 {
-		s.balances[i.currency] += moved
+	if i.received > before.received {
+		s.took(i)
 	}
-	shown := i.snapshot()
-	return &shown, kind, fail
+	charge := ""
+	switch {
+	case kind == eventFailed && i.charges > before.charges:
+		charge = eventChargeFailed
+	case kind == eventCapturable:
+		charge = eventChargeOK
+		s.after(s.cfg.AuthorizationLife, func() []*event { return s.lapse(i) })
+	case kind == eventSucceeded && before.status == requiresCapture:
+		charge = eventChargeCaptured
+	case kind == eventSucceeded:
+		charge = eventChargeOK
+	case kind == eventCanceled && i.latest != nil && i.latest.expired:
+		charge = eventChargeExpired
+	}
+	if charge != "" {
+		events = append(events, s.newEvent(charge, &i.fixed, charged{i.snapshot(), i.latest}, c))
+	}
+	return append(events, s.newEvent(kind, &i.fixed, i.snapshot(), c))
 }
 
-func (s *Server) refund(c *call) (*reply, bool) {
-	p := readParams(c.form)
-	id := p.required("payment_intent")
-	amount := p.integer("amount", 1, maxAmount, 0)
-	p.text("reason")
-	p.group("metadata")
-	if fail := p.done(); fail != nil {
-		return refusal(fail), false
+// lapse ends an authorization that nobody captured in time.
+func (s *Server) lapse(i *intent) []*event {
+	if i.status != requiresCapture {
+		return nil
 	}
-	given := int64(0)
-	shown, kind, fail := s.apply(id, func(i *intent) (string, *failure) {
-		before := i.refunded
-		kind, fail := i.refund(amount)
-		given = i.refunded - before
-		return kind, fail
-	})
-	if fail != nil {
-		return refusal(fail), fail.status != http.StatusNotFound
-	}
-	c.events = append(c.events, s.newEvent(kind, shown.fixed, shown.of(kind), c))
-	return &reply{status: http.StatusOK, other: encode(refundJSON{
-		ID: s.newID("re_"), Object: "refund", Amount: given, Charge: shown.chargeID(), Created: s.clock.now().Unix(),
-		Currency: shown.currency, PaymentIntent: shown.id, Status: "succeeded",
-	})}, true
+	before := i.state
+	return s.follow(i, before, i.expire(), nil)
 }
 
-func (s *Server) balance(c *call) (*reply, bool) {
-	if fail := readParams(c.form).done(); fail != nil {
-		return refusal(fail), false
+// attempt is a card that somebody pays with now, as the dice have it: a good one may be declined, or ask for a proof that its
+// owner never gives.
+func (s *Server) attempt(i *intent, with card, challenge bool) try {
+	now := s.clock.now()
+	t := try{card: with, challenge: challenge, at: now.Unix(), until: now.Add(s.cfg.AuthorizationLife).Unix()}
+	f := &s.cfg.Faults
+	if with.verdict != approved || f.Declined == 0 && f.ChallengeAbandoned == 0 {
+		return t
 	}
-	b := balanceJSON{Object: "balance", Available: []amountJSON{}, Pending: []amountJSON{}}
-	for currency, minor := range s.Balances() {
-		b.Available = append(b.Available, amountJSON{Amount: minor, Currency: strings.ToLower(currency)})
+	name := numbered(i.name(), i.tries+1)
+	switch {
+	case s.dice.hits("declined", name, f.Declined):
+		t.card.verdict, t.card.code, t.card.reason = declined, codeDeclined, "try_again_later"
+	case s.dice.hits("abandoned", name, f.ChallengeAbandoned):
+		t.card.verdict, t.card.abandons = needsAction, true
 	}
-	return &reply{status: http.StatusOK, other: encode(b)}, true
+	return t
 }
 
 // subscribe sets where webhooks go. Unlike Stripe's, the signing secret is the configured one, and there is one endpoint.

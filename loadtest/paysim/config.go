@@ -28,6 +28,33 @@ type Config struct {
 	Seed uint64 `mapstructure:"seed"`
 	// ClockSpeed is how many times as fast as Now the provider's own clock runs; default 1.
 	ClockSpeed float64 `mapstructure:"clock_speed"`
+	// SettlementCurrency is what every payment becomes part of the balance in, lower case; empty: each in its own.
+	SettlementCurrency string `mapstructure:"settlement_currency"`
+	// FeePercent and FeeFixed, in minor units of the balance's currency, are kept of every charge; Stripe's are 2.9 and 30.
+	FeePercent float64 `mapstructure:"fee_percent"`
+	FeeFixed   int64   `mapstructure:"fee_fixed"`
+	// DisputeFee is kept of every dispute that is not won, in minor units; default 1500.
+	DisputeFee int64 `mapstructure:"dispute_fee"`
+	// ScreeningFee is what each charge costs besides, in minor units, booked as one stripe_fee before each payout.
+	ScreeningFee int64 `mapstructure:"screening_fee"`
+	// AuthorizationLife is how long an authorization can be captured; default 7 days.
+	AuthorizationLife time.Duration `mapstructure:"authorization_life"`
+	// AvailableAfter is how long the money of a charge waits before it can be paid out; 0: not at all.
+	AvailableAfter time.Duration `mapstructure:"available_after"`
+	// PayoutEvery is the time from one payout to the next, counted from midnight UTC; 0: there are none.
+	PayoutEvery time.Duration `mapstructure:"payout_every"`
+	// PayoutTakes is how long a payout is on its way; default 24 h.
+	PayoutTakes time.Duration `mapstructure:"payout_takes"`
+	// RefundAfter is how long a pending refund takes; one that fails does so after twice that. Default 1 h.
+	RefundAfter time.Duration `mapstructure:"refund_after"`
+	// DisputeAfter is how long after the capture a dispute is opened; default 72 h.
+	DisputeAfter time.Duration `mapstructure:"dispute_after"`
+	// DisputeDue is how long a dispute can be answered; default 7 days.
+	DisputeDue time.Duration `mapstructure:"dispute_due"`
+	// DisputeReview is how long the bank thinks about an answer; default 72 h.
+	DisputeReview time.Duration `mapstructure:"dispute_review"`
+	// FrameAncestors are the origins, such as https://tickets.example, whose pages may show the form in a frame.
+	FrameAncestors []string `mapstructure:"frame_ancestors"`
 	// SearchLag is how long an intent cannot be found by search after it was made; Stripe allows itself a minute.
 	SearchLag time.Duration `mapstructure:"search_lag"`
 	// WebhookWorkers send webhooks; default 32.
@@ -57,6 +84,13 @@ type Faults struct {
 	Declined           float64       `mapstructure:"declined"`            // a good card is declined; its owner may try again
 	ChallengeAbandoned float64       `mapstructure:"challenge_abandoned"` // a good card asks for 3-D Secure and its owner is not heard of again
 	CaptureRefused     float64       `mapstructure:"capture_refused"`     // the authorization has gone when it is captured
+	RefundPending      float64       `mapstructure:"refund_pending"`      // a refund is pending for RefundAfter
+	RefundFailed       float64       `mapstructure:"refund_failed"`       // a refund fails after twice RefundAfter
+	Disputed           float64       `mapstructure:"disputed"`            // a captured charge is disputed after DisputeAfter
+	PayoutFailed       float64       `mapstructure:"payout_failed"`       // a payout comes back
+	SettlementMissing  float64       `mapstructure:"settlement_missing"`  // a movement of the balance is not on the statement
+	SettlementExtra    float64       `mapstructure:"settlement_extra"`    // the statement has one that never was, besides
+	SettlementAltered  float64       `mapstructure:"settlement_altered"`  // the statement has one with another amount
 	WebhookTwice       float64       `mapstructure:"webhook_twice"`       // the event is sent again within a second
 	WebhookReorder     float64       `mapstructure:"webhook_reorder"`     // the event waits for its intent's next one, at most ReorderFor
 	ReorderFor         time.Duration `mapstructure:"reorder_for"`         // default 2 s
@@ -92,6 +126,8 @@ func (f *Faults) all() []fault {
 		{"answer_error", &f.AnswerError}, {"answer_lost", &f.AnswerLost}, {"answer_slow", &f.AnswerSlow},
 		{"connection_cut", &f.ConnectionCut}, {"rate_burst", &f.RateBurst}, {"declined", &f.Declined},
 		{"challenge_abandoned", &f.ChallengeAbandoned}, {"capture_refused", &f.CaptureRefused},
+		{"refund_pending", &f.RefundPending}, {"refund_failed", &f.RefundFailed}, {"disputed", &f.Disputed}, {"payout_failed", &f.PayoutFailed},
+		{"settlement_missing", &f.SettlementMissing}, {"settlement_extra", &f.SettlementExtra}, {"settlement_altered", &f.SettlementAltered},
 		{"webhook_twice", &f.WebhookTwice}, {"webhook_reorder", &f.WebhookReorder}, {"webhook_early", &f.WebhookEarly},
 		{"webhook_late", &f.WebhookLate}, {"webhook_lost", &f.WebhookLost},
 	}
@@ -118,6 +154,17 @@ func (c Config) Validate() error {
 			wrong("faults.%s: %v is not between 0 and 1", one.key, p)
 		}
 	}
+	if c.SettlementCurrency != "" && (len(c.SettlementCurrency) != 3 || strings.ToLower(c.SettlementCurrency) != c.SettlementCurrency) {
+		wrong("settlement_currency: %q is not three lower-case letters", c.SettlementCurrency)
+	}
+	if c.FeePercent < 0 || c.FeePercent > 100 || c.FeeFixed < 0 || c.DisputeFee < 0 || c.ScreeningFee < 0 {
+		wrong("fee_percent, fee_fixed, dispute_fee and screening_fee must not be negative, nor the first above 100")
+	}
+	for _, origin := range c.FrameAncestors {
+		if err := checkOrigin(origin); err != nil {
+			wrong("frame_ancestors: %s", err)
+		}
+	}
 	if c.ClockSpeed < 0 {
 		wrong("clock_speed: %v is negative", c.ClockSpeed)
 	}
@@ -137,6 +184,15 @@ func checkURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return fmt.Errorf("%q is not an http or https address", text)
+	}
+	return nil
+}
+
+// checkOrigin tells whether a text is scheme and host of a web page and nothing more, so that it can stand in a header.
+func checkOrigin(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.Scheme+"://"+u.Host != text || strings.ContainsAny(text, " ;,'*") {
+		return fmt.Errorf("%q is not an origin such as https://tickets.example", text)
 	}
 	return nil
 }
@@ -171,6 +227,16 @@ func (c Config) withDefaults() Config {
 	number(&c.WebhookAttempts, 12)
 	number(&c.WebhookPending, 200_000)
 	wait(&c.WebhookTimeout, 10*time.Second)
+	const day = 24 * time.Hour
+	wait(&c.AuthorizationLife, 7*day)
+	wait(&c.PayoutTakes, day)
+	wait(&c.RefundAfter, time.Hour)
+	wait(&c.DisputeAfter, 3*day)
+	wait(&c.DisputeDue, 7*day)
+	wait(&c.DisputeReview, 3*day)
+	if c.DisputeFee == 0 {
+		c.DisputeFee = 1500
+	}
 	wait(&c.Faults.SlowFor, time.Second)
 	wait(&c.Faults.ReorderFor, 2*time.Second)
 	wait(&c.Faults.LateFor, 30*time.Second)

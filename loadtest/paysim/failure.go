@@ -40,7 +40,11 @@ func docURL(code string) string {
 
 // missing is the answer about an object that does not exist.
 func missing(what, id string) *failure {
-	return invalid(http.StatusNotFound, "resource_missing", "intent", "No such "+what+": '"+id+"'")
+	param := "id"
+	if what == "payment_intent" {
+		param = "intent"
+	}
+	return invalid(http.StatusNotFound, "resource_missing", param, "No such "+what+": '"+id+"'")
 }
 
 // wrongState is the answer to a call that an intent's status forbids.

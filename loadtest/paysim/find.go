@@ -3,7 +3,6 @@ package paysim
 import (
 	"net/http"
 	"regexp"
-	"strconv"
 )
 
 // metadataPayment is the metadata key that is indexed.
@@ -15,25 +14,8 @@ const maxScan = 10_000
 // list shows intents, newest first.
 func (s *Server) list(c *call) (*reply, bool) {
 	p := readParams(c.form)
-	limit := int(p.integer("limit", 1, 100, 10))
-	after := p.text("starting_after")
-	created := p.group("created")
-	since, before := int64(0), int64(1<<62)
-	for op, text := range created {
-		n, err := strconv.ParseInt(text, 10, 64)
-		switch {
-		case err != nil:
-			p.wrong("parameter_invalid_integer", "created", "Invalid integer: "+text)
-		case op == "gte":
-			since = n
-		case op == "gt":
-			since = n + 1
-		case op == "lt":
-			before = n - 1
-		case op == "lte":
-			before = n
-		}
-	}
+	g := p.page()
+	limit, after, since, before := g.limit, g.after, g.since, g.before
 	charge := p.expands("data.latest_charge")
 	if fail := p.done(); fail != nil {
 		return refusal(fail), false

@@ -23,6 +23,9 @@ const (
 type intent struct {
 	fixed
 	state
+	past     []*charge // before the latest, oldest first
+	refunds  []*refund
+	disputes []*dispute
 }
 
 // fixed is what an intent is made with.
@@ -34,25 +37,34 @@ type fixed struct {
 	currency     string // lower case
 	created      int64
 	manual       bool // captured by a call of its own
+	challenge    bool // the buyer is to prove who they are, whatever the card asks for
 	description  string
 	email        string
 	methodTypes  []string
 	metadata     [][2]string
 }
 
-// state is what changes about an intent.
+// state is what changes about an intent. It can be compared, and what it points to never changes.
 type state struct {
 	status      status
 	capturable  int64
 	received    int64
-	refunded    int64
+	refunded    int64 // by refunds that have not failed
+	disputed    int64 // taken back by disputes that are open or lost
+	settled     int64 // what the received came to in the currency of the balance
+	out         int64 // what of that has gone back
 	card        *card // last used, nil before
-	declined    bool  // the last card was
-	unproven    bool  // the buyer failed to prove who they are
+	latest      *charge
+	declined    bool // the last card was
+	unproven    bool // the buyer failed to prove who they are
+	tries       int  // cards put in
 	charges     int
 	canceledAt  int64
 	cancelledBy string // cancellation_reason
 }
+
+// left is what can still be given back.
+func (s *state) left() int64 { return s.received - s.refunded - s.disputed }
 
 // snapshot is an intent at one moment: what an answer, a stored answer or an event shows.
 type snapshot struct {
@@ -76,14 +88,6 @@ func (f *fixed) name() string {
 // show is the object of an event about the intent.
 func (s snapshot) show() any { return s.json(false) }
 
-// of is what an event of a kind shows of the intent.
-func (s snapshot) of(kind string) shower {
-	if kind == eventRefunded {
-		return refundedCharge{s}
-	}
-	return s
-}
-
 // value is the metadata of a key.
 func (f *fixed) value(key string) string {
 	for _, pair := range f.metadata {
@@ -102,46 +106,69 @@ const (
 	eventSucceeded  = "payment_intent.succeeded"
 	eventFailed     = "payment_intent.payment_failed"
 	eventCanceled   = "payment_intent.canceled"
-	eventRefunded   = "charge.refunded"
+
+	eventChargeOK       = "charge.succeeded"
+	eventChargeCaptured = "charge.captured"
+	eventChargeFailed   = "charge.failed"
+	eventChargeExpired  = "charge.expired"
+	eventRefunded       = "charge.refunded"
 )
 
+// try is a card that somebody pays with.
+type try struct {
+	card      card
+	challenge bool  // its owner is to prove who they are, whatever the card asks for
+	proven    bool  // they have done so
+	at        int64 // by the provider's clock
+	until     int64 // till when the authorization lives
+}
+
 // confirm pays with a card. It returns the kind of event that tells about it, and a refusal when the card is declined.
-func (i *intent) confirm(c card, proven bool) (string, *failure) {
+func (i *intent) confirm(t try) (string, *failure) {
 	switch i.status {
 	case requiresMethod, requiresAction:
 	default:
 		return "", wrongState(i.snapshot(), "confirmed")
 	}
-	i.card, i.declined, i.unproven = &c, false, false
+	i.card, i.declined, i.unproven = &t.card, false, false
+	i.tries++
+	asks := t.card.verdict == needsAction || (t.challenge || i.challenge) && t.card.verdict != declined && !t.card.unchallenged
 	switch {
-	case c.verdict == declined:
-		i.charges++
+	case t.card.verdict == declined:
+		i.charge(t)
 		return eventFailed, i.decline(false)
-	case c.verdict == needsAction && !proven:
+	case asks:
 		i.status = requiresAction
 		return eventAction, nil
 	}
-	return i.approve(), nil
+	return i.approve(t), nil
 }
 
-// prove ends the proof that a card asked for.
-func (i *intent) prove(ok bool) (string, *failure) {
+// prove ends the proof that a card asked for. One whose owner is not heard of again stays where it is.
+func (i *intent) prove(ok bool, t try) (string, *failure) {
 	if i.status != requiresAction {
 		return "", wrongState(i.snapshot(), "authenticated")
 	}
-	if !ok {
+	t.card, t.proven = *i.card, true
+	switch {
+	case !ok:
 		return eventFailed, i.decline(true)
+	case i.card.abandons:
+		return "", nil
+	case i.card.code != "": // proven, and declined all the same
+		i.charge(t)
+		return eventFailed, i.decline(false)
 	}
-	return i.approve(), nil
+	return i.approve(t), nil
 }
 
-func (i *intent) approve() string {
-	i.charges++
+func (i *intent) approve(t try) string {
+	c := i.charge(t)
 	if i.manual {
-		i.status, i.capturable = requiresCapture, i.amount
+		i.status, i.capturable, c.until = requiresCapture, i.amount, t.until
 		return eventCapturable
 	}
-	i.status, i.received = succeeded, i.amount
+	i.status, i.received, c.captured = succeeded, i.amount, i.amount
 	return eventSucceeded
 }
 
@@ -179,14 +206,21 @@ func (i *intent) capture(amount int64, refused bool) (string, *failure) {
 			"The amount to capture is greater than the amount that can be captured.")
 	}
 	if refused || i.card.verdict == refusesAtTake {
-		kind := i.end("automatic")
+		kind := i.expire()
 		s := i.snapshot()
 		f := invalid(http.StatusBadRequest, "charge_expired_for_capture", "", "The charge cannot be captured because it has expired.")
 		f.Charge, f.intent = s.chargeID(), &s
 		return kind, f
 	}
 	i.status, i.received, i.capturable = succeeded, amount, 0
+	i.amend(func(c *charge) { c.captured = amount })
 	return eventSucceeded, nil
+}
+
+// expire ends an intent whose authorization is gone.
+func (i *intent) expire() string {
+	i.amend(func(c *charge) { c.expired = true })
+	return i.end("automatic")
 }
 
 // cancel ends an intent that has taken no money.
@@ -202,27 +236,11 @@ func (i *intent) end(reason string) string {
 	return eventCanceled
 }
 
-// refund gives back up to what was taken.
-func (i *intent) refund(amount int64) (string, *failure) {
-	if i.status != succeeded {
-		return "", wrongState(i.snapshot(), "refunded")
-	}
-	left := i.received - i.refunded
-	if amount == 0 {
-		amount = left
-	}
-	if amount > left || left == 0 {
-		return "", invalid(http.StatusBadRequest, "charge_already_refunded", "amount", "The charge has less left than is to be refunded.")
-	}
-	i.refunded += amount
-	return eventRefunded, nil
-}
-
 func (s snapshot) chargeID() string {
-	if s.charges == 0 {
+	if s.latest == nil {
 		return ""
 	}
-	return "ch" + s.id[len("pi"):] + string(rune('a'+(s.charges-1)%26))
+	return s.latest.id(s.fixed)
 }
 
 // sortedMetadata makes metadata of the fields metadata[key], in a fixed order.
@@ -232,14 +250,4 @@ func sortedMetadata(fields map[string]string) [][2]string {
 		pairs = append(pairs, [2]string{key, fields[key]})
 	}
 	return pairs
-}
-
-// refundedCharge is the object of charge.refunded.
-type refundedCharge struct{ snapshot }
-
-func (r refundedCharge) show() any {
-	return chargeJSON{
-		ID: r.chargeID(), Object: "charge", Amount: r.received, AmountRefunded: r.refunded,
-		Currency: r.currency, PaymentIntent: r.id, Refunded: r.refunded == r.received,
-	}
 }

@@ -83,11 +83,19 @@ func (s snapshot) json(public bool) *intentJSON {
 		return o
 	}
 	o.ReceiptEmail = optional(s.email)
-	o.Metadata = make(map[string]string, len(s.metadata))
-	for _, pair := range s.metadata {
-		o.Metadata[pair[0]] = pair[1]
-	}
+	o.Metadata = s.metadataMap()
 	return o
+}
+
+// metadataMap is the metadata as JSON has it.
+func (f *fixed) metadataMap() map[string]string { return metadataOf(f.metadata) }
+
+func metadataOf(pairs [][2]string) map[string]string {
+	m := make(map[string]string, len(pairs))
+	for _, pair := range pairs {
+		m[pair[0]] = pair[1]
+	}
+	return m
 }
 
 func optional(s string) *string {
@@ -104,29 +112,6 @@ type listJSON struct {
 	HasMore  bool          `json:"has_more"`
 	NextPage *string       `json:"next_page,omitempty"`
 	Data     []*intentJSON `json:"data"`
-}
-
-type balanceJSON struct {
-	Object    string       `json:"object"`
-	Livemode  bool         `json:"livemode"`
-	Available []amountJSON `json:"available"`
-	Pending   []amountJSON `json:"pending"`
-}
-
-type amountJSON struct {
-	Amount   int64  `json:"amount"`
-	Currency string `json:"currency"`
-}
-
-type refundJSON struct {
-	ID            string `json:"id"`
-	Object        string `json:"object"`
-	Amount        int64  `json:"amount"`
-	Charge        string `json:"charge"`
-	Created       int64  `json:"created"`
-	Currency      string `json:"currency"`
-	PaymentIntent string `json:"payment_intent"`
-	Status        string `json:"status"`
 }
 
 // eventJSON is an event as a webhook brings it.
@@ -147,51 +132,13 @@ type eventJSON struct {
 	} `json:"data"`
 }
 
-// chargeJSON is the object of charge.refunded.
-type chargeJSON struct {
-	ID             string `json:"id"`
-	Object         string `json:"object"`
-	Amount         int64  `json:"amount"`
-	AmountRefunded int64  `json:"amount_refunded"`
-	Currency       string `json:"currency"`
-	PaymentIntent  string `json:"payment_intent"`
-	Refunded       bool   `json:"refunded"`
-
-	PaymentMethodDetails *methodDetailsJSON `json:"payment_method_details,omitempty"`
-}
-
-type methodDetailsJSON struct {
-	Type string `json:"type"`
-	Card struct {
-		Brand       string `json:"brand"`
-		Fingerprint string `json:"fingerprint"`
-		Last4       string `json:"last4"`
-	} `json:"card"`
-}
-
-// charge is the latest charge of the intent, nil before there is one.
-func (s snapshot) charge() *chargeJSON {
-	id := s.chargeID()
-	if id == "" {
-		return nil
-	}
-	c := &chargeJSON{
-		ID: id, Object: "charge", Amount: s.amount, AmountRefunded: s.refunded, Currency: s.currency, PaymentIntent: s.id,
-		Refunded: s.refunded > 0 && s.refunded == s.received,
-	}
-	if s.card != nil {
-		c.PaymentMethodDetails = &methodDetailsJSON{Type: "card"}
-		d := &c.PaymentMethodDetails.Card
-		d.Brand, d.Fingerprint, d.Last4 = s.card.brand, s.card.fingerprint(), lastFour(s.card.number)
-	}
-	return c
-}
-
 // expanded is the intent with its latest charge in full, where the call asks for that and may see it.
 func (s snapshot) expanded(public, charge bool) *intentJSON {
 	o := s.json(public)
 	if charge && !public {
-		o.LatestCharge = s.charge()
+		if s.latest != nil {
+			o.LatestCharge = charged{s, s.latest}.json()
+		}
 	}
 	return o
 }

@@ -5,7 +5,6 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 )
 
@@ -53,20 +52,17 @@ func (s *Server) takeForm(w http.ResponseWriter, r *http.Request) {
 		number = "4000000000000002"
 	}
 	proof := r.Form.Get("authentication")
-	kind := ""
-	after, kind, fail := s.apply(shown.id, func(i *intent) (string, *failure) {
+	after, events, fail := s.apply(shown.id, nil, func(i *intent) (string, *failure) {
 		switch {
 		case i.snapshot().paid(), i.status == canceled:
 			return "", nil
 		case proof != "":
-			return i.prove(proof == "approve")
+			return i.prove(proof == "approve", s.attempt(i, card{verdict: needsAction}, false))
 		default:
-			return i.confirm(cardByNumber(number), false)
+			return i.confirm(s.attempt(i, cardByNumber(number), false))
 		}
 	})
-	if kind != "" {
-		s.announce(r.Context(), []*event{s.newEvent(kind, after.fixed, after.of(kind), nil)})
-	}
+	s.announce(r.Context(), events)
 	if fail != nil {
 		s.sendPage(w, r, fail.status, after, fail)
 		return
@@ -84,7 +80,7 @@ func (s *Server) buyersIntent(r *http.Request) (*snapshot, *failure) {
 	if err := r.ParseForm(); err != nil {
 		return nil, invalid(http.StatusBadRequest, "", "", "Invalid request body.")
 	}
-	shown, _, fail := s.apply(id, func(i *intent) (string, *failure) {
+	shown, _, fail := s.apply(id, nil, func(i *intent) (string, *failure) {
 		if !same(r.Form.Get("client_secret"), i.clientSecret) {
 			return "", missing("payment_intent", id)
 		}
@@ -139,15 +135,4 @@ func (s *Server) sendPage(w http.ResponseWriter, r *http.Request, code int, show
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'")
 	w.WriteHeader(code)
 	_ = s.page.Execute(w, data) // a buyer that is gone pays again or not
-}
-
-// money is an amount for people. Currencies without minor units are the few that a test shop may meet.
-func money(minor int64, currency string) string {
-	upper := strings.ToUpper(currency)
-	switch upper {
-	case "JPY", "KRW", "CLP", "VND":
-		return strconv.FormatInt(minor, 10) + " " + upper
-	}
-	cents := strconv.FormatInt(minor%100+100, 10)[1:]
-	return strconv.FormatInt(minor/100, 10) + "." + cents + " " + upper
 }

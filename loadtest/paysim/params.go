@@ -101,3 +101,22 @@ func (p *params) array(name string) []string {
 	}
 	return list
 }
+
+// challenge reads payment_method_options[card][request_three_d_secure].
+func (p *params) challenge() bool {
+	options := p.group("payment_method_options")
+	for name := range options {
+		if name != "card][request_three_d_secure" {
+			p.wrong("parameter_unknown", "payment_method_options["+name+"]", "Received unknown parameter: payment_method_options["+name+"]")
+		}
+	}
+	switch value := options["card][request_three_d_secure"]; value {
+	case "", "automatic":
+		return false
+	case "any", "challenge":
+		return true
+	default:
+		p.wrong("parameter_invalid_enum", "payment_method_options[card][request_three_d_secure]", "Invalid request_three_d_secure: must be one of any, automatic, or challenge")
+		return false
+	}
+}

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// maxBody bounds a request; the largest is a create with fifty metadata fields.
-const maxBody = 64 << 10
+// maxBody bounds a request; the largest is all the evidence that a dispute takes, as a form may encode it.
+const maxBody = 512 << 10
 
 // Server is the provider. Handler serves it, Deliver sends its webhooks and lets its time pass.
 type Server struct {
@@ -37,9 +37,18 @@ type Server struct {
 	intents   []*intent          // in the order in which they were made
 	byID      map[string]*intent // by id
 	byPayment map[string][]*intent
+	byOrder   map[string][]*intent
 	keys      keyring
 	agenda    agenda
-	balances  map[string]int64 // taken minus given back, by lower-case currency, kept as the money moves
+	balances  map[string]int64 // taken minus given back and disputed, by lower-case currency, kept as the money moves
+	account   account
+
+	refunds     []*refund // in the order in which they were made, as all below
+	refundByID  map[string]*refund
+	disputes    []*dispute
+	disputeByID map[string]*dispute
+	payouts     []*payout
+	payoutByID  map[string]*payout
 }
 
 // callCounts are the calls with the secret key, by how they ended.
@@ -59,13 +68,16 @@ func New(cfg Config) (*Server, error) {
 		stir:      make(chan struct{}, 1),
 		byID:      make(map[string]*intent),
 		byPayment: make(map[string][]*intent),
+		byOrder:   make(map[string][]*intent),
 		keys:      keyring{known: make(map[string]*keyed)},
-		balances:  make(map[string]int64),
+		balances:  make(map[string]int64), account: newAccount(),
+		refundByID: make(map[string]*refund), disputeByID: make(map[string]*dispute), payoutByID: make(map[string]*payout),
 	}
 	s.pp, s.ppPage = newPayPal(cfg.PayPal), parsePayPalPage()
 	s.courier = newCourier(cfg, s.dice)
 	s.courier.redirect(toPayPal, cfg.PayPal.WebhookURL, s.payPalSigner(), nil)
 	s.courier.redirect(toStripe, cfg.WebhookURL, stripeSigner(cfg.WebhookSecret), cfg.WebhookEvents)
+	s.planPayouts()
 	s.routes()
 	return s, nil
 }
@@ -93,7 +105,17 @@ func (s *Server) routes() {
 	secret("POST /v1/payment_intents/{id}/capture", "capture", s.capture)
 	secret("POST /v1/payment_intents/{id}/cancel", "cancel", s.cancel)
 	secret("POST /v1/refunds", "refund", s.refund)
+	secret("GET /v1/refunds", "list refunds", s.listRefunds)
+	secret("GET /v1/refunds/{id}", "retrieve refund", s.retrieveRefund)
+	secret("GET /v1/charges/{id}", "retrieve charge", s.retrieveCharge)
+	secret("GET /v1/disputes", "list disputes", s.listDisputes)
+	secret("GET /v1/disputes/{id}", "retrieve dispute", s.retrieveDispute)
+	secret("POST /v1/disputes/{id}", "answer dispute", s.answerDispute)
 	secret("GET /v1/balance", "balance", s.balance)
+	secret("GET /v1/balance_transactions", "list balance", s.listTransactions)
+	secret("GET /v1/balance_transactions/{id}", "retrieve balance", s.retrieveTransaction)
+	secret("GET /v1/payouts", "list payouts", s.listPayouts)
+	secret("GET /v1/payouts/{id}", "retrieve payout", s.retrievePayout)
 	secret("POST /v1/webhook_endpoints", "subscribe", s.subscribe)
 	secret("/v1/", "unknown", func(c *call) (*reply, bool) {
 		return refusal(invalid(http.StatusNotFound, "", "", "Unrecognized request URL ("+c.r.Method+": "+c.r.URL.Path+").")), false
@@ -102,6 +124,9 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("GET /pay/{id}", s.showForm)
 	s.mux.HandleFunc("POST /pay/{id}", s.takeForm)
 	s.mux.HandleFunc("GET /_paysim/books", s.serveBooks)
+	s.mux.HandleFunc("GET /_paysim/books.jsonl", s.streamBooks)
+	s.mux.HandleFunc("GET /_paysim/orders/{order}", s.serveOrder)
+	s.mux.HandleFunc("POST /_paysim/dispute", s.disputeByHand)
 	s.mux.HandleFunc("GET /_paysim/clock", s.showClock)
 	s.mux.HandleFunc("POST /_paysim/clock", s.moveClock)
 	s.mux.HandleFunc("GET /_paysim/health", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
@@ -187,6 +212,15 @@ func (s *Server) nameOfObject(id string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if i := s.byID[id]; i != nil {
+		return i.name()
+	}
+	if r := s.refundByID[id]; r != nil {
+		return r.name
+	}
+	if d := s.disputeByID[id]; d != nil {
+		return d.name
+	}
+	if i, _ := s.chargeByID(id); i != nil {
 		return i.name()
 	}
 	return ""
