@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"fairgate/core/db"
+	"fairgate/loadtest"
+	"fairgate/loadtest/stage"
+)
+
+// parts are what a purchase costs processor time in.
+var parts = []string{"load", "edge", "core", "paysim", "database"}
+
+// Keys of paysim's account, which moves no money.
+const (
+	secretKey     = "sk_test_bench"
+	publishable   = "pk_test_bench"
+	webhookSecret = "whsec_bench"
+)
+
+// unlimited is a rate that nothing here reaches.
+const unlimited = 1_000_000
+
+// world is what is measured: a database, a core, an edge and paysim, real processes on this machine.
+type world struct {
+	dir    string
+	server *db.Server
+	db     *db.DB
+	procs  []*stage.Process
+	pids   map[string]int
+	edge   string // host:port
+	paysim string
+	pprof  map[string]string
+	admin  *loadtest.Admin
+	mint   *loadtest.Mint
+}
+
+// newWorld starts everything. The caller closes it, also after an error.
+func newWorld(ctx context.Context, o options) (w *world, err error) {
+	w = &world{pprof: map[string]string{}, pids: map[string]int{}}
+	if w.dir, err = os.MkdirTemp("", "fairgate-benchmoney-*"); err != nil {
+		return w, fmt.Errorf("make a folder: %w", err)
+	}
+	if w.server, err = db.Start(ctx, db.ServerConfig{URL: os.Getenv("DATABASE_URL"), Log: o.log}); err != nil {
+		return w, err
+	}
+	if w.db, err = db.Open(ctx, w.server.URL, db.Options{MaxConns: 4}); err != nil {
+		return w, err
+	}
+	if _, err := w.db.Migrate(ctx); err != nil {
+		return w, err
+	}
+	var ports [7]string
+	for i := range ports {
+		if ports[i], err = stage.FreePort(); err != nil {
+			return w, err
+		}
+	}
+	w.paysim, w.edge = ports[6], ports[4]
+	w.pprof["core"], w.pprof["edge"] = ports[3], ports[5]
+	secrets := filepath.Join(w.dir, "secrets")
+	type m = map[string]any
+	if err := w.launch(ctx, o, "paysim", "http://"+w.paysim+"/_paysim/health", m{
+		"listen": w.paysim, "webhook_url": "http://" + ports[2] + "/webhooks/stripe", "rate": unlimited,
+		"secret_key": secretKey, "publishable_key": publishable, "webhook_secret": webhookSecret, "log_level": "warn",
+	}); err != nil {
+		return w, err
+	}
+	if err := w.launch(ctx, o, "fairgate-core", "http://"+ports[3]+"/readyz", m{
+		"listen":   m{"edge": ports[0], "admin": ports[1], "webhook": ports[2], "private": ports[3]},
+		"database": m{"url": w.server.URL, "migrate": false, "max_conns": 16},
+		"secrets":  m{"dir": secrets},
+		"payment": m{"stripe": m{"base_url": "http://" + w.paysim, "pay_url": "http://" + w.paysim, "secret_key": secretKey, "publishable_key": publishable,
+			"webhook_secret": webhookSecret, "rate_per_second": unlimited, "endpoint_rate_per_second": unlimited}},
+		"log": m{"level": "warn"},
+	}); err != nil {
+		return w, err
+	}
+	// The address limit is kept at work but out of the way: all buyers are on this machine.
+	if err := w.launch(ctx, o, "fairgate-edge", "http://"+ports[5]+"/readyz", m{
+		"listen": w.edge, "private_listen": ports[5], "on_doubt": "wait", "cookies": m{"secure": false},
+		"core":  m{"urls": []string{"http://" + ports[0]}, "secret_file": filepath.Join(secrets, "edge.secret")},
+		"guard": m{"address": m{"per_second": unlimited, "burst": unlimited}},
+	}); err != nil {
+		return w, err
+	}
+	if w.admin, err = loadtest.NewAdmin("http://"+ports[1], filepath.Join(secrets, "admin.secret")); err != nil {
+		return w, err
+	}
+	w.mint, err = loadtest.NewMint(ctx, w.db.Reader)
+	return w, err
+}
+
+// launch starts a program with its configuration and returns when it is ready.
+func (w *world) launch(ctx context.Context, o options, program, ready string, config map[string]any) error {
+	text, err := yaml.Marshal(config)
+	path := filepath.Join(w.dir, program+".yaml")
+	if err == nil {
+		err = os.WriteFile(path, text, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("write the configuration of %s: %w", program, err)
+	}
+	before := loadtest.ChildrenOf(os.Getpid())
+	p := &stage.Process{Name: program, Program: filepath.Join(o.bin, program), Args: []string{"--config", path}, Ready: ready, Log: filepath.Join(w.dir, program+".log")}
+	if err := p.Start(); err != nil {
+		return fmt.Errorf("start %s (make build makes it): %w", program, err)
+	}
+	w.procs = append(w.procs, p)
+	for _, pid := range loadtest.ChildrenOf(os.Getpid()) {
+		if !contains(before, pid) {
+			w.pids[strings.TrimPrefix(program, "fairgate-")] = pid
+		}
+	}
+	return p.Await(ctx)
+}
+
+func contains(list []int, n int) bool {
+	for _, m := range list {
+		if m == n {
+			return true
+		}
+	}
+	return false
+}
+
+// close stops everything, the edge first.
+func (w *world) close(ctx context.Context) {
+	for i := len(w.procs) - 1; i >= 0; i-- {
+		w.procs[i].Signal(syscall.SIGTERM, 20*time.Second)
+	}
+	if w.db != nil {
+		w.db.Close()
+	}
+	if w.server != nil {
+		_ = w.server.Stop(ctx)
+	}
+	os.RemoveAll(w.dir)
+}
+
+// profiled saves CPU profiles of core and edge over some seconds.
+func (w *world) profiled(dir string, seconds int) (wait func()) {
+	done := make(chan struct{})
+	for part, private := range w.pprof {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			resp, err := http.Get("http://" + private + "/debug/pprof/profile?seconds=" + strconv.Itoa(seconds))
+			if err != nil {
+				return
+			}
+			defer resp.Body.Close()
+			if f, err := os.Create(filepath.Join(dir, "purchases."+part+".pprof")); err == nil {
+				_, _ = io.Copy(f, resp.Body)
+				f.Close()
+			}
+		}()
+	}
+	return func() {
+		for range w.pprof {
+			<-done
+		}
+	}
+}
+
+// spent is the processor time in seconds that each part has used so far; what is no program of ours is the database.
+func (w *world) spent() map[string]float64 {
+	used := map[string]float64{"load": cpu(os.Getpid(), false)}
+	ours := map[int]bool{}
+	for part, pid := range w.pids {
+		used[part], ours[pid] = cpu(pid, false), true
+	}
+	for _, pid := range loadtest.ChildrenOf(os.Getpid()) {
+		if !ours[pid] {
+			used["database"] += tree(pid)
+		}
+	}
+	return used
+}
+
+// tree is the time of a process with all that it has started.
+func tree(pid int) float64 {
+	sum := cpu(pid, true)
+	for _, child := range loadtest.ChildrenOf(pid) {
+		sum += tree(child)
+	}
+	return sum
+}
+
+// cpu reads a process's time from /proc; with dead also that of its children that have ended.
+func cpu(pid int, dead bool) float64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), ") ") // the name before it may have spaces
+	f := strings.Fields(rest)
+	if len(f) < 15 {
+		return 0
+	}
+	last := 13
+	if dead {
+		last = 15
+	}
+	sum := 0.0
+	for _, field := range f[11:last] {
+		n, _ := strconv.ParseFloat(field, 64)
+		sum += n / 100 // USER_HZ is 100 on Linux
+	}
+	return sum
+}
