@@ -86,6 +86,10 @@ soak-money: ready build ## buy and refund ORDERS (3000) times while provider, co
 bench-catalog: ready build ## how fast 100,000 events are searched; a table and, last, one JSON line (BENCH_FLAGS="--events 20000")
 	@$(BIN)/benchcatalog $(BENCH_FLAGS)
 
+.PHONY: bench-money
+bench-money: setup build ## purchases a second, ledger, reconciliation; a table and, last, one JSON line (BENCH_FLAGS="--only purchases")
+	@sh .ci/bench-money $(BENCH_FLAGS)
+
 .PHONY: bench-ledger
 bench-ledger: ready build ## transfers a second, the trial balance over ten million; a table and, last, one JSON line (BENCH_FLAGS="--only hot")
 	@$(BIN)/benchledger $(BENCH_FLAGS)

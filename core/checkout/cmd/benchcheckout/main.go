@@ -2,7 +2,8 @@
 // payment attempt, its history, the outbox row that begins the payment, and the hold kept open. Many callers ask the
 // service in process; no HTTP is involved. Afterwards the tables are checked, since a figure for lost orders is worth
 // nothing. With --purchases the outbox runs as well, against a provider in memory whose buyers pay at once, and the clock
-// stops when every order has its tickets.
+// stops when every order has its tickets. With --steps the callers make all the transactions of a purchase themselves, beside
+// the naive way of one transaction for each step of each order.
 //
 //	go run ./core/checkout/cmd/benchcheckout
 //	go run ./core/checkout/cmd/benchcheckout --orders 20000 --purchases
@@ -36,6 +37,7 @@ type options struct {
 	batch     int
 	tickets   int
 	purchases bool
+	steps     bool
 	profile   string
 }
 
@@ -47,6 +49,7 @@ func main() {
 	flag.IntVar(&o.batch, "batch", 0, "most openings or outcomes in one commit; 0 for the service's default")
 	flag.IntVar(&o.tickets, "tickets", 2, "tickets in each order")
 	flag.BoolVar(&o.purchases, "purchases", false, "carry every order through payment to its tickets")
+	flag.BoolVar(&o.steps, "steps", false, "make all transactions of purchases, together and the naive way")
 	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the time measured to this file")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -63,6 +66,9 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer done()
+	if o.steps {
+		return runSteps(ctx, d, o)
+	}
 	s := newShop(d, o)
 	defer s.close()
 	holds, err := s.prepare(ctx, o)
