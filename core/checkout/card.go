@@ -55,7 +55,7 @@ func (s *Service) askCard(ctx context.Context, o *Outcome) error {
 	if err != nil {
 		return fmt.Errorf("ask for the card of payment %s: %w", o.Payment, err)
 	}
-	o.Card, o.CardAsked = out.Card, true
+	o.Card, o.CardAsked, o.Risk = out.Card, true, out.Risk
 	return nil
 }
 
@@ -124,6 +124,9 @@ func (b *batch) overCard(ctx context.Context, r *record, o *Outcome) error {
 // refuseCard ends an order whose card has bought enough: nothing is sold, the hold goes back on sale, and the authorization
 // is voided.
 func (b *batch) refuseCard(r *record, p *Payment, o *Outcome, over *inventory.OverLimit) error {
+	if r.order.State == PaymentReview {
+		b.closeReview(r, p, cardOverLimit, o)
+	}
 	p.move(PaymentVoiding, cardOverLimit)
 	b.release = append(b.release, r.order.Hold)
 	b.tasks = append(b.tasks, task(taskVoid, r.order.ID, p.ID))

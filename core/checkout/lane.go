@@ -51,6 +51,8 @@ type batch struct {
 	taken map[uuid.UUID]int64 // by quota id: what cards have bought
 
 	keep      []inventory.Keeping
+	prolong   []inventory.Keeping // while an operator decides
+	reviews   []reviewRow
 	sell      []uuid.UUID
 	cards     []inventory.CardCount // of holds in sell
 	release   []uuid.UUID
@@ -159,7 +161,7 @@ func outdated(err error) bool {
 
 // writes tells whether there is anything to commit.
 func (b *batch) writes() bool {
-	if len(b.tasks)+len(b.keep)+len(b.sell)+len(b.unsell)+len(b.release) > 0 {
+	if len(b.tasks)+len(b.keep)+len(b.prolong)+len(b.sell)+len(b.unsell)+len(b.release) > 0 {
 		return true
 	}
 	for _, r := range b.records {
@@ -182,6 +184,9 @@ func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 		if len(kept.Deadlines) != len(b.keep) {
 			return fmt.Errorf("keep holds: %d of %d: %w", len(kept.Deadlines), len(b.keep), errOutdated)
 		}
+	}
+	if err := b.writeReviews(ctx, tx); err != nil {
+		return err
 	}
 	if len(b.sell) > 0 {
 		refused, err := inventory.Sell(ctx, tx, b.sell)

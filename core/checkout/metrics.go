@@ -31,6 +31,9 @@ func newMetrics() metricSet {
 		`core_order_events_total{cause="late_money"}`:      CauseLateMoney,
 		`core_order_events_total{cause="voided"}`:          CauseVoided,
 		`core_order_events_total{cause="card_over_limit"}`: CauseCardOverLimit,
+		`core_order_events_total{cause="review"}`:          CauseReview,
+		`core_order_events_total{cause="approved"}`:        CauseApproved,
+		`core_order_events_total{cause="denied"}`:          CauseDenied,
 	} {
 		m.causes[cause] = metrics.GetOrCreateCounter(name)
 	}

@@ -21,6 +21,7 @@ type Opening struct {
 	Email   string
 	Method  string // how the buyer wants to pay; "" for whatever is offered first
 	Key     string // Idempotency-Key: of one buyer and event, the same key is the same order
+	Address string // the network it is opened from, which is kept as a hash; may be empty
 }
 
 var keySpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("fairgate:order-key"))
@@ -100,7 +101,7 @@ func (b *batch) openOne(ctx context.Context, o *Opening) (answer, error) {
 	r := &record{
 		order: Order{
 			ID: id, Event: h.Event, Slug: terms.Slug, Hold: h.ID, Entrant: h.Entrant, State: Reserved,
-			Amount: h.Amount, Lines: lines, Email: o.Email, bodyHash: o.hash(), key: key,
+			Amount: h.Amount, Lines: lines, Email: o.Email, bodyHash: o.hash(), key: key, address: b.service.cfg.Marker.Mark("address", o.Address),
 		},
 		lines: encodeLines(lines),
 		now:   b.now,

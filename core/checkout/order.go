@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"fairgate/core/fraud"
 	"fairgate/core/inventory"
 	"fairgate/core/payment"
 	"fairgate/edge/lottery"
@@ -113,7 +114,8 @@ type Order struct {
 	Payment    Payment
 	Tickets    []uuid.UUID
 	bodyHash   []byte
-	key        uuid.UUID // keyID of its opening
+	key        uuid.UUID  // keyID of its opening
+	address    fraud.Mark // of its opening
 	events     int64
 }
 
@@ -133,6 +135,7 @@ type Terms struct {
 	Methods []string
 	// TransferWithin is how long a buyer who pays by bank transfer has for it; the hold lives as long.
 	TransferWithin time.Duration
+	Fraud          FraudTerms
 }
 
 // want is what a provider is chosen by for a payment of the event.

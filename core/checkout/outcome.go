@@ -7,7 +7,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"fairgate/core/fraud"
 	"fairgate/core/inventory"
+	"fairgate/core/payment"
 	"fairgate/core/ticket"
 	"fairgate/ledger"
 )
@@ -28,10 +30,16 @@ type Outcome struct {
 	Card    string // of an authorization: the provider's fingerprint of the card, "" when it did not say
 	// CardAsked says that the provider was asked for the card: without one, none was used.
 	CardAsked bool
+	Risk      payment.Risk  // of an authorization: what the provider tells of who paid
+	Verdict   fraud.Verdict // of an authorization; Apply asks for it where it is missing
+	Why       string        // of a verdict, or what an operator said
 }
 
 // Apply applies an outcome. An outcome that changes nothing is no error; ErrOrderUnknown means it is none of ours.
 func (s *Service) Apply(ctx context.Context, o Outcome) error {
+	if err := s.screen(ctx, &o); err != nil {
+		return err
+	}
 	answer, err := s.lane.Do(ctx, ask{outcome: &o})
 	if err == nil {
 		err = answer.err
@@ -62,8 +70,11 @@ func (b *batch) apply(ctx context.Context) error {
 				b.answers[i].err = ErrOrderUnknown
 				continue
 			}
+			var asker *askerError
 			if err := b.applyOne(ctx, r, o); errors.Is(err, errCardNeeded) {
 				b.answers[i].err = err
+			} else if errors.As(err, &asker) {
+				b.answers[i].err = asker.err
 			} else if err != nil {
 				return err
 			}
@@ -74,6 +85,9 @@ func (b *batch) apply(ctx context.Context) error {
 
 // authorizes reports whether the outcome is the first word of an authorization.
 func authorizes(r *record, o *Outcome) bool {
+	if o.Cause == CauseApproved {
+		return r.order.State == PaymentReview
+	}
 	if o.Cause != CauseAuthorized && o.Cause != CauseCaptured {
 		return false
 	}
@@ -114,6 +128,10 @@ func (b *batch) applyOne(ctx context.Context, r *record, o *Outcome) error {
 		return b.captureRefused(ctx, r, p, o)
 	case CauseVoided:
 		return b.voided(r, p, o)
+	case CauseApproved:
+		return b.approve(ctx, r, p, o)
+	case CauseDenied:
+		return b.deny(r, p, o)
 	default:
 		return fmt.Errorf("apply %q to order %s: not an outcome", o.Cause, r.order.ID)
 	}
@@ -141,7 +159,7 @@ func (b *batch) authorized(ctx context.Context, r *record, p *Payment, o *Outcom
 		return nil // told before
 	case PaymentVoiding, PaymentVoided:
 		// The hold died first. The intent to void is durable already; note the late money once.
-		if p.State == PaymentVoiding && p.Failure != lateMoney && p.Failure != cardOverLimit {
+		if p.State == PaymentVoiding && p.Failure != lateMoney && !p.refused() {
 			p.move(PaymentVoiding, lateMoney)
 			return b.note(r, CauseLateMoney, o, "authorized after the hold was gone; voiding")
 		}
@@ -153,6 +171,17 @@ func (b *batch) authorized(ctx context.Context, r *record, p *Payment, o *Outcom
 		b.tasks = append(b.tasks, task(taskVoid, r.order.ID, p.ID))
 		return b.note(r, CauseLateMoney, o, "authorized after the hold was gone; voiding")
 	}
+	switch o.Verdict {
+	case fraud.Deny:
+		return b.deny(r, p, o)
+	case fraud.Review, fraud.Challenge:
+		return b.review(r, p, o)
+	}
+	return b.sale(ctx, r, p, o, CauseAuthorized)
+}
+
+// sale sells the hold of an authorized payment, unless its card has bought enough.
+func (b *batch) sale(ctx context.Context, r *record, p *Payment, o *Outcome, cause Cause) error {
 	var over *inventory.OverLimit
 	switch err := b.overCard(ctx, r, o); {
 	case errors.As(err, &over):
@@ -169,11 +198,11 @@ func (b *batch) authorized(ctx context.Context, r *record, p *Payment, o *Outcom
 	b.transfers = append(b.transfers, transfers...)
 	b.tasks = append(b.tasks, task(taskCapture, r.order.ID, p.ID))
 	b.bought = append(b.bought, r.order)
-	return b.note(r, CauseAuthorized, o, "")
+	return b.note(r, cause, o, o.Why)
 }
 
 func (b *batch) captured(ctx context.Context, r *record, p *Payment, o *Outcome) error {
-	if p.State != PaymentAuthorized {
+	if p.State != PaymentAuthorized || r.order.State == PaymentReview {
 		if p.State != PaymentCaptured {
 			b.service.log.Error("the provider captured what it was not asked to", "order_id", r.order.ID, "payment_state", p.State)
 		}
@@ -210,11 +239,17 @@ func (b *batch) voided(r *record, p *Payment, o *Outcome) error {
 	switch p.State {
 	case PaymentCreated, PaymentBegun, PaymentVoiding:
 		said := failure(o.Failure, p.Failure)
-		if p.Failure == cardOverLimit {
-			said = cardOverLimit // the reason for it, which the buyer should see
+		if p.refused() {
+			said = p.Failure // the reason for it, which the buyer should see
 		}
 		p.move(PaymentVoided, said)
 		return b.note(r, CauseVoided, o, o.Failure)
+	case PaymentAuthorized:
+		if r.order.State == PaymentReview { // the bank let go of it before anybody decided
+			p.move(PaymentVoided, failure(o.Failure, "voided"))
+			b.closeReview(r, p, "voided", o)
+			return b.note(r, CauseVoided, o, o.Failure)
+		}
 	case PaymentCaptureFailed:
 		if p.Failure != voidedAfterwards {
 			p.move(PaymentCaptureFailed, voidedAfterwards)

@@ -97,7 +97,7 @@ func (b *batch) holdIDs() []uuid.UUID {
 				ids = append(ids, r.order.Hold)
 			}
 		default:
-			if r := b.records[a.outcome.Order]; r != nil && authorizes(r, a.outcome) {
+			if r := b.records[a.outcome.Order]; r != nil && (authorizes(r, a.outcome) || a.outcome.Cause == CauseDenied) {
 				ids = append(ids, r.order.Hold)
 			}
 		}

@@ -11,19 +11,21 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"fairgate/core/fraud"
 )
 
 // Every write below names its rows by their primary key. Those of rows that exist repeat as a guard what they looked like
 // when they were read; a statement that touches fewer rows than it names means that somebody was there in between.
 
 const sqlInsertOrders = `
-INSERT INTO orders (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, key_id, events, head, created_at,
-    updated_at)
-SELECT u.order_id, u.event_id, u.hold_id, u.entrant, u.state, u.amount_minor, u.currency, u.lines, u.email, u.body_hash, u.key_id, u.events, u.head, now(),
-    now()
+INSERT INTO orders (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, key_id, events, head, address,
+    created_at, updated_at)
+SELECT u.order_id, u.event_id, u.hold_id, u.entrant, u.state, u.amount_minor, u.currency, u.lines, u.email, u.body_hash, u.key_id, u.events, u.head, u.address,
+    now(), now()
 FROM unnest($1::UUID[], $2::UUID[], $3::UUID[], $4::BYTEA[], $5::TEXT[], $6::INT8[], $7::TEXT[], $8::TEXT[], $9::TEXT[], $10::BYTEA[], $11::UUID[], $12::INT8[],
-    $13::BYTEA[])
-    AS u (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, key_id, events, head)`
+    $13::BYTEA[], $14::BYTEA[])
+    AS u (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, key_id, events, head, address)`
 
 const sqlUpdateOrders = `
 UPDATE orders AS o SET state = u.state, events = u.events, head = u.head, updated_at = now()
@@ -134,7 +136,7 @@ func (r *record) live() *Payment {
 type (
 	newOrders struct {
 		ids, events, holds, keys          []uuid.UUID
-		entrants, hashes                  [][]byte
+		entrants, hashes, addresses       [][]byte
 		states, currencies, lines, emails []string
 		amounts, counts                   []int64
 		heads                             [][]byte
@@ -224,12 +226,17 @@ func (n *newOrders) add(r *record, head []byte) {
 	n.lines, n.emails = append(n.lines, r.lines), append(n.emails, o.Email)
 	n.amounts, n.counts = append(n.amounts, o.Amount.Minor), append(n.counts, o.events)
 	n.heads = append(n.heads, head)
+	address := []byte{}
+	if o.address != (fraud.Mark{}) {
+		address = o.address[:]
+	}
+	n.addresses = append(n.addresses, address)
 }
 
 func (n *newOrders) queue(b *pgx.Batch) {
 	if len(n.ids) > 0 {
 		b.Queue(sqlInsertOrders, n.ids, n.events, n.holds, n.entrants, n.states, n.amounts, n.currencies, n.lines, n.emails, n.hashes, n.keys, n.counts,
-			n.heads)
+			n.heads, n.addresses)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/db"
+	"fairgate/core/fraud"
 	"fairgate/core/inventory"
 	"fairgate/core/payment"
 	"fairgate/core/ticket"
@@ -27,6 +28,12 @@ type Config struct {
 	Issuer    *ticket.Issuer
 	// Sold, if set, is told after the commit which orders were just sold. It is not told again if the process dies before.
 	Sold func(ctx context.Context, orders []Order)
+
+	// Screen judges payments, with the keys of Marker; nil: none is judged.
+	Screen *fraud.Screen
+	Marker fraud.Marker
+	// ReviewFor is how long a payment waits for an operator, and its hold with it; default 30 minutes.
+	ReviewFor time.Duration
 
 	MaxBatch    int                // most openings or outcomes in one commit; default 500
 	MaxQueue    int                // most of them waiting; default 20 × MaxBatch
@@ -66,6 +73,9 @@ func New(cfg Config) *Service {
 	}
 	if cfg.LookupEvery <= 0 {
 		cfg.LookupEvery = time.Second
+	}
+	if cfg.ReviewFor <= 0 {
+		cfg.ReviewFor = 30 * time.Minute
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
@@ -120,19 +130,28 @@ func (s *Service) holdsGone(ctx context.Context, tx pgx.Tx, holds []inventory.Ho
 		return err
 	}
 	var tasks []payment.Task
+	var reviewed []reviewRow
 	for _, r := range records {
 		if _, err := Next(r.order.State, cause); err != nil {
 			continue // late money ended it first, in the moment between the deadline and the sweep
 		}
+		was := r.order.State
 		if err := r.apply(cause, actor, ""); err != nil {
 			return err
 		}
 		if p := r.live(); p != nil {
+			if was == PaymentReview {
+				reviewed = append(reviewed, reviewRow{order: r.order.ID, payment: p.ID, decision: reviewEnds[cause], actor: actor})
+				p.Failure = reviewOver
+			}
 			p.move(PaymentVoiding, p.Failure)
 			tasks = append(tasks, task(taskVoid, r.order.ID, p.ID))
 		}
 	}
 	if err := s.flush(ctx, tx, records); err != nil {
+		return err
+	}
+	if err := writeReviews(ctx, tx, reviewed); err != nil {
 		return err
 	}
 	return s.outbox.Enqueue(ctx, tx, tasks)

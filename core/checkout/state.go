@@ -17,7 +17,8 @@ const (
 	TicketIssued    State = "ticket_issued"    // the buyer has what was paid for
 	CaptureFailed   State = "capture_failed"   // the provider refused to capture what it had authorized
 	Expired         State = "expired"          // the hold ran out before the payment was authorized
-	Cancelled       State = "cancelled"        // the buyer gave the hold back, or the card has bought enough
+	Cancelled       State = "cancelled"        // the buyer gave the hold back, the card has bought enough, or the payment is refused
+	PaymentReview   State = "payment_review"   // authorized, nothing sold: an operator decides while the hold lives
 )
 
 // Cause is what makes an order change its state, or do something without changing it.
@@ -39,6 +40,9 @@ const (
 	CauseVoided         Cause = "voided"     // the provider confirms that the intent is dead
 	CauseCardOverLimit  Cause = "card_over_limit"
 	CauseRerouted       Cause = "rerouted" // to another provider, before any was called
+	CauseReview         Cause = "review"   // authorized, and for an operator to decide
+	CauseApproved       Cause = "approved" // by the operator
+	CauseDenied         Cause = "denied"   // by the operator, or by what is known of account, address and card
 )
 
 // Transition is one legal move of an order.
@@ -72,6 +76,16 @@ var transitions = []Transition{
 	{From: PaymentPending, Cause: CauseHoldReleased, To: Cancelled, Retry: "outbox repeats void"},
 	{From: PaymentPending, Cause: CauseLateMoney, To: Expired, Retry: "outbox repeats void"},
 	{From: PaymentPending, Cause: CauseCardOverLimit, To: Cancelled, Retry: "outbox repeats void"},
+	{From: PaymentPending, Cause: CauseReview, To: PaymentReview, UntilHold: true, Retry: "an operator approves or denies"},
+	{From: PaymentPending, Cause: CauseDenied, To: Cancelled, Retry: "outbox repeats void"},
+	{From: PaymentReview, Cause: CauseApproved, To: PaymentPending, Limit: maxCapture, Retry: "outbox repeats capture with the same key"},
+	{From: PaymentReview, Cause: CauseDenied, To: Cancelled, Retry: "outbox repeats void"},
+	{From: PaymentReview, Cause: CauseVoided, To: PaymentFailed, UntilHold: true, Retry: "the buyer asks for a new attempt"},
+	{From: PaymentReview, Cause: CauseHoldExpired, To: Expired, Retry: "outbox repeats void"},
+	{From: PaymentReview, Cause: CauseHoldReleased, To: Cancelled, Retry: "outbox repeats void"},
+	{From: PaymentReview, Cause: CauseCardOverLimit, To: Cancelled, Retry: "outbox repeats void"},
+	{From: PaymentFailed, Cause: CauseReview, To: PaymentReview, UntilHold: true, Retry: "an operator approves or denies"},
+	{From: PaymentFailed, Cause: CauseDenied, To: Cancelled, Retry: "outbox repeats void"},
 	{From: PaymentFailed, Cause: CauseRetried, To: PaymentPending, UntilHold: true, Retry: "outbox repeats begin with the same key"},
 	{From: PaymentFailed, Cause: CauseAuthorized, To: PaymentPending, Limit: maxCapture, Retry: "outbox repeats capture with the same key"},
 	{From: PaymentFailed, Cause: CauseDeclined, To: PaymentFailed, UntilHold: true, Retry: "the buyer tries another card"},

@@ -7,9 +7,10 @@ import (
 
 // Every pair of state and cause is either in the table or refused, and nothing leads out of where an order is over.
 func TestTheTableDecidesEveryPair(t *testing.T) {
-	states := []State{Reserved, PaymentPending, PaymentFailed, PaymentComplete, TicketIssued, CaptureFailed, Expired, Cancelled}
+	states := []State{Reserved, PaymentPending, PaymentFailed, PaymentComplete, TicketIssued, CaptureFailed, Expired, Cancelled, PaymentReview}
 	causes := []Cause{CauseOpened, CauseBegun, CauseAuthorized, CauseDeclined, CauseRetried, CauseCaptured, CauseCaptureRefused,
-		CauseIssued, CauseHoldExpired, CauseHoldReleased, CauseLateMoney, CauseVoided, CauseCardOverLimit, CauseRerouted}
+		CauseIssued, CauseHoldExpired, CauseHoldReleased, CauseLateMoney, CauseVoided, CauseCardOverLimit, CauseRerouted,
+		CauseReview, CauseApproved, CauseDenied}
 	legal := map[move]State{}
 	for _, tr := range Transitions() {
 		if _, twice := legal[move{tr.From, tr.Cause}]; twice {
@@ -49,7 +50,7 @@ func TestTheTableDecidesEveryPair(t *testing.T) {
 // A state in which somebody waits has somebody who ends the waiting.
 func TestEveryWaitingStateHasALimit(t *testing.T) {
 	for _, tr := range Transitions() {
-		waiting := tr.To == PaymentPending || tr.To == PaymentFailed || tr.To == PaymentComplete
+		waiting := tr.To == PaymentPending || tr.To == PaymentFailed || tr.To == PaymentComplete || tr.To == PaymentReview
 		if waiting && tr.Limit == 0 && !tr.UntilHold {
 			t.Errorf("%s by %s may stay for ever", tr.To, tr.Cause)
 		}

@@ -52,6 +52,9 @@ func (s *Service) begin(ctx context.Context, t payment.Task) error {
 	if err != nil || a.state != PaymentCreated {
 		return err
 	}
+	if denied, err := s.screenBegin(ctx, t, &a.intent); err != nil || denied {
+		return err
+	}
 	out, err := s.beginSomewhere(ctx, t, a)
 	if errors.Is(err, payment.ErrRejected) || errors.Is(err, payment.ErrDeclined) {
 		s.log.Error("the provider refuses to begin a payment", "order_id", t.OrderID, "error", err)
@@ -125,7 +128,8 @@ func (s *Service) tell(ctx context.Context, t payment.Task, out payment.Outcome)
 		return nil
 	}
 	return s.Apply(ctx, Outcome{Order: t.OrderID, Payment: t.PaymentID, Cause: cause,
-		Ref: out.ProviderRef, Secret: out.ClientSecret, Failure: out.Failure, Try: out.Try, Actor: "outbox", Source: sourceOf(t), Card: out.Card})
+		Ref: out.ProviderRef, Secret: out.ClientSecret, Failure: out.Failure, Try: out.Try, Actor: "outbox", Source: sourceOf(t),
+		Card: out.Card, Risk: out.Risk})
 }
 
 // causeOf translates what a provider says; ok is false when it says nothing that moves an order.
@@ -221,7 +225,7 @@ func (s *Service) Webhooks(ctx context.Context, events []payment.Event) error {
 		wg.Go(func() {
 			err := s.Apply(ctx, Outcome{Order: e.OrderID, Payment: e.PaymentID, Cause: cause,
 				Ref: e.Outcome.ProviderRef, Secret: e.Outcome.ClientSecret, Failure: e.Outcome.Failure, Try: e.Outcome.Try, Actor: "webhook",
-				Source: e.Source(), Digest: e.Digest, Card: e.Outcome.Card})
+				Source: e.Source(), Digest: e.Digest, Card: e.Outcome.Card, Risk: e.Outcome.Risk})
 			if errors.Is(err, ErrOrderUnknown) {
 				s.log.Warn("webhook about an order that is not ours", "webhook_id", e.ID, "type", e.Type)
 				err = nil
@@ -342,5 +346,6 @@ func (s *Service) lookUp(ctx context.Context, t payment.Task) error {
 		return nil
 	}
 	return s.Apply(ctx, Outcome{Order: t.OrderID, Payment: t.PaymentID, Cause: cause,
-		Ref: out.ProviderRef, Secret: out.ClientSecret, Failure: out.Failure, Try: out.Try, Actor: "lookup", Card: out.Card, CardAsked: true})
+		Ref: out.ProviderRef, Secret: out.ClientSecret, Failure: out.Failure, Try: out.Try, Actor: "lookup",
+		Card: out.Card, Risk: out.Risk, CardAsked: true})
 }

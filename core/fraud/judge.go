@@ -21,6 +21,7 @@ type Question struct {
 	Country string
 	Risk    payment.Risk
 	Tighter Thresholds // of the event; zero fields change nothing
+	Always  bool       // the event asks everybody for the proof to their bank
 	Before  Verdict    // of the stage before, when that was not allow
 }
 
@@ -123,6 +124,10 @@ func (c *Config) decide(q *Question, asks []ask, counts []int64) Judgement {
 	for _, r := range c.Weights.signals(q) {
 		j.Score += r.Weight
 		j.Reasons = append(j.Reasons, r)
+	}
+	if q.Always {
+		j.Verdict = Severer(j.Verdict, Challenge)
+		j.Reasons = append(j.Reasons, Reason{Rule: "event", Verdict: Challenge, Said: "the event asks everybody for the proof to their bank"})
 	}
 	j.Verdict = Severer(j.Verdict, c.Thresholds.Tighten(q.Tighter).verdict(j.Score))
 	return settled(q, j)

@@ -30,5 +30,19 @@ ALTER TABLE orders ADD COLUMN IF NOT EXISTS address BYTEA NOT NULL DEFAULT '';
 -- How a payment was judged before its provider was called, where that was not 'allow' or could not be stored beside the reasons.
 ALTER TABLE payments ADD COLUMN IF NOT EXISTS screened TEXT NOT NULL DEFAULT '';
 
--- Orders that wait for an operator. There are few, so that this costs a purchase nothing.
-CREATE INDEX IF NOT EXISTS orders_in_review ON orders (updated_at, order_id) WHERE state = 'payment_review';
+-- Payments that are authorized and wait for an operator, and who decided what. A table of its own, since an index on the state of
+-- orders would be written by every step of every purchase.
+CREATE TABLE IF NOT EXISTS reviews (
+    order_id   UUID        NOT NULL,
+    payment_id UUID        NOT NULL,
+    event_id   UUID        NOT NULL,
+    why        TEXT        NOT NULL, -- the reasons of the verdict, in a sentence
+    opened_at  TIMESTAMPTZ NOT NULL,
+    closed_at  TIMESTAMPTZ NULL,
+    decision   TEXT        NOT NULL CHECK (decision IN ('', 'approved', 'denied', 'expired', 'released', 'voided', 'card_over_limit')),
+    actor      TEXT        NOT NULL,
+    reason     TEXT        NOT NULL, -- what the operator said
+    PRIMARY KEY (order_id, payment_id)
+);
+
+CREATE INDEX IF NOT EXISTS reviews_open ON reviews (opened_at, order_id) WHERE closed_at IS NULL;

@@ -1,0 +1,130 @@
+package checkout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"fairgate/core/fraud"
+	"fairgate/core/payment"
+	"fairgate/edge/lottery"
+)
+
+// FraudTerms is how much stricter an event is than the service.
+type FraudTerms struct {
+	Tighter   fraud.Thresholds
+	Challenge bool // every buyer proves to their bank who they are
+}
+
+// paymentRefused is the failure of an attempt that was denied, as the buyer sees it. It does not say why, which is for operators.
+const paymentRefused = "payment_refused"
+
+// refused tells whether the attempt was ended by us, for a reason that stands whatever the provider says later.
+func (p *Payment) refused() bool {
+	return p.Failure == cardOverLimit || p.Failure == paymentRefused || p.Failure == reviewOver
+}
+
+const sqlSubject = `
+SELECT o.event_id, o.entrant, o.email, o.address, p.state, p.screened
+FROM payments AS p JOIN orders AS o ON o.order_id = p.order_id WHERE p.order_id = $1 AND p.payment_id = $2`
+
+// sqlScreened keeps how a payment was judged before its provider is called.
+const sqlScreened = `UPDATE payments SET screened = $3 WHERE order_id = $1 AND payment_id = $2 AND screened = '' AND state = 'created'`
+
+// subject is what is known of who pays.
+type subject struct {
+	fraud.Question
+	state    PaymentState
+	screened fraud.Verdict
+	terms    Terms
+}
+
+// subject reads who pays an attempt.
+func (s *Service) subject(ctx context.Context, order, attempt uuid.UUID, stage fraud.Stage) (subject, error) {
+	u := subject{Question: fraud.Question{Order: order, Payment: attempt, Stage: stage}}
+	var event uuid.UUID
+	var entrant, address []byte
+	var email string
+	err := s.db.Reader.QueryRow(ctx, sqlSubject, order, attempt).Scan(&event, &entrant, &email, &address, &u.state, &u.screened)
+	if err != nil {
+		return u, fmt.Errorf("read who pays order %s: %w", order, err)
+	}
+	if u.terms, err = s.catalog(ctx, event); err != nil {
+		return u, fmt.Errorf("terms of event %s: %w", event, err)
+	}
+	if len(entrant) == len(lottery.Entrant{}) {
+		u.Account = s.cfg.Marker.Mark("account", string(entrant))
+	}
+	u.Email = s.cfg.Marker.Mark("email", email)
+	copy(u.Address[:], address)
+	u.Country, u.Tighter, u.Always = u.terms.Country, u.terms.Fraud.Tighter, u.terms.Fraud.Challenge
+	return u, nil
+}
+
+// screenBegin judges an attempt before its provider is told of it: denied ends the order, and the intent is completed with what is
+// asked of the buyer. What is decided is stored before the call, so that a repeated one is the same.
+func (s *Service) screenBegin(ctx context.Context, t payment.Task, intent *payment.Intent) (denied bool, err error) {
+	if s.cfg.Screen == nil {
+		return false, nil
+	}
+	u, err := s.subject(ctx, t.OrderID, t.PaymentID, fraud.Begin)
+	if err != nil {
+		return false, err
+	}
+	verdict, why := u.screened, "judged before"
+	if verdict == fraud.None {
+		j := s.cfg.Screen.Judge(ctx, u.Question)
+		verdict, why = j.Verdict, j.Said()
+		if verdict != fraud.Allow || !j.Stored {
+			tag, err := s.db.Exec(ctx, sqlScreened, t.OrderID, t.PaymentID, string(verdict))
+			if err != nil {
+				return false, fmt.Errorf("keep the verdict on payment %s: %w", t.PaymentID, err)
+			}
+			if tag.RowsAffected() == 0 {
+				return false, fmt.Errorf("keep the verdict on payment %s: %w", t.PaymentID, errOutdated)
+			}
+		}
+	}
+	if verdict == fraud.Deny {
+		err := s.Apply(ctx, Outcome{Order: t.OrderID, Payment: t.PaymentID, Cause: CauseDenied, Actor: "screen", Source: sourceOf(t), Why: why})
+		if errors.Is(err, ErrNoReview) {
+			err = nil // the order ended by itself
+		}
+		return true, err
+	}
+	intent.Challenge = verdict == fraud.Challenge || verdict == fraud.Review
+	return false, nil
+}
+
+// screen judges an authorization before it is applied, unless it was told before, and notes declines.
+func (s *Service) screen(ctx context.Context, o *Outcome) error {
+	authorized := o.Cause == CauseAuthorized || o.Cause == CauseCaptured
+	if s.cfg.Screen == nil || o.Verdict != fraud.None || !authorized && o.Cause != CauseDeclined {
+		return nil
+	}
+	u, err := s.subject(ctx, o.Order, o.Payment, fraud.Authorized)
+	if isUnknown(err) {
+		return nil // none of ours: the lane says so
+	}
+	if err != nil || u.state != PaymentCreated && u.state != PaymentBegun {
+		return err
+	}
+	if !authorized {
+		s.cfg.Screen.Declined(ctx, u.Question, o.Try)
+		return nil
+	}
+	if o.Card == "" && !o.CardAsked && u.terms.Cards.any() {
+		if err := s.askCard(ctx, o); err != nil {
+			return err
+		}
+	}
+	u.Card, u.Risk, u.Before = s.cfg.Marker.Mark("card", o.Card), o.Risk, u.screened
+	j := s.cfg.Screen.Judge(ctx, u.Question)
+	o.Verdict = j.Verdict
+	if j.Verdict != fraud.Allow {
+		o.Why = j.Said()
+	}
+	return nil
+}
