@@ -139,6 +139,8 @@ type shop struct {
 	methods  []string
 	// providers are those of the next core; nil: the one provider.
 	providers *payment.Providers
+	adjust    func(*Config) // what a test changes of a core that is made
+	fraud     FraudTerms
 }
 
 const capacity = 40
@@ -184,16 +186,20 @@ func (s *shop) open(run bool) *node {
 	if providers == nil {
 		providers = payment.NewProviders(s.provider)
 	}
-	n.Service = New(Config{
+	cfg := Config{
 		DB: s.db, Providers: providers, Ledger: ledger.NewWriter(s.db.Reader), Outbox: payment.NewOutbox(s.db, payment.OutboxConfig{Workers: 4, Poll: 50 * time.Millisecond}),
 		Catalog: func(context.Context, uuid.UUID) (Terms, error) {
-			return Terms{Slug: "gig", Organizer: "promoter", Currency: "EUR", Prices: map[string]Price{"floor": {5000, 500, 1155}, "lower": {8000, 500, 1785}}, Cards: s.cards, Methods: s.methods, TransferWithin: 72 * time.Hour}, nil
+			return Terms{Slug: "gig", Organizer: "promoter", Currency: "EUR", Prices: map[string]Price{"floor": {5000, 500, 1155}, "lower": {8000, 500, 1785}}, Cards: s.cards, Methods: s.methods, TransferWithin: 72 * time.Hour, Fraud: s.fraud, Country: "ES"}, nil
 		},
 		Issuer: ticket.NewIssuer(func(context.Context, uuid.UUID) (ticket.SigningKey, error) {
 			return ticket.SigningKey{No: 1, Private: key}, nil
 		}),
 		LookupAfter: time.Hour,
-	})
+	}
+	if s.adjust != nil {
+		s.adjust(&cfg)
+	}
+	n.Service = New(cfg)
 	n.stock = inventory.New(s.db, inventory.Config{
 		Offers: func(context.Context, uuid.UUID) (inventory.Offer, error) {
 			return inventory.Offer{Currency: "EUR", Limit: 6, HoldTTL: s.holdTTL, Tiers: map[string]inventory.TierOffer{
