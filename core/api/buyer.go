@@ -13,10 +13,14 @@ import (
 
 	"fairgate/core/access"
 	"fairgate/core/checkout"
+	"fairgate/core/event"
 	"fairgate/core/inventory"
 	"fairgate/edge/admission"
 	"fairgate/edge/lottery"
 )
+
+// clientHeader is where an edge writes the client's address as it saw it.
+const clientHeader = "Fairgate-Client"
 
 // maxSessions bounds how many sessions one request may show: a browser may be inside several events.
 const maxSessions = 4
@@ -248,6 +252,7 @@ func (s *Server) openOrder(w http.ResponseWriter, r *http.Request) error {
 		}
 		order, created, err := s.Checkout.Open(r.Context(), checkout.Opening{
 			Hold: id, Event: session.Event, Entrant: session.Entrant, Email: body.Email, Method: body.Method, Key: r.Header.Get("Idempotency-Key"),
+			Address: event.NetworkOf(r.Header.Get(clientHeader)),
 		})
 		if err != nil {
 			return err

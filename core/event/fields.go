@@ -97,6 +97,8 @@ func (d *decoder) event(n *yaml.Node, s *Spec) {
 		key{"hold", false, func(n *yaml.Node, path string) { d.hold(n, path, &s.Hold) }},
 		key{"payment", false, func(n *yaml.Node, path string) { d.payment(n, path, &s.Payment) }},
 		key{"on_sale", false, func(n *yaml.Node, path string) { d.onSale(n, path, &s.OnSale) }},
+		key{"fraud", false, func(n *yaml.Node, path string) { d.fraud(n, path, &s.Fraud) }},
+		key{"disputes", false, func(n *yaml.Node, path string) { d.disputes(n, path, &s.Disputes) }},
 	)
 	for i := range s.Tiers {
 		path := fmt.Sprintf("tiers[%d].price", i)

@@ -20,7 +20,7 @@ var ErrNoKey = errors.New("event: no key")
 // Purpose is what a key is for.
 type Purpose string
 
-// The purposes. Those of a session are in scope GlobalScope, the others in that of one event.
+// The purposes. Those of sessions and fraud are in scope GlobalScope, the others in that of one event.
 const (
 	SessionPurpose       Purpose = "session"        // MAC of sessions, core's own
 	SessionFilterPurpose Purpose = "session_filter" // MAC of sessions, shared with edges
@@ -28,6 +28,7 @@ const (
 	ReceiptPurpose       Purpose = "receipt"        // Ed25519 of receipts
 	TicketPurpose        Purpose = "ticket"         // Ed25519 of ticket codes
 	InvitationPurpose    Purpose = "invitation"     // Ed25519 of invitations
+	FraudPurpose         Purpose = "fraud"          // hashes accounts, addresses and cards to judge payments, in GlobalScope
 	LimitPurpose         Purpose = "limit"          // hashes addresses and cards for the limits of a tour, in TourScope
 )
 

@@ -49,6 +49,8 @@ type Spec struct {
 	Hold        HoldRules    `json:"hold"`
 	Payment     Payment      `json:"payment,omitzero"`
 	OnSale      OnSale       `json:"on_sale"`
+	Fraud       Fraud        `json:"fraud,omitzero"`
+	Disputes    Disputes     `json:"disputes,omitzero"`
 
 	at map[string]position // where the file says what, by path; nil for a Spec from the database
 }

@@ -255,7 +255,7 @@ func TestADefaultConfigurationIsValidAndMistakesAreNamed(t *testing.T) {
 	bad.Rules.AccountsPerCard.Most = 1001
 	bad.Rules.DeniedBefore.Verdict = Allow
 	want := "on_failure: \"deny\" is neither allow nor review\nrules.accounts_per_card.most: 1001 must be from 0 to 1000\n" +
-		"rules.cards_per_account.within: 25h0m0s must be from 1m to 24h0m0s\nrules.denied_before.verdict: \"allow\" is none of challenge, review and deny\n" +
+		"rules.cards_per_account.within: 25h0m0s must be from 1m to 24h0m0s\nrules.denied_before.verdict: \"allow\" is none of off, challenge, review and deny\n" +
 		"timeout: 0s must be longer than nothing\nweights and thresholds must not be negative"
 	if err := bad.Validate(); err == nil || err.Error() != want {
 		t.Errorf("%v\nwant\n%s", err, want)

@@ -91,7 +91,7 @@ type ask struct {
 func (r *Rules) asks(q *Question) []ask {
 	var all []ask
 	add := func(name string, rule Rule, subject Mark, relation, noun string) {
-		if rule.Verdict != None && subject != (Mark{}) {
+		if rule.Verdict != Off && subject != (Mark{}) {
 			all = append(all, ask{name, rule, subject, relation, noun})
 		}
 	}

@@ -8,7 +8,10 @@ import (
 	"time"
 )
 
-// Rule has a verdict for more than Most within a window. Most 0 and a verdict means that one is too many; no verdict: the rule is off.
+// Off, as the verdict of a rule, switches it off.
+const Off Verdict = "off"
+
+// Rule has a verdict for more than Most within a window. Most 0 means that one is too many.
 type Rule struct {
 	Most    int           `mapstructure:"most"`
 	Within  time.Duration `mapstructure:"within"`
@@ -98,9 +101,9 @@ func (c Config) Validate() error {
 	}
 	for name, r := range c.Rules.named() {
 		switch {
-		case r.Verdict == None:
+		case r.Verdict == Off:
 		case severity[r.Verdict] < severity[Challenge]:
-			errs = append(errs, fmt.Errorf("rules.%s.verdict: %q is none of challenge, review and deny", name, r.Verdict))
+			errs = append(errs, fmt.Errorf("rules.%s.verdict: %q is none of off, challenge, review and deny", name, r.Verdict))
 		case r.Most < 0 || r.Most > maxMost:
 			errs = append(errs, fmt.Errorf("rules.%s.most: %d must be from 0 to %d", name, r.Most, maxMost))
 		case r.Within < time.Minute || r.Within > maxWithin:

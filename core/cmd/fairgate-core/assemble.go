@@ -71,7 +71,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		return nil, err
 	}
 	events := event.NewStore(d, event.Options{})
-	if err := events.EnsureGlobalKeys(ctx, event.SessionPurpose, event.SessionFilterPurpose); err != nil {
+	if err := events.EnsureGlobalKeys(ctx, event.SessionPurpose, event.SessionFilterPurpose, event.FraudPurpose); err != nil {
 		return nil, fmt.Errorf("make the keys of sessions: %w", err)
 	}
 	providers, err := cfg.Payment.providers(accounts{db: d, log: log})
@@ -88,10 +88,15 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	writer := ledger.NewWriter(d.Reader)
 	outbox := payment.NewOutbox(d, payment.OutboxConfig{Workers: cfg.Checkout.OutboxWorkers, Lease: cfg.Checkout.OutboxLease,
 		Timeout: cfg.Checkout.OutboxTimeout, Log: log})
+	screen, marker, err := openScreen(ctx, d, events, cfg.Fraud, log, c)
+	if err != nil {
+		return nil, err
+	}
 	orders := checkout.New(checkout.Config{
 		DB: d, Catalog: terms(events), Providers: providers, Outbox: outbox, Ledger: writer,
-		Issuer:   ticket.NewIssuer(signingKey(events)),
-		Sold:     finish(d, log),
+		Issuer: ticket.NewIssuer(signingKey(events)),
+		Sold:   finish(d, log),
+		Screen: screen, Marker: marker, ReviewFor: cfg.Fraud.ReviewFor,
 		MaxBatch: cfg.Checkout.MaxBatch, LookupAfter: cfg.Checkout.LookupAfter, Log: log, Recorder: recorder,
 	})
 	c.opened(orders.Close)
@@ -144,6 +149,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 			return inbox.Run(ctx, orders.Webhooks)
 		},
 		"waiting room": room.Run,
+		"fraud":        sweep(screen),
 		"catalog":      listed.Run,
 		"ledger seals": sealer(d, writer, log),
 		"settlement": func(ctx context.Context) error {
@@ -307,7 +313,7 @@ func terms(events *event.Store) checkout.Catalog {
 			prices[name] = checkout.Price{Face: t.Price.Face.Minor, Fee: t.Price.Fee.Minor, Tax: t.Price.Tax.Minor}
 		}
 		return checkout.Terms{Slug: e.Slug, Organizer: e.Spec.Organizer, Currency: e.Spec.Currency, Country: e.Spec.Venue.Country, Prices: prices,
-			PaymentExtension: e.Spec.Hold.PaymentExtension.Duration, Cards: cards,
+			PaymentExtension: e.Spec.Hold.PaymentExtension.Duration, Cards: cards, Fraud: fraudTerms(e.Spec.Fraud),
 			Methods: e.Spec.Payment.Methods, TransferWithin: e.Spec.Payment.TransferWithin.Duration}, nil
 	}
 }

@@ -53,6 +53,7 @@ type config struct {
 		OutboxTimeout time.Duration `mapstructure:"outbox_timeout"`
 	}
 	Payment paymentConfig
+	Fraud   fraudConfig
 	Access  struct {
 		Tick           time.Duration
 		MarkerWait     time.Duration `mapstructure:"marker_wait"`
@@ -184,6 +185,9 @@ func (c config) validate() error {
 	}
 	if c.Settlement.Grace <= 0 {
 		bad("settlement.grace", "%s must be longer than nothing", c.Settlement.Grace)
+	}
+	for _, err := range c.Fraud.problems() {
+		errs = append(errs, err)
 	}
 	if c.History.MaxBytes < 1 {
 		bad("history.max_bytes", "%d must be 1 or more", c.History.MaxBytes)
