@@ -73,6 +73,7 @@ var rules = []rule{
 	{tree: "fairgate/core", own: []string{"fairgate/core", "fairgate/ledger", "fairgate/edge/lottery", "fairgate/edge/admission", "fairgate/edge/backlog", "fairgate/edge/batch"},
 		never: []string{"github.com/valyala/fasthttp"}},
 	{tree: "fairgate/core/inventory", except: []string{"fairgate/core/inventory/cmd"}, own: []string{"fairgate/core/inventory", "fairgate/core/db", "fairgate/ledger", "fairgate/edge/lottery", "fairgate/edge/backlog"}},
+	{tree: "fairgate/core/fraud", own: []string{"fairgate/core/fraud", "fairgate/core/payment", "fairgate/core/db", "fairgate/ledger", "fairgate/edge/backlog"}},
 	{tree: "fairgate/core/payment", own: []string{"fairgate/core/payment", "fairgate/core/db", "fairgate/ledger", "fairgate/edge/backlog"}},
 	{tree: "fairgate/core/settlement", own: []string{"fairgate/core/settlement", "fairgate/core/payment", "fairgate/core/db", "fairgate/ledger", "fairgate/edge/backlog"}},
 	{tree: "fairgate/core/ticket", own: []string{"fairgate/core/ticket", "fairgate/ledger", "fairgate/core/db", "fairgate/edge/lottery", "fairgate/edge/backlog"}},

@@ -9,6 +9,7 @@
 //	payment    providers, the routes to them and their circuit breakers, the outbox that calls them, the inbox of their
 //	           webhooks; stripe/ and paypal/ are adapters
 //	settlement reconciliation: what providers settled against what the ledger has, and the corrections
+//	fraud      judges payments before they are begun and when they are authorized: velocity, signals, verdicts with reasons
 //	ticket     tickets and their signed codes
 //	access     waiting room: pool, draw ceremony, admission controller, sessions, bans
 //	story      everything that is known of one order, in the order in which it happened; reads only

@@ -33,6 +33,7 @@ type fakeCore struct {
 	busy        bool // answers 503
 	batches     int
 	clock       time.Time
+	decided     string // what became of the order in review
 }
 
 type fakeEvent struct {
@@ -55,6 +56,7 @@ func newFakeCore(transcript []byte) *fakeCore {
 	mux.HandleFunc("GET /admin/v1/orders", f.listOrders)
 	mux.HandleFunc("GET /admin/v1/orders/verify", f.verifyOrders)
 	mux.HandleFunc("GET /admin/v1/orders/{id}", f.showOrder)
+	f.money(mux)
 	mux.HandleFunc("GET /admin/v1/ledger/verify", f.verifyLedger)
 	mux.HandleFunc("GET /admin/v1/ledger/{report}", f.ledgerReport)
 	f.settlement(mux)

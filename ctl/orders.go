@@ -64,7 +64,7 @@ func (t *tool) ordersList() *cobra.Command {
 		Use:   "list EVENT",
 		Short: "List the orders of an event",
 		Long: `list shows an event's orders, oldest first. States are reserved, payment_pending, payment_complete, ticket_issued,
-payment_failed, capture_failed, expired, cancelled, refunded and disputed.`,
+payment_failed, payment_review, capture_failed, expired, cancelled, refunded and disputed.`,
 		Example: `  ticketctl orders list arena
   ticketctl orders list arena --state capture_failed --limit 500
   ticketctl orders list --event arena --json`,

@@ -100,6 +100,7 @@ func newStage(t *testing.T, c stageConfig) *stage {
 				"base_url": "http://" + sim, "pay_url": "http://" + sim, "secret_key": key, "publishable_key": "pk_test_stage",
 				"webhook_secret": secret, "rate_per_second": 500, "endpoint_rate_per_second": 500,
 			}},
+			"fraud":   m{"rules": m{"accounts_per_card": m{"verdict": "off"}, "payments_per_card": m{"verdict": "off"}, "payments_per_address": m{"verdict": "off"}}},
 			"access":  m{"polls_per_second": 5000, "poll_min": "500ms", "poll_max": "2s"},
 			"history": m{"file": s.file(fmt.Sprintf("core%d.jsonl", i+1))},
 			"log":     m{"level": "info"},

@@ -12,6 +12,9 @@
 //	                       ▼  │   └───────────────▶ PaymentComplete ───────────────▶ TicketIssued (same transaction)
 //	              PaymentFailed retried, authorized
 //	                       │
+//	       review ─────────▶ PaymentReview (from either; authorized, nothing sold) ── approved ──▶ as authorized
+//	                           └── denied, hold expired or released ──▶ Cancelled or Expired (the authorization is voided)
+//	       denied ─────┼──▶ Cancelled    (by what is known of the buyer, or an operator; nothing was sold)
 //	    hold expired ──────┼──▶ Expired      (also from PaymentPending before the sale; the intent is voided)
 //	    hold released ─────┼──▶ Cancelled    (likewise)
 //	   card over limit ────┼──▶ Cancelled    (instead of the sale; the authorization is voided, the hold released)

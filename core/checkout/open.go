@@ -101,7 +101,7 @@ func (b *batch) openOne(ctx context.Context, o *Opening) (answer, error) {
 	r := &record{
 		order: Order{
 			ID: id, Event: h.Event, Slug: terms.Slug, Hold: h.ID, Entrant: h.Entrant, State: Reserved,
-			Amount: h.Amount, Lines: lines, Email: o.Email, bodyHash: o.hash(), key: key, address: b.service.cfg.Marker.Mark("address", o.Address),
+			Amount: h.Amount, Lines: lines, Email: o.Email, bodyHash: o.hash(), key: key, address: b.service.addressOf(o),
 		},
 		lines: encodeLines(lines),
 		now:   b.now,

@@ -26,6 +26,14 @@ func (p *Payment) refused() bool {
 	return p.Failure == cardOverLimit || p.Failure == paymentRefused || p.Failure == reviewOver
 }
 
+// addressOf is the hash of the network that an order is opened from, where payments are judged.
+func (s *Service) addressOf(o *Opening) fraud.Mark {
+	if s.cfg.Screen == nil {
+		return fraud.Mark{}
+	}
+	return s.cfg.Marker.Mark("address", o.Address)
+}
+
 const sqlSubject = `
 SELECT o.event_id, o.entrant, o.email, o.address, p.state, p.screened
 FROM payments AS p JOIN orders AS o ON o.order_id = p.order_id WHERE p.order_id = $1 AND p.payment_id = $2`

@@ -116,7 +116,7 @@ var defaults = map[string]any{
 // loadConfig reads a file, empty for none, and the environment, and reports every problem at once.
 func loadConfig(path string) (config, error) {
 	v := viper.New()
-	for _, known := range []map[string]any{defaults, paymentDefaults} {
+	for _, known := range []map[string]any{defaults, paymentDefaults, fraudDefaults} {
 		for key, value := range known {
 			v.SetDefault(key, value)
 		}

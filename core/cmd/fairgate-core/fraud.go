@@ -26,18 +26,18 @@ type fraudConfig struct {
 
 // fraudDefaults are the defaults of the section.
 var fraudDefaults = map[string]any{
-	"enabled": true, "on_failure": "allow", "timeout": "2s", "review_for": "30m",
-	"rules.cards_per_account.most": 3, "rules.cards_per_account.within": "1h", "rules.cards_per_account.verdict": "review",
-	"rules.accounts_per_card.most": 4, "rules.accounts_per_card.within": "24h", "rules.accounts_per_card.verdict": "review",
-	"rules.payments_per_account.most": 10, "rules.payments_per_account.within": "1h", "rules.payments_per_account.verdict": "challenge",
-	"rules.payments_per_card.most": 10, "rules.payments_per_card.within": "1h", "rules.payments_per_card.verdict": "review",
-	"rules.payments_per_address.most": 500, "rules.payments_per_address.within": "10m", "rules.payments_per_address.verdict": "challenge",
-	"rules.countries_per_minute.most": 2, "rules.countries_per_minute.within": "1m", "rules.countries_per_minute.verdict": "review",
-	"rules.declines_per_account.most": 20, "rules.declines_per_account.within": "1h", "rules.declines_per_account.verdict": "deny",
-	"rules.denied_before.most": 0, "rules.denied_before.within": "24h", "rules.denied_before.verdict": "review",
-	"weights.card_country_other": 10, "weights.ip_country_other": 20, "weights.postal_check_failed": 20, "weights.cvc_check_failed": 40,
-	"weights.prepaid": 10, "weights.risk_elevated": 60, "weights.risk_highest": 100, "weights.risk_score": 30,
-	"thresholds.challenge": 40, "thresholds.review": 70, "thresholds.deny": 120,
+	"fraud.enabled": true, "fraud.on_failure": "allow", "fraud.timeout": "2s", "fraud.review_for": "30m",
+	"fraud.rules.cards_per_account.most": 3, "fraud.rules.cards_per_account.within": "1h", "fraud.rules.cards_per_account.verdict": "review",
+	"fraud.rules.accounts_per_card.most": 4, "fraud.rules.accounts_per_card.within": "24h", "fraud.rules.accounts_per_card.verdict": "review",
+	"fraud.rules.payments_per_account.most": 10, "fraud.rules.payments_per_account.within": "1h", "fraud.rules.payments_per_account.verdict": "challenge",
+	"fraud.rules.payments_per_card.most": 10, "fraud.rules.payments_per_card.within": "1h", "fraud.rules.payments_per_card.verdict": "review",
+	"fraud.rules.payments_per_address.most": 500, "fraud.rules.payments_per_address.within": "10m", "fraud.rules.payments_per_address.verdict": "challenge",
+	"fraud.rules.countries_per_minute.most": 2, "fraud.rules.countries_per_minute.within": "1m", "fraud.rules.countries_per_minute.verdict": "review",
+	"fraud.rules.declines_per_account.most": 20, "fraud.rules.declines_per_account.within": "1h", "fraud.rules.declines_per_account.verdict": "deny",
+	"fraud.rules.denied_before.most": 0, "fraud.rules.denied_before.within": "24h", "fraud.rules.denied_before.verdict": "review",
+	"fraud.weights.card_country_other": 10, "fraud.weights.ip_country_other": 20, "fraud.weights.postal_check_failed": 20, "fraud.weights.cvc_check_failed": 40,
+	"fraud.weights.prepaid": 10, "fraud.weights.risk_elevated": 60, "fraud.weights.risk_highest": 100, "fraud.weights.risk_score": 30,
+	"fraud.thresholds.challenge": 40, "fraud.thresholds.review": 70, "fraud.thresholds.deny": 120,
 }
 
 // rules are the section in the words of package fraud.

@@ -24,6 +24,7 @@ import (
 
 	"fairgate/core/db"
 	"fairgate/core/db/dbtest"
+	"fairgate/core/fraud"
 	"fairgate/edge/admission"
 	"fairgate/edge/lottery"
 	"fairgate/loadtest/paysim"
@@ -85,6 +86,7 @@ func newRigWith(t *testing.T, eventFile string, faults paysim.Faults, change fun
 	cfg.Payment.Stripe.RatePerSecond, cfg.Payment.Stripe.EndpointRatePerSecond = 1000, 1000
 	cfg.Access.MarkerWait = 200 * time.Millisecond
 	cfg.Access.Tick = 50 * time.Millisecond
+	cfg.Fraud.Rules.AccountsPerCard.Verdict, cfg.Fraud.Rules.PaymentsPerCard.Verdict = fraud.Off, fraud.Off // tests share a few cards
 	change(&cfg)
 	r.cfg = cfg
 	r.startCore()

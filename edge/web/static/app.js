@@ -302,7 +302,7 @@ function showOrder(order) {
 }
 
 function orderText(state) {
-  return { reserved: 'Your order', payment_pending: 'Waiting for your payment', payment_complete: 'Paid. Your tickets are being made …', payment_failed: 'The payment failed', capture_failed: 'The payment could not be taken; nothing was charged',
+  return { reserved: 'Your order', payment_pending: 'Waiting for your payment', payment_complete: 'Paid. Your tickets are being made …', payment_failed: 'The payment failed', payment_review: 'Your payment is being checked by a person. Your tickets are kept for you meanwhile; nothing is charged before', capture_failed: 'The payment could not be taken; nothing was charged',
     expired: 'Time ran out; nothing was charged', cancelled: 'The order was cancelled', refunded: 'Your money is on its way back', disputed: 'This payment is disputed' }[state] || state;
 }
 

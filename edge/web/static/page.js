@@ -81,6 +81,7 @@ export function countdown(thing, over) {
 }
 
 export function failureText(failure) {
-  return { card_over_limit: 'This card has bought as many tickets as one card may. You were not charged, and the tickets are back on sale. Choose again and pay with another card.' }[failure]
+  return { payment_refused: 'We cannot take this payment. You were not charged, and the tickets are back on sale.', review_expired: 'The payment could not be checked in time. You were not charged, and the tickets are back on sale.',
+    card_over_limit: 'This card has bought as many tickets as one card may. You were not charged, and the tickets are back on sale. Choose again and pay with another card.' }[failure]
     || `The payment did not go through: ${failure}`;
 }
