@@ -144,12 +144,12 @@ type ReviewCase struct {
 	Reason   string
 }
 
-const reviewColumns = `SELECT r.order_id, r.payment_id, r.event_id, o.amount_minor, o.currency, r.why, r.opened_at, h.deadline, r.closed_at, r.decision, r.actor, r.reason
+const sqlReviewColumns = `SELECT r.order_id, r.payment_id, r.event_id, o.amount_minor, o.currency, r.why, r.opened_at, h.deadline, r.closed_at, r.decision, r.actor, r.reason
 FROM reviews AS r JOIN orders AS o ON o.order_id = r.order_id JOIN holds AS h ON h.hold_id = o.hold_id `
 
 const (
-	sqlOpenReviews = reviewColumns + `WHERE r.closed_at IS NULL ORDER BY r.opened_at, r.order_id LIMIT $1`
-	sqlReviewsOf   = reviewColumns + `WHERE r.order_id = $1 ORDER BY r.opened_at`
+	sqlOpenReviews = sqlReviewColumns + `WHERE r.closed_at IS NULL ORDER BY r.opened_at, r.order_id LIMIT $1`
+	sqlReviewsOf   = sqlReviewColumns + `WHERE r.order_id = $1 ORDER BY r.opened_at`
 )
 
 // Reviews lists open reviews, the oldest first.
