@@ -15,7 +15,7 @@ import (
 	"fairgate/ledger"
 )
 
-// Stripe's limits on evidence: characters of one text, and of all together.
+// Stripe's limits on evidence: characters of one text, and of all together. Bytes are counted here, which are more.
 const (
 	maxEvidenceText = 20_000
 	maxEvidence     = 150_000
@@ -104,7 +104,7 @@ func evidence(e payment.Evidence) *stripego.DisputeEvidenceParams {
 		if s == "" {
 			return nil
 		}
-		left -= utf8.RuneCountInString(s)
+		left -= len(s)
 		return stripego.String(s)
 	}
 	return &stripego.DisputeEvidenceParams{
@@ -117,13 +117,19 @@ func evidence(e payment.Evidence) *stripego.DisputeEvidenceParams {
 	}
 }
 
-// cut shortens a text to so many characters, and says that it did.
+// cut shortens a text to so many bytes, between two characters, and says that it did.
 func cut(s string, most int) string {
-	if utf8.RuneCountInString(s) <= most {
+	if len(s) <= most {
 		return s
 	}
-	runes := []rune(s)
-	return string(runes[:max(most-len([]rune(evidenceCut)), 0)]) + evidenceCut
+	most -= len(evidenceCut)
+	if most <= 0 {
+		return ""
+	}
+	for !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most] + evidenceCut
 }
 
 // disputeAnswer reads a dispute that was asked for.
