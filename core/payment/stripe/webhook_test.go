@@ -74,16 +74,22 @@ func TestWebhooksSayWhatHappened(t *testing.T) {
 	box := newMailbox(t)
 	a := newAccount(t, paysim.Config{WebhookURL: box.url})
 	seen := 0
+	var e payment.Event
 	next := func(kind string, state payment.OutcomeState, i payment.Intent) payment.Event {
 		t.Helper()
-		seen++
-		m := box.wait(t, seen)[seen-1]
-		if err := a.provider.Verify(m.raw, m.header); err != nil {
-			t.Fatal(err)
-		}
-		e, err := a.provider.Parse(m.raw)
-		if err != nil {
-			t.Fatal(err)
+		for e = (payment.Event{}); e.Type != kind; {
+			seen++
+			m := box.wait(t, seen)[seen-1]
+			if err := a.provider.Verify(m.raw, m.header); err != nil {
+				t.Fatal(err)
+			}
+			var err error
+			if e, err = a.provider.Parse(m.raw); err != nil {
+				t.Fatal(err)
+			}
+			if e.Type != kind && e.Relevant() {
+				t.Errorf("before %s came %s", kind, e)
+			}
 		}
 		if e.Type != kind || e.Outcome.State != state || e.PaymentID != i.PaymentID || e.OrderID != i.OrderID || e.Attempt != 1 || !e.Relevant() {
 			t.Errorf("got %s, want %s %s", e, kind, state)
@@ -102,13 +108,19 @@ func TestWebhooksSayWhatHappened(t *testing.T) {
 	a.pay(i, secret, "4000002760003184")
 	next("payment_intent.requires_action", payment.RequiresAction, i)
 	a.pay(i, secret, "", "authentication", "approve")
+	if e := next("charge.succeeded", payment.Authorized, i); e.Outcome.Amount != i.Amount || e.Outcome.Card == "" || !e.Outcome.Risk.Challenged {
+		t.Errorf("amount %s, card %q, risk %+v", e.Outcome.Amount, e.Outcome.Card, e.Outcome.Risk)
+	}
 	if e := next("payment_intent.amount_capturable_updated", payment.Authorized, i); e.Outcome.Amount != i.Amount {
 		t.Errorf("amount %s", e.Outcome.Amount)
 	}
 	if _, err := a.provider.Capture(t.Context(), i); err != nil {
 		t.Fatal(err)
 	}
-	e := next("payment_intent.succeeded", payment.Captured, i)
+	if e := next("charge.captured", payment.Captured, i); e.Outcome.Amount != i.Amount {
+		t.Errorf("amount %s", e.Outcome.Amount)
+	}
+	next("payment_intent.succeeded", payment.Captured, i)
 	if e.Outcome.Amount != i.Amount || e.Intent().ProviderRef != i.ProviderRef {
 		t.Errorf("amount %s, intent %+v", e.Outcome.Amount, e.Intent())
 	}
