@@ -570,6 +570,7 @@ func (c *fakeCore) webhook(rw http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	c.world.mu.Lock()
 	defer c.world.mu.Unlock()
-	c.world.webhooks = append(c.world.webhooks, r.URL.Path+" "+r.Header.Get("Stripe-Signature")+" "+string(body))
+	c.world.webhooks = append(c.world.webhooks, r.URL.Path+" "+r.Header.Get("Stripe-Signature")+r.Header.Get("Paypal-Transmission-Id")+r.Header.Get("Paypal-Transmission-Time")+
+		r.Header.Get("Paypal-Transmission-Sig")+r.Header.Get("Paypal-Cert-Url")+r.Header.Get("Paypal-Auth-Algo")+" "+string(body))
 	fakeJSON(rw, 200, map[string]bool{"received": true})
 }

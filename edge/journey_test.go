@@ -349,9 +349,14 @@ func TestWebhooksArePassedOnByteForByte(t *testing.T) {
 	if r.status != 200 {
 		t.Fatalf("%d %s", r.status, r.body)
 	}
+	r = newBuyer(t).do(n, "POST", "/webhooks/paypal", body, "PAYPAL-TRANSMISSION-ID: 1", "PAYPAL-TRANSMISSION-TIME: 2",
+		"PAYPAL-TRANSMISSION-SIG: 3", "PAYPAL-CERT-URL: 4", "PAYPAL-AUTH-ALGO: 5")
+	if r.status != 200 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
 	world.mu.Lock()
 	defer world.mu.Unlock()
-	if len(world.webhooks) != 1 || world.webhooks[0] != "/webhooks/stripe t=1,v1=ab "+body {
+	if len(world.webhooks) != 2 || world.webhooks[0] != "/webhooks/stripe t=1,v1=ab "+body || world.webhooks[1] != "/webhooks/paypal 12345 "+body {
 		t.Fatal("the webhook arrived changed")
 	}
 }

@@ -8,7 +8,10 @@ import (
 )
 
 // webhookHeaders are what providers sign their webhooks with.
-var webhookHeaders = []string{"Stripe-Signature"}
+var webhookHeaders = []string{
+	"Stripe-Signature",
+	"Paypal-Transmission-Id", "Paypal-Transmission-Time", "Paypal-Transmission-Sig", "Paypal-Cert-Url", "Paypal-Auth-Algo",
+}
 
 // webhook passes a provider's bytes on as they came: their signature is over exactly these.
 func (s *Server) webhook(ctx *fasthttp.RequestCtx) {
