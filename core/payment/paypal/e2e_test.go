@@ -35,13 +35,13 @@ func again[T any](ctx context.Context, call func() (T, error)) (T, error) {
 type fate int
 
 const (
-	taken       fate = iota // captured
-	partlyBack              // captured, and a part refunded
-	whollyBack              // captured, and refunded in two parts
-	letGo                   // authorized and voided
-	tooLate                 // closed, and approved afterwards
-	raced                   // approved, then looked up and voided at once
-	neverBegun              // voided without a reference
+	taken      fate = iota // captured
+	partlyBack             // captured, and a part refunded
+	whollyBack             // captured, and refunded in two parts
+	letGo                  // authorized and voided
+	tooLate                // closed, and approved afterwards
+	raced                  // approved, then looked up and voided at once
+	neverBegun             // voided without a reference
 	fates
 )
 
@@ -269,4 +269,3 @@ func (a *account) webhooksAgree(results []result) {
 		a.t.Errorf("%d webhooks came twice, %d were refused: %v", repeated, len(a.inbox.refused), errors.Join(a.inbox.refused...))
 	}
 }
-
