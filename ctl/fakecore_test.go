@@ -60,6 +60,7 @@ func newFakeCore(transcript []byte) *fakeCore {
 	mux.HandleFunc("GET /admin/v1/ledger/verify", f.verifyLedger)
 	mux.HandleFunc("GET /admin/v1/ledger/{report}", f.ledgerReport)
 	f.settlement(mux)
+	f.outbox(mux)
 	mux.HandleFunc("GET /admin/v1/bans", f.listBans)
 	mux.HandleFunc("POST /admin/v1/bans", f.addBan)
 	mux.HandleFunc("DELETE /admin/v1/bans/{kind}/{subject}", f.liftBan)

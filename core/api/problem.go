@@ -120,6 +120,8 @@ var outcomes = []outcome{
 	{access.ErrKeyRefused, 422, "key_refused", "The signing key cannot be registered: it must be valid now and for two hours at most.", 0},
 	{access.ErrBanInvalid, 422, "ban_invalid", "A ban names a kind (device, network or entrant) and a subject in hex of that kind's length.", 0},
 	{access.ErrBanUnknown, 404, "ban_unknown", "There is no such ban in force.", 0},
+	{payment.ErrTaskUnknown, 404, "task_unknown", "The order has no such outbox task.", 0},
+	{payment.ErrTaskAlive, 409, "task_alive", "Only dead tasks can be retried or discarded. This one is not, or no more.", 0},
 	{payment.ErrSignature, 400, "webhook_signature", "The webhook's signature does not verify.", 0},
 	{payment.ErrMalformed, 400, "webhook_malformed", "The webhook cannot be read.", 0},
 	{payment.ErrNoRoute, 503, "no_provider", "Nobody takes payments for this event at the moment. The organizer knows; try again later.", time.Minute},

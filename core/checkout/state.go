@@ -39,10 +39,12 @@ const (
 	CauseLateMoney      Cause = "late_money" // authorized after the hold died
 	CauseVoided         Cause = "voided"     // the provider confirms that the intent is dead
 	CauseCardOverLimit  Cause = "card_over_limit"
-	CauseRerouted       Cause = "rerouted" // to another provider, before any was called
-	CauseReview         Cause = "review"   // authorized, and for an operator to decide
-	CauseApproved       Cause = "approved" // by the operator
-	CauseDenied         Cause = "denied"   // by the operator, or by what is known of account, address and card
+	CauseRerouted       Cause = "rerouted"       // to another provider, before any was called
+	CauseReview         Cause = "review"         // authorized, and for an operator to decide
+	CauseApproved       Cause = "approved"       // by the operator
+	CauseDenied         Cause = "denied"         // by the operator, or by what is known of account, address and card
+	CauseTaskRetried    Cause = "task_retried"   // an operator has a dead outbox task run again
+	CauseTaskDiscarded  Cause = "task_discarded" // an operator ends a dead outbox task
 )
 
 // Transition is one legal move of an order.
@@ -63,7 +65,7 @@ type Transition struct {
 const maxCapture = 24 * time.Hour
 
 // Transitions is every legal move, and the only place that decides.
-var transitions = []Transition{
+var transitions = withOperators([]Transition{
 	{From: Reserved, Cause: CauseOpened, To: PaymentPending, UntilHold: true, Retry: "outbox repeats begin with the same key"},
 	{From: PaymentPending, Cause: CauseBegun, To: PaymentPending, UntilHold: true, Retry: "lookup every few seconds until the provider knows more"},
 	{From: PaymentPending, Cause: CauseRerouted, To: PaymentPending, UntilHold: true, Retry: "outbox repeats begin with the same key"},
@@ -100,6 +102,21 @@ var transitions = []Transition{
 	{From: Cancelled, Cause: CauseLateMoney, To: Cancelled, Retry: "outbox repeats void"},
 	{From: Cancelled, Cause: CauseVoided, To: Cancelled},
 	{From: CaptureFailed, Cause: CauseVoided, To: CaptureFailed},
+})
+
+// withOperators adds what operators may do with the outbox tasks of an order, which changes no state, in every state.
+func withOperators(list []Transition) []Transition {
+	seen := map[State]bool{}
+	for _, t := range list {
+		if seen[t.To] {
+			continue
+		}
+		seen[t.To] = true
+		for _, cause := range []Cause{CauseTaskRetried, CauseTaskDiscarded} {
+			list = append(list, Transition{From: t.To, Cause: cause, To: t.To, UntilHold: true, Retry: "the outbox, or nobody"})
+		}
+	}
+	return list
 }
 
 // Transitions returns every legal move of an order, for documentation and tests.

@@ -10,7 +10,7 @@ func TestTheTableDecidesEveryPair(t *testing.T) {
 	states := []State{Reserved, PaymentPending, PaymentFailed, PaymentComplete, TicketIssued, CaptureFailed, Expired, Cancelled, PaymentReview}
 	causes := []Cause{CauseOpened, CauseBegun, CauseAuthorized, CauseDeclined, CauseRetried, CauseCaptured, CauseCaptureRefused,
 		CauseIssued, CauseHoldExpired, CauseHoldReleased, CauseLateMoney, CauseVoided, CauseCardOverLimit, CauseRerouted,
-		CauseReview, CauseApproved, CauseDenied}
+		CauseReview, CauseApproved, CauseDenied, CauseTaskRetried, CauseTaskDiscarded}
 	legal := map[move]State{}
 	for _, tr := range Transitions() {
 		if _, twice := legal[move{tr.From, tr.Cause}]; twice {

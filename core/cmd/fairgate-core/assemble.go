@@ -46,6 +46,9 @@ func (c *core) close() {
 // sealEvery is how often a core extends its part of the ledger's hash chain.
 const sealEvery = 2 * time.Second
 
+// outboxWatch is how often the metrics are told how the outbox stands.
+const outboxWatch = 15 * time.Second
+
 // orphanRounds is how many of those rounds pass between two looks for what dead cores left.
 const orphanRounds = 30
 
@@ -148,6 +151,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		"webhooks": func(ctx context.Context) error {
 			return inbox.Run(ctx, orders.Webhooks)
 		},
+		"outbox watch": outbox.Watch(outboxWatch),
 		"waiting room": room.Run,
 		"fraud":        sweep(screen),
 		"catalog":      listed.Run,
