@@ -246,7 +246,7 @@ func (p PaymentState) knows(cause Cause) bool {
 	case PaymentAuthorized:
 		return cause == CauseBegun || cause == CauseAuthorized || cause == CauseDeclined
 	case PaymentCaptured:
-		return true
+		return !payment.Sabotaged(payment.WebhookDedupe)
 	}
 	return false
 }

@@ -82,7 +82,8 @@ func (o *Outbox) lease(ctx context.Context, ids, orders []uuid.UUID) (tasks []cl
 		if _, err := tx.Exec(ctx, sqlLockOrders, orders); err != nil {
 			return fmt.Errorf("lock the orders of outbox tasks: %w", err)
 		}
-		rows, err := tx.Query(ctx, sqlClaim, orders, ids, o.cfg.Lease.Microseconds(), claim)
+		_, claiming := claimSQL()
+		rows, err := tx.Query(ctx, claiming, orders, ids, o.cfg.Lease.Microseconds(), claim)
 		if err != nil {
 			return fmt.Errorf("claim outbox tasks: %w", err)
 		}
@@ -103,7 +104,8 @@ func (o *Outbox) lease(ctx context.Context, ids, orders []uuid.UUID) (tasks []cl
 // hint and what it reads must not stand in the way of those who write.
 func (o *Outbox) due(ctx context.Context, kinds []string, limit int) (ids, orders []uuid.UUID, found int, err error) {
 	met := make(map[uuid.UUID]bool, limit)
-	rows, err := o.db.Reader.Query(ctx, sqlDue, kinds, limit)
+	search, _ := claimSQL()
+	rows, err := o.db.Reader.Query(ctx, search, kinds, limit)
 	if err != nil {
 		return nil, nil, 0, fmt.Errorf("search the outbox: %w", err)
 	}
@@ -111,7 +113,7 @@ func (o *Outbox) due(ctx context.Context, kinds []string, limit int) (ids, order
 	var due, now time.Time
 	_, err = pgx.ForEachRow(rows, []any{&id, &order, &due, &now}, func() error {
 		found++
-		if !met[order] {
+		if !met[order] || Sabotaged(OutboxOrder) {
 			met[order] = true
 			ids, orders = append(ids, id), append(orders, order)
 			outboxLag.Update(now.Sub(due).Seconds())

@@ -124,7 +124,7 @@ func (b *Inbox) Receive(ctx context.Context, provider string, raw []byte, header
 		webhooksRefused.Inc()
 		return fmt.Errorf("store webhook %s: %w", event.ID, err)
 	}
-	if !fresh {
+	if !fresh && !Sabotaged(WebhookDedupe) {
 		webhooksRepeated.Inc()
 		return nil
 	}

@@ -61,7 +61,7 @@ type Intent struct {
 // Key is the idempotency key of one step ("begin", "capture", "void") of the payment. The same payment and step give the
 // same key for ever, on every machine.
 func (i Intent) Key(step string) string {
-	return "fg:" + i.PaymentID.String() + ":" + step
+	return "fg:" + i.PaymentID.String() + ":" + step + salt()
 }
 
 // Metadata names the payment on the provider's object, so that a webhook or a search can be matched to it before the

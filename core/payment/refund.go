@@ -17,7 +17,7 @@ type Refund struct {
 }
 
 // Key is the idempotency key of the refund: the same for ever, on every machine.
-func (r Refund) Key() string { return "fg:" + r.ID.String() + ":refund" }
+func (r Refund) Key() string { return "fg:" + r.ID.String() + ":refund" + salt() }
 
 // MetadataRefund is the key under which a provider's refund bears Refund.ID, beside those of Intent.Metadata.
 const MetadataRefund = "refund_id"

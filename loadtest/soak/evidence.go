@@ -20,7 +20,7 @@ const (
 	sqlHolds    = `SELECT hold_id, state, units FROM holds ORDER BY hold_id`
 	sqlStock    = `SELECT tier, allocation, capacity, taken FROM stock ORDER BY tier, allocation`
 	sqlSeats    = `SELECT seat, state, hold_id FROM seats ORDER BY seat`
-	sqlDead     = `SELECT order_id, kind, last_error FROM outbox WHERE state = 'dead' ORDER BY created_at LIMIT 100`
+	sqlTasks    = `SELECT order_id, kind, state, attempts, last_error FROM outbox WHERE state <> 'done' ORDER BY created_at LIMIT 100`
 	// What each reference has left on each account, final and pending, debits less credits.
 	sqlReferences = `SELECT a.code, a.currency, u.reference, sum(u.final)::INT8, sum(u.pending)::INT8 FROM (
 SELECT t.debit_account AS account_id, t.reference,
@@ -79,9 +79,12 @@ type seatRow struct {
 	Hold        *uuid.UUID
 }
 
-type deadRow struct {
+// taskRow is a task that is not done.
+type taskRow struct {
 	Order       uuid.UUID
-	Kind, Error string
+	Kind, State string
+	Attempts    int64
+	Error       string
 }
 
 // referenceRow is what a reference has left on an account: debits less credits, final and pending.
@@ -101,7 +104,7 @@ type evidence struct {
 	holds      []holdRow
 	stock      []stockRow
 	seats      []seatRow
-	dead       []deadRow
+	tasks      []taskRow
 	references []referenceRow
 	books      books
 	ledger     ledgerReport
@@ -135,7 +138,7 @@ func (e *evidence) read(ctx context.Context, conn *pgx.Conn) error {
 		func() error { return rows(ctx, tx, &e.holds, sqlHolds) },
 		func() error { return rows(ctx, tx, &e.stock, sqlStock) },
 		func() error { return rows(ctx, tx, &e.seats, sqlSeats) },
-		func() error { return rows(ctx, tx, &e.dead, sqlDead) },
+		func() error { return rows(ctx, tx, &e.tasks, sqlTasks) },
 		func() error { return rows(ctx, tx, &e.references, sqlReferences) },
 	} {
 		if err := step(); err != nil {

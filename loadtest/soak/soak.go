@@ -27,7 +27,7 @@ type Options struct {
 	Restarts  int            // of the database, spread over the soak; default 2
 	Trouble   float64        // share of COMMITs that go wrong; default 0.005
 	Patience  time.Duration  // for everything to come to rest at the end; default 4 min
-	Sabotage  string         // a safeguard that is switched off, in a core built for it; see package sabotage
+	Sabotage  string         // a safeguard that is switched off, in a core built with the tag sabotage: payment.Safeguard
 	Progress  func(Progress) // called about once a second, if not nil
 }
 

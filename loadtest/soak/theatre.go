@@ -114,6 +114,11 @@ func (t *theatre) addCore(i int, o Options, k secrets) error {
 	}
 	t.edge, t.admin, t.webhook = append(t.edge, "http://"+listen[0]), append(t.admin, "http://"+listen[1]), append(t.webhook, "http://"+listen[2])
 	t.cores = append(t.cores, nil)
+	defer func() {
+		if o.Sabotage != "" && t.cores[i] != nil {
+			t.cores[i].Env = []string{"FAIRGATE_SABOTAGE=" + o.Sabotage}
+		}
+	}()
 	return t.add(&t.cores[i], fmt.Sprintf("core%d", i+1), "fairgate-core", o.Programs, m{
 		"listen":   m{"edge": listen[0], "admin": listen[1], "webhook": listen[2], "private": listen[3]},
 		"database": m{"url": database, "max_conns": 16},

@@ -24,6 +24,7 @@ type Process struct {
 	Args    []string // its arguments
 	Ready   string   // a URL that answers 200 when it is ready
 	Log     string   // the file to which everything it prints goes
+	Env     []string // more variables of its environment, NAME=value
 
 	cmd  *exec.Cmd
 	gone chan struct{} // closed when it has ended
@@ -55,6 +56,7 @@ func (p *Process) Start() error {
 			cmd.Env = append(cmd.Env, v)
 		}
 	}
+	cmd.Env = append(cmd.Env, p.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	dieWithParent(cmd.SysProcAttr)
 	started := make(chan error, 1)
