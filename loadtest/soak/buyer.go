@@ -34,6 +34,7 @@ type buyer struct {
 	n               int
 	rng             *rand.Rand
 	manner          manner
+	paypal          bool // pays there
 	core            int
 	session, device string
 	http            *http.Client
@@ -44,7 +45,7 @@ var buyersClient = sync.OnceValue(func() *http.Client { return newClient(answerW
 func newBuyer(r *run, n int) *buyer {
 	b := &buyer{run: r, n: n, http: buyersClient()}
 	b.rng, b.manner = draw(r.Seed, n)
-	b.core = b.rng.IntN(cores)
+	b.core, b.paypal = b.rng.IntN(cores), b.rng.IntN(100) < 30
 	b.session, b.device = credentials(r.mint.Shopper(mainSlug, uint64(n)+1, time.Now()))
 	return b
 }
@@ -99,6 +100,7 @@ func (b *buyer) buy(ctx context.Context) string {
 		return "no order: " + code
 	}
 	b.run.operation.add(string(b.manner))
+	b.run.operation.add("with " + map[bool]string{true: "PayPal", false: "a card"}[b.paypal])
 	if b.manner == neverPays && b.rng.IntN(2) == 0 {
 		return b.end(ctx, o, hold)
 	}
@@ -154,7 +156,11 @@ func (b *buyer) hold(ctx context.Context) (id, refusal string) {
 
 // open opens the order, now and then by two clicks at once.
 func (b *buyer) open(ctx context.Context, hold string) (orderBody, string) {
-	body := b.json(m{"hold_id": hold, "email": fmt.Sprintf("buyer-%d@example.com", b.n)})
+	method := "card"
+	if b.paypal {
+		method = "paypal"
+	}
+	body := b.json(m{"hold_id": hold, "email": fmt.Sprintf("buyer-%d@example.com", b.n), "method": method})
 	if b.rng.IntN(8) == 0 {
 		b.run.operation.add("opened twice at once")
 		var second sync.WaitGroup
@@ -213,6 +219,17 @@ func (b *buyer) pay(ctx context.Context, o orderBody, hold string) {
 	}
 }
 
+// approval is what somebody does on PayPal's page who would use a card so.
+func approval(card url.Values) string {
+	switch {
+	case card.Get("card") == cardDeclined, card.Get("authentication") == "fail":
+		return "decline"
+	case card.Get("card") == cardProof:
+		return "cancel"
+	}
+	return "approve"
+}
+
 // form sends the provider's form, again while it does not answer.
 func (b *buyer) form(ctx context.Context, o orderBody, fields url.Values) {
 	u, err := url.Parse(o.Payment.PayURL)
@@ -220,6 +237,9 @@ func (b *buyer) form(ctx context.Context, o orderBody, fields url.Values) {
 		return
 	}
 	fields.Set("client_secret", u.Query().Get("client_secret"))
+	if token := u.Query().Get("token"); token != "" { // PayPal's page
+		fields = url.Values{"token": {token}, "action": {approval(fields)}}
+	}
 	for until := time.Now().Add(patience); ctx.Err() == nil && time.Now().Before(until); stage.Sleep(ctx, 200*time.Millisecond) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, o.Payment.PayURL, strings.NewReader(fields.Encode()))
 		if err != nil {

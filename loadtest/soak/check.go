@@ -57,8 +57,12 @@ func (e *evidence) checkCharges() loadtest.Verdict {
 	for _, o := range e.orders {
 		orders[o.ID.String()] = o
 	}
+	live := make(map[string]bool)
+	for _, p := range e.payments {
+		live[p.ID.String()] = p.State == "created" || p.State == "begun" || p.State == "authorized"
+	}
 	kept, taken := make(map[string]int64), make(map[string]int)
-	for _, i := range e.books.Intents {
+	for _, i := range e.books.intents() {
 		q.Checked(1)
 		o, ok := orders[i.Order]
 		if !ok {
@@ -66,8 +70,10 @@ func (e *evidence) checkCharges() loadtest.Verdict {
 			continue
 		}
 		switch i.Status {
-		case "succeeded", "canceled":
-		case "requires_capture":
+		case "succeeded", "canceled", "captured", "voided":
+		case "created", "payer_action_required", "approved": // of PayPal: nothing comes of it unless we authorize it
+			q.That(!live[i.Payment], "%s of payment %s is still %s", i.ID, i.Payment, i.Status)
+		case "requires_capture", "authorized":
 			q.Wrong("%s: %d %s of order %s (%s) are reserved and neither captured nor given back", i.ID, i.Amount, i.Currency, i.Order, o.State)
 		default:
 			q.Wrong("%s of order %s (%s) is still open at the provider: %s", i.ID, i.Order, o.State, i.Status)
@@ -117,7 +123,7 @@ func (e *evidence) ticketsOf() map[uuid.UUID][]ticketRow {
 func (e *evidence) checkTickets() loadtest.Verdict {
 	q := loadtest.Inquire("tickets", "No ticket without a charge, no charge without one", "tickets")
 	captured := make(map[string]int64)
-	for _, i := range e.books.Intents {
+	for _, i := range e.books.intents() {
 		captured[i.Order] += i.Captured
 	}
 	orders := make(map[uuid.UUID]orderRow, len(e.orders))
@@ -141,30 +147,32 @@ func (e *evidence) checkTickets() loadtest.Verdict {
 	return q.Verdict()
 }
 
-// checkProviderBalance holds what the provider has of ours against the ledger's clearing accounts.
+// checkProviderBalance holds what the providers have of ours against the ledger's clearing accounts.
 func (e *evidence) checkProviderBalance() loadtest.Verdict {
-	q := loadtest.Inquire("provider_balance", "The provider's balance is the ledger's", "currencies and orders")
-	q.That(e.books.Consistent, "the provider's own books contradict themselves")
-	ours := make(map[string]int64)
-	byOrder := make(map[string]int64)
-	for _, r := range e.references {
-		if strings.HasPrefix(r.Account, "provider_clearing/") {
-			ours[r.Currency] += r.Final
-			byOrder[r.Reference.String()] += r.Final
-			q.That(r.Pending == 0, "%s still has %d pending of %s", r.Account, r.Pending, r.Reference)
+	q := loadtest.Inquire("provider_balance", "The providers' balances are the ledger's", "currencies and orders")
+	for provider, side := range e.books.sides() {
+		q.That(side.Consistent || len(side.Intents) == 0, "the books of %s contradict themselves", provider)
+		ours := make(map[string]int64)
+		byOrder := make(map[string]int64)
+		for _, r := range e.references {
+			if r.Account == "provider_clearing/"+provider {
+				ours[r.Currency] += r.Final
+				byOrder[r.Reference.String()] += r.Final
+				q.That(r.Pending == 0, "%s still has %d pending of %s", r.Account, r.Pending, r.Reference)
+			}
 		}
-	}
-	for currency := range merged(ours, e.books.Balances) {
-		q.Checked(1)
-		q.That(ours[currency] == e.books.Balances[currency], "the ledger has %d %s at the provider, the provider says %d", ours[currency], currency, e.books.Balances[currency])
-	}
-	kept := make(map[string]int64)
-	for _, i := range e.books.Intents {
-		kept[i.Order] += i.Captured - i.Refunded
-	}
-	for id := range merged(byOrder, kept) {
-		q.Checked(1)
-		q.That(byOrder[id] == kept[id], "order %s: the ledger has %d at the provider, the provider %d", id, byOrder[id], kept[id])
+		for currency := range merged(ours, side.Balances) {
+			q.Checked(1)
+			q.That(ours[currency] == side.Balances[currency], "the ledger has %d %s at %s, which says %d", ours[currency], currency, provider, side.Balances[currency])
+		}
+		kept := make(map[string]int64)
+		for _, i := range side.Intents {
+			kept[i.Order] += i.Captured - i.Refunded
+		}
+		for id := range merged(byOrder, kept) {
+			q.Checked(1)
+			q.That(byOrder[id] == kept[id], "order %s: the ledger has %d at %s, which has %d", id, byOrder[id], provider, kept[id])
+		}
 	}
 	return q.Verdict()
 }

@@ -160,12 +160,18 @@ func rows[T any](ctx context.Context, tx pgx.Tx, into *[]T, sql string, args ...
 	return nil
 }
 
-// books are what the provider has on record.
-type books struct {
+// account is what one side of the provider has on record.
+type account struct {
 	Intents    []intent         `json:"intents"`
 	Balances   map[string]int64 `json:"balances"`
 	Consistent bool             `json:"consistent"`
-	Webhooks   struct {
+}
+
+// books are what the provider has on record: Stripe's side, and PayPal's.
+type books struct {
+	account
+	PayPal   account `json:"paypal"`
+	Webhooks struct {
 		Created   int64 `json:"created"`
 		Delivered int64 `json:"delivered"`
 		Early     int64 `json:"early"`
@@ -196,6 +202,16 @@ type intent struct {
 	Charges  int    `json:"charges"`
 }
 
+// sides are the accounts by the name that the ledger has for them.
+func (b *books) sides() map[string]*account {
+	return map[string]*account{"stripe": &b.account, "paypal": &b.PayPal}
+}
+
+// intents are those of all sides.
+func (b *books) intents() []intent {
+	return append(b.Intents[:len(b.Intents):len(b.Intents)], b.PayPal.Intents...)
+}
+
 // misbehaved counts what the provider did wrong on purpose.
 func (b *books) misbehaved() map[string]int64 {
 	return map[string]int64{
@@ -215,22 +231,31 @@ func (t *theatre) summary(ctx context.Context) (b books, err error) {
 
 // ask reads JSON of the provider's own pages.
 func (t *theatre) ask(ctx context.Context, path string, into any) error {
+	text, err := t.get(ctx, path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("read the provider's answer: %w", err)
+	}
+	return nil
+}
+
+// get reads one of the provider's own pages.
+func (t *theatre) get(ctx context.Context, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.provider+path, nil)
 	if err != nil {
-		return fmt.Errorf("ask the provider: %w", err)
+		return nil, fmt.Errorf("ask the provider: %w", err)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask the provider: %w", err)
+		return nil, fmt.Errorf("ask the provider: %w", err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask the provider for %s: %s", path, resp.Status)
+		return nil, fmt.Errorf("ask the provider for %s: %s", path, resp.Status)
 	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<30)).Decode(into); err != nil {
-		return fmt.Errorf("read the provider's answer: %w", err)
-	}
-	return nil
+	return io.ReadAll(io.LimitReader(resp.Body, 1<<30))
 }

@@ -65,7 +65,7 @@ func newTheatre(ctx context.Context, o Options) (_ *theatre, err error) {
 	if t.relay, err = newRelay(); err != nil {
 		return nil, err
 	}
-	keys := secrets{api: "sk_test_" + rand.Text(), public: "pk_test_soak", webhook: "whsec_" + rand.Text()}
+	keys := secrets{api: "sk_test_" + rand.Text(), public: "pk_test_soak", webhook: "whsec_" + rand.Text(), paypal: rand.Text()}
 	if err := t.addProvider(o, keys); err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func newTheatre(ctx context.Context, o Options) (_ *theatre, err error) {
 }
 
 // secrets are what core and provider share.
-type secrets struct{ api, public, webhook string }
+type secrets struct{ api, public, webhook, paypal string }
 
 type m = map[string]any
 
@@ -92,6 +92,7 @@ func (t *theatre) addProvider(o Options, k secrets) error {
 	config := m{
 		"listen": address, "secret_key": k.api, "publishable_key": k.public, "webhook_secret": k.webhook,
 		"webhook_url": t.relay.url("stripe"), "seed": o.Seed, "rate": 5000, "log_level": "warn",
+		"paypal": m{"client_id": "soak", "client_secret": k.paypal, "webhook_id": "SOAK", "webhook_url": t.relay.url("paypal"), "public_url": t.provider},
 	}
 	if o.Misbehave > 0 {
 		config["misbehave"] = o.Misbehave
@@ -123,9 +124,13 @@ func (t *theatre) addCore(i int, o Options, k secrets) error {
 		"listen":   m{"edge": listen[0], "admin": listen[1], "webhook": listen[2], "private": listen[3]},
 		"database": m{"url": database, "max_conns": 16},
 		"secrets":  m{"dir": t.file("secrets")},
-		"checkout": m{"lookup_after": "1s", "outbox_workers": 64, "outbox_lease": "3s"},
+		"checkout": m{"lookup_after": "1s", "outbox_workers": 64, "outbox_lease": "3s", "outbox_backoff_max": "2s"},
 		"payment": m{"stripe": m{"base_url": t.provider, "pay_url": t.provider, "secret_key": k.api, "publishable_key": k.public,
-			"webhook_secret": k.webhook, "rate_per_second": 2000, "endpoint_rate_per_second": 2000}},
+			"webhook_secret": k.webhook, "rate_per_second": 2000, "endpoint_rate_per_second": 2000},
+			"paypal": m{"base_url": t.provider, "client_id": "soak", "client_secret": k.paypal, "webhook_id": "SOAK", "cert_roots_file": t.file("ca.pem"),
+				"return_url": "http://127.0.0.1/back/{order}", "cancel_url": "http://127.0.0.1/cancelled/{order}",
+				"rate_per_second": 2000, "endpoint_rate_per_second": 2000},
+			"breaker": m{"failure_ratio": 0.9, "open_for": "1s"}},
 		// Rehearsed buyers share a few test cards and this machine's address.
 		"fraud":  m{"rules": m{"accounts_per_card": m{"verdict": "off"}, "payments_per_card": m{"verdict": "off"}, "payments_per_address": m{"verdict": "off"}}},
 		"access": m{"lease_ttl": "5s"},
@@ -154,7 +159,12 @@ func (t *theatre) file(name string) string { return filepath.Join(t.dir, name) }
 
 // set starts the programs and puts the events on sale.
 func (t *theatre) set(ctx context.Context, events []string) error {
-	for _, p := range append([]*stage.Process{t.paysim}, t.cores...) {
+	for i, p := range append([]*stage.Process{t.paysim}, t.cores...) {
+		if i == 1 {
+			if err := t.trust(ctx); err != nil {
+				return err
+			}
+		}
 		if err := p.Start(); err != nil {
 			return err
 		}
@@ -178,6 +188,18 @@ func (t *theatre) set(ctx context.Context, events []string) error {
 	}
 	stage.Sleep(ctx, time.Until(opens))
 	return ctx.Err()
+}
+
+// trust keeps the certificate of who vouches for the provider's webhooks, which the cores are told of.
+func (t *theatre) trust(ctx context.Context) error {
+	text, err := t.get(ctx, "/_paysim/paypal/ca.pem")
+	if err == nil {
+		err = os.WriteFile(t.file("ca.pem"), text, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("fetch the provider's certificate: %w", err)
+	}
+	return nil
 }
 
 // operator speaks to the admin listener of a core.

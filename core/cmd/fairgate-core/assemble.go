@@ -90,7 +90,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	}
 	writer := ledger.NewWriter(d.Reader)
 	outbox := payment.NewOutbox(d, payment.OutboxConfig{Workers: cfg.Checkout.OutboxWorkers, Lease: cfg.Checkout.OutboxLease,
-		Timeout: cfg.Checkout.OutboxTimeout, Log: log})
+		Timeout: cfg.Checkout.OutboxTimeout, BackoffMax: cfg.Checkout.OutboxBackoff, Log: log})
 	screen, marker, err := openScreen(ctx, d, events, cfg.Fraud, log, c)
 	if err != nil {
 		return nil, err
