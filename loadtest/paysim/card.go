@@ -137,7 +137,7 @@ func cardByMethod(method string) (card, bool) {
 }
 
 // ownCards is what numbers begin with that stand for approved cards of as many different people as one likes, each with a
-// fingerprint of its own. Stripe has no such range. Numbers that begin like the test card of a country, 4000 0276 for
+// fingerprint of its own. Stripe has no such range. Numbers that begin like the test card of a country, 4000 0027 6 for
 // Germany, stand for as many people there.
 const ownCards = "42424242"
 
@@ -164,7 +164,7 @@ func cardByNumber(number string) card {
 	valid := luhn(number)
 	if valid && len(number) == 16 {
 		for n := range cards {
-			if abroad := cards[n].country != "US"; abroad && number[:8] == cards[n].number[:8] {
+			if abroad := cards[n].country != "US"; abroad && number[:9] == cards[n].number[:9] {
 				c := card{number: number, method: "pm_card_" + strings.ToLower(cards[n].country), country: cards[n].country}
 				c.complete()
 				return c

@@ -58,6 +58,8 @@ type charged struct {
 // show is the object of an event about the charge.
 func (c charged) show() any { return c.json() }
 
+func (c charged) about() string { return c.id(c.fixed) }
+
 // chargeByID finds a charge. The caller holds the mutex.
 func (s *Server) chargeByID(id string) (*intent, *charge) {
 	rest, ok := strings.CutPrefix(id, "ch_")

@@ -32,6 +32,7 @@ type courier struct {
 	mu      sync.Mutex
 	targets map[string]*target
 	queue   parcels
+	pushed  uint64
 	held    map[string]*parcel // by subject: the event that waits for the next one
 	wake    chan struct{}
 }
@@ -56,6 +57,7 @@ type parcel struct {
 	due      time.Time
 	attempts int
 	place    int // in the heap; -1 when it is not there
+	no       uint64
 }
 
 func newCourier(cfg Config, dice *dice) *courier {
@@ -166,6 +168,8 @@ func (c *courier) push(p *parcel) {
 		c.counts.overflowed.Add(1)
 		return
 	}
+	c.pushed++
+	p.no = c.pushed
 	heap.Push(&c.queue, p)
 	c.nudge()
 }
@@ -294,11 +298,16 @@ func (c *courier) pending() int {
 	return len(c.queue)
 }
 
-// parcels is a heap by due time that knows where each parcel is.
+// parcels is a heap by due time, then by the order in which they came, that knows where each parcel is.
 type parcels []*parcel
 
-func (h parcels) Len() int           { return len(h) }
-func (h parcels) Less(a, b int) bool { return h[a].due.Before(h[b].due) }
+func (h parcels) Len() int { return len(h) }
+func (h parcels) Less(a, b int) bool {
+	if !h[a].due.Equal(h[b].due) {
+		return h[a].due.Before(h[b].due)
+	}
+	return h[a].no < h[b].no
+}
 func (h parcels) Swap(a, b int) {
 	h[a], h[b] = h[b], h[a]
 	h[a].place, h[b].place = a, b

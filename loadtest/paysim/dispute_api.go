@@ -209,3 +209,5 @@ func (d dispute) show() any {
 	}
 	return o
 }
+
+func (d dispute) about() string { return d.id }

@@ -19,7 +19,7 @@ type event struct {
 	kind    string
 	created time.Time
 	target  string // whose endpoint it goes to, a name that the courier knows
-	subject string // events of one subject are those that can overtake each other: the id of an intent
+	subject string // events of one subject are those that can overtake each other: the id of the object
 	name    string // what the dice know it by
 	request string // id of the call that caused it; "" for a buyer's form or the course of time
 	key     string // that call's idempotency key
@@ -33,10 +33,16 @@ type shower interface {
 	show() any
 }
 
+// object is a shower that has an id.
+type object interface {
+	shower
+	about() string // the id
+}
+
 // newEvent makes an event in Stripe's form about something that belongs to an intent. c may be nil.
-func (s *Server) newEvent(kind string, of *fixed, shows shower, c *call) *event {
+func (s *Server) newEvent(kind string, of *fixed, shows object, c *call) *event {
 	e := &event{
-		id: s.newID("evt_"), kind: kind, created: s.clock.now(), target: toStripe, subject: of.id, shows: shows, body: stripeBody,
+		id: s.newID("evt_"), kind: kind, created: s.clock.now(), target: toStripe, subject: shows.about(), shows: shows, body: stripeBody,
 	}
 	e.name = kind + " " + of.name()
 	if s.cfg.Faults.ofWebhooks() {

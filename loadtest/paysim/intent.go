@@ -88,6 +88,8 @@ func (f *fixed) name() string {
 // show is the object of an event about the intent.
 func (s snapshot) show() any { return s.json(false) }
 
+func (s snapshot) about() string { return s.id }
+
 // value is the metadata of a key.
 func (f *fixed) value(key string) string {
 	for _, pair := range f.metadata {

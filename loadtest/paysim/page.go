@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -20,6 +21,10 @@ type pageData struct {
 	Description, Amount         string
 	Status                      string
 	Problem                     string
+	Embed                       bool
+	Parent                      string // the origin that is told how it went; "" when not embedded
+	Silent                      bool   // the buyer's bank does not answer
+	Nonce                       string // of the only script that may run
 }
 
 // paid tells whether there is nothing left for the buyer to do.
@@ -67,7 +72,8 @@ func (s *Server) takeForm(w http.ResponseWriter, r *http.Request) {
 		s.sendPage(w, r, fail.status, after, fail)
 		return
 	}
-	if target := returnURL(r.Form.Get("return_url"), after); target != "" && after.paid() {
+	embedded, _ := s.embedded(r)
+	if target := returnURL(r.Form.Get("return_url"), after); target != "" && after.paid() && !embedded {
 		http.Redirect(w, r, target, http.StatusSeeOther)
 		return
 	}
@@ -126,13 +132,36 @@ func (s *Server) sendPage(w http.ResponseWriter, r *http.Request, code int, show
 		data = pageData{
 			ID: shown.id, ClientSecret: shown.clientSecret, ReturnURL: r.Form.Get("return_url"),
 			Description: shown.description, Amount: money(shown.amount, shown.currency), Status: string(shown.status),
+			Silent: shown.status == requiresAction && shown.card.abandons && r.Form.Get("authentication") != "",
 		}
 	}
+	data.Embed, data.Parent = s.embedded(r)
 	if fail != nil {
 		data.Problem = fail.Message
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'")
+	data.Nonce = randomText(22)
+	script, ancestors := "", "'none'"
+	if data.Embed {
+		script, ancestors = "script-src 'nonce-"+data.Nonce+"'; ", strings.Join(s.cfg.FrameAncestors, " ")
+	}
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; "+script+"base-uri 'none'; frame-ancestors "+ancestors)
 	w.WriteHeader(code)
 	_ = s.page.Execute(w, data) // a buyer that is gone pays again or not
+}
+
+// embedded tells whether the page is asked for in a frame of a page that may frame it, and which origin that page has: the
+// field parent, if it is one of FrameAncestors, or the only one of them.
+func (s *Server) embedded(r *http.Request) (bool, string) {
+	if r.Form.Get("embed") != "1" || len(s.cfg.FrameAncestors) == 0 {
+		return false, ""
+	}
+	parent := r.Form.Get("parent")
+	if slices.Contains(s.cfg.FrameAncestors, parent) {
+		return true, parent
+	}
+	if parent == "" && len(s.cfg.FrameAncestors) == 1 {
+		return true, s.cfg.FrameAncestors[0]
+	}
+	return true, ""
 }

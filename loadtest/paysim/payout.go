@@ -185,3 +185,5 @@ func (p payout) show() any {
 	}
 	return o
 }
+
+func (p payout) about() string { return p.id }

@@ -247,3 +247,5 @@ func (r refund) show() any {
 		Metadata: metadataOf(r.metadata), PaymentIntent: r.of.id, Reason: optional(r.reason), Status: r.status,
 	}
 }
+
+func (r refund) about() string { return r.id }

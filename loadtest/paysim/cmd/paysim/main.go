@@ -48,10 +48,12 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 	v := viper.New()
 	cmd := &cobra.Command{
 		Use:   "paysim",
-		Short: "A stand-in for a payment provider that speaks Stripe's protocol",
-		Long: `paysim stands in for a payment provider in development, tests and rehearsals. It speaks Stripe's protocol for
-PaymentIntents, signs and delivers webhooks, has a form on which people and virtual buyers pay with test cards, keeps its
-own books, and misbehaves on a seed if asked to. It moves no money.
+		Short: "A stand-in for payment providers that speaks Stripe's and PayPal's protocols",
+		Long: `paysim stands in for payment providers in development, tests and rehearsals. It speaks Stripe's protocol for
+PaymentIntents, charges, refunds, disputes, balance and payouts, and PayPal's for orders; signs and delivers webhooks; has
+pages on which people and virtual buyers pay with test cards, approve or decline; keeps its own books and its own clock,
+which can be moved; and misbehaves on a seed if asked to. The same seed misbehaves in the same way towards the same
+payments, in whatever order they come. It moves no money.
 
 When it is ready it prints one line to standard output: "listening http://<address>".
 
@@ -67,8 +69,20 @@ the file. Keep secrets in the file or the variables: other users of the machine 
   # Every webhook twice, out of order, and up to two seconds late
   paysim --webhook-twice 1 --webhook-reorder 1 --webhook-delay-max 2s
 
-  # What it has on record
-  curl http://127.0.0.1:7020/_paysim/books`,
+  # Disputes, refunds that fail and statements with mistakes, an hour of the provider's time each second
+  paysim --disputed 0.1 --refund-failed 0.1 --settlement-missing 0.01 --settlement-altered 0.01 --clock-speed 3600
+
+  # Three days later: settlements, payouts, disputes of card 4000 0000 0000 0259
+  curl -u sk_test_paysim: -d '{"advance":"72h"}' http://127.0.0.1:7020/_paysim/clock
+
+  # A dispute at once
+  curl -u sk_test_paysim: -d '{"payment_intent":"pi_…"}' http://127.0.0.1:7020/_paysim/dispute
+
+  # What it has on record: in short, in full, a line for each entry, and of one order
+  curl 'http://127.0.0.1:7020/_paysim/books?entries=0'
+  curl http://127.0.0.1:7020/_paysim/books
+  curl http://127.0.0.1:7020/_paysim/books.jsonl
+  curl http://127.0.0.1:7020/_paysim/orders/5b6f…`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -110,11 +124,33 @@ func define(cmd *cobra.Command, v *viper.Viper) {
 		f.Float64(name, value, usage)
 		bind(key, name)
 	}
+	minor := func(key string, value int64, usage string) {
+		name := strings.ReplaceAll(key, "_", "-")
+		f.Int64(name, value, usage)
+		bind(key, name)
+	}
 	text("listen", "127.0.0.1:7020", "address to listen on; port 0 picks a free one")
 	text("secret_key", "sk_test_paysim", "key of the merchant's calls")
 	text("publishable_key", "pk_test_paysim", "key of the buyer's browser")
 	text("webhook_secret", "whsec_paysim", "secret that webhooks are signed with")
 	text("webhook_url", "", "where events are sent; none: nowhere, until POST /v1/webhook_endpoints names one")
+	f.StringSlice("webhook-events", nil, "kinds of events that are sent there, such as charge.dispute.created; none: all")
+	bind("webhook_events", "webhook-events")
+	f.StringSlice("frame-ancestors", nil, "origins whose pages may show the form in a frame, such as https://tickets.example")
+	bind("frame_ancestors", "frame-ancestors")
+	text("settlement_currency", "", "currency of the balance, lower case, into which every payment is changed; none: each keeps its own")
+	number("fee_percent", 2.9, "what is kept of every charge, in per cent")
+	minor("fee_fixed", 30, "and in minor units")
+	minor("dispute_fee", 1500, "what is kept of every dispute that is not won, in minor units")
+	minor("screening_fee", 0, "what each charge costs besides, in minor units, booked before each payout")
+	wait("authorization_life", 7*24*time.Hour, "how long an authorization can be captured, by the provider's clock as all that follow")
+	wait("available_after", 48*time.Hour, "how long the money of a charge waits before it can be paid out")
+	wait("payout_every", 24*time.Hour, "time from one payout to the next, from midnight UTC; 0: no payouts")
+	wait("payout_takes", 24*time.Hour, "how long a payout is on its way")
+	wait("refund_after", time.Hour, "how long a pending refund takes; one that fails does so after twice that")
+	wait("dispute_after", 72*time.Hour, "how long after the capture a dispute is opened")
+	wait("dispute_due", 7*24*time.Hour, "how long a dispute can be answered")
+	wait("dispute_review", 72*time.Hour, "how long the bank thinks about an answer")
 	text("log_level", "info", "debug, info, warn or error")
 	f.Uint64("seed", 1, "decides every misbehaviour")
 	bind("seed", "seed")
@@ -131,6 +167,13 @@ func define(cmd *cobra.Command, v *viper.Viper) {
 	number("faults.declined", 0, "probability that a good card is declined")
 	number("faults.challenge_abandoned", 0, "probability that a good card asks for 3-D Secure and its owner is not heard of again")
 	number("faults.capture_refused", 0, "probability that the authorization is gone when it is captured")
+	number("faults.refund_pending", 0, "probability that a refund is pending for refund-after")
+	number("faults.refund_failed", 0, "probability that a refund fails after twice refund-after")
+	number("faults.disputed", 0, "probability that a captured charge is disputed after dispute-after")
+	number("faults.payout_failed", 0, "probability that a payout comes back")
+	number("faults.settlement_missing", 0, "probability that a movement of the balance is not on the statement")
+	number("faults.settlement_extra", 0, "probability that the statement has a movement besides that never was")
+	number("faults.settlement_altered", 0, "probability that the statement has a movement with another amount")
 	number("faults.webhook_twice", 0, "probability that an event is sent twice")
 	number("faults.webhook_reorder", 0, "probability that an event comes after its successor")
 	wait("faults.reorder_for", 2*time.Second, "longest wait for the successor")
