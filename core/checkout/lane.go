@@ -122,6 +122,11 @@ func (b *batch) tell(ctx context.Context) {
 	for _, cause := range b.causes {
 		s.metrics.applied(cause)
 	}
+	for id, r := range b.records {
+		if r.dirty() {
+			s.waiting.wake(id)
+		}
+	}
 }
 
 // termsOf asks the catalog once for each event of the batch.

@@ -2,26 +2,14 @@ package checkout
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"fairgate/core/ticket"
 	"fairgate/edge/lottery"
 )
-
-const sqlOrder = `
-SELECT o.order_id, o.event_id, o.hold_id, o.entrant, o.state, o.amount_minor, o.currency, o.lines, o.email, o.body_hash, o.events,
-    o.created_at, o.updated_at, now(), h.deadline,
-    p.payment_id, p.attempt, p.provider, p.provider_ref, p.client_secret, p.state, p.failure, p.method
-FROM orders AS o
-JOIN holds AS h ON h.hold_id = o.hold_id
-JOIN payments AS p ON p.order_id = o.order_id
-WHERE o.order_id = $1
-ORDER BY p.attempt DESC LIMIT 1`
 
 // Load returns an entrant's order with its latest attempt and its tickets. Somebody else's order is ErrOrderUnknown.
 func (s *Service) Load(ctx context.Context, id uuid.UUID, entrant lottery.Entrant) (Order, error) {
@@ -34,31 +22,14 @@ func (s *Service) Load(ctx context.Context, id uuid.UUID, entrant lottery.Entran
 
 // Find is Load for operators: it asks for no owner.
 func (s *Service) Find(ctx context.Context, id uuid.UUID) (Order, error) {
-	var o Order
-	p := &o.Payment
-	var lines string
-	row := s.db.Reader.QueryRow(ctx, sqlOrder, id)
-	err := scanOrder(row, &o, &lines, &o.ServerTime, &o.Deadline, &p.ID, &p.Attempt, &p.Provider, &p.ProviderRef, &p.ClientSecret, &p.State, &p.Failure, &p.Method)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Order{}, ErrOrderUnknown
+	f, err := alone(ctx, s.orderReads, s.readOrders, id)
+	if err == nil {
+		err = f.err
 	}
 	if err != nil {
-		return Order{}, fmt.Errorf("order %s: %w", id, err)
+		return Order{}, err
 	}
-	if o.Lines, err = decodeLines(lines); err != nil {
-		return Order{}, fmt.Errorf("order %s: %w", id, err)
-	}
-	if o.State == TicketIssued { // every line has its ticket, and they are named after the order
-		for i := range o.Lines {
-			o.Tickets = append(o.Tickets, ticket.TicketID(o.ID, i))
-		}
-	}
-	terms, err := s.catalog(ctx, o.Event)
-	if err != nil {
-		return Order{}, fmt.Errorf("terms of event %s: %w", o.Event, err)
-	}
-	o.Slug = terms.Slug
-	return o, nil
+	return f.order, nil
 }
 
 // Summary is a line of an operator's list of orders.

@@ -14,6 +14,9 @@ import (
 // beginWait is how long Pay waits for the provider to make the intent before it answers without one.
 const beginWait = 3 * time.Second
 
+// beginLook is how often it looks for what another process may have heard.
+const beginLook = 300 * time.Millisecond
+
 // maxAttempts is how many intents one order may have. A declined card does not use one up; only an intent that died does.
 const maxAttempts = 5
 
@@ -27,6 +30,9 @@ func (s *Service) Pay(ctx context.Context, id uuid.UUID, entrant lottery.Entrant
 	}
 	switch order.State {
 	case PaymentPending: // the usual case: there is nothing to write
+		if order.Payment.State != PaymentCreated {
+			return order, nil
+		}
 	case PaymentFailed:
 		answer, err := s.lane.Do(ctx, ask{retry: &retry{order: id, entrant: entrant}})
 		if err == nil {
@@ -103,17 +109,38 @@ func (b *batch) againOne(ctx context.Context, ask *retry) error {
 	return nil
 }
 
+// awaitBegun waits for the provider to make the intent. Mostly it is this process that hears of it; what another one does is
+// looked for now and then.
 func (s *Service) awaitBegun(ctx context.Context, id uuid.UUID, entrant lottery.Entrant) (Order, error) {
 	give := time.Now().Add(beginWait)
-	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
-		order, err := s.Load(ctx, id, entrant)
-		if err != nil || order.Payment.State != PaymentCreated || time.Now().After(give) {
+	for {
+		order, news, err := s.loadJoined(ctx, id, entrant)
+		if news == nil || time.Now().After(give) {
+			s.waiting.leave(id, news)
 			return order, err
 		}
+		again := time.NewTimer(beginLook)
 		select {
 		case <-ctx.Done():
-			return Order{}, ctx.Err()
-		case <-time.After(wait):
+			err = ctx.Err()
+		case <-news:
+		case <-again.C:
+		}
+		again.Stop()
+		s.waiting.leave(id, news)
+		if err != nil {
+			return Order{}, err
 		}
 	}
+}
+
+// loadJoined is Load; news is not nil while the order's intent is still to be made, and the caller leaves.
+func (s *Service) loadJoined(ctx context.Context, id uuid.UUID, entrant lottery.Entrant) (Order, <-chan struct{}, error) {
+	news := s.waiting.join(id) // first, so that nothing happens in between
+	order, err := s.Load(ctx, id, entrant)
+	if err != nil || order.Payment.State != PaymentCreated {
+		s.waiting.leave(id, news)
+		return order, nil, err
+	}
+	return order, news, nil
 }

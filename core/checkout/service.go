@@ -56,7 +56,10 @@ type Service struct {
 	log       *slog.Logger
 	metrics   metricSet
 
-	lane *db.Lane[ask, answer]
+	lane         *db.Lane[ask, answer]
+	orderReads   *db.Lane[uuid.UUID, found]
+	attemptReads *db.Lane[payment.Task, attempting]
+	waiting      waiting // for news of orders
 
 	incarnation uuid.UUID  // of this process, under which it seals
 	sealing     sync.Mutex // one seal at a time
@@ -85,6 +88,8 @@ func New(cfg Config) *Service {
 		cfg: cfg, log: cfg.Log, metrics: newMetrics(), incarnation: uuid.New(),
 	}
 	s.lane = db.NewLane(db.LaneConfig{Name: "checkout", MaxBatch: cfg.MaxBatch, MaxQueue: cfg.MaxQueue, Log: cfg.Log}, s.commit)
+	s.orderReads = db.NewLane(db.LaneConfig{Name: "order_reads", MaxBatch: readTogether, MaxQueue: cfg.MaxQueue, Log: cfg.Log}, s.readOrders)
+	s.attemptReads = db.NewLane(db.LaneConfig{Name: "payment_reads", MaxBatch: readTogether, MaxQueue: cfg.MaxQueue, Log: cfg.Log}, s.readAttempts)
 	return s
 }
 
@@ -105,7 +110,11 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 // Close finishes what waits in the lane.
-func (s *Service) Close() { s.lane.Close() }
+func (s *Service) Close() {
+	s.lane.Close()
+	s.orderReads.Close()
+	s.attemptReads.Close()
+}
 
 // Hooks let orders end together with their holds, in the transactions of package inventory.
 func (s *Service) Hooks() inventory.Hooks {

@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/payment"
-	"fairgate/ledger"
 )
 
 // The outbox's tasks.
@@ -156,10 +155,6 @@ func failure(said, otherwise string) string {
 	return otherwise
 }
 
-const sqlPaymentIntent = `
-SELECT p.order_id, p.attempt, p.amount_minor, p.currency, p.provider, p.provider_ref, p.state, p.method, o.event_id, o.email
-FROM payments p JOIN orders o ON o.order_id = p.order_id WHERE p.order_id = $1 AND p.payment_id = $2`
-
 // attempt is one attempt to pay on its way to its provider.
 type attempt struct {
 	intent   payment.Intent
@@ -170,27 +165,14 @@ type attempt struct {
 
 // attempt reads one attempt as its provider is told about it.
 func (s *Service) attempt(ctx context.Context, t payment.Task) (attempt, error) {
-	a := attempt{intent: payment.Intent{PaymentID: t.PaymentID}}
-	intent := &a.intent
-	var provider string
-	var event uuid.UUID
-	var amount ledger.Amount
-	err := s.db.Reader.QueryRow(ctx, sqlPaymentIntent, t.OrderID, t.PaymentID).Scan(&intent.OrderID, &intent.Attempt, &amount.Minor, &amount.Currency,
-		&provider, &intent.ProviderRef, &a.state, &intent.Method, &event, &intent.Email)
+	a, err := alone(ctx, s.attemptReads, s.readAttempts, t)
+	if err == nil {
+		err = a.err
+	}
 	if err != nil {
-		return attempt{}, fmt.Errorf("read payment %s: %w", t.PaymentID, err)
+		return attempt{}, err
 	}
-	if a.provider, err = s.providers.Of(provider); err != nil {
-		return attempt{}, fmt.Errorf("payment %s: %w", t.PaymentID, err)
-	}
-	terms, err := s.catalog(ctx, event)
-	if err != nil {
-		return attempt{}, fmt.Errorf("terms of event %s: %w", event, err)
-	}
-	intent.Amount, intent.EventSlug = amount, terms.Slug
-	a.want = terms.want(amount, intent.Method)
-	intent.Description = "Tickets for " + terms.Slug
-	return a, nil
+	return a.attempt, nil
 }
 
 const sqlPaymentStates = `SELECT payment_id, state FROM payments WHERE order_id = ANY($1::UUID[])`

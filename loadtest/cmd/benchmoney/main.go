@@ -82,6 +82,7 @@ func run(ctx context.Context, o options) error {
 	fmt.Printf("%d buyers at a time, %d tickets each, through edge, core and paysim over HTTP\n\n", o.buyers, o.tickets)
 	got, err := w.purchases(ctx, o)
 	if err != nil {
+		w.lastWords(os.Stderr)
 		return err
 	}
 	rate := math.Round(float64(got.completed)/o.seconds.Seconds()*10) / 10

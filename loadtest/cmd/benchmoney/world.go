@@ -149,6 +149,18 @@ func (w *world) close(ctx context.Context) {
 	os.RemoveAll(w.dir)
 }
 
+// lastWords prints the end of what each program has logged.
+func (w *world) lastWords(out io.Writer) {
+	const most = 2000
+	for _, p := range w.procs {
+		text, err := os.ReadFile(p.Log)
+		if err != nil || len(text) == 0 {
+			continue
+		}
+		fmt.Fprintf(out, "%s: …%s\n", p.Name, text[max(0, len(text)-most):])
+	}
+}
+
 // profiled saves CPU profiles of core and edge over some seconds.
 func (w *world) profiled(dir string, seconds int) (wait func()) {
 	done := make(chan struct{})
