@@ -43,7 +43,7 @@ func (p *Provider) Verify(raw []byte, header http.Header) error {
 // one and by name: it means nothing here, so that nothing is counted twice. Nor do charge.failed and charge.expired, beside
 // the intent's own events, and payouts, which are no payments.
 func (p *Provider) Parse(raw []byte) (payment.Event, error) {
-	var e stripego.Event
+	var e envelope
 	if err := json.Unmarshal(raw, &e); err != nil {
 		return payment.Event{}, fmt.Errorf("%w: it is no event: %s", payment.ErrMalformed, jsonProblem(err))
 	}
@@ -58,10 +58,21 @@ func (p *Provider) Parse(raw []byte) (payment.Event, error) {
 	if e.Data == nil {
 		return payment.Event{}, fmt.Errorf("%w: the event has no object", payment.ErrMalformed)
 	}
-	if err := read(e.Data.Raw, &event); err != nil {
+	if err := read(e.Data.Object, &event); err != nil {
 		return payment.Event{}, err
 	}
 	return event, nil
+}
+
+// envelope is what is read of every event. stripe-go's own type reads the object as well, into a map that nobody looks at;
+// most events mean nothing here, and their objects are only stepped over.
+type envelope struct {
+	ID      string             `json:"id"`
+	Type    stripego.EventType `json:"type"`
+	Created int64              `json:"created"`
+	Data    *struct {
+		Object json.RawMessage `json:"object"`
+	} `json:"data"`
 }
 
 // typeRefundFailed is an event of API versions after the one that stripe-go knows; endpoints may be set to one.
