@@ -90,6 +90,10 @@ func TestTheStoryOfAnOrderIsToldInOrder(t *testing.T) {
 	tell(o, "evt_3", payment.Captured, "")
 	s.eventually("the last webhook is handled", handled("evt_3"))
 
+	s.exec(`INSERT INTO fraud_verdicts (order_id, payment_id, stage, verdict, score, reasons, at) VALUES ($1, $2, 'authorized', 'review', 71,
+		'[{"rule":"cards_per_account","verdict":"review","said":"4 cards within 1h0m0s, more than 3"}]', now())`, o.ID, o.Payment.ID)
+	s.exec(`INSERT INTO reviews (order_id, payment_id, event_id, why, opened_at, closed_at, decision, actor, reason)
+		VALUES ($1, $2, $3, 'four cards', now(), now(), 'approved', 'operator:ann', 'spoke to the buyer')`, o.ID, o.Payment.ID, s.event)
 	entries, err := story.Tell(t.Context(), s.db.Reader, o.ID, true)
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +132,9 @@ func TestTheStoryOfAnOrderIsToldInOrder(t *testing.T) {
 		at += found + len(want)
 	}
 	for _, want := range []string{"came again 2 times, last at ", "the hold is sold", "outbox/: begin: done after 1 attempt", "outbox/: capture: done after 1 attempt",
-		"caused step 3: declined", "caused step 5: authorized", " transfers, post | ", "ticket/: issued for A/1/1 | "} {
+		"caused step 3: declined", "caused step 5: authorized", " transfers, post | ", "ticket/: issued for A/1/1 | ",
+		"fraud/: judged at authorized: review, the provider's score 71 | cards_per_account says review: 4 cards within 1h0m0s, more than 3",
+		"review/: waits for an operator | four cards", "review/operator:ann: the review ends: approved | spoke to the buyer"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("%q is not told:\n%s", want, all)
 		}
