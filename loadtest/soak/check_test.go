@@ -1,0 +1,153 @@
+package soak
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"fairgate/loadtest"
+)
+
+// ids names rows by a letter.
+func ids(letter byte) uuid.UUID {
+	var id uuid.UUID
+	for i := range id {
+		id[i] = letter
+	}
+	return id
+}
+
+const lines = `[{"tier":"floor","face":3000,"fee":150,"tax":0},{"tier":"floor","face":3000,"fee":150,"tax":0}]`
+
+// clean is evidence of two orders, one paid with a card and one expired, that nothing is wrong with.
+func clean() *evidence {
+	paid, gone := ids('a'), ids('b')
+	hold, dead := ids('h'), ids('i')
+	e := &evidence{
+		report: &Report{CoreKills: 3, DatabaseStops: 2, Troubles: map[string]int64{"40001 at commit": 1}},
+		orders: []orderRow{
+			{ID: paid, Hold: hold, State: "ticket_issued", Minor: 6300, Currency: "EUR", Lines: lines},
+			{ID: gone, Hold: dead, State: "expired", Minor: 6300, Currency: "EUR", Lines: lines},
+		},
+		payments: []paymentRow{
+			{Order: paid, Attempt: 1, ID: ids('p'), Provider: "stripe", ProviderRef: "pi_1", State: "captured", Minor: 6300},
+			{Order: gone, Attempt: 1, ID: ids('q'), Provider: "stripe", ProviderRef: "pi_2", State: "voided", Minor: 6300},
+		},
+		tickets: []ticketRow{{ID: ids('t'), Order: paid, Item: 0, State: "valid"}, {ID: ids('u'), Order: paid, Item: 1, State: "valid"}},
+		holds:   []holdRow{{ID: hold, State: "sold", Units: 2}, {ID: dead, State: "expired", Units: 2}},
+		stock:   []stockRow{{Tier: "floor", Allocation: "general", Capacity: 10, Taken: 2}},
+		seats:   []seatRow{{Seat: "101/A/1", State: "sold", Hold: &hold}, {Seat: "101/A/2", State: "free"}},
+		references: []referenceRow{
+			{Account: "provider_clearing/stripe", Currency: "EUR", Reference: paid, Final: 6300},
+			{Account: "buyer_clearing", Currency: "EUR", Reference: paid},
+		},
+	}
+	e.books.account = account{
+		Intents: []intent{
+			{ID: "pi_1", Order: paid.String(), Payment: ids('p').String(), Status: "succeeded", Amount: 6300, Captured: 6300, Currency: "EUR", Charges: 1},
+			{ID: "pi_2", Order: gone.String(), Payment: ids('q').String(), Status: "canceled", Amount: 6300, Currency: "EUR"},
+		},
+		Balances: map[string]int64{"EUR": 6300}, Consistent: true,
+	}
+	e.ledger.OK, e.ledger.Transfers = true, 8
+	return e
+}
+
+func judged(e *evidence) []loadtest.Verdict {
+	return e.judge(&run{Options: Options{Misbehave: -1, Restarts: 2, Trouble: 1}})
+}
+
+func TestCleanEvidencePassesEveryCheck(t *testing.T) {
+	for _, v := range judged(clean()) {
+		if !v.Passed {
+			t.Errorf("%s: %q", v, v.Failures)
+		}
+	}
+}
+
+// Nothing to look at is a failure of every check that looks at something.
+func TestAnEmptySoakIsNotClean(t *testing.T) {
+	e := &evidence{report: &Report{}}
+	e.ledger.OK = true
+	for _, v := range judged(e) {
+		if v.Passed {
+			t.Errorf("%s passed and had nothing to look at", v.Name)
+		}
+	}
+}
+
+// Each thing that a soak is there to find is found, by the check that is there for it.
+func TestWhatIsWrongIsFound(t *testing.T) {
+	for name, c := range map[string]struct {
+		plant func(e *evidence)
+		by    string
+	}{
+		"an order is charged twice": {func(e *evidence) {
+			second := e.books.Intents[0]
+			second.ID = "pi_3"
+			e.books.Intents = append(e.books.Intents, second)
+		}, "charges"},
+		"another amount is captured":      {func(e *evidence) { e.books.Intents[0].Captured = 6200 }, "charges"},
+		"money of nobody":                 {func(e *evidence) { e.books.Intents[0].Order = ids('z').String() }, "charges"},
+		"another currency":                {func(e *evidence) { e.books.Intents[0].Currency = "USD" }, "charges"},
+		"an expired order was charged":    {func(e *evidence) { e.books.Intents[1].Status, e.books.Intents[1].Captured = "succeeded", 6300 }, "charges"},
+		"money is reserved for ever":      {func(e *evidence) { e.books.Intents[1].Status = "requires_capture" }, "charges"},
+		"a dead order can still be paid":  {func(e *evidence) { e.books.Intents[1].Status = "requires_payment_method" }, "charges"},
+		"a charge without its tickets":    {func(e *evidence) { e.tickets = nil }, "charges"},
+		"a charge with one ticket less":   {func(e *evidence) { e.tickets = e.tickets[:1] }, "tickets"},
+		"a ticket that nobody paid":       {func(e *evidence) { e.tickets[0].Order = ids('b') }, "tickets"},
+		"a ticket of no order":            {func(e *evidence) { e.tickets[0].Order = ids('z') }, "tickets"},
+		"a payment that is not over":      {func(e *evidence) { e.payments[1].State = "begun" }, "orders"},
+		"an order that is not over":       {func(e *evidence) { e.orders[1].State = "payment_pending" }, "orders"},
+		"tickets without a captured one":  {func(e *evidence) { e.payments[0].State = "voided" }, "orders"},
+		"a hold that is still active":     {func(e *evidence) { e.left.Holds = 1 }, "rest"},
+		"a task that was given up":        {func(e *evidence) { e.tasks = []taskRow{{Kind: "capture", State: "dead"}} }, "rest"},
+		"the provider has more of ours":   {func(e *evidence) { e.books.Balances["EUR"]++ }, "provider_balance"},
+		"its books contradict themselves": {func(e *evidence) { e.books.Consistent = false }, "provider_balance"},
+		"pending for ever":                {func(e *evidence) { e.references[0].Pending = 1 }, "provider_balance"},
+		"an order booked twice": {func(e *evidence) {
+			e.references[0].Final, e.books.Balances["EUR"] = 12600, 12600
+		}, "provider_balance"},
+		"money left in clearing": {func(e *evidence) { e.references[1].Final = 5 }, "clearing"},
+		"a ledger that does not add up": {func(e *evidence) {
+			e.ledger.OK = false
+		}, "ledger"},
+		"stock that nobody has":      {func(e *evidence) { e.stock[0].Taken = 3 }, "stock"},
+		"a seat of a hold that died": {func(e *evidence) { e.seats[0].Hold = &e.holds[1].ID }, "stock"},
+		"more units than tickets":    {func(e *evidence) { e.holds[0].Units, e.stock[0].Taken = 3, 3 }, "stock"},
+		"no core was killed":         {func(e *evidence) { e.report.CoreKills = 0 }, "trouble"},
+		"no restart":                 {func(e *evidence) { e.report.DatabaseStops = 1 }, "trouble"},
+		"no troubled commit":         {func(e *evidence) { e.report.Troubles["40001 at commit"] = 0 }, "trouble"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := clean()
+			c.plant(e)
+			var by []string
+			for _, v := range judged(e) {
+				if !v.Passed {
+					by = append(by, v.Name)
+				}
+			}
+			if !slices.Contains(by, c.by) {
+				t.Errorf("found by %v, not by %s", by, c.by)
+			}
+		})
+	}
+}
+
+// The soak reads what the provider writes: a field that it calls otherwise would be zero, and checked against nothing.
+func TestTheBooksAreReadAsTheProviderWritesThem(t *testing.T) {
+	var b books
+	text := `{"intents":[{"id":"pi_1","order":"o","payment":"p","status":"succeeded","amount":1,"captured":2,"refunded":3,"currency":"EUR","charges":4}],
+		"balances":{"EUR":5},"consistent":true,"paypal":{"intents":[{"id":"PP1","captured":6}],"balances":{"EUR":7},"consistent":true}}`
+	if err := json.NewDecoder(strings.NewReader(text)).Decode(&b); err != nil {
+		t.Fatal(err)
+	}
+	all := b.intents()
+	if len(all) != 2 || all[0].Captured != 2 || all[0].Charges != 4 || all[1].Captured != 6 || b.Balances["EUR"] != 5 || b.PayPal.Balances["EUR"] != 7 {
+		t.Errorf("read %+v", b)
+	}
+}
