@@ -141,6 +141,7 @@ type shop struct {
 	providers *payment.Providers
 	adjust    func(*Config) // what a test changes of a core that is made
 	fraud     FraudTerms
+	resell    bool
 }
 
 const capacity = 40
@@ -189,7 +190,7 @@ func (s *shop) open(run bool) *node {
 	cfg := Config{
 		DB: s.db, Providers: providers, Ledger: ledger.NewWriter(s.db.Reader), Outbox: payment.NewOutbox(s.db, payment.OutboxConfig{Workers: 4, Poll: 50 * time.Millisecond}),
 		Catalog: func(context.Context, uuid.UUID) (Terms, error) {
-			return Terms{Slug: "gig", Organizer: "promoter", Currency: "EUR", Prices: map[string]Price{"floor": {5000, 500, 1155}, "lower": {8000, 500, 1785}}, Cards: s.cards, Methods: s.methods, TransferWithin: 72 * time.Hour, Fraud: s.fraud, Country: "ES"}, nil
+			return Terms{Slug: "gig", Organizer: "promoter", Currency: "EUR", Prices: map[string]Price{"floor": {5000, 500, 1155}, "lower": {8000, 500, 1785}}, Cards: s.cards, Methods: s.methods, TransferWithin: 72 * time.Hour, Fraud: s.fraud, Country: "ES", ResellLost: s.resell}, nil
 		},
 		Issuer: ticket.NewIssuer(func(context.Context, uuid.UUID) (ticket.SigningKey, error) {
 			return ticket.SigningKey{No: 1, Private: key}, nil

@@ -136,6 +136,9 @@ type Terms struct {
 	// TransferWithin is how long a buyer who pays by bank transfer has for it; the hold lives as long.
 	TransferWithin time.Duration
 	Fraud          FraudTerms
+	StartsAt       time.Time // for the evidence of disputes
+	RefundPolicy   string    // likewise, in words
+	ResellLost     bool      // places of lost disputes go back on sale
 }
 
 // want is what a provider is chosen by for a payment of the event.

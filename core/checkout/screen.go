@@ -136,3 +136,18 @@ func (s *Service) screen(ctx context.Context, o *Outcome) error {
 	}
 	return nil
 }
+
+// bare tells whether a webhook says that money is authorized and nothing of who paid, while another one of the provider's does. It is
+// left to that one, or to the lookup should that one be lost.
+func (s *Service) bare(e payment.Event) bool {
+	o := &e.Outcome
+	if s.cfg.Screen == nil || o.State != payment.Authorized || o.Card != "" || o.Risk != (payment.Risk{}) {
+		return false
+	}
+	provider, err := s.providers.Of(e.Provider)
+	if err != nil {
+		return false
+	}
+	signaller, ok := provider.(interface{ SignalsApart() bool })
+	return ok && signaller.SignalsApart()
+}

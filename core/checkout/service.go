@@ -32,6 +32,8 @@ type Config struct {
 	// Screen judges payments, with the keys of Marker; nil: none is judged.
 	Screen *fraud.Screen
 	Marker fraud.Marker
+	// SubmitBefore is how long before its deadline the evidence of a dispute is handed in by itself; 0: never.
+	SubmitBefore time.Duration
 	// ReviewFor is how long a payment waits for an operator, and its hold with it; default 30 minutes.
 	ReviewFor time.Duration
 

@@ -18,6 +18,8 @@ const (
 	CaptureFailed   State = "capture_failed"   // the provider refused to capture what it had authorized
 	Expired         State = "expired"          // the hold ran out before the payment was authorized
 	Cancelled       State = "cancelled"        // the buyer gave the hold back, the card has bought enough, or the payment is refused
+	Disputed        State = "disputed"         // the buyer's bank has taken the money back; tickets are void until it is decided
+	DisputeLost     State = "dispute_lost"     // and it stays with the buyer
 	PaymentReview   State = "payment_review"   // authorized, nothing sold: an operator decides while the hold lives
 )
 
@@ -26,25 +28,29 @@ type Cause string
 
 // The causes.
 const (
-	CauseOpened         Cause = "opened"
-	CauseBegun          Cause = "begun"
-	CauseAuthorized     Cause = "authorized"
-	CauseDeclined       Cause = "declined"
-	CauseRetried        Cause = "retried"
-	CauseCaptured       Cause = "captured"
-	CauseCaptureRefused Cause = "capture_refused"
-	CauseIssued         Cause = "issued"
-	CauseHoldExpired    Cause = "hold_expired"
-	CauseHoldReleased   Cause = "hold_released"
-	CauseLateMoney      Cause = "late_money" // authorized after the hold died
-	CauseVoided         Cause = "voided"     // the provider confirms that the intent is dead
-	CauseCardOverLimit  Cause = "card_over_limit"
-	CauseRerouted       Cause = "rerouted"       // to another provider, before any was called
-	CauseReview         Cause = "review"         // authorized, and for an operator to decide
-	CauseApproved       Cause = "approved"       // by the operator
-	CauseDenied         Cause = "denied"         // by the operator, or by what is known of account, address and card
-	CauseTaskRetried    Cause = "task_retried"   // an operator has a dead outbox task run again
-	CauseTaskDiscarded  Cause = "task_discarded" // an operator ends a dead outbox task
+	CauseOpened             Cause = "opened"
+	CauseBegun              Cause = "begun"
+	CauseAuthorized         Cause = "authorized"
+	CauseDeclined           Cause = "declined"
+	CauseRetried            Cause = "retried"
+	CauseCaptured           Cause = "captured"
+	CauseCaptureRefused     Cause = "capture_refused"
+	CauseIssued             Cause = "issued"
+	CauseHoldExpired        Cause = "hold_expired"
+	CauseHoldReleased       Cause = "hold_released"
+	CauseLateMoney          Cause = "late_money" // authorized after the hold died
+	CauseVoided             Cause = "voided"     // the provider confirms that the intent is dead
+	CauseCardOverLimit      Cause = "card_over_limit"
+	CauseRerouted           Cause = "rerouted"       // to another provider, before any was called
+	CauseReview             Cause = "review"         // authorized, and for an operator to decide
+	CauseApproved           Cause = "approved"       // by the operator
+	CauseDenied             Cause = "denied"         // by the operator, or by what is known of account, address and card
+	CauseTaskRetried        Cause = "task_retried"   // an operator has a dead outbox task run again
+	CauseTaskDiscarded      Cause = "task_discarded" // an operator ends a dead outbox task
+	CauseDisputeOpened      Cause = "dispute_opened"
+	CauseDisputeWon         Cause = "dispute_won"          // tickets are valid again
+	CauseDisputeWonRefunded Cause = "dispute_won_refunded" // no ticket is left that could be
+	CauseDisputeLost        Cause = "dispute_lost"
 )
 
 // Transition is one legal move of an order.
@@ -63,6 +69,9 @@ type Transition struct {
 // maxCapture is how long the outbox tries to capture before the task is dead and an operator is asked: card
 // authorizations live 5 to 7 days, and a provider's outage is a matter of hours.
 const maxCapture = 24 * time.Hour
+
+// maxDispute is the longest that banks take to decide, as the ledger's clearing has it.
+const maxDispute = 90 * 24 * time.Hour
 
 // Transitions is every legal move, and the only place that decides.
 var transitions = withOperators([]Transition{
@@ -96,6 +105,10 @@ var transitions = withOperators([]Transition{
 	{From: PaymentFailed, Cause: CauseHoldReleased, To: Cancelled, Retry: "outbox repeats void"},
 	{From: PaymentFailed, Cause: CauseLateMoney, To: Expired, Retry: "outbox repeats void"},
 	{From: PaymentFailed, Cause: CauseCardOverLimit, To: Cancelled, Retry: "outbox repeats void"},
+	{From: TicketIssued, Cause: CauseDisputeOpened, To: Disputed, Limit: maxDispute, Retry: "outbox repeats evidence"},
+	{From: Disputed, Cause: CauseDisputeWon, To: TicketIssued},
+	{From: Disputed, Cause: CauseDisputeWonRefunded, To: TicketIssued},
+	{From: Disputed, Cause: CauseDisputeLost, To: DisputeLost},
 	{From: PaymentComplete, Cause: CauseIssued, To: TicketIssued},
 	{From: Expired, Cause: CauseLateMoney, To: Expired, Retry: "outbox repeats void"},
 	{From: Expired, Cause: CauseVoided, To: Expired},

@@ -7,10 +7,11 @@ import (
 
 // Every pair of state and cause is either in the table or refused, and nothing leads out of where an order is over.
 func TestTheTableDecidesEveryPair(t *testing.T) {
-	states := []State{Reserved, PaymentPending, PaymentFailed, PaymentComplete, TicketIssued, CaptureFailed, Expired, Cancelled, PaymentReview}
+	states := []State{Reserved, PaymentPending, PaymentFailed, PaymentComplete, TicketIssued, CaptureFailed, Expired, Cancelled, PaymentReview, Disputed, DisputeLost}
 	causes := []Cause{CauseOpened, CauseBegun, CauseAuthorized, CauseDeclined, CauseRetried, CauseCaptured, CauseCaptureRefused,
 		CauseIssued, CauseHoldExpired, CauseHoldReleased, CauseLateMoney, CauseVoided, CauseCardOverLimit, CauseRerouted,
-		CauseReview, CauseApproved, CauseDenied, CauseTaskRetried, CauseTaskDiscarded}
+		CauseReview, CauseApproved, CauseDenied, CauseTaskRetried, CauseTaskDiscarded,
+		CauseDisputeOpened, CauseDisputeWon, CauseDisputeWonRefunded, CauseDisputeLost}
 	legal := map[move]State{}
 	for _, tr := range Transitions() {
 		if _, twice := legal[move{tr.From, tr.Cause}]; twice {
@@ -39,7 +40,7 @@ func TestTheTableDecidesEveryPair(t *testing.T) {
 	if seen != len(legal) {
 		t.Errorf("%d transitions are reachable of %d: a state or a cause is missing from this test", seen, len(legal))
 	}
-	final := map[State]bool{TicketIssued: true, CaptureFailed: true, Expired: true, Cancelled: true}
+	final := map[State]bool{DisputeLost: true, CaptureFailed: true, Expired: true, Cancelled: true}
 	for m, to := range legal {
 		if final[m.from] && to != m.from {
 			t.Errorf("%s leads from %s, where an order is over, to %s", m.cause, m.from, to)

@@ -41,6 +41,7 @@ func (s *Service) handlers() map[string]payment.Handler {
 		taskBegin:    s.begin,
 		taskCapture:  s.capture,
 		taskVoid:     s.void,
+		taskEvidence: s.sendEvidence,
 		taskApproved: s.approved,
 	}
 }
@@ -200,8 +201,12 @@ func (s *Service) Webhooks(ctx context.Context, events []payment.Event) error {
 	var wg sync.WaitGroup
 	errs := make([]error, len(events))
 	for i, e := range events {
+		if e.Dispute != nil {
+			wg.Go(func() { errs[i] = s.disputed(ctx, e) })
+			continue
+		}
 		cause, ok := causeOf(e.Outcome.State)
-		if !ok || !e.Relevant() || states[e.PaymentID].knows(cause) {
+		if s.bare(e) || !ok || !e.Relevant() || states[e.PaymentID].knows(cause) {
 			continue
 		}
 		wg.Go(func() {

@@ -317,7 +317,7 @@ func terms(events *event.Store) checkout.Catalog {
 			prices[name] = checkout.Price{Face: t.Price.Face.Minor, Fee: t.Price.Fee.Minor, Tax: t.Price.Tax.Minor}
 		}
 		return checkout.Terms{Slug: e.Slug, Organizer: e.Spec.Organizer, Currency: e.Spec.Currency, Country: e.Spec.Venue.Country, Prices: prices,
-			PaymentExtension: e.Spec.Hold.PaymentExtension.Duration, Cards: cards, Fraud: fraudTerms(e.Spec.Fraud),
+			PaymentExtension: e.Spec.Hold.PaymentExtension.Duration, Cards: cards, Fraud: fraudTerms(e.Spec.Fraud), StartsAt: e.Spec.StartsAt, ResellLost: e.Spec.Disputes.ResellLost,
 			Methods: e.Spec.Payment.Methods, TransferWithin: e.Spec.Payment.TransferWithin.Duration}, nil
 	}
 }

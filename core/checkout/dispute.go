@@ -1,0 +1,362 @@
+package checkout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"fairgate/core/inventory"
+	"fairgate/core/payment"
+	"fairgate/core/ticket"
+	"fairgate/ledger"
+)
+
+// ErrDisputeUnknown means that there is no dispute of that name.
+var ErrDisputeUnknown = errors.New("checkout: no such dispute")
+
+// errNotSettled means that a dispute is about an order whose own money is still on its way: tried again later.
+var errNotSettled = errors.New("checkout: the disputed payment is not captured yet")
+
+// voidedByDispute is the reason of tickets that are void while their payment is disputed.
+const voidedByDispute = "dispute"
+
+// Dispute is what a buyer's bank disputes.
+type Dispute struct {
+	Ref         string // the provider's
+	Provider    string
+	ID          uuid.UUID // ours, from order, provider and Ref
+	Order       uuid.UUID
+	Payment     uuid.UUID
+	Event       uuid.UUID
+	Amount      ledger.Amount
+	Fee         int64 // what the provider charges for it, in minor units
+	Reason      string
+	State       payment.DisputeState
+	Taken       bool      // the ledger has the money as taken back
+	RespondBy   time.Time // zero where there is nothing to answer
+	Evidence    string    // as it was sent last
+	DraftedAt   time.Time
+	SubmittedAt time.Time
+	SubmittedBy string
+	OpenedAt    time.Time
+	UpdatedAt   time.Time
+	ClosedAt    time.Time
+}
+
+// order in which a dispute's states follow each other: news of an earlier one than is known come late.
+var disputeRank = map[payment.DisputeState]int{payment.DisputeInquiry: 1, payment.DisputeOpen: 2, payment.DisputeReview: 3, payment.DisputeWon: 4, payment.DisputeLost: 4}
+
+func closed(s payment.DisputeState) bool { return disputeRank[s] == 4 }
+
+// disputed applies what a provider says of a dispute. Said twice, late or in another order it comes to the same.
+func (s *Service) disputed(ctx context.Context, e payment.Event) error {
+	news := *e.Dispute
+	if disputeRank[news.State] == 0 || news.Amount.Minor <= 0 {
+		s.log.Error("a dispute that makes no sense", "provider", e.Provider, "dispute", news.Ref, "state", news.State)
+		return nil
+	}
+	order, attempt := e.OrderID, e.PaymentID
+	if known, err := s.Dispute(ctx, news.Ref); err == nil {
+		order, attempt = known.Order, known.Payment
+	} else if !errors.Is(err, ErrDisputeUnknown) {
+		return err
+	}
+	if order == uuid.Nil || attempt == uuid.Nil {
+		identifier, err := s.providers.Identifier(e.Provider)
+		if err != nil {
+			return fmt.Errorf("whose is dispute %s: %w", news.Ref, err)
+		}
+		order, attempt, _, err = identifier.Identify(ctx, news.PaymentRef)
+		if errors.Is(err, payment.ErrNotFound) {
+			s.log.Warn("a dispute of a payment that is not ours", "provider", e.Provider, "dispute", news.Ref)
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("whose is dispute %s: %w", news.Ref, err)
+		}
+	}
+	for reading := 1; ; reading++ {
+		d := dispute{service: s, news: news, source: origin{actor: "webhook", source: e.Source(), digest: e.Digest}}
+		err := s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+			return d.apply(ctx, tx, e.Provider, order, attempt)
+		})
+		if err == nil {
+			s.outbox.Wake()
+			for _, cause := range d.causes {
+				s.metrics.applied(cause)
+			}
+			return nil
+		}
+		if !outdated(err) || reading == maxReadings || ctx.Err() != nil {
+			return fmt.Errorf("apply %s of dispute %s: %w", news.State, news.Ref, err)
+		}
+	}
+}
+
+// dispute is one piece of news on its way into the tables, in one transaction.
+type dispute struct {
+	service *Service
+	news    payment.DisputeNews
+	source  origin
+
+	row       Dispute
+	known     bool
+	record    *record
+	terms     Terms
+	transfers []ledger.Transfer
+	tasks     []payment.Task
+	causes    []Cause
+}
+
+func (d *dispute) apply(ctx context.Context, tx pgx.Tx, provider string, order, attempt uuid.UUID) error {
+	d.transfers, d.tasks, d.causes = nil, nil, nil
+	if err := d.read(ctx, tx, provider, order, attempt); err != nil || d.record == nil {
+		return err
+	}
+	if d.known && (closed(d.row.State) || disputeRank[d.news.State] < disputeRank[d.row.State]) {
+		d.news.State = d.row.State // late: what is left to learn is the fee and the reason
+	}
+	// Of one that was won without our having seen the money go, it went nowhere: nothing is to be moved.
+	moved := d.row.Taken || d.news.State == payment.DisputeOpen || d.news.State == payment.DisputeReview || d.news.State == payment.DisputeLost
+	was := d.row.State
+	d.row.State = d.news.State
+	if moved {
+		if err := d.open(ctx, tx); err != nil {
+			return err
+		}
+	}
+	if closed(d.row.State) && !closed(was) && d.row.Taken {
+		var err error
+		if d.row.State == payment.DisputeWon {
+			err = d.won(ctx, tx)
+		} else {
+			err = d.lost(ctx, tx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	d.evidence()
+	if err := d.service.flush(ctx, tx, map[uuid.UUID]*record{order: d.record}); err != nil {
+		return err
+	}
+	if len(d.transfers) > 0 {
+		if err := d.service.ledger.Record(ctx, tx, d.transfers); err != nil {
+			return err
+		}
+	}
+	if err := d.service.outbox.Enqueue(ctx, tx, d.tasks); err != nil {
+		return err
+	}
+	return d.store(ctx, tx)
+}
+
+// read finds the order, and the dispute if it is known, and merges the news into it. An order that is none of ours leaves record nil.
+func (d *dispute) read(ctx context.Context, tx pgx.Tx, provider string, order, attempt uuid.UUID) error {
+	records, err := loadRecords(ctx, tx, []uuid.UUID{order})
+	if err != nil {
+		return err
+	}
+	d.record = records[order]
+	if d.record == nil || d.record.payment(attempt) == nil {
+		d.service.log.Warn("a dispute of an order that is not ours", "provider", provider, "dispute", d.news.Ref)
+		d.record = nil
+		return nil
+	}
+	p := d.record.payment(attempt)
+	if p.State.Live() { // its capture is told later than its dispute
+		return fmt.Errorf("order %s: payment is %s: %w", order, p.State, errNotSettled)
+	}
+	if err := d.record.decode(); err != nil {
+		return err
+	}
+	if d.terms, err = d.service.catalog(ctx, d.record.order.Event); err != nil {
+		return fmt.Errorf("terms of event %s: %w", d.record.order.Event, err)
+	}
+	d.row, err = scanDispute(tx.QueryRow(ctx, sqlDisputeForUpdate, d.news.Ref, provider))
+	d.known = err == nil
+	if errors.Is(err, pgx.ErrNoRows) {
+		id := uuid.NewSHA1(order, []byte("dispute/"+provider+"/"+d.news.Ref))
+		d.row, err = Dispute{Ref: d.news.Ref, Provider: provider, ID: id, Order: order, Payment: attempt, Event: d.record.order.Event, Amount: d.news.Amount}, nil
+	}
+	if err != nil {
+		return fmt.Errorf("read dispute %s: %w", d.news.Ref, err)
+	}
+	if d.news.Reason != "" {
+		d.row.Reason = d.news.Reason
+	}
+	if !d.news.RespondBy.IsZero() {
+		d.row.RespondBy = d.news.RespondBy
+	}
+	return nil
+}
+
+// book is whose money it is, for the ledger.
+func (d *dispute) book() ledger.Terms {
+	return ledger.Terms{Order: d.row.Order, Organizer: d.terms.Organizer, Provider: d.row.Provider, Currency: d.row.Amount.Currency}
+}
+
+// open books that the money is gone, once, and the fee as soon as it is known; tickets become void.
+func (d *dispute) open(ctx context.Context, tx pgx.Tx) error {
+	amount, fee := d.row.Amount.Minor, int64(0)
+	if d.row.Taken {
+		amount = 0
+	}
+	if d.row.Fee == 0 && d.news.Fee.Minor > 0 && d.news.Fee.Currency == d.row.Amount.Currency {
+		fee = d.news.Fee.Minor
+	}
+	if amount+fee > 0 {
+		transfers, err := ledger.DisputeOpenedTransfers(d.book(), d.row.ID, amount, fee)
+		if err != nil {
+			return err
+		}
+		d.transfers = append(d.transfers, transfers...)
+		d.row.Fee += fee
+	}
+	if d.row.Taken {
+		return nil
+	}
+	d.row.Taken = true
+	if err := d.note(CauseDisputeOpened, fmt.Sprintf("%s by the buyer's bank: %s", d.row.Amount, d.row.Reason)); err != nil {
+		return err
+	}
+	tickets, err := ticket.OfOrder(ctx, tx, d.row.Order, len(d.record.order.Lines))
+	if err != nil {
+		return err
+	}
+	ids := make([]uuid.UUID, len(tickets))
+	for i, t := range tickets {
+		ids[i] = t.ID
+	}
+	_, err = ticket.Void(ctx, tx, ids, voidedByDispute)
+	return err
+}
+
+// note moves the order where its state lets a dispute do that. One that is refunded already, or disputed by another dispute, stays.
+func (d *dispute) note(cause Cause, reason string) error {
+	if _, err := Next(d.record.order.State, cause); err != nil {
+		return nil //nolint:nilerr // the money is booked whatever the order says
+	}
+	d.causes = append(d.causes, cause)
+	return d.record.applyFrom(cause, d.source, reason)
+}
+
+// won gives the money back in the books, and the tickets to whoever still has the seats.
+func (d *dispute) won(ctx context.Context, tx pgx.Tx) error {
+	fee := int64(0)
+	if d.row.Fee > 0 && d.news.Fee.Minor == 0 {
+		fee = d.row.Fee // the provider has taken its fee off again
+	}
+	transfers, err := ledger.DisputeWonTransfers(d.book(), d.row.ID, d.row.Amount.Minor, fee)
+	if err != nil {
+		return err
+	}
+	d.transfers = append(d.transfers, transfers...)
+	if others, err := d.others(ctx, tx); err != nil || others > 0 {
+		return err // the order stays disputed
+	}
+	tickets, err := d.theirs(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if len(tickets) == 0 {
+		return d.note(CauseDisputeWonRefunded, "the money is ours again; no ticket is left")
+	}
+	if err := d.service.issuer.Reinstate(ctx, tx, tickets); err != nil {
+		return err
+	}
+	return d.note(CauseDisputeWon, fmt.Sprintf("%d tickets are valid again", len(tickets)))
+}
+
+// theirs are the order's tickets that the dispute made void and whose places the hold still has.
+func (d *dispute) theirs(ctx context.Context, tx pgx.Tx) ([]ticket.Ticket, error) {
+	tickets, err := ticket.OfOrder(ctx, tx, d.row.Order, len(d.record.order.Lines))
+	if err != nil {
+		return nil, err
+	}
+	holds, err := inventory.Read(ctx, tx, []uuid.UUID{d.record.order.Hold})
+	if err != nil {
+		return nil, err
+	}
+	h := holds[d.record.order.Hold]
+	if h.State != inventory.Sold {
+		return nil, nil
+	}
+	seats, standing := map[string]bool{}, map[string]int{}
+	for _, item := range h.Items {
+		if len(item.Seats) == 0 {
+			standing[item.Tier] += item.Quantity
+		}
+		for _, seat := range item.Seats {
+			seats[seat] = true
+		}
+	}
+	var left []ticket.Ticket
+	for _, t := range tickets {
+		switch {
+		case t.State != ticket.Voided || t.VoidReason != voidedByDispute:
+		case t.Seat != "" && seats[t.Seat]:
+			left = append(left, t)
+		case t.Seat == "" && standing[t.Tier] > 0:
+			standing[t.Tier]--
+			left = append(left, t)
+		}
+	}
+	return left, nil
+}
+
+// lost charges the money to those who had earned it, and puts the places back on sale where the event says so.
+func (d *dispute) lost(ctx context.Context, tx pgx.Tx) error {
+	m, err := ledger.ReadOrder(ctx, tx, d.row.Order)
+	if err != nil {
+		return err
+	}
+	parts, err := lostParts(m, d.row.Amount.Minor)
+	if err != nil {
+		return err
+	}
+	transfers, err := ledger.DisputeLostTransfers(d.book(), d.row.ID, parts, d.row.Amount.Minor)
+	if err != nil {
+		return err
+	}
+	d.transfers = append(d.transfers, transfers...)
+	if err := d.note(CauseDisputeLost, fmt.Sprintf("%s is the buyer's", d.row.Amount)); err != nil || !d.terms.ResellLost {
+		return err
+	}
+	_, err = inventory.Unsell(ctx, tx, []uuid.UUID{d.record.order.Hold}) // what was given back before is no error
+	return err
+}
+
+// mostRounding is how far parts may be from what is lost: half a minor unit each.
+const mostRounding = 2
+
+// lostParts are the parts of an order that a lost amount is taken of: its share of what was paid, as far as that is left. What goes
+// beyond, such as money that was refunded already, is the platform's loss.
+func lostParts(m ledger.OrderMoney, minor int64) (ledger.Parts, error) {
+	var p ledger.Parts
+	if m.CapturedMinor > 0 {
+		var err error
+		if p, _, err = m.Share(min(minor, m.CapturedMinor), m.CapturedMinor, false); err != nil {
+			return p, err
+		}
+	}
+	if rest := minor - (p.Face + p.Fee + p.Tax); rest > mostRounding || rest < -mostRounding {
+		p.Fee += rest
+	}
+	return p, nil
+}
+
+// openDispute is what a dispute's evidence follows from.
+func (d *dispute) evidence() {
+	if closed(d.row.State) || d.row.RespondBy.IsZero() || !d.row.SubmittedAt.IsZero() {
+		return
+	}
+	d.tasks = append(d.tasks, evidenceTask(d.row, "draft", "", 0))
+	if before := d.service.cfg.SubmitBefore; before > 0 {
+		d.tasks = append(d.tasks, evidenceTask(d.row, "deadline", "deadline", max(0, d.row.RespondBy.Add(-before).Sub(d.record.now))))
+	}
+}
