@@ -33,6 +33,7 @@ type fakeCore struct {
 	busy        bool // answers 503
 	batches     int
 	clock       time.Time
+	submitted   bool   // the evidence of the dispute is in
 	decided     string // what became of the order in review
 }
 

@@ -81,7 +81,7 @@ Tables are for people. With --json every command prints what core said, and erro
 			root.AddCommand(c)
 		}
 	}
-	add("sell", t.apply(), t.event(), t.catalog(), t.onSale(), t.orders(), t.outbox(), t.review(), t.ban())
+	add("sell", t.apply(), t.event(), t.catalog(), t.onSale(), t.orders(), t.outbox(), t.review(), t.disputes(), t.ban())
 	add("check", t.ledger(), t.reconcile(), t.lottery(), newRehearse(t.env), newDemo(t.env), t.prove(), t.storm(), t.soak())
 	add("other", t.migrate(), t.version(), t.completion())
 	t.watch(root)
@@ -118,6 +118,7 @@ var hints = map[string]string{
 	"day_unread":           "ticketctl reconcile --provider NAME --day DAY, without --stored",
 	"item_unknown":         "ticketctl reconcile items --provider NAME --day DAY",
 	"order_unknown":        "ticketctl orders list EVENT",
+	"dispute_unknown":      "ticketctl disputes list",
 	"no_review":            "ticketctl review list",
 	"ban_unknown":          "ticketctl ban list",
 	"ban_invalid":          "ticketctl ban add --help",

@@ -76,6 +76,8 @@ var outcomes = []outcome{
 	{inventory.ErrHoldClosed, 409, "hold_closed", "The hold is no longer active: it was bought or given back.", 0},
 	{checkout.ErrOrderExists, 409, "order_exists", "The hold has its order already, opened with other details. Look at that order, or give the hold back and make a new one.", 0},
 	{checkout.ErrOrderUnknown, 404, "order_unknown", "There is no such order of yours.", 0},
+	{checkout.ErrDisputeUnknown, 404, "dispute_unknown", "There is no such dispute. Disputes are named as the provider names them.", 0},
+	{checkout.ErrDisputeOver, 409, "dispute_over", "The dispute takes no evidence any more: it is decided, or the evidence is in.", 0},
 	{checkout.ErrNoReview, 409, "no_review", "The order does not wait for a review: it never did, or somebody has decided.", 0},
 	{checkout.ErrReason, 422, "reason_invalid", "A decision needs a reason of 1 to 500 characters, which is kept.", 0},
 	{checkout.ErrTransition, 409, "order_state", "The order's state does not allow that. Look at the order to see where it stands.", 0},

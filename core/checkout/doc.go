@@ -23,6 +23,9 @@
 // A payment that was never sent to its provider, because the provider is down, is given to another one (rerouted), see
 // failover.go; one that may have been sent never is.
 //
+//	[TicketIssued] ── dispute opened (tickets void) ──▶ Disputed ── lost ──▶ DisputeLost
+//	     ▲ └──────────── dispute won (tickets valid again, in a new epoch) ──┘
+//
 // The whole table, with the time an order may stay in each state and what is retried, is in state.go; nothing else in the
 // repository decides about an order's state.
 //

@@ -99,7 +99,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		DB: d, Catalog: terms(events), Providers: providers, Outbox: outbox, Ledger: writer,
 		Issuer: ticket.NewIssuer(signingKey(events)),
 		Sold:   finish(d, log),
-		Screen: screen, Marker: marker, ReviewFor: cfg.Fraud.ReviewFor,
+		Screen: screen, Marker: marker, ReviewFor: cfg.Fraud.ReviewFor, SubmitBefore: cfg.Disputes.SubmitBefore,
 		MaxBatch: cfg.Checkout.MaxBatch, LookupAfter: cfg.Checkout.LookupAfter, Log: log, Recorder: recorder,
 	})
 	c.opened(orders.Close)
@@ -154,6 +154,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		"outbox watch": outbox.Watch(outboxWatch),
 		"waiting room": room.Run,
 		"fraud":        sweep(screen),
+		"disputes":     orders.WatchDisputes,
 		"catalog":      listed.Run,
 		"ledger seals": sealer(d, writer, log),
 		"settlement": func(ctx context.Context) error {

@@ -55,7 +55,11 @@ type config struct {
 	}
 	Payment paymentConfig
 	Fraud   fraudConfig
-	Access  struct {
+
+	Disputes struct {
+		SubmitBefore time.Duration `mapstructure:"submit_before"`
+	}
+	Access struct {
 		Tick           time.Duration
 		MarkerWait     time.Duration `mapstructure:"marker_wait"`
 		LeaseTTL       time.Duration `mapstructure:"lease_ttl"`
@@ -189,6 +193,9 @@ func (c config) validate() error {
 	}
 	for _, err := range c.Fraud.problems() {
 		errs = append(errs, err)
+	}
+	if c.Disputes.SubmitBefore < 0 {
+		bad("disputes.submit_before", "%s must not be negative", c.Disputes.SubmitBefore)
 	}
 	if c.History.MaxBytes < 1 {
 		bad("history.max_bytes", "%d must be 1 or more", c.History.MaxBytes)
