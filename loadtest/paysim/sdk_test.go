@@ -227,7 +227,7 @@ func TestChargesShowTheCardAndTheRisk(t *testing.T) {
 	m.expect("the first charge is kept", m.call("GET", "/v1/charges/"+strings.TrimSuffix(last, "b")+"a"), 200, "outcome", "type", "blocked")
 	m.expect("no such charge", m.call("GET", "/v1/charges/"+last+"z"), 404)
 	m.expect("nonsense", m.call("GET", "/v1/charges/ch_"), 404)
-	if one, other := cardByNumber("4000027600000108"), cardByNumber("4000 0276 0000 0207"); one.country != "DE" || other.country != "DE" || one.fingerprint() == other.fingerprint() {
+	if one, other := cardByNumber("4000002760000107"), cardByNumber("4000 0027 6000 0206"); one.country != "DE" || other.country != "DE" || one.fingerprint() == other.fingerprint() {
 		t.Errorf("people in Germany: %+v %+v", one, other)
 	}
 }
