@@ -219,7 +219,7 @@ func TestACardIsPaidWithInTheProvidersFrame(t *testing.T) {
 	c.at(page) // the event's page lets no form in, and hands over
 	c.shows("69.75 EUR")
 	c.card("4000000000000002")
-	c.shows("The payment did not go through: card_declined. Your tickets are still held: try another card.")
+	c.shows("The card was declined. Your tickets are still held: try another card.")
 	c.step("load the page again", chromedp.Reload())
 	c.at(page)
 	c.card("4242424242424242")

@@ -80,8 +80,15 @@ export function countdown(thing, over) {
   return node;
 }
 
+/** Why a payment failed, in a sentence; a code that has none is shown as it is. */
 export function failureText(failure) {
-  return { payment_refused: 'We cannot take this payment. You were not charged, and the tickets are back on sale.', review_expired: 'The payment could not be checked in time. You were not charged, and the tickets are back on sale.',
-    card_over_limit: 'This card has bought as many tickets as one card may. You were not charged, and the tickets are back on sale. Choose again and pay with another card.' }[failure]
-    || `The payment did not go through: ${failure}`;
+  const sentences = {
+    card_over_limit: 'This card has bought as many tickets as one card may. You were not charged, and the tickets are back on sale. Choose again and pay with another card.',
+    card_declined: 'The card was declined.',
+    'card_declined/insufficient_funds': 'There is not enough money on the card.',
+    expired_card: 'The card has expired.',
+    incorrect_cvc: 'The security code of the card is wrong.',
+    payment_intent_authentication_failure: 'The bank could not confirm that it is you.',
+  };
+  return sentences[failure] || sentences[failure.split('/')[0]] || `The payment did not go through: ${failure}.`;
 }

@@ -22,6 +22,8 @@ function frame() {
   const inner = el('iframe', { src: target.href, title: 'Card details', class: 'provider', sandbox: 'allow-forms allow-scripts allow-same-origin', referrerpolicy: 'no-referrer' });
   addEventListener('message', (e) => {
     if (e.source !== inner.contentWindow || e.origin !== target.origin) return;
+    const { height } = e.data || {};
+    if (Number.isFinite(height)) inner.style.height = `${Math.min(Math.max(height, 200), 1400)}px`;
     wake();
   });
   box.replaceChildren(inner);
@@ -72,7 +74,7 @@ async function follow() {
     say('');
     if ((payment.failure || '') !== failure) {
       failure = payment.failure || '';
-      problem(failure && `${failureText(failure)}. Your tickets are still held: try another card.`);
+      problem(failure && `${failureText(failure)} Your tickets are still held: try another card.`);
     }
     await Promise.race([pause(jitter(1500)), new Promise((done) => { wake = done; })]);
   }
