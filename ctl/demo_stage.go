@@ -157,7 +157,7 @@ func (s *stage) writeConfigs() error {
 	configs := map[string]m{
 		"paysim.yaml": {
 			"listen": s.Paysim, "webhook_url": "http://" + s.Edges[0] + "/webhooks/stripe", "secret_key": key, "webhook_secret": webhook,
-			"rate": 1000, "log_level": "warn",
+			"rate": 1000, "log_level": "warn", "frame_ancestors": []string{"http://" + s.Edges[0], "http://" + s.Edges[1]},
 		},
 		"core.yaml": {
 			"listen":   m{"edge": s.CoreEdge, "admin": s.CoreAdmin, "webhook": s.CoreWebhook, "private": s.CorePrivate},

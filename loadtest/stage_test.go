@@ -131,6 +131,7 @@ func newStage(t *testing.T, c stageConfig) *stage {
 	}
 	s.paysim = s.process(bin, "paysim", "paysim", "http://"+sim+"/_paysim/health", m{
 		"listen": sim, "webhook_url": webhooks, "secret_key": key, "webhook_secret": secret, "rate": 1000, "log_level": "warn", "faults": c.faults,
+		"frame_ancestors": s.outer,
 	})
 	return s
 }
