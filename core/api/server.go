@@ -24,6 +24,7 @@ import (
 	"fairgate/core/event"
 	"fairgate/core/inventory"
 	"fairgate/core/payment"
+	"fairgate/core/payment/offline"
 	"fairgate/core/settlement"
 	"fairgate/ledger"
 )
@@ -48,6 +49,7 @@ type Server struct {
 	Room        *access.Room
 	Inbox       *payment.Inbox
 	Outbox      *payment.Outbox
+	Offline     *offline.Provider // nil: nobody pays by bank transfer or at a box office
 	EdgeSecret  string
 	AdminSecret string
 	// Form is what a buyer's browser needs to pay a begun payment at its provider.
@@ -188,6 +190,8 @@ func (s *Server) Admin() http.Handler {
 	admin("GET /admin/v1/reviews", s.listReviews)
 	admin("GET /admin/v1/reviews/{id}", s.showReview)
 	admin("POST /admin/v1/reviews/{id}/{verb}", s.decideReview)
+	admin("POST /admin/v1/payments/receipts", s.recordReceipts)
+	admin("POST /admin/v1/payments/refunds/{id}/{verb}", s.confirmRefund)
 	admin("GET /admin/v1/outbox", s.listOutbox)
 	admin("GET /admin/v1/outbox/{order}/{task}", s.showTask)
 	admin("POST /admin/v1/outbox/{order}/{task}/{verb}", s.changeTask)

@@ -75,7 +75,8 @@ type paymentJSON struct {
 	ClientSecret   string `json:"client_secret,omitempty"`
 	PublishableKey string `json:"publishable_key,omitempty"`
 	PayURL         string `json:"pay_url,omitempty"`
-	Form           string `json:"form,omitempty"` // stripe_elements, frame, redirect or instructions
+	PayTo          string `json:"pay_to,omitempty"` // the account for a transfer that quotes provider_ref
+	Form           string `json:"form,omitempty"`   // stripe_elements, frame, redirect or instructions
 	Instructions   string `json:"instructions,omitempty"`
 	Failure        string `json:"failure"`
 }
@@ -106,6 +107,7 @@ func orderOf(o checkout.Order, form func(provider, ref, secret string) payment.F
 	if payable && o.Payment.State == checkout.PaymentBegun {
 		f := form(o.Payment.Provider, o.Payment.ProviderRef, o.Payment.ClientSecret)
 		p.ClientSecret, p.PublishableKey, p.PayURL = o.Payment.ClientSecret, f.PublishableKey, f.URL
+		p.PayTo = f.Account
 		p.Form, p.Instructions = string(f.Shown()), f.Instructions
 	}
 	tickets := o.Tickets

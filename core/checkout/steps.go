@@ -43,6 +43,8 @@ func (s *Service) handlers() map[string]payment.Handler {
 		taskVoid:     s.void,
 		taskEvidence: s.sendEvidence,
 		taskApproved: s.approved,
+
+		payment.KindRecorded: s.recorded,
 	}
 }
 
@@ -121,6 +123,19 @@ func (s *Service) void(ctx context.Context, t payment.Task) error {
 
 // sourceOf names an outbox task in the audit trail.
 func sourceOf(t payment.Task) string { return t.Kind + "/" + t.ID.String() }
+
+// recorded learns of money that came in outside any provider.
+func (s *Service) recorded(ctx context.Context, t payment.Task) error {
+	a, err := s.attempt(ctx, t)
+	if err != nil {
+		return err
+	}
+	out, err := a.provider.Lookup(ctx, a.intent)
+	if err != nil {
+		return err
+	}
+	return s.tell(ctx, t, out)
+}
 
 func (s *Service) tell(ctx context.Context, t payment.Task, out payment.Outcome) error {
 	cause, ok := causeOf(out.State)
@@ -238,11 +253,13 @@ func (p PaymentState) knows(cause Cause) bool {
 	return false
 }
 
+// Money that comes outside any provider is told by those who record it, so nobody is asked about it.
+//
 // Live payments are looked through in the order of their ids, so many at a time, and then from the beginning again: what
 // would find the silent ones at once is an index that every step of every payment writes.
 const sqlSilentPayments = `
-SELECT l.order_id, l.payment_id, (l.state = 'begun' AND l.updated_at < now() - $2::INT8 * INTERVAL '1 millisecond') AS silent
-FROM (SELECT p.order_id, p.payment_id, p.state, p.updated_at FROM payments AS p WHERE p.live AND p.order_id > $1 ORDER BY p.order_id LIMIT $3) AS l
+SELECT l.order_id, l.payment_id, (l.state = 'begun' AND l.provider <> 'offline' AND l.updated_at < now() - $2::INT8 * INTERVAL '1 millisecond') AS silent
+FROM (SELECT p.order_id, p.payment_id, p.state, p.provider, p.updated_at FROM payments AS p WHERE p.live AND p.order_id > $1 ORDER BY p.order_id LIMIT $3) AS l
 ORDER BY l.order_id`
 
 const sqlTouchPayments = `UPDATE payments SET updated_at = now() WHERE order_id = ANY($1::UUID[]) AND state = 'begun'`

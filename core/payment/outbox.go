@@ -23,6 +23,8 @@ const (
 	KindCapture = "capture"
 	KindVoid    = "void"
 	KindIssue   = "issue"
+	// KindRecorded: somebody has recorded that the payment was paid outside; ask its provider.
+	KindRecorded = "recorded"
 )
 
 // Task is one thing the outside world still has to be told or asked.

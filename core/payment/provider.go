@@ -224,6 +224,8 @@ type Form struct {
 	Kind FormKind
 	// PublishableKey names the account to the provider's own form in the buyer's browser.
 	PublishableKey string
+	// Account is where the buyer transfers to by bank, quoting the payment's reference, where that is the way.
+	Account string
 	// URL is a page of the provider on which the buyer pays, where it has one.
 	URL string
 	// Instructions say how to pay where no page does, in lines for the buyer to read.

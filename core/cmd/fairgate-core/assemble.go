@@ -77,7 +77,9 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	if err := events.EnsureGlobalKeys(ctx, event.SessionPurpose, event.SessionFilterPurpose, event.FraudPurpose); err != nil {
 		return nil, fmt.Errorf("make the keys of sessions: %w", err)
 	}
-	providers, err := cfg.Payment.providers(accounts{db: d, log: log})
+	outbox := payment.NewOutbox(d, payment.OutboxConfig{Workers: cfg.Checkout.OutboxWorkers, Lease: cfg.Checkout.OutboxLease,
+		Timeout: cfg.Checkout.OutboxTimeout, BackoffMax: cfg.Checkout.OutboxBackoff, Log: log})
+	providers, err := cfg.Payment.providers(accounts{db: d, log: log, outbox: outbox})
 	if err != nil {
 		return nil, err
 	}
@@ -89,8 +91,6 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		return nil, err
 	}
 	writer := ledger.NewWriter(d.Reader)
-	outbox := payment.NewOutbox(d, payment.OutboxConfig{Workers: cfg.Checkout.OutboxWorkers, Lease: cfg.Checkout.OutboxLease,
-		Timeout: cfg.Checkout.OutboxTimeout, BackoffMax: cfg.Checkout.OutboxBackoff, Log: log})
 	screen, marker, err := openScreen(ctx, d, events, cfg.Fraud, log, c)
 	if err != nil {
 		return nil, err
@@ -141,6 +141,9 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		ClearingDeadlines: deadlines,
 		DB:                d, Events: events, Catalog: listed, Inventory: stock, Feed: feed, Checkout: orders, Room: room, Inbox: inbox, Outbox: outbox,
 		EdgeSecret: edgeSecret, AdminSecret: adminSecret, Form: providers.Form, SessionReadTTL: cfg.Session.ReadTTL, Stopping: c.leaving, Log: log,
+	}
+	if cfg.Payment.Offline.configured() {
+		server.Offline = cfg.Payment.Offline.build(accounts{db: d, log: log, outbox: outbox})
 	}
 	c.handlers = map[string]http.Handler{"edge": server.Edge(), "admin": server.Admin(), "webhook": server.Webhook(), "private": server.Private()}
 	c.workers = map[string]func(context.Context) error{

@@ -19,6 +19,7 @@ import (
 	"fairgate/core/db"
 	"fairgate/core/event"
 	"fairgate/core/payment"
+	"fairgate/core/payment/offline"
 	"fairgate/core/payment/paypal"
 	"fairgate/core/payment/stripe"
 )
@@ -26,6 +27,7 @@ import (
 // paymentConfig is the section payment of the configuration. A provider whose keys are empty is not configured.
 type paymentConfig struct {
 	Stripe  stripeConfig
+	Offline offlineConfig
 	PayPal  paypalConfig
 	Routes  []routeConfig
 	Breaker struct {
@@ -63,6 +65,15 @@ type paypalConfig struct {
 	EndpointRatePerSecond float64 `mapstructure:"endpoint_rate_per_second"`
 }
 
+// offlineConfig is about money that comes by bank transfer or at a box office.
+type offlineConfig struct {
+	Account string
+	Methods []string
+}
+
+// configured tells whether buyers have somewhere to pay to.
+func (c offlineConfig) configured() bool { return c.Account != "" }
+
 // routeConfig is a payment.Route as a file says it.
 type routeConfig struct {
 	Currencies []string
@@ -84,6 +95,7 @@ var paymentDefaults = map[string]any{
 	"payment.paypal.base_url": "", "payment.paypal.client_id": "", "payment.paypal.client_secret": "", "payment.paypal.webhook_id": "",
 	"payment.paypal.return_url": "", "payment.paypal.cancel_url": "", "payment.paypal.brand_name": "", "payment.paypal.cert_roots_file": "",
 	"payment.paypal.rate_per_second": 30, "payment.paypal.endpoint_rate_per_second": 15,
+	"payment.offline.account": "", "payment.offline.methods": []string{payment.MethodBankTransfer},
 	"payment.routes":         []any{},
 	"payment.breaker.window": "10s", "payment.breaker.min_calls": 20, "payment.breaker.failure_ratio": 0.5, "payment.breaker.open_for": "10s", "payment.breaker.probes": 3,
 }
@@ -148,6 +160,14 @@ func (c paymentConfig) validate(bad func(key, format string, args ...any)) {
 			wrong("payment.paypal.endpoint_rate_per_second", "must be more than 0")
 		}
 	}
+	for _, m := range c.Offline.Methods {
+		if m != payment.MethodBankTransfer && m != payment.MethodBoxOffice {
+			wrong("payment.offline.methods", "%q is neither bank_transfer nor box_office", m)
+		}
+	}
+	if c.Offline.configured() && len(c.Offline.Methods) == 0 {
+		wrong("payment.offline.methods", "one of bank_transfer and box_office is needed")
+	}
 	b := c.Breaker
 	for key, d := range map[string]time.Duration{"window": b.Window, "open_for": b.OpenFor} {
 		if d <= 0 {
@@ -174,6 +194,8 @@ func (c paymentConfig) validate(bad func(key, format string, args ...any)) {
 type accounts struct {
 	db  *db.DB // nil while the configuration is only checked
 	log *slog.Logger
+
+	outbox *payment.Outbox
 }
 
 // errNoProvider means that nobody could pay.
@@ -197,6 +219,9 @@ func (c paymentConfig) providers(with accounts) (*payment.Providers, error) {
 		}
 		members = append(members, payment.Member{Provider: provider, Methods: []string{payment.MethodPayPal}})
 	}
+	if c.Offline.configured() {
+		members = append(members, payment.Member{Provider: c.Offline.build(with), Methods: c.Offline.Methods})
+	}
 	if len(members) == 0 {
 		return nil, errNoProvider
 	}
@@ -208,6 +233,10 @@ func (c paymentConfig) providers(with accounts) (*payment.Providers, error) {
 		Window: c.Breaker.Window, MinCalls: c.Breaker.MinCalls, FailureRatio: c.Breaker.FailureRatio, OpenFor: c.Breaker.OpenFor,
 		Probes: c.Breaker.Probes, Log: with.log,
 	}}, members...)
+}
+
+func (c offlineConfig) build(with accounts) *offline.Provider {
+	return offline.New(offline.Config{DB: with.db, Account: c.Account, Outbox: with.outbox})
 }
 
 func (c stripeConfig) build() (*stripe.Provider, error) {
