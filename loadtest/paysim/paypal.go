@@ -52,7 +52,10 @@ type paypal struct {
 	captures map[string]*ppCapture
 	refunds  map[string]*ppRefund
 	disputes map[string]*ppDispute
-	rows     []*ppRow
+	given    []*ppRefund  // in the order in which they were made, as all lists are
+	disputed []*ppDispute //
+	rows     []*ppRow     // what the report shows
+	mistakes BookedStatement
 	keys     map[string]*ppKeyed
 	balances map[string]int64 // by currency, before fees
 	fees     map[string]int64

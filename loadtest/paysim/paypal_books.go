@@ -12,9 +12,11 @@ type PayPalBooks struct {
 	Disputed   map[string]int64 `json:"disputed"` // taken back and not given again
 	Authorized map[string]int64 `json:"authorized"`
 	Statuses   map[string]int   `json:"statuses"`
-	Voided     int              `json:"voided"`   // orders whose authorization was voided
-	Disputes   int              `json:"disputes"` // opened
-	Tokens     int64            `json:"tokens"`   // access tokens given out
+	Voided     int              `json:"voided"` // orders whose authorization was voided
+	Refunds    []BookedRefund   `json:"refunds"`
+	Disputes   []BookedDispute  `json:"disputes"`
+	Statement  BookedStatement  `json:"statement"` // what the report gets wrong
+	Tokens     int64            `json:"tokens"`    // access tokens given out
 	Consistent bool             `json:"consistent"`
 }
 
@@ -27,7 +29,7 @@ func (s *Server) payPalBooks() *PayPalBooks {
 	b := &PayPalBooks{
 		Intents: make([]BookedIntent, len(p.orders)), Balances: map[string]int64{}, Fees: map[string]int64{}, Captured: map[string]int64{},
 		Refunded: map[string]int64{}, Disputed: map[string]int64{}, Authorized: map[string]int64{}, Statuses: map[string]int{},
-		Disputes: len(p.disputes), Tokens: p.tokens.Load(), Consistent: true,
+		Statement: p.mistakes, Tokens: p.tokens.Load(), Consistent: true,
 	}
 	for n, o := range p.orders {
 		i := BookedIntent{ID: o.id, Status: strings.ToLower(o.status), Amount: o.minor, Currency: o.currency, Charges: len(o.auths)}
@@ -55,6 +57,13 @@ func (s *Server) payPalBooks() *PayPalBooks {
 		b.Statuses[i.Status]++
 		b.Intents[n] = i
 	}
+	b.Statement.Rows = len(p.rows)
+	for _, r := range p.given {
+		b.Refunds = append(b.Refunds, r.booked())
+	}
+	for _, d := range p.disputed {
+		b.Disputes = append(b.Disputes, d.booked())
+	}
 	for currency, minor := range p.balances {
 		b.Balances[currency], b.Fees[currency] = minor, p.fees[currency]
 	}
@@ -62,4 +71,30 @@ func (s *Server) payPalBooks() *PayPalBooks {
 		b.Consistent = b.Consistent && captured-b.Refunded[currency]-b.Disputed[currency] == b.Balances[currency]
 	}
 	return b
+}
+
+func (r *ppRefund) booked() BookedRefund {
+	b := BookedRefund{
+		ID: r.id, Intent: r.capture.order.id, Order: orderOfCustom(r.custom), Payment: paymentOfCustom(r.custom), Amount: r.minor, Settled: r.minor,
+		Currency: r.capture.order.currency, Status: "succeeded", Failure: strings.ToLower(r.failure), Created: r.created.Unix(),
+	}
+	if parts := strings.Split(r.custom, ".r."); len(parts) == 2 {
+		b.Refund = parts[1]
+	}
+	if r.status != "COMPLETED" {
+		b.Status = strings.ToLower(r.status)
+	}
+	return b
+}
+
+func (d *ppDispute) booked() BookedDispute {
+	status := d.status
+	if d.outcome != "" {
+		status = d.outcome
+	}
+	return BookedDispute{
+		ID: d.id, Intent: d.capture.order.id, Order: orderOfCustom(d.capture.custom), Payment: paymentOfCustom(d.capture.custom), Amount: d.minor, Settled: d.minor,
+		Currency: d.capture.order.currency, Reason: strings.ToLower(d.reason), Status: strings.ToLower(status), Withdrawn: d.held, Evidence: d.submissions,
+		Created: d.created.Unix(), DueBy: d.respondBy.Unix(),
+	}
 }

@@ -167,15 +167,8 @@ func (s *Server) ppTake(c *ppCall) (*ppReply, func() *ppReply) {
 	s.pp.captures[taken.id] = taken
 	s.ppMove(&ppRow{id: taken.id, code: "T0006", custom: taken.custom, invoice: a.order.invoice, currency: a.order.currency, minor: minor, fee: -taken.fee})
 	c.events = append(c.events, s.ppEvent("PAYMENT.CAPTURE.COMPLETED", a.order, taken.json()))
+	s.ppDisputeLater(taken)
 	return &ppReply{http.StatusCreated, taken.json()}, func() *ppReply { return &ppReply{http.StatusOK, taken.json()} }
-}
-
-// ppMove books a movement of the balance.
-func (s *Server) ppMove(row *ppRow) {
-	row.at = s.clock.now()
-	s.pp.rows = append(s.pp.rows, row)
-	s.pp.balances[row.currency] += row.minor
-	s.pp.fees[row.currency] -= row.fee
 }
 
 func (s *Server) ppVoid(c *ppCall) (*ppReply, func() *ppReply) {
@@ -265,8 +258,32 @@ func (s *Server) ppGiveBack(c *ppCall) (*ppReply, func() *ppReply) {
 	taken.order.refunds, taken.order.updated = append(taken.order.refunds, r), now
 	s.pp.refunds[r.id] = r
 	s.ppMove(&ppRow{id: r.id, reference: taken.id, code: "T1107", custom: r.custom, invoice: r.invoice, currency: taken.order.currency, minor: -minor})
-	c.events = append(c.events, s.ppEvent("PAYMENT.CAPTURE.REFUNDED", taken.order, r.json()))
+	s.pp.given = append(s.pp.given, r)
+	c.events = append(c.events, s.ppProgress(r))
 	return &ppReply{http.StatusCreated, r.json()}, func() *ppReply { return &ppReply{http.StatusOK, r.json()} }
+}
+
+// ppProgress says what becomes of a refund that was just made, and returns the event that tells about it.
+func (s *Server) ppProgress(r *ppRefund) *event {
+	o, name := r.capture.order, r.custom
+	switch {
+	case s.dice.hits("refund failed", name, s.cfg.Faults.RefundFailed):
+		s.after(2*s.cfg.RefundAfter, func() []*event {
+			r.status, r.failure = "FAILED", "ECHECK"
+			r.capture.back -= r.minor
+			s.ppMove(&ppRow{id: s.newID("PR"), reference: r.capture.id, code: "T1107", custom: r.custom, currency: o.currency, minor: r.minor})
+			return []*event{s.ppEvent("PAYMENT.REFUND.FAILED", o, r.json())}
+		})
+	case s.dice.hits("refund pending", name, s.cfg.Faults.RefundPending):
+		s.after(s.cfg.RefundAfter, func() []*event {
+			r.status = "COMPLETED"
+			return []*event{s.ppEvent("PAYMENT.CAPTURE.REFUNDED", o, r.json())}
+		})
+	default:
+		return s.ppEvent("PAYMENT.CAPTURE.REFUNDED", o, r.json())
+	}
+	r.status = "PENDING"
+	return s.ppEvent("PAYMENT.REFUND.PENDING", o, r.json())
 }
 
 func (s *Server) ppShowRefund(c *ppCall) (*ppReply, func() *ppReply) {

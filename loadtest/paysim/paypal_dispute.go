@@ -8,8 +8,6 @@ import (
 	"mime/multipart"
 	"net/http"
 	"slices"
-	"strconv"
-	"time"
 )
 
 func (s *Server) ppShowDispute(c *ppCall) (*ppReply, func() *ppReply) {
@@ -33,7 +31,14 @@ func (s *Server) ppEvidence(c *ppCall) (*ppReply, func() *ppReply) {
 	case d.status != "WAITING_FOR_SELLER_RESPONSE" && d.status != "OPEN":
 		return ppUnprocessable("DISPUTE_NOT_IN_STATE_TO_PROVIDE_EVIDENCE"), nil
 	}
-	d.evidence, d.status, d.updated = append(d.evidence, notes...), "UNDER_REVIEW", s.clock.now()
+	d.evidence, d.status, d.updated, d.submissions = append(d.evidence, notes...), "UNDER_REVIEW", s.clock.now(), d.submissions+1
+	s.after(s.cfg.DisputeReview, func() []*event {
+		outcome := "RESOLVED_BUYER_FAVOUR"
+		if s.dice.hits("dispute won", d.capture.order.name, 0.5) {
+			outcome = "RESOLVED_SELLER_FAVOUR"
+		}
+		return s.ppDecide(d, "UNDER_REVIEW", outcome)
+	})
 	c.events = append(c.events, s.ppEvent("CUSTOMER.DISPUTE.UPDATED", d.capture.order, d.json()))
 	again := func() *ppReply {
 		return &ppReply{http.StatusOK, map[string]any{"links": []any{map[string]any{"href": c.base + "/v1/customer/disputes/" + d.id, "rel": "self", "method": "GET"}}}}
@@ -102,20 +107,63 @@ func (s *Server) ppOpenDispute(w http.ResponseWriter, r *http.Request) {
 		s.ppSend(w, ppMissing())
 		return
 	}
-	now := s.clock.now()
-	d := &ppDispute{
-		id: "PP-D-" + s.newID(""), capture: taken, reason: orText("reason", "MERCHANDISE_OR_SERVICE_NOT_RECEIVED"), stage: orText("stage", "CHARGEBACK"),
-		status: "WAITING_FOR_SELLER_RESPONSE", minor: taken.minor - taken.back, created: now, updated: now, respondBy: now.Add(ppAnswerWithin),
+	d, events := s.ppDispute(taken, orText("reason", "MERCHANDISE_OR_SERVICE_NOT_RECEIVED"), orText("stage", "CHARGEBACK"))
+	answer := ppUnprocessable("NOTHING_TO_DISPUTE")
+	if d != nil {
+		answer = &ppReply{http.StatusCreated, d.json()}
 	}
-	s.pp.disputes[d.id] = d
-	if d.stage != "INQUIRY" {
-		s.ppHold(d)
-	}
-	events := []*event{s.ppEvent("CUSTOMER.DISPUTE.CREATED", taken.order, d.json())}
-	answer := &ppReply{http.StatusCreated, d.json()}
 	s.mu.Unlock()
 	s.announce(r.Context(), events)
 	s.ppSend(w, answer)
+}
+
+// ppDispute opens a dispute over what is left of a capture, nil when that is nothing or disputed already. One that is not
+// answered in time is lost.
+func (s *Server) ppDispute(taken *ppCapture, reason, stage string) (*ppDispute, []*event) {
+	left := taken.minor - taken.back - taken.taken
+	if left <= 0 {
+		return nil, nil
+	}
+	now := s.clock.now()
+	d := &ppDispute{
+		id: "PP-D-" + s.newID(""), capture: taken, reason: reason, stage: stage, status: "WAITING_FOR_SELLER_RESPONSE",
+		minor: left, created: now, updated: now, respondBy: now.Add(s.cfg.DisputeDue),
+	}
+	s.pp.disputes[d.id] = d
+	s.pp.disputed = append(s.pp.disputed, d)
+	if stage != "INQUIRY" {
+		s.ppHold(d)
+	}
+	s.after(s.cfg.DisputeDue, func() []*event { return s.ppDecide(d, "WAITING_FOR_SELLER_RESPONSE", "RESOLVED_BUYER_FAVOUR") })
+	return d, []*event{s.ppEvent("CUSTOMER.DISPUTE.CREATED", taken.order, d.json())}
+}
+
+// ppDisputeLater plans the dispute of a payment that was just captured, if the dice say that there will be one.
+func (s *Server) ppDisputeLater(taken *ppCapture) {
+	if !s.dice.hits("disputed", taken.order.name, s.cfg.Faults.Disputed) {
+		return
+	}
+	reasons := []string{"UNAUTHORISED", "MERCHANDISE_OR_SERVICE_NOT_RECEIVED", "MERCHANDISE_OR_SERVICE_NOT_AS_DESCRIBED", "DUPLICATE_TRANSACTION"}
+	reason := reasons[int(s.dice.throw("dispute reason", taken.order.name)*float64(len(reasons)))]
+	s.after(s.cfg.DisputeAfter, func() []*event {
+		_, events := s.ppDispute(taken, reason, "CHARGEBACK")
+		return events
+	})
+}
+
+// ppDecide ends a dispute that has the status.
+func (s *Server) ppDecide(d *ppDispute, status, outcome string) []*event {
+	if d.status != status {
+		return nil
+	}
+	d.status, d.outcome, d.updated = "RESOLVED", outcome, s.clock.now()
+	lost := outcome == "RESOLVED_BUYER_FAVOUR" || outcome == "ACCEPTED"
+	if lost && !d.held {
+		s.ppHold(d)
+	} else if !lost && d.held {
+		s.ppRelease(d)
+	}
+	return []*event{s.ppEvent("CUSTOMER.DISPUTE.RESOLVED", d.capture.order, d.json())}
 }
 
 // ppHold takes the disputed money back; ppRelease gives it to the merchant again.
@@ -154,72 +202,10 @@ func (s *Server) ppMoveDispute(w http.ResponseWriter, r *http.Request) {
 	case !slices.Contains(outcomes, outcome):
 		answer = ppInvalid("INVALID_PARAMETER_VALUE")
 	default:
-		d.status, d.outcome, d.updated = "RESOLVED", outcome, s.clock.now()
-		lost := outcome == "RESOLVED_BUYER_FAVOUR" || outcome == "ACCEPTED"
-		if lost && !d.held {
-			s.ppHold(d)
-		} else if !lost && d.held {
-			s.ppRelease(d)
-		}
-		events, answer = []*event{s.ppEvent("CUSTOMER.DISPUTE.RESOLVED", d.capture.order, d.json())}, &ppReply{http.StatusOK, d.json()}
+		events = s.ppDecide(d, d.status, outcome)
+		answer = &ppReply{http.StatusOK, d.json()}
 	}
 	s.mu.Unlock()
 	s.announce(r.Context(), events)
 	s.ppSend(w, answer)
-}
-
-// ppReport is the transaction search.
-func (s *Server) ppReport(c *ppCall) (*ppReply, func() *ppReply) {
-	q := c.r.URL.Query()
-	from, errFrom := time.Parse(time.RFC3339, q.Get("start_date"))
-	until, errUntil := time.Parse(time.RFC3339, q.Get("end_date"))
-	size, page := 100, 1
-	number := func(name string, into *int, most int) bool {
-		if q.Get(name) == "" {
-			return true
-		}
-		n, err := strconv.Atoi(q.Get(name))
-		*into = n
-		return err == nil && n >= 1 && n <= most
-	}
-	if errFrom != nil || errUntil != nil || until.Before(from) || until.Sub(from) > 31*24*time.Hour || !number("page_size", &size, 500) || !number("page", &page, 100_000) {
-		return ppInvalid("INVALID_REQUEST"), nil
-	}
-	var found []*ppRow
-	for _, row := range s.pp.rows {
-		if at := row.at.Truncate(time.Second); !at.Before(from) && !at.After(until) {
-			found = append(found, row)
-		}
-	}
-	if len(found) > 10_000 {
-		return ppInvalid("RESULTSET_TOO_LARGE"), nil
-	}
-	pages := max(1, (len(found)+size-1)/size)
-	details := []any{}
-	for _, row := range found[min(len(found), (page-1)*size):min(len(found), page*size)] {
-		details = append(details, map[string]any{"transaction_info": row.json()})
-	}
-	return &ppReply{http.StatusOK, map[string]any{
-		"transaction_details": details, "account_number": "PAYSIMMERCHANT", "start_date": ppStamp(from), "end_date": ppStamp(until),
-		"last_refreshed_datetime": ppStamp(s.clock.now()), "page": page, "total_items": len(found), "total_pages": pages, "links": []any{},
-	}}, nil
-}
-
-// ppStamp is a time as reports have it.
-func ppStamp(t time.Time) string {
-	return t.UTC().Truncate(time.Second).Format("2006-01-02T15:04:05-0700")
-}
-
-func (r *ppRow) json() map[string]any {
-	j := map[string]any{
-		"transaction_id": r.id, "transaction_event_code": r.code, "transaction_initiation_date": ppStamp(r.at), "transaction_updated_date": ppStamp(r.at),
-		"transaction_amount": ppMoney(r.minor, r.currency), "transaction_status": "S", "custom_field": r.custom, "invoice_id": r.invoice,
-	}
-	if r.reference != "" {
-		j["paypal_reference_id"], j["paypal_reference_id_type"] = r.reference, "TXN"
-	}
-	if r.fee != 0 {
-		j["fee_amount"] = ppMoney(r.fee, r.currency)
-	}
-	return j
 }

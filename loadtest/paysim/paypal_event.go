@@ -195,6 +195,14 @@ func paymentOfCustom(custom string) string {
 	return ""
 }
 
+// orderOfCustom is the merchant's order_id in it.
+func orderOfCustom(custom string) string {
+	if parts := strings.Split(custom, "."); len(parts) >= 4 {
+		return parts[2]
+	}
+	return ""
+}
+
 // shortHash is a short text that stands for a name.
 func shortHash(name string) string {
 	sum := sha256.Sum256([]byte(name))

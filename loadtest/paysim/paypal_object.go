@@ -50,24 +50,26 @@ type ppRefund struct {
 	id              string
 	capture         *ppCapture
 	status          string
+	failure         string
 	custom, invoice string
 	minor           int64
 	created         time.Time
 }
 
 type ppDispute struct {
-	id        string
-	capture   *ppCapture
-	reason    string
-	status    string
-	stage     string
-	outcome   string
-	minor     int64
-	held      bool // the money is taken back for now
-	evidence  []string
-	created   time.Time
-	updated   time.Time
-	respondBy time.Time
+	id          string
+	capture     *ppCapture
+	reason      string
+	status      string
+	stage       string
+	outcome     string
+	minor       int64
+	held        bool // the money is taken back for now
+	submissions int
+	evidence    []string
+	created     time.Time
+	updated     time.Time
+	respondBy   time.Time
 }
 
 // ppRow is one movement of the balance.
@@ -84,7 +86,6 @@ const (
 	ppHonorPeriod  = 3 * 24 * time.Hour  // before which nothing is authorized anew
 	ppAuthLife     = 29 * 24 * time.Hour // of an authorization
 	ppRefundWithin = 180 * 24 * time.Hour
-	ppAnswerWithin = 10 * 24 * time.Hour // of a dispute
 )
 
 // ppDecimals are the decimals that PayPal writes, and ISO 4217 has, of the currencies where it is not two and two.
@@ -209,7 +210,7 @@ func (c *ppCapture) json() map[string]any {
 }
 
 func (r *ppRefund) json() map[string]any {
-	return map[string]any{
+	j := map[string]any{
 		"id": r.id, "status": r.status, "amount": ppMoney(r.minor, r.capture.order.currency), "custom_id": r.custom, "invoice_id": r.invoice,
 		"create_time": ppTime(r.created), "update_time": ppTime(r.created),
 		"links": []any{
@@ -217,6 +218,10 @@ func (r *ppRefund) json() map[string]any {
 			map[string]any{"href": r.capture.order.base + "/v2/payments/captures/" + r.capture.id, "rel": "up", "method": "GET"},
 		},
 	}
+	if r.failure != "" {
+		j["status_details"] = map[string]any{"reason": r.failure}
+	}
+	return j
 }
 
 func (d *ppDispute) json() map[string]any {
