@@ -59,6 +59,31 @@
 // Customers, setup, files, currencies' minimum amounts and everything else of Stripe. A card that is asked for 3-D Secure by
 // request_three_d_secure always asks its owner, unless it does not know 3-D Secure; Stripe lets some pass.
 //
+// # PayPal
+//
+// The same address speaks PayPal's protocol too, with books of its own under "paypal" in the books, and the same faults on
+// the same seed. A token comes from POST /v1/oauth2/token with PayPal.ClientID and ClientSecret.
+//
+//	POST  /v2/checkout/orders                           intent AUTHORIZE only
+//	GET   /v2/checkout/orders/{id}
+//	PATCH /v2/checkout/orders/{id}                      custom_id only
+//	POST  /v2/checkout/orders/{id}/authorize
+//	GET   /v2/payments/authorizations/{id}              POST …/capture, …/void, …/reauthorize
+//	GET   /v2/payments/captures/{id}                    POST …/refund
+//	GET   /v2/payments/refunds/{id}
+//	GET   /v1/customer/disputes/{id}                    POST …/provide-evidence
+//	GET   /v1/reporting/transactions                    at most 31 days and 10,000 rows
+//	POST  /v1/notifications/verify-webhook-signature
+//	GET   /v1/notifications/certs/{name}                the certificate that webhooks are signed with
+//	GET   /checkoutnow?token={order}                    the page on which a person approves or cancels
+//	POST  /checkoutnow                                  token, action: approve, decline or cancel; JSON if that is accepted
+//	GET   /_paysim/paypal/ca.pem                        who vouches for the certificate, made anew at each start
+//	POST  /_paysim/paypal/disputes                      secret key; capture or payment, reason, stage
+//	POST  /_paysim/paypal/disputes/{id}                 secret key; outcome, or stage=CHARGEBACK
+//
+// A PayPal-Request-Id is kept for 6 hours for orders and 45 days for payments; a repeated call is answered with what the
+// object is like by then. An order ends after 6 hours, an authorization after 29 days, by the provider's clock.
+//
 // # Concurrency
 //
 // A Server is safe for concurrent use. One mutex guards all that is on record, and is never held across I/O. Deliver owns

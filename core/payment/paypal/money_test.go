@@ -368,3 +368,39 @@ func (n *nowhere) Header() http.Header {
 }
 func (n *nowhere) Write(p []byte) (int, error) { return len(p), nil }
 func (n *nowhere) WriteHeader(int)             {}
+
+func TestARefundThatPayPalCannotPayOutComesBack(t *testing.T) {
+	for _, c := range []struct {
+		faults paysim.Faults
+		kind   string
+		want   payment.RefundState
+	}{
+		{paysim.Faults{RefundPending: 1}, "PAYMENT.CAPTURE.REFUNDED", payment.RefundSucceeded},
+		{paysim.Faults{RefundFailed: 1}, "PAYMENT.REFUND.FAILED", payment.RefundFailed},
+	} {
+		a := newAccount(t, paysim.Config{Faults: c.faults})
+		i, r := a.captured(1000), newRefund(600)
+		done, err := a.provider.Refund(t.Context(), i, r)
+		if err != nil || done.State != payment.RefundPending {
+			t.Fatalf("%+v, %v", done, err)
+		}
+		if e := a.inbox.of(t, "PAYMENT.REFUND.PENDING", i.PaymentID); e.Refund == nil || e.Refund.Outcome != done {
+			t.Errorf("pending: %+v", e)
+		}
+		a.sim.Advance(t.Context(), 24*time.Hour)
+		r.ProviderRef = done.ProviderRef
+		found, err := a.provider.LookupRefund(t.Context(), i, r)
+		if err != nil || found.State != c.want || (found.Failure != "") != (c.want == payment.RefundFailed) {
+			t.Errorf("%+v, %v", found, err)
+		}
+		if e := a.inbox.of(t, c.kind, i.PaymentID); e.Refund == nil || e.Refund.RefundID != r.ID || e.Refund.Outcome != found {
+			t.Errorf("in the end: %+v", e)
+		}
+		if again, err := a.provider.Refund(t.Context(), i, r); err != nil || again.State != c.want {
+			t.Errorf("again: %+v, %v", again, err)
+		}
+		if b := a.books(); (b.Refunded["EUR"] == 600) != (c.want == payment.RefundSucceeded) {
+			t.Errorf("the books: %+v", b)
+		}
+	}
+}

@@ -78,6 +78,10 @@ the file. Keep secrets in the file or the variables: other users of the machine 
   # A dispute at once
   curl -u sk_test_paysim: -d '{"payment_intent":"pi_…"}' http://127.0.0.1:7020/_paysim/dispute
 
+  # PayPal beside it, and who vouches for the certificate of its webhooks (core: payment.paypal.cert_roots_file)
+  paysim --paypal-webhook-url http://127.0.0.1:8080/webhooks/paypal
+  curl -o var/paysim-ca.pem http://127.0.0.1:7020/_paysim/paypal/ca.pem
+
   # What it has on record: in short, in full, a line for each entry, and of one order
   curl 'http://127.0.0.1:7020/_paysim/books?entries=0'
   curl http://127.0.0.1:7020/_paysim/books
@@ -110,7 +114,7 @@ func define(cmd *cobra.Command, v *viper.Viper) {
 		}
 	}
 	text := func(key, value, usage string) {
-		name := strings.ReplaceAll(key, "_", "-")
+		name := strings.NewReplacer("_", "-", ".", "-").Replace(key)
 		f.String(name, value, usage)
 		bind(key, name)
 	}
@@ -125,7 +129,7 @@ func define(cmd *cobra.Command, v *viper.Viper) {
 		bind(key, name)
 	}
 	minor := func(key string, value int64, usage string) {
-		name := strings.ReplaceAll(key, "_", "-")
+		name := strings.NewReplacer("_", "-", ".", "-").Replace(key)
 		f.Int64(name, value, usage)
 		bind(key, name)
 	}
@@ -151,6 +155,11 @@ func define(cmd *cobra.Command, v *viper.Viper) {
 	wait("dispute_after", 72*time.Hour, "how long after the capture a dispute is opened")
 	wait("dispute_due", 7*24*time.Hour, "how long a dispute can be answered")
 	wait("dispute_review", 72*time.Hour, "how long the bank thinks about an answer")
+	text("paypal.client_id", "paysim", "PayPal: the merchant's client id")
+	text("paypal.client_secret", "paysim_secret", "PayPal: and its secret")
+	text("paypal.webhook_id", "PAYSIM0WEBHOOK", "PayPal: id of the webhook, part of what is signed")
+	text("paypal.webhook_url", "", "PayPal: where its events are sent; none: nowhere")
+	text("paypal.public_url", "", "PayPal: this server's address in links; none: the one that the last call was addressed to")
 	text("log_level", "info", "debug, info, warn or error")
 	f.Uint64("seed", 1, "decides every misbehaviour")
 	bind("seed", "seed")
