@@ -5,7 +5,7 @@ import "testing"
 func TestEveryVisitorHasACardOfTheirOwn(t *testing.T) {
 	seen := make(map[string]bool)
 	for n := range 2000 {
-		number := cardNumber(n)
+		number := CardNumber(n)
 		sum := 0
 		for i := range number {
 			d := int(number[len(number)-1-i] - '0')

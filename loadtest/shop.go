@@ -259,8 +259,8 @@ func (v *visitor) begin(ctx context.Context, order string) (orderBody, bool) {
 	}
 }
 
-// cardNumber is somebody's own card: one of the range that paysim approves, with its check digit.
-func cardNumber(n int) string {
+// CardNumber is somebody's own card: one of the range that paysim approves, with its check digit.
+func CardNumber(n int) string {
 	digits := fmt.Sprintf("42424242%07d", n%10_000_000)
 	sum := 0
 	for i := range digits {
@@ -277,7 +277,7 @@ func cardNumber(n int) string {
 
 // card fills in the provider's form. It is the provider's server: no retry advice, one form, sent again while it does not answer.
 func (v *visitor) card(ctx context.Context, payURL string, decline bool) bool {
-	number := cardNumber(2*v.index + int(min(v.kind, 1)))
+	number := CardNumber(2*v.index + int(min(v.kind, 1)))
 	if decline {
 		number = "4000000000000002"
 	}

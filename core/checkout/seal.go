@@ -138,12 +138,12 @@ func (s *Service) sealPart(ctx context.Context, orders []uuid.UUID) (int, error)
 		b.Queue(sqlInsertOrderSeal, s.incarnation, sequence, int64(len(heads)), sum.Sum(nil), at)
 		return tx.SendBatch(ctx, b).Close()
 	})
-	if err != nil && !db.Violates(err, "order_heads_pkey") {
-		return 0, fmt.Errorf("insert a seal of %d orders: %w", len(heads), err)
+	if db.Violates(err, "order_heads_pkey") {
+		s.touched.add(orders) // somebody else was quicker with one of them; the next call looks again
+		return 0, nil
 	}
 	if err != nil {
-		s.touched.add(orders) // somebody else was quicker with one of them
-		return 0, nil
+		return 0, fmt.Errorf("insert a seal of %d orders: %w", len(heads), err)
 	}
 	return len(heads), nil
 }

@@ -174,10 +174,10 @@ func (s *Service) scanAttempt(ctx context.Context, rows pgx.Rows) (a attempting,
 		a.err = fmt.Errorf("payment %s: %w", intent.PaymentID, a.err)
 		return a, nil
 	}
-	terms, err := s.catalog(ctx, event)
-	if err != nil {
-		a.err = fmt.Errorf("terms of event %s: %w", event, err)
-		return a, nil
+	terms, unknown := s.catalog(ctx, event)
+	if unknown != nil {
+		a.err = fmt.Errorf("terms of event %s: %w", event, unknown)
+		return a, nil //nolint:nilerr // one payment's error is no failure of the others' reading
 	}
 	intent.Amount, intent.EventSlug = amount, terms.Slug
 	a.want = terms.want(amount, intent.Method)

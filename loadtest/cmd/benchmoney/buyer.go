@@ -16,6 +16,7 @@ import (
 
 	"fairgate/edge/lottery"
 	"fairgate/ledger"
+	"fairgate/loadtest"
 )
 
 const (
@@ -151,7 +152,7 @@ func (c *crowd) buy(ctx context.Context, n uint64) error {
 		return err
 	}
 	var o orderBody
-	if err := c.ask("order", "POST", "/v1/orders", cookie, `{"hold_id":"`+hold.ID+`","email":"buyer@example.org"}`, &o); err != nil {
+	if err := c.ask("order", "POST", "/v1/orders", cookie, `{"hold_id":"`+hold.ID+`","email":"buyer-`+strconv.FormatUint(n, 10)+`@example.org"}`, &o); err != nil {
 		return err
 	}
 	id := o.ID
@@ -164,7 +165,7 @@ func (c *crowd) buy(ctx context.Context, n uint64) error {
 			return err
 		}
 	}
-	if err := c.confirm(o.Payment.ProviderRef, o.Payment.ClientSecret); err != nil {
+	if err := c.confirm(o.Payment.ProviderRef, o.Payment.ClientSecret, int(n)); err != nil {
 		return err
 	}
 	for pause := firstLook; ; pause = min(pause*3/2, lastLook) {
@@ -218,14 +219,14 @@ func (c *crowd) ask(what, method, path, cookie, body string, into any) error {
 }
 
 // confirm is the provider's form, as its script in the buyer's browser sends it.
-func (c *crowd) confirm(ref, secret string) error {
+func (c *crowd) confirm(ref, secret string, n int) error {
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(request)
 	defer fasthttp.ReleaseResponse(response)
 	request.SetRequestURI("http://" + c.w.paysim + "/v1/payment_intents/" + ref + "/confirm")
 	request.Header.SetMethod("POST")
 	request.Header.SetContentType("application/x-www-form-urlencoded")
-	request.SetBodyString("payment_method=pm_card_visa&client_secret=" + url.QueryEscape(secret) + "&key=" + publishable)
+	request.SetBodyString("payment_method_data[type]=card&payment_method_data[card][number]=" + loadtest.CardNumber(n) + "&client_secret=" + url.QueryEscape(secret) + "&key=" + publishable)
 	if err := c.shop.Do(request, response); err != nil {
 		return errors.New("confirm: no answer")
 	}
