@@ -10,6 +10,7 @@
 //	           webhooks; stripe/ and paypal/ are adapters
 //	settlement reconciliation: what providers settled against what the ledger has, and the corrections
 //	fraud      judges payments before they are begun and when they are authorized: velocity, signals, verdicts with reasons
+//	payout     what organizers are paid: releases, reserves, payouts
 //	ticket     tickets and their signed codes
 //	access     waiting room: pool, draw ceremony, admission controller, sessions, bans
 //	story      everything that is known of one order, in the order in which it happened; reads only

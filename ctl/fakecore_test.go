@@ -62,6 +62,7 @@ func newFakeCore(transcript []byte) *fakeCore {
 	mux.HandleFunc("GET /admin/v1/ledger/{report}", f.ledgerReport)
 	f.settlement(mux)
 	f.outbox(mux)
+	f.payouts(mux)
 	mux.HandleFunc("GET /admin/v1/bans", f.listBans)
 	mux.HandleFunc("POST /admin/v1/bans", f.addBan)
 	mux.HandleFunc("DELETE /admin/v1/bans/{kind}/{subject}", f.liftBan)

@@ -62,3 +62,45 @@ func (f *fakeCore) settlement(mux *http.ServeMux) {
 		}
 	})
 }
+
+const fakePayout = "00000000-0000-4000-8000-00000000000c"
+
+// payouts adds one payout with its life; it is made by the first run.
+func (f *fakeCore) payouts(mux *http.ServeMux) {
+	state := ""
+	from := map[string]string{"approved": "proposed", "rejected": "proposed", "sent": "approved", "arrived": "sent", "returned": "sent"}
+	eur := func(minor int) map[string]any { return map[string]any{"minor": minor, "currency": "EUR"} }
+	payout := func() map[string]any {
+		return map[string]any{"id": fakePayout, "organizer": "lumen-live", "amount": eur(900000), "state": state, "created_at": f.clock, "updated_at": f.clock}
+	}
+	mux.HandleFunc("POST /admin/v1/payouts:run", func(w http.ResponseWriter, _ *http.Request) {
+		lines := []any{}
+		if state == "" {
+			state = "proposed"
+			lines = append(lines, map[string]any{"organizer": "lumen-live", "released": eur(900000), "reserved": eur(100000), "unreserved": eur(0), "covered": eur(0), "payout_id": fakePayout})
+		}
+		answer(w, 200, map[string]any{"run_id": fakeItem, "lines": lines})
+	})
+	mux.HandleFunc("GET /admin/v1/payouts", func(w http.ResponseWriter, r *http.Request) {
+		list := []any{}
+		if want := r.URL.Query().Get("state"); state != "" && (want == "" || want == state) {
+			list = append(list, payout())
+		}
+		answer(w, 200, map[string]any{"payouts": list, "next": ""})
+	})
+	mux.HandleFunc("POST /admin/v1/payouts/{id}/{verb}", func(w http.ResponseWriter, r *http.Request) {
+		to := map[string]string{"approve": "approved", "reject": "rejected"}[r.PathValue("verb")]
+		if to == "" {
+			to = r.PathValue("verb")
+		}
+		switch {
+		case r.PathValue("id") != fakePayout:
+			refuse(w, 404, "payout_unknown", "There is no such payout.")
+		case state != to && state != from[to]:
+			refuse(w, 409, "payout_state", "The payout's state does not allow that.")
+		default:
+			state = to
+			answer(w, 200, payout())
+		}
+	})
+}

@@ -82,7 +82,7 @@ Tables are for people. With --json every command prints what core said, and erro
 		}
 	}
 	add("sell", t.apply(), t.event(), t.catalog(), t.onSale(), t.orders(), t.payments(), t.outbox(), t.review(), t.disputes(), t.ban())
-	add("check", t.ledger(), t.reconcile(), t.lottery(), newRehearse(t.env), newDemo(t.env), t.prove(), t.storm(), t.soak())
+	add("check", t.ledger(), t.reconcile(), t.payouts(), t.lottery(), newRehearse(t.env), newDemo(t.env), t.prove(), t.storm(), t.soak())
 	add("other", t.migrate(), t.version(), t.completion())
 	t.watch(root)
 	return root
@@ -117,6 +117,7 @@ var hints = map[string]string{
 	"event_unknown":        "ticketctl event list",
 	"day_unread":           "ticketctl reconcile --provider NAME --day DAY, without --stored",
 	"item_unknown":         "ticketctl reconcile items --provider NAME --day DAY",
+	"payout_unknown":       "ticketctl payouts list",
 	"order_unknown":        "ticketctl orders list EVENT",
 	"dispute_unknown":      "ticketctl disputes list",
 	"no_review":            "ticketctl review list",

@@ -17,6 +17,7 @@ import (
 	"fairgate/core/event"
 	"fairgate/core/inventory"
 	"fairgate/core/payment"
+	"fairgate/core/payout"
 	"fairgate/core/settlement"
 	"fairgate/core/ticket"
 	"fairgate/ledger"
@@ -92,6 +93,8 @@ var outcomes = []outcome{
 	{settlement.ErrRow, 422, "settlement_row", "A row of the settlement cannot be what a provider settled.", 0},
 	{settlement.ErrItemUnknown, 404, "item_unknown", "There is no such item.", 0},
 	{settlement.ErrDecided, 409, "item_decided", "The item was decided otherwise, or has healed by itself.", 0},
+	{payout.ErrUnknown, 404, "payout_unknown", "There is no such payout.", 0},
+	{payout.ErrState, 409, "payout_state", "The payout's state does not allow that.", 0},
 	{ledger.ErrMismatch, 409, "correction_stale", "The books have changed since this was proposed. Read the day again and look anew.", 0},
 	{ledger.ErrEnded, 409, "correction_stale", "The books have changed since this was proposed. Read the day again and look anew.", 0},
 	{ledger.ErrInsufficient, 409, "balance_insufficient", "The account has less than that.", 0},

@@ -25,6 +25,7 @@ import (
 	"fairgate/core/inventory"
 	"fairgate/core/payment"
 	"fairgate/core/payment/offline"
+	"fairgate/core/payout"
 	"fairgate/core/settlement"
 	"fairgate/ledger"
 )
@@ -63,6 +64,8 @@ type Server struct {
 	// Settlement reconciles; Settlements reads what the providers settled, by name.
 	Settlement  *settlement.Service
 	Settlements map[string]payment.SettlementReader
+	// Payouts pays organizers.
+	Payouts *payout.Service
 	// ClearingDeadlines are those of the ledger's clearing accounts; nil: the defaults.
 	ClearingDeadlines ledger.Deadlines
 
@@ -205,6 +208,9 @@ func (s *Server) Admin() http.Handler {
 	admin("GET /admin/v1/settlement/{provider}/days/{day}", s.settlementDay)
 	admin("GET /admin/v1/settlement/{provider}/days/{day}/items", s.settlementItems)
 	admin("POST /admin/v1/settlement-items/{id}/{verb}", s.decideItem)
+	admin("GET /admin/v1/payouts", s.listPayouts)
+	mux.HandleFunc("POST /admin/v1/payouts:run", s.long(maxBuyerBody, bearer(s.AdminSecret, s.runPayouts)))
+	admin("POST /admin/v1/payouts/{id}/{verb}", s.movePayout)
 	admin("GET /admin/v1/tickets/keys", s.ticketKeys)
 	admin("GET /admin/v1/bans", s.listBans)
 	admin("POST /admin/v1/bans", s.addBan)

@@ -22,6 +22,7 @@ import (
 	"fairgate/core/inventory"
 	"fairgate/core/inventory/history"
 	"fairgate/core/payment"
+	"fairgate/core/payout"
 	"fairgate/core/settlement"
 	"fairgate/core/ticket"
 	"fairgate/ledger"
@@ -136,7 +137,9 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		CatchUp: cfg.Settlement.CatchUpDays, Log: log,
 	})
 	settlements := settlementReaders(providers)
+	payouts := payout.New(d, payout.Config{Rules: cfg.Payouts.rules(), Organizers: cfg.organizerRules(), Log: log})
 	server := &api.Server{
+		Payouts:    payouts,
 		Settlement: reconciler, Settlements: settlements,
 		ClearingDeadlines: deadlines,
 		DB:                d, Events: events, Catalog: listed, Inventory: stock, Feed: feed, Checkout: orders, Room: room, Inbox: inbox, Outbox: outbox,

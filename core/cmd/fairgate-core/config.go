@@ -88,6 +88,10 @@ type config struct {
 		Grace       time.Duration
 		BookPlain   bool `mapstructure:"book_plain"`
 	}
+	Payouts struct {
+		payoutRules `mapstructure:",squash"`
+		Organizers  map[string]payoutRules
+	}
 	History struct {
 		File     string
 		MaxBytes int64 `mapstructure:"max_bytes"`
@@ -196,6 +200,14 @@ func (c config) validate() error {
 	}
 	if c.Disputes.SubmitBefore < 0 {
 		bad("disputes.submit_before", "%s must not be negative", c.Disputes.SubmitBefore)
+	}
+	if err := c.Payouts.rules().Validate(); err != nil {
+		bad("payouts", "%w", err)
+	}
+	for name, rules := range c.organizerRules() {
+		if err := rules.Validate(); err != nil {
+			bad("payouts.organizers."+name, "%w", err)
+		}
 	}
 	if c.History.MaxBytes < 1 {
 		bad("history.max_bytes", "%d must be 1 or more", c.History.MaxBytes)
