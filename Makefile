@@ -36,7 +36,7 @@ build: ## build every program into bin/
 	@sh .ci/setup go
 	@echo "building (the first time takes a minute or two) ..."
 	@mkdir -p $(BIN)
-	go build -o $(BIN)/ ./core/cmd/... ./core/inventory/cmd/... ./core/checkout/cmd/... ./edge/cmd/... ./ledger/cmd/... ./ctl/cmd/... ./loadtest/cmd/... ./loadtest/paysim/cmd/...
+	go build -o $(BIN)/ ./core/cmd/... ./core/inventory/cmd/... ./core/checkout/cmd/... ./edge/cmd/... ./ledger/cmd/... ./core/settlement/cmd/... ./ctl/cmd/... ./loadtest/cmd/... ./loadtest/paysim/cmd/...
 
 .PHONY: demo
 demo: ready build ## play a whole on-sale and audit it (KEEP=1 leaves it running)

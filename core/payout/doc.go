@@ -9,10 +9,10 @@
 // For each organizer and currency, in one serializable transaction, once for each run id:
 //
 //  1. What the organizer owes (payable below zero, after refunds or lost disputes) is covered from their reserve.
-//  2. Of events that ended long enough ago, what was earned since the last run is released: a share into the reserve, the rest to
+//  2. Reserves whose time is over become available.
+//  3. Of events that ended long enough ago, what was earned since the last run is released: a share into the reserve, the rest to
 //     what is available. Earned is face value captured, less refunds, less what disputes hold. Never more than payable has:
 //     what one event has given back too much of, the others make up for.
-//  3. Reserves whose time is over become available.
 //  4. If nothing else is proposed, a payout of all that is available is, unless it is less than the minimum.
 //
 // A run that dies has done whole organizers; run again under the same id it does the others.

@@ -323,7 +323,7 @@ func TestWhateverHappensInTheEndAnOrganizerGetsWhatTheyEarned(t *testing.T) {
 		if net[0]+net[1]+net[2] != all {
 			rt.Fatalf("balances %v add up to other than the %d earned", net, all)
 		}
-		// What was available before a refund stays available; else they have exactly what ripe events earned.
+		// What became available before a refund stays available, and the organizer owes us; else they have just what ripe events earned.
 		if net[1] != 0 || net[2] < earned || net[2] > earned && net[0] >= all-earned {
 			rt.Fatalf("balances %v, earned %d of %d", net, earned, all)
 		}

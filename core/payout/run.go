@@ -173,6 +173,17 @@ func (l *Line) plan(earnings []earning, known map[uuid.UUID]released, rules Rule
 			l.Note = "owes us more than the reserve covers"
 		}
 	}
+	// Reserves whose time is over, before new ones are made.
+	for id, k := range known {
+		if k.reserved == 0 || k.until.After(now) {
+			continue
+		}
+		free := min(k.reserved, reserve-l.Unreserved) // the rest has covered debts
+		l.Unreserved += max(0, free)
+		k.reserved = 0
+		known[id] = k
+		changed = append(changed, id)
+	}
 	changed = append(changed, repaid(earnings, known, l.Covered, now)...)
 	// What an event has given back since counts against what the others may release.
 	var due int64
@@ -195,7 +206,7 @@ func (l *Line) plan(earnings []earning, known map[uuid.UUID]released, rules Rule
 			short -= late
 			part -= late
 		}
-		if k.until.IsZero() {
+		if k.until.IsZero() || k.reserved == 0 {
 			k.until = now.Add(rules.ReserveFor)
 		}
 		k.minor += part
@@ -208,17 +219,6 @@ func (l *Line) plan(earnings []earning, known map[uuid.UUID]released, rules Rule
 		}
 		known[e.event] = k
 		changed = append(changed, e.event)
-	}
-	// What was reserved just now has time until it is due.
-	for id, k := range known {
-		if k.reserved == 0 || k.until.After(now) {
-			continue
-		}
-		free := min(k.reserved, reserve-l.Unreserved)
-		l.Unreserved += max(0, free)
-		k.reserved = 0
-		known[id] = k
-		changed = append(changed, id)
 	}
 	return changed
 }
