@@ -232,3 +232,29 @@ func TestEverythingThatIsWrongWithRoutesIsSaidAtOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestNobodyWhoChoseNothingIsSentToABank(t *testing.T) {
+	down := &moody{plain: plain{"down2"}, mood: payment.ErrUnknown, spare: 7}
+	providers, err := payment.NewRouted(payment.Routing{Breaker: broken}, payment.Member{Provider: down},
+		payment.Member{Provider: plain{"bank2"}, Methods: []string{payment.MethodBankTransfer, payment.MethodBoxOffice}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for providers.Up("down2") {
+		begin(t, providers, "down2")
+	}
+	want := payment.Want{Currency: "EUR", Country: "ES", Minor: 100}
+	if name, err := providers.Route(want); err != nil || name != "down2" {
+		t.Errorf("it is routed to %q, %v", name, err)
+	}
+	if name, ok := providers.FailOver(want, "down2"); ok {
+		t.Errorf("%q takes over", name)
+	}
+	if spare := providers.SpareRate("EUR", "ES"); spare != 0 {
+		t.Errorf("while the only provider is down the spare rate is %v", spare)
+	}
+	want.Method = payment.MethodBankTransfer
+	if name, err := providers.Route(want); err != nil || name != "bank2" {
+		t.Errorf("a bank transfer is routed to %q, %v", name, err)
+	}
+}

@@ -128,10 +128,14 @@ func (r *route) fits(currency, country string) bool {
 		(len(r.Countries) == 0 || slices.Contains(r.Countries, country))
 }
 
-// offers tells whether the rule's i-th provider is there for a method; "" is any.
+// atOnce tells whether a payment by a method is done while the buyer is there.
+func atOnce(method string) bool { return method != MethodBankTransfer && method != MethodBoxOffice }
+
+// offers tells whether the rule's i-th provider is there for a method; "" is any that is paid at once: nobody who chose
+// nothing is sent to a bank.
 func (r *route) offers(i int, method string) bool {
 	if method == "" {
-		return true
+		return slices.ContainsFunc(r.members[i].methods, func(m string) bool { return atOnce(m) && r.offers(i, m) })
 	}
 	return (len(r.Methods) == 0 || slices.Contains(r.Methods, method)) && r.members[i].takes(method)
 }
