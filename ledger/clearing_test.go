@@ -84,7 +84,7 @@ func TestLateMoneyIsListedWithItsReferenceOldestFirst(t *testing.T) {
 		}
 	}
 	// What closes is late no more.
-	refund, err := ledger.LateRefundTransfers(terms, 4200)
+	refund, err := ledger.LateRefundTransfers(terms, uuid.UUID{8}, 4200)
 	if err != nil {
 		t.Fatal(err)
 	}

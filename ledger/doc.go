@@ -61,6 +61,7 @@
 //	                       refund_payment           pending  refunds                          provider_clearing/<provider>     face + tax
 //	refund paid            each of refund           post
 //	refund failed          each of refund           void
+//	refund otherwise       refund_otherwise         single   provider_clearing/<provider>     bank                             total
 //	dispute opened         dispute_funds            single   disputes/<provider>              provider_clearing/<provider>     total
 //	                       dispute_fee              single   provider_costs/<provider>        provider_clearing/<provider>     cost
 //	dispute won            dispute_won              single   provider_clearing/<provider>     disputes/<provider>              total

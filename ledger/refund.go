@@ -163,6 +163,16 @@ func RefundTransfers(t Terms, refund uuid.UUID, m OrderMoney, p Parts, totalMino
 	if totalMinor < 0 || totalMinor == 0 && sum == 0 || roundedApart(totalMinor, sum, m) {
 		return nil, fmt.Errorf("%w: refund %s of order %s is %d, its parts add up to %d", ErrTransferMalformed, refund, t.Order, totalMinor, sum)
 	}
+	return RefundAgain(t, refund, p, totalMinor)
+}
+
+// RefundAgain makes the transfers of a refund that RefundTransfers has made before, to be posted, voided or reversed. It asks nothing:
+// parts and total must be those of then.
+func RefundAgain(t Terms, refund uuid.UUID, p Parts, totalMinor int64) ([]Transfer, error) {
+	sum, err := p.sum()
+	if err != nil {
+		return nil, err
+	}
 	c := t.Currency
 	return compose(t.Order, instance(refund), Pending,
 		leg{"refund_face", OrganizerPayable(t.Organizer, c), Refunds(c), p.Face},
@@ -170,6 +180,12 @@ func RefundTransfers(t Terms, refund uuid.UUID, m OrderMoney, p Parts, totalMino
 		leg{"refund_tax", TaxesPayable(c), Refunds(c), p.Tax},
 		roundingLeg("refund_rounding", Refunds(c), totalMinor, sum),
 		leg{"refund_payment", Refunds(c), ProviderClearing(t.Provider, c), totalMinor})
+}
+
+// RefundOtherwiseTransfers say that the provider still has what a refund took from it, and that the buyer got it from our bank. They go
+// with a refund that is posted.
+func RefundOtherwiseTransfers(t Terms, refund uuid.UUID, minor int64) ([]Transfer, error) {
+	return compose(t.Order, instance(refund), Single, leg{"refund_otherwise", ProviderClearing(t.Provider, t.Currency), Bank(t.Currency), minor})
 }
 
 // mostRounding is how far a total may be from the sum of its parts, beyond what earlier refunds of the order left: half a minor unit

@@ -95,6 +95,11 @@ func LateMoneyTransfers(t Terms, minor int64) ([]Transfer, error) {
 	return compose(t.Order, "", Single, leg{"late_money", ProviderClearing(t.Provider, t.Currency), LateMoney(t.Currency), minor})
 }
 
+// MoreLateMoneyTransfers are LateMoneyTransfers of another payment of the order than its first.
+func MoreLateMoneyTransfers(t Terms, payment uuid.UUID, minor int64) ([]Transfer, error) {
+	return compose(t.Order, instance(payment), Single, leg{"late_money", ProviderClearing(t.Provider, t.Currency), LateMoney(t.Currency), minor})
+}
+
 // LateSaleTransfers sell an order for the late money that waits for it.
 func LateSaleTransfers(t Terms, p Parts) ([]Transfer, error) {
 	total, err := p.sum()
@@ -110,6 +115,7 @@ func LateSaleTransfers(t Terms, p Parts) ([]Transfer, error) {
 }
 
 // LateRefundTransfers give late money back: pending until the provider says that it has (PostAll) or cannot (VoidAll).
-func LateRefundTransfers(t Terms, minor int64) ([]Transfer, error) {
-	return compose(t.Order, "", Pending, leg{"late_refund", LateMoney(t.Currency), ProviderClearing(t.Provider, t.Currency), minor})
+// One that cannot is tried again as another refund.
+func LateRefundTransfers(t Terms, refund uuid.UUID, minor int64) ([]Transfer, error) {
+	return compose(t.Order, instance(refund), Pending, leg{"late_refund", LateMoney(t.Currency), ProviderClearing(t.Provider, t.Currency), minor})
 }

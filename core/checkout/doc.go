@@ -18,6 +18,7 @@
 //	    hold expired ──────┼──▶ Expired      (also from PaymentPending before the sale; the intent is voided)
 //	    hold released ─────┼──▶ Cancelled    (likewise)
 //	   card over limit ────┼──▶ Cancelled    (instead of the sale; the authorization is voided, the hold released)
+//	    event cancelled ───┼──▶ Cancelled    (instead of the sale; its hold is given back)
 //	    capture refused ───┴──▶ CaptureFailed (from PaymentPending after the sale; transfers voided, seats back on sale)
 //
 // A payment that was never sent to its provider, because the provider is down, is given to another one (rerouted), see
@@ -25,6 +26,24 @@
 //
 //	[TicketIssued] ── dispute opened (tickets void) ──▶ Disputed ── lost ──▶ DisputeLost
 //	     ▲ └──────────── dispute won (tickets valid again, in a new epoch) ──┘
+//
+// Money goes back like this; as long as tickets are left the order stays where it is (the part_ causes):
+//
+//	              refund requested              refunded
+//	TicketIssued ──────────────────▶ RefundPending ─────▶ Refunded ──┐ sent back by the buyer's bank
+//	                                   ▲      │ failed               │
+//	                           retried │      ▼                      │
+//	                                   └─ RefundFailed ◀─────────────┘
+//	                                          └──▶ Refunded (paid otherwise)
+//
+// and money that came too late like this, while the event sells, its file lets it and the same kind of ticket is left:
+//
+//	         reseated                    (another hold is sold, capture in the outbox)
+//	Expired ──────────▶ PaymentPending
+//	         late sold                   (the money was captured already)
+//	Expired ──────────▶ PaymentComplete ──▶ TicketIssued
+//
+// else an authorization is voided, and what is captured goes back: Expired, Cancelled or CaptureFailed ──▶ RefundPending.
 //
 // The whole table, with the time an order may stay in each state and what is retried, is in state.go; nothing else in the
 // repository decides about an order's state.
@@ -42,6 +61,15 @@
 // task. The rows of an order are a hash chain whose head is kept in the order's row, written by the statements that write
 // them anyway; a seal over the heads follows some seconds later, off the hot path (chain.go, seal.go). Verify recomputes
 // all of it. Rows of order_events and seals are only ever inserted; the service's role may do no more.
+//
+// # Refunds
+//
+// A refund (refund_make.go) is one transaction: tickets void, units back on sale unless they are kept off it, transfers
+// pending, the call in the outbox. Its id follows from the order and the caller's key and is the provider's idempotency key,
+// so no step of it can be done twice. Success and failure come by answer, webhook or lookup (refund_outcome.go), and the
+// transfers are posted, voided, or reversed when the buyer's bank sends the money back. What somebody refunded in the
+// provider's own pages is booked and flagged (refund_found.go). The books refuse more than is left of an order, in the
+// transaction that would promise it. A cancelled event is refunded by a run (refund_run.go).
 //
 // # Concurrency
 //

@@ -112,7 +112,8 @@ type Order struct {
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
 	Payment    Payment
-	Tickets    []uuid.UUID
+	Tickets    []uuid.UUID // that were issued and not refunded
+	Refunds    []Refund    // oldest first
 	bodyHash   []byte
 	key        uuid.UUID  // keyID of its opening
 	address    fraud.Mark // of its opening
@@ -139,6 +140,9 @@ type Terms struct {
 	StartsAt       time.Time // for the evidence of disputes
 	RefundPolicy   string    // likewise, in words
 	ResellLost     bool      // places of lost disputes go back on sale
+	Refunds        RefundPolicy
+	VoidLate       bool // late money is given back, even if the same kind of ticket is left
+	Cancelled      bool // the event will not take place
 }
 
 // want is what a provider is chosen by for a payment of the event.
@@ -169,6 +173,9 @@ func (s *Service) Methods(t Terms) []string {
 	}
 	return both
 }
+
+// Reseated tells whether the order was sold with another hold than it was opened on, since its payment came too late.
+func (o *Order) Reseated() bool { return OrderID(o.Hold) != o.ID }
 
 // Catalog returns an event's terms. It is called inside transactions and must answer from memory or fail.
 type Catalog func(ctx context.Context, event uuid.UUID) (Terms, error)

@@ -19,7 +19,7 @@ import (
 type Outcome struct {
 	Order   uuid.UUID
 	Payment uuid.UUID
-	Cause   Cause // begun, authorized, declined, captured, capture_refused or voided
+	Cause   Cause // begun, authorized, declined, captured, capture_refused, voided, reseated or late_sold
 	Ref     string
 	Secret  string
 	Failure string
@@ -33,7 +33,14 @@ type Outcome struct {
 	Risk      payment.Risk  // of an authorization: what the provider tells of who paid
 	Verdict   fraud.Verdict // of an authorization; Apply asks for it where it is missing
 	Why       string        // of a verdict, or what an operator said
+	// Amount is what was captured, where the provider says so: a part of the order's amount never counts as paid.
+	Amount ledger.Amount
+	// Hold, with reseated and late_sold, is the one that the order is sold with.
+	Hold uuid.UUID
 }
+
+// ErrPartialCapture means that a provider took another amount than it was asked to. Nothing is sold or issued for it.
+var ErrPartialCapture = errors.New("checkout: another amount was captured than asked for")
 
 // Apply applies an outcome. An outcome that changes nothing is no error; ErrOrderUnknown means it is none of ours.
 func (s *Service) Apply(ctx context.Context, o Outcome) error {
@@ -71,7 +78,7 @@ func (b *batch) apply(ctx context.Context) error {
 				continue
 			}
 			var asker *askerError
-			if err := b.applyOne(ctx, r, o); errors.Is(err, errCardNeeded) {
+			if err := b.applyOne(ctx, r, o); errors.Is(err, errCardNeeded) || errors.Is(err, ErrPartialCapture) {
 				b.answers[i].err = err
 			} else if errors.As(err, &asker) {
 				b.answers[i].err = asker.err
@@ -112,6 +119,10 @@ func (b *batch) applyOne(ctx context.Context, r *record, o *Outcome) error {
 			}
 		}
 	case CauseAuthorized, CauseCaptured:
+		if o.Cause == CauseCaptured && o.Amount.Minor != 0 && o.Amount != r.order.Amount {
+			b.service.log.Error("another amount was captured than asked for", "order_id", r.order.ID, "asked", r.order.Amount, "captured", o.Amount)
+			return fmt.Errorf("order %s: %v of %v: %w: %w", r.order.ID, o.Amount, r.order.Amount, ErrPartialCapture, payment.ErrPermanent)
+		}
 		if err := b.authorized(ctx, r, p, o); err != nil || o.Cause == CauseAuthorized {
 			return err
 		}
@@ -132,6 +143,8 @@ func (b *batch) applyOne(ctx context.Context, r *record, o *Outcome) error {
 		return b.approve(ctx, r, p, o)
 	case CauseDenied:
 		return b.deny(r, p, o)
+	case CauseReseated, CauseLateSold:
+		return b.reseat(ctx, r, p, o)
 	default:
 		return fmt.Errorf("apply %q to order %s: not an outcome", o.Cause, r.order.ID)
 	}
@@ -204,8 +217,8 @@ func (b *batch) sale(ctx context.Context, r *record, p *Payment, o *Outcome, cau
 func (b *batch) captured(ctx context.Context, r *record, p *Payment, o *Outcome) error {
 	twice := p.State == PaymentCaptured && payment.Sabotaged(payment.WebhookDedupe)
 	if (p.State != PaymentAuthorized || r.order.State == PaymentReview) && !twice {
-		if p.State != PaymentCaptured {
-			b.service.log.Error("the provider captured what it was not asked to", "order_id", r.order.ID, "payment_state", p.State)
+		if p.State != PaymentCaptured && p.State != PaymentAuthorized { // what is reviewed is captured when it is approved
+			return b.capturedLate(ctx, r, p, o)
 		}
 		return nil
 	}
@@ -232,7 +245,9 @@ func (b *batch) captureRefused(ctx context.Context, r *record, p *Payment, o *Ou
 	}
 	b.transfers = append(b.transfers, ledger.VoidAll(transfers)...)
 	b.unsell = append(b.unsell, r.order.Hold)
-	b.tasks = append(b.tasks, task(taskVoid, r.order.ID, p.ID))
+	void := task(taskVoid, r.order.ID, p.ID)
+	void.ID = payment.TaskID(p.ID, voidKind)
+	b.tasks = append(b.tasks, void)
 	return b.note(r, CauseCaptureRefused, o, o.Failure)
 }
 

@@ -100,6 +100,9 @@ func (b *batch) holdIDs() []uuid.UUID {
 			if r := b.records[a.outcome.Order]; r != nil && (authorizes(r, a.outcome) || a.outcome.Cause == CauseDenied) {
 				ids = append(ids, r.order.Hold)
 			}
+			if a.outcome.Hold != uuid.Nil {
+				ids = append(ids, a.outcome.Hold)
+			}
 		}
 	}
 	return once(ids)

@@ -32,6 +32,12 @@ UPDATE orders AS o SET state = u.state, events = u.events, head = u.head, update
 FROM unnest($1::UUID[], $2::TEXT[], $3::INT8[], $4::INT8[], $5::BYTEA[]) AS u (order_id, state, events, was, head)
 WHERE o.order_id = u.order_id AND o.events = u.was`
 
+// Before the order is moved: the guard is how many events it had.
+const sqlReseatOrders = `
+UPDATE orders AS o SET hold_id = u.hold_id, lines = u.lines
+FROM unnest($1::UUID[], $2::UUID[], $3::TEXT[], $4::INT8[]) AS u (order_id, hold_id, lines, was)
+WHERE o.order_id = u.order_id AND o.events = u.was`
+
 const sqlInsertOrderEvents = `
 INSERT INTO order_events (order_id, seq, cause, from_state, to_state, actor, reason, source, source_hash, at, hash)
 SELECT u.order_id, u.seq, u.cause, u.from_state, u.to_state, u.actor, u.reason, u.source, u.source_hash, u.at, u.hash
@@ -70,6 +76,7 @@ type record struct {
 	opened   *Order // the answer to the openings of a new order
 	payments []Payment
 	entries  []entry
+	reseated bool      // the order has another hold than it was read with
 	head     []byte    // of the order's chain when it was read; see chain.go
 	now      time.Time // by the database's clock, when it was read: the time of its entries
 }
@@ -146,6 +153,10 @@ type (
 		states       []string
 		counts, were []int64
 		heads        [][]byte
+
+		reseated, holds []uuid.UUID
+		lines           []string
+		seatedWere      []int64
 	}
 	happenings struct {
 		ids                                          []uuid.UUID
@@ -243,10 +254,17 @@ func (n *newOrders) queue(b *pgx.Batch) {
 func (m *movedOrders) add(r *record, head []byte) {
 	m.ids, m.states = append(m.ids, r.order.ID), append(m.states, string(r.order.State))
 	m.counts, m.were = append(m.counts, r.order.events), append(m.were, r.was)
+	if r.reseated {
+		m.reseated, m.holds = append(m.reseated, r.order.ID), append(m.holds, r.order.Hold)
+		m.lines, m.seatedWere = append(m.lines, r.lines), append(m.seatedWere, r.was)
+	}
 	m.heads = append(m.heads, head)
 }
 
 func (m *movedOrders) queue(b *pgx.Batch) {
+	if len(m.reseated) > 0 {
+		b.Queue(sqlReseatOrders, m.reseated, m.holds, m.lines, m.seatedWere).Exec(exactly("reseat orders", len(m.reseated)))
+	}
 	if len(m.ids) > 0 {
 		b.Queue(sqlUpdateOrders, m.ids, m.states, m.counts, m.were, m.heads).Exec(exactly("move orders", len(m.ids)))
 	}

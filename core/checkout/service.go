@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,6 +37,14 @@ type Config struct {
 	SubmitBefore time.Duration
 	// ReviewFor is how long a payment waits for an operator, and its hold with it; default 30 minutes.
 	ReviewFor time.Duration
+	// Again takes another hold for late money. Nil: late money never buys anything.
+	Again Again
+	// ActiveHolds lists what is held of an event: inventory.Service.ActiveHolds. Nil: cancelled events keep their holds.
+	ActiveHolds func(ctx context.Context, event uuid.UUID) ([]uuid.UUID, error)
+	// Selling tells whether an event, by its slug, sells at the moment. Nil: always.
+	Selling func(ctx context.Context, slug string) bool
+	// RefundRate is how many refunds a second may be asked for in the name of a cancelled event. Nil: 10.
+	RefundRate func() float64
 
 	MaxBatch    int                // most openings or outcomes in one commit; default 500
 	MaxQueue    int                // most of them waiting; default 20 × MaxBatch
@@ -98,10 +107,11 @@ func New(cfg Config) *Service {
 // Waiting is how many openings and outcomes wait for their commit at the moment.
 func (s *Service) Waiting() int { return s.lane.Depth() }
 
-// Run works off the outbox, asks the provider about silent payments and seals the audit trail until ctx ends.
+// Run works off the outbox, asks the provider about silent payments, refunds cancelled events and seals the audit trail until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.lookUpSilent(ctx) })
+	wg.Go(func() { s.workRuns(ctx) })
 	wg.Go(func() { s.seals(ctx) })
 	err := s.outbox.Run(ctx, s.handlers())
 	wg.Wait()
@@ -143,6 +153,9 @@ func (s *Service) holdsGone(ctx context.Context, tx pgx.Tx, holds []inventory.Ho
 	var tasks []payment.Task
 	var reviewed []reviewRow
 	for _, r := range records {
+		if !slices.ContainsFunc(holds, func(h inventory.Hold) bool { return h.ID == r.order.Hold }) {
+			continue // late money has been given another hold
+		}
 		if _, err := Next(r.order.State, cause); err != nil {
 			continue // late money ended it first, in the moment between the deadline and the sweep
 		}

@@ -2,6 +2,7 @@ package checkout
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -17,10 +18,13 @@ const (
 	TicketIssued    State = "ticket_issued"    // the buyer has what was paid for
 	CaptureFailed   State = "capture_failed"   // the provider refused to capture what it had authorized
 	Expired         State = "expired"          // the hold ran out before the payment was authorized
-	Cancelled       State = "cancelled"        // the buyer gave the hold back, the card has bought enough, or the payment is refused
+	Cancelled       State = "cancelled"        // the buyer gave the hold back, the card has bought enough, the payment is refused, or the event is off
 	Disputed        State = "disputed"         // the buyer's bank has taken the money back; tickets are void until it is decided
 	DisputeLost     State = "dispute_lost"     // and it stays with the buyer
 	PaymentReview   State = "payment_review"   // authorized, nothing sold: an operator decides while the hold lives
+	RefundPending   State = "refund_pending"   // no ticket is left, and the money is on its way back
+	Refunded        State = "refunded"         // the buyer has the money back
+	RefundFailed    State = "refund_failed"    // no ticket is left, and the money could not be given back: an operator has to see to it
 )
 
 // Cause is what makes an order change its state, or do something without changing it.
@@ -74,7 +78,7 @@ const maxCapture = 24 * time.Hour
 const maxDispute = 90 * 24 * time.Hour
 
 // Transitions is every legal move, and the only place that decides.
-var transitions = withOperators([]Transition{
+var transitions = withOperators(slices.Concat([]Transition{
 	{From: Reserved, Cause: CauseOpened, To: PaymentPending, UntilHold: true, Retry: "outbox repeats begin with the same key"},
 	{From: PaymentPending, Cause: CauseBegun, To: PaymentPending, UntilHold: true, Retry: "lookup every few seconds until the provider knows more"},
 	{From: PaymentPending, Cause: CauseRerouted, To: PaymentPending, UntilHold: true, Retry: "outbox repeats begin with the same key"},
@@ -115,7 +119,7 @@ var transitions = withOperators([]Transition{
 	{From: Cancelled, Cause: CauseLateMoney, To: Cancelled, Retry: "outbox repeats void"},
 	{From: Cancelled, Cause: CauseVoided, To: Cancelled},
 	{From: CaptureFailed, Cause: CauseVoided, To: CaptureFailed},
-})
+}, refundTransitions))
 
 // withOperators adds what operators may do with the outbox tasks of an order, which changes no state, in every state.
 func withOperators(list []Transition) []Transition {

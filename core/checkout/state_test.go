@@ -7,9 +7,13 @@ import (
 
 // Every pair of state and cause is either in the table or refused, and nothing leads out of where an order is over.
 func TestTheTableDecidesEveryPair(t *testing.T) {
-	states := []State{Reserved, PaymentPending, PaymentFailed, PaymentComplete, TicketIssued, CaptureFailed, Expired, Cancelled, PaymentReview, Disputed, DisputeLost}
+	states := []State{Reserved, PaymentPending, PaymentFailed, PaymentComplete, TicketIssued, CaptureFailed, Expired, Cancelled,
+		RefundPending, Refunded, RefundFailed, PaymentReview, Disputed, DisputeLost}
 	causes := []Cause{CauseOpened, CauseBegun, CauseAuthorized, CauseDeclined, CauseRetried, CauseCaptured, CauseCaptureRefused,
-		CauseIssued, CauseHoldExpired, CauseHoldReleased, CauseLateMoney, CauseVoided, CauseCardOverLimit, CauseRerouted,
+		CauseIssued, CauseHoldExpired, CauseHoldReleased, CauseLateMoney, CauseVoided, CauseCardOverLimit, CauseEventCancelled,
+		CauseReseated, CauseLateCaptured, CauseLateSold, CauseLateRefundRequested, CauseLateRefunded,
+		CauseRefundRequested, CausePartRefundRequested, CauseRefunded, CausePartRefunded, CauseRefundFailed, CausePartRefundFailed,
+		CauseRefundRetried, CauseRefundResumed, CausePaidOtherwise, CausePartPaidOtherwise, CauseRefundFound, CauseRerouted,
 		CauseReview, CauseApproved, CauseDenied, CauseTaskRetried, CauseTaskDiscarded,
 		CauseDisputeOpened, CauseDisputeWon, CauseDisputeWonRefunded, CauseDisputeLost}
 	legal := map[move]State{}
@@ -40,9 +44,12 @@ func TestTheTableDecidesEveryPair(t *testing.T) {
 	if seen != len(legal) {
 		t.Errorf("%d transitions are reachable of %d: a state or a cause is missing from this test", seen, len(legal))
 	}
-	final := map[State]bool{DisputeLost: true, CaptureFailed: true, Expired: true, Cancelled: true}
+	// Where an order is over only money moves it: back to its buyer, or late and to a sale.
+	back := map[State]bool{RefundPending: true, Refunded: true, RefundFailed: true}
+	final := map[State]bool{DisputeLost: true, CaptureFailed: true, Expired: true, Cancelled: true, RefundPending: true, Refunded: true, RefundFailed: true}
+	late := map[move]State{{Expired, CauseReseated}: PaymentPending, {Expired, CauseLateSold}: PaymentComplete}
 	for m, to := range legal {
-		if final[m.from] && to != m.from {
+		if final[m.from] && to != m.from && !back[to] && late[m] != to {
 			t.Errorf("%s leads from %s, where an order is over, to %s", m.cause, m.from, to)
 		}
 	}
@@ -51,7 +58,7 @@ func TestTheTableDecidesEveryPair(t *testing.T) {
 // A state in which somebody waits has somebody who ends the waiting.
 func TestEveryWaitingStateHasALimit(t *testing.T) {
 	for _, tr := range Transitions() {
-		waiting := tr.To == PaymentPending || tr.To == PaymentFailed || tr.To == PaymentComplete || tr.To == PaymentReview
+		waiting := tr.To == PaymentPending || tr.To == PaymentFailed || tr.To == PaymentComplete || tr.To == PaymentReview || tr.To == RefundPending
 		if waiting && tr.Limit == 0 && !tr.UntilHold {
 			t.Errorf("%s by %s may stay for ever", tr.To, tr.Cause)
 		}

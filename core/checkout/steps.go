@@ -43,6 +43,8 @@ func (s *Service) handlers() map[string]payment.Handler {
 		taskVoid:     s.void,
 		taskEvidence: s.sendEvidence,
 		taskApproved: s.approved,
+		taskLate:     s.decideLate,
+		taskRefund:   s.giveRefund,
 
 		payment.KindRecorded: s.recorded,
 	}
@@ -111,8 +113,12 @@ func (s *Service) void(ctx context.Context, t payment.Task) error {
 	if err != nil || (a.state != PaymentVoiding && a.state != PaymentCaptureFailed) {
 		return err
 	}
+	if done, err := s.reseat(ctx, t, &a); done || err != nil {
+		return err
+	}
 	out, err := a.provider.Void(ctx, a.intent)
 	switch {
+	case errors.Is(err, payment.ErrDeclined) && out.State == payment.Captured: // it took the money before
 	case errors.Is(err, payment.ErrNotFound):
 		out = payment.Outcome{State: payment.Voided}
 	case err != nil:
@@ -144,7 +150,7 @@ func (s *Service) tell(ctx context.Context, t payment.Task, out payment.Outcome)
 	}
 	return s.Apply(ctx, Outcome{Order: t.OrderID, Payment: t.PaymentID, Cause: cause,
 		Ref: out.ProviderRef, Secret: out.ClientSecret, Failure: out.Failure, Try: out.Try, Actor: "outbox", Source: sourceOf(t),
-		Card: out.Card, Risk: out.Risk})
+		Card: out.Card, Risk: out.Risk, Amount: out.Amount})
 }
 
 // causeOf translates what a provider says; ok is false when it says nothing that moves an order.
@@ -177,6 +183,7 @@ type attempt struct {
 	provider payment.Provider
 	state    PaymentState
 	want     payment.Want
+	failure  string
 }
 
 // attempt reads one attempt as its provider is told about it.
@@ -220,6 +227,10 @@ func (s *Service) Webhooks(ctx context.Context, events []payment.Event) error {
 			wg.Go(func() { errs[i] = s.disputed(ctx, e) })
 			continue
 		}
+		if e.Refund != nil {
+			wg.Go(func() { errs[i] = s.refundNews(ctx, e) })
+			continue
+		}
 		cause, ok := causeOf(e.Outcome.State)
 		if s.bare(e) || !ok || !e.Relevant() || states[e.PaymentID].knows(cause) {
 			continue
@@ -227,7 +238,7 @@ func (s *Service) Webhooks(ctx context.Context, events []payment.Event) error {
 		wg.Go(func() {
 			err := s.Apply(ctx, Outcome{Order: e.OrderID, Payment: e.PaymentID, Cause: cause,
 				Ref: e.Outcome.ProviderRef, Secret: e.Outcome.ClientSecret, Failure: e.Outcome.Failure, Try: e.Outcome.Try, Actor: "webhook",
-				Source: e.Source(), Digest: e.Digest, Card: e.Outcome.Card, Risk: e.Outcome.Risk})
+				Source: e.Source(), Digest: e.Digest, Card: e.Outcome.Card, Risk: e.Outcome.Risk, Amount: e.Outcome.Amount})
 			if errors.Is(err, ErrOrderUnknown) {
 				s.log.Warn("webhook about an order that is not ours", "webhook_id", e.ID, "type", e.Type)
 				err = nil
@@ -351,5 +362,5 @@ func (s *Service) lookUp(ctx context.Context, t payment.Task) error {
 	}
 	return s.Apply(ctx, Outcome{Order: t.OrderID, Payment: t.PaymentID, Cause: cause,
 		Ref: out.ProviderRef, Secret: out.ClientSecret, Failure: out.Failure, Try: out.Try, Actor: "lookup",
-		Card: out.Card, Risk: out.Risk, CardAsked: true})
+		Card: out.Card, Risk: out.Risk, CardAsked: true, Amount: out.Amount})
 }

@@ -34,7 +34,7 @@ JOIN payments AS p ON p.order_id = o.order_id
 ORDER BY o.order_id, p.attempt`
 
 const sqlPaymentIntents = `
-SELECT p.payment_id, p.order_id, p.attempt, p.amount_minor, p.currency, p.provider, p.provider_ref, p.state, p.method, o.event_id, o.email
+SELECT p.payment_id, p.order_id, p.attempt, p.amount_minor, p.currency, p.provider, p.provider_ref, p.state, p.failure, p.method, o.event_id, o.email
 FROM unnest($1::UUID[], $2::UUID[]) AS k (order_id, payment_id)
 JOIN payments AS p ON p.order_id = k.order_id AND p.payment_id = k.payment_id
 JOIN orders AS o ON o.order_id = p.order_id`
@@ -65,6 +65,7 @@ func (s *Service) readOrders(ctx context.Context, ids []uuid.UUID) ([]found, err
 	byID := make(map[uuid.UUID]found, len(ids))
 	err := s.db.Reading(ctx, func() error {
 		clear(byID)
+		texts := make(map[uuid.UUID]string, len(ids))
 		rows, err := s.db.Reader.Query(ctx, sqlOrders, once(append([]uuid.UUID{}, ids...)))
 		if err != nil {
 			return err
@@ -78,10 +79,22 @@ func (s *Service) readOrders(ctx context.Context, ids []uuid.UUID) ([]found, err
 				&p.Failure, &p.Method); err != nil {
 				return err
 			}
-			f.err = s.complete(ctx, o, lines)
-			byID[o.ID] = f
+			byID[o.ID], texts[o.ID] = f, lines
 		}
-		return rows.Err()
+		rows.Close()
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		refunds, err := s.refundsAmong(ctx, byID)
+		if err != nil {
+			return err
+		}
+		for id, f := range byID {
+			f.order.Refunds = refunds[id]
+			f.err = s.complete(ctx, &f.order, texts[id])
+			byID[id] = f
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read %d orders: %w", len(ids), err)
@@ -101,8 +114,8 @@ func (s *Service) complete(ctx context.Context, o *Order, lines string) (err err
 	if o.Lines, err = decodeLines(lines); err != nil {
 		return fmt.Errorf("order %s: %w", o.ID, err)
 	}
-	if o.State == TicketIssued { // every line has its ticket, and they are named after the order
-		for i := range o.Lines {
+	if o.State == TicketIssued { // every line that is left has its ticket, and they are named after the order
+		for _, i := range unrefunded(len(o.Lines), o.Refunds) {
 			o.Tickets = append(o.Tickets, ticket.TicketID(o.ID, i))
 		}
 	}
@@ -167,7 +180,7 @@ func (s *Service) scanAttempt(ctx context.Context, rows pgx.Rows) (a attempting,
 	var amount ledger.Amount
 	intent := &a.intent
 	if err := rows.Scan(&intent.PaymentID, &intent.OrderID, &intent.Attempt, &amount.Minor, &amount.Currency, &provider, &intent.ProviderRef, &a.state,
-		&intent.Method, &event, &intent.Email); err != nil {
+		&a.failure, &intent.Method, &event, &intent.Email); err != nil {
 		return a, err
 	}
 	if a.provider, a.err = s.providers.Of(provider); a.err != nil {

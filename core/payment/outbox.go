@@ -23,6 +23,8 @@ const (
 	KindCapture = "capture"
 	KindVoid    = "void"
 	KindIssue   = "issue"
+	KindRefund  = "refund"
+	KindLate    = "late_money"
 	// KindRecorded: somebody has recorded that the payment was paid outside; ask its provider.
 	KindRecorded = "recorded"
 )
@@ -73,7 +75,7 @@ type OutboxConfig struct {
 	Backoff     time.Duration  // mean wait before the second attempt, doubling; default 200 ms
 	BackoffMax  time.Duration  // longest mean wait between two attempts; default 5 min
 	MaxAttempts int            // attempts before a task is dead; default 25
-	AttemptsOf  map[string]int // MaxAttempts of single kinds; default 300, some 24 hours, of capture, void and issue
+	AttemptsOf  map[string]int // MaxAttempts of single kinds; default 300, some 24 hours, of all but begin
 	Grace       time.Duration  // how long running handlers may finish after Run's context ended; default 5 s
 	Jitter      func() float64 // uniform in [0, 1); default math/rand/v2
 	Log         *slog.Logger   // default slog.Default()
@@ -103,7 +105,7 @@ func (c OutboxConfig) withDefaults() OutboxConfig {
 	if c.AttemptsOf == nil {
 		// Money that is reserved must be taken or let go, and what is paid for delivered, even if a provider's outage lasts a
 		// day. A payment that cannot begin is of no use to a buyer for that long.
-		c.AttemptsOf = map[string]int{KindCapture: 300, KindVoid: 300, KindIssue: 300}
+		c.AttemptsOf = map[string]int{KindCapture: 300, KindVoid: 300, KindIssue: 300, KindRefund: 300, KindLate: 300}
 	}
 	if c.Jitter == nil {
 		c.Jitter = rand.Float64

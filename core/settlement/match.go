@@ -45,7 +45,7 @@ func (r row) candidates() []uuid.UUID {
 		if r.RefundID == uuid.Nil {
 			return nil
 		}
-		return []uuid.UUID{final(r.RefundID.String() + "/refund_payment")}
+		return []uuid.UUID{final(r.RefundID.String() + "/refund_payment"), final(r.RefundID.String() + "/late_refund")}
 	}
 	return nil
 }
