@@ -24,6 +24,7 @@ type client struct {
 	secret   string
 	operator string // who asks, for core's audit trails
 	http     *http.Client
+	key      string // Idempotency-Key of what is asked; empty: none
 }
 
 func newClient(core, secret string, timeout time.Duration) (*client, error) {
@@ -80,6 +81,13 @@ func path(segments ...string) string {
 	return "/admin/v1/" + strings.Join(escaped, "/")
 }
 
+// keyed is the client for one request that may be repeated: the same key is the same request.
+func (c *client) keyed(key string) *client {
+	one := *c
+	one.key = key
+	return &one
+}
+
 // get reads a value.
 func (c *client) get(ctx context.Context, path string, query url.Values) (json.RawMessage, error) {
 	if len(query) > 0 {
@@ -114,6 +122,9 @@ func (c *client) send(ctx context.Context, method, path, contentType string, bod
 	}
 	if c.secret != "" {
 		request.Header.Set("Authorization", "Bearer "+c.secret)
+	}
+	if c.key != "" {
+		request.Header.Set("Idempotency-Key", c.key)
 	}
 	if c.operator != "" {
 		request.Header.Set("Fairgate-Operator", c.operator)

@@ -61,9 +61,10 @@ func (e eventView) opens() string {
 }
 
 func (t *tool) event() *cobra.Command {
-	return group("event", "List and show events, release what was set aside", `  ticketctl event list
+	return group("event", "List, show and cancel events, release what was set aside", `  ticketctl event list
   ticketctl event show arena
-  ticketctl event release arena sponsor --all`, t.eventList(), t.eventShow(), t.eventRelease(), t.eventReleases())
+  ticketctl event release arena sponsor --all
+  ticketctl event cancel arena --reason "storm warning"`, t.eventList(), t.eventShow(), t.eventRelease(), t.eventReleases(), t.eventCancel())
 }
 
 // pageFlags are the flags of every list.

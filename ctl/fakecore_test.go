@@ -58,6 +58,7 @@ func newFakeCore(transcript []byte) *fakeCore {
 	mux.HandleFunc("GET /admin/v1/orders/verify", f.verifyOrders)
 	mux.HandleFunc("GET /admin/v1/orders/{id}", f.showOrder)
 	f.money(mux)
+	f.refundRoutes(mux)
 	mux.HandleFunc("GET /admin/v1/ledger/verify", f.verifyLedger)
 	mux.HandleFunc("GET /admin/v1/ledger/{report}", f.ledgerReport)
 	f.settlement(mux)

@@ -232,6 +232,7 @@ func TestBadRequestsAreRefusedWithTheirOwnCode(t *testing.T) {
 		{"no key", "POST", "/v1/holds", `{"event":"arena"}`, nil, 400, "idempotency_key_missing"},
 		{"no key", "POST", "/v1/orders", `{}`, nil, 400, "idempotency_key_missing"},
 		{"no key", "POST", "/v1/orders/" + id + "/pay", `{}`, nil, 400, "idempotency_key_missing"},
+		{"no key", "POST", "/v1/orders/" + id + "/refund", `{}`, nil, 400, "idempotency_key_missing"},
 		{"key with a space", "POST", "/v1/holds", `{"event":"arena"}`, []string{"Idempotency-Key: a b"}, 400, "idempotency_key_malformed"},
 		{"long key", "POST", "/v1/holds", `{"event":"arena"}`, []string{"Idempotency-Key: " + strings.Repeat("k", 129)}, 400, "idempotency_key_malformed"},
 		{"big body", "POST", "/v1/holds", `{"event":"arena","x":"` + strings.Repeat("x", 17<<10) + `"}`, []string{"Idempotency-Key: k"}, 413, "body_too_large"},
@@ -255,7 +256,7 @@ func TestBadRequestsAreRefusedWithTheirOwnCode(t *testing.T) {
 		{"private route", "GET", "/metrics", "", nil, 404, "not_found"},
 		{"no id", "GET", "/v1/holds/1", "", nil, 404, "not_found"},
 		{"capital id", "GET", "/v1/holds/" + strings.ToUpper("aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"), "", nil, 404, "not_found"},
-		{"no such action", "POST", "/v1/orders/" + id + "/refund", "{}", nil, 404, "not_found"},
+		{"no such action", "POST", "/v1/orders/" + id + "/return", "{}", nil, 404, "not_found"},
 		{"provider in capitals", "POST", "/webhooks/STRIPE", "{}", nil, 404, "not_found"},
 	} {
 		r := b.do(n, c.method, c.path, c.body, c.headers...)

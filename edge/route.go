@@ -92,7 +92,7 @@ func (s *Server) routeBuyer(ctx *fasthttp.RequestCtx, rest []byte) {
 			if allow(ctx, "GET") {
 				s.forwardPrivate(ctx, false)
 			}
-		case string(tail) == "pay":
+		case string(tail) == "pay" || string(tail) == "refund":
 			if allow(ctx, "POST") && s.fromOurPages(ctx) {
 				s.forwardPrivate(ctx, true)
 			}

@@ -92,6 +92,9 @@ type orderJSON struct {
 	ServerTime timeJSON    `json:"server_time"`
 	Payment    paymentJSON `json:"payment"`
 	Tickets    []uuid.UUID `json:"tickets"`
+	// Reseated says that the payment came late and the order was sold with other seats, or other places, than it was opened on.
+	Reseated bool              `json:"reseated,omitempty"`
+	Refunds  []orderRefundJSON `json:"refunds"`
 }
 
 // orderOf shows an order to its buyer. The way to pay is shown only while there is something to pay.
@@ -115,5 +118,6 @@ func orderOf(o checkout.Order, form func(provider, ref, secret string) payment.F
 		tickets = []uuid.UUID{}
 	}
 	return orderJSON{ID: o.ID, Event: o.Slug, HoldID: o.Hold, State: string(o.State), Amount: money(o.Amount), Lines: lines,
-		Deadline: timeJSON(o.Deadline), ServerTime: timeJSON(o.ServerTime), Payment: p, Tickets: tickets}
+		Deadline: timeJSON(o.Deadline), ServerTime: timeJSON(o.ServerTime), Payment: p, Tickets: tickets,
+		Reseated: o.Reseated(), Refunds: refundsOf(o)}
 }

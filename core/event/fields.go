@@ -96,6 +96,12 @@ func (d *decoder) event(n *yaml.Node, s *Spec) {
 		key{"tour", false, func(n *yaml.Node, path string) { d.tour(n, path, &s.Tour) }},
 		key{"hold", false, func(n *yaml.Node, path string) { d.hold(n, path, &s.Hold) }},
 		key{"payment", false, func(n *yaml.Node, path string) { d.payment(n, path, &s.Payment) }},
+		key{"refunds", false, func(n *yaml.Node, path string) { d.refunds(n, path, &s.Refunds) }},
+		key{"late_money", false, func(n *yaml.Node, path string) {
+			if d.choice(n, path, "reseat", LateVoid) == LateVoid {
+				s.LateMoney = LateVoid
+			}
+		}},
 		key{"on_sale", false, func(n *yaml.Node, path string) { d.onSale(n, path, &s.OnSale) }},
 		key{"fraud", false, func(n *yaml.Node, path string) { d.fraud(n, path, &s.Fraud) }},
 		key{"disputes", false, func(n *yaml.Node, path string) { d.disputes(n, path, &s.Disputes) }},
@@ -324,6 +330,19 @@ func (d *decoder) payment(n *yaml.Node, path string, p *Payment) {
 	if slices.Contains(p.Methods, bankTransfer) && p.TransferWithin.Duration == 0 {
 		p.TransferWithin = Duration{defaultTransferWithin}
 	}
+}
+
+func (d *decoder) refunds(n *yaml.Node, path string, r *Refunds) {
+	d.mapping(n, path,
+		key{"by", false, func(n *yaml.Node, path string) {
+			if d.choice(n, path, RefundByOperator, RefundByBuyer) == RefundByBuyer {
+				r.By = RefundByBuyer
+			}
+		}},
+		key{"until", false, func(n *yaml.Node, path string) { r.Until = d.instant(n, path).UTC() }},
+		key{"keep_fee", false, func(n *yaml.Node, path string) { r.KeepFee = d.boolean(n, path) }},
+		key{"resell", false, func(n *yaml.Node, path string) { r.KeepOff = !d.boolean(n, path) }},
+	)
 }
 
 func (d *decoder) onSale(n *yaml.Node, path string, o *OnSale) {

@@ -47,6 +47,8 @@ type Spec struct {
 	Limits      Limits       `json:"limits"`
 	Tour        Tour         `json:"tour,omitzero"`
 	Hold        HoldRules    `json:"hold"`
+	Refunds     Refunds      `json:"refunds,omitzero"`
+	LateMoney   string       `json:"late_money,omitempty"` // LateVoid; empty: another ticket of the kind, if there is one
 	Payment     Payment      `json:"payment,omitzero"`
 	OnSale      OnSale       `json:"on_sale"`
 	Fraud       Fraud        `json:"fraud,omitzero"`
@@ -157,6 +159,23 @@ type Limits struct {
 	PerDevice  int `json:"per_device,omitempty"`
 	PerAddress int `json:"per_address,omitempty"` // IPv4 address or IPv6 /64
 	PerCard    int `json:"per_card,omitempty"`    // checked when the payment is authorized
+}
+
+// LateVoid has money that came too late given back, whatever is left to sell.
+const LateVoid = "void"
+
+// Who may ask for a refund.
+const (
+	RefundByBuyer    = "buyer"
+	RefundByOperator = "operator"
+)
+
+// Refunds are the rules of money that goes back while the event takes place. Of one that is cancelled all of it goes back.
+type Refunds struct {
+	By      string    `json:"by,omitempty"`   // RefundByBuyer; empty: operators alone
+	Until   time.Time `json:"until,omitzero"` // UTC, exclusive; buyers may ask until then; zero: until the event starts
+	KeepFee bool      `json:"keep_fee,omitempty"`
+	KeepOff bool      `json:"keep_off,omitempty"` // what comes back is not sold again
 }
 
 // HoldRules say how long a hold lives.

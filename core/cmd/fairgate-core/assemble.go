@@ -96,16 +96,24 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	if err != nil {
 		return nil, err
 	}
+	var stock *inventory.Service // that orders come back to, made below
+	var room *access.Room
 	orders := checkout.New(checkout.Config{
 		DB: d, Catalog: terms(events), Providers: providers, Outbox: outbox, Ledger: writer,
 		Issuer: ticket.NewIssuer(signingKey(events)),
 		Sold:   finish(d, log),
 		Screen: screen, Marker: marker, ReviewFor: cfg.Fraud.ReviewFor, SubmitBefore: cfg.Disputes.SubmitBefore,
 		MaxBatch: cfg.Checkout.MaxBatch, LookupAfter: cfg.Checkout.LookupAfter, Log: log, Recorder: recorder,
+		Again: func(ctx context.Context, earlier uuid.UUID, key string) (inventory.Hold, error) {
+			return stock.HoldAgain(ctx, earlier, key)
+		},
+		ActiveHolds: func(ctx context.Context, event uuid.UUID) ([]uuid.UUID, error) { return stock.ActiveHolds(ctx, event) },
+		Selling:     func(ctx context.Context, slug string) bool { return selling(ctx, room, slug) },
+		RefundRate:  refundRate(providers),
 	})
 	c.opened(orders.Close)
 	feed := inventory.NewFeed(d, inventory.FeedConfig{Layouts: layouts(events, cfg.Inventory.FeedEvents), Every: cfg.Inventory.FeedEvery, Events: cfg.Inventory.FeedEvents, Log: log})
-	stock := inventory.New(d, inventory.Config{
+	stock = inventory.New(d, inventory.Config{
 		Offers: offers(events), Lanes: cfg.Inventory.Lanes, MaxBatch: cfg.Inventory.MaxBatch, MaxQueue: cfg.Inventory.MaxQueue, Committed: feed.Nudge,
 		Log:      log,
 		Recorder: recorder,
@@ -113,7 +121,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	c.opened(stock.Close)
 	inbox := payment.NewInbox(d, providers.WebhookReaders(), payment.InboxConfig{Log: log})
 	c.opened(inbox.Close)
-	room, err := access.New(ctx, d, access.Config{
+	room, err = access.New(ctx, d, access.Config{
 		Tick: cfg.Access.Tick, MarkerWait: cfg.Access.MarkerWait, LeaseTTL: cfg.Access.LeaseTTL, PollMin: cfg.Access.PollMin,
 		PollMax: cfg.Access.PollMax, PollsPerSecond: cfg.Access.PollsPerSecond, Log: log,
 	}, access.Deps{
@@ -325,6 +333,7 @@ func terms(events *event.Store) checkout.Catalog {
 		}
 		return checkout.Terms{Slug: e.Slug, Organizer: e.Spec.Organizer, Currency: e.Spec.Currency, Country: e.Spec.Venue.Country, Prices: prices,
 			PaymentExtension: e.Spec.Hold.PaymentExtension.Duration, Cards: cards, Fraud: fraudTerms(e.Spec.Fraud), StartsAt: e.Spec.StartsAt, ResellLost: e.Spec.Disputes.ResellLost,
+			Refunds: refundPolicy(e), RefundPolicy: refundWords(e), VoidLate: e.Spec.LateMoney == event.LateVoid, Cancelled: e.State == event.Cancelled,
 			Methods: e.Spec.Payment.Methods, TransferWithin: e.Spec.Payment.TransferWithin.Duration}, nil
 	}
 }
@@ -341,6 +350,9 @@ func offers(events *event.Store) inventory.Offers {
 		e, err := events.ByID(ctx, id)
 		if err != nil {
 			return inventory.Offer{}, err
+		}
+		if e.State == event.Cancelled {
+			return inventory.Offer{}, event.ErrCancelled
 		}
 		mu.RLock()
 		m, ok := known[id]

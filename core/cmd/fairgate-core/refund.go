@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"fairgate/core/access"
+	"fairgate/core/checkout"
+	"fairgate/core/event"
+	"fairgate/core/payment"
+)
+
+// refundShare is the part of a provider's spare calls that the refund of a cancelled event may use; buyers of other events have
+// the rest.
+const refundShare = 0.5
+
+// refundRate is how many refunds a second a cancelled event may ask for. Without a limit of the provider's it is maxRefundRate.
+func refundRate(providers *payment.Providers) func() float64 {
+	const maxRefundRate = 50
+	return func() float64 { return min(providers.SpareRate("", "")*refundShare, maxRefundRate) }
+}
+
+// selling tells whether an on-sale of the event is under way, so that late money may buy something.
+func selling(ctx context.Context, room *access.Room, slug string) bool {
+	phase, _, err := room.Phase(ctx, slug)
+	return err == nil && phase != access.Ended
+}
+
+// refundPolicy is the event file's section refunds as checkout needs it.
+func refundPolicy(e *event.Event) checkout.RefundPolicy {
+	r := e.Spec.Refunds
+	p := checkout.RefundPolicy{Buyers: r.By == event.RefundByBuyer, Until: r.Until, KeepFee: r.KeepFee, KeepOff: r.KeepOff}
+	if p.Until.IsZero() {
+		p.Until = e.Spec.StartsAt
+	}
+	return p
+}
+
+// refundWords is the same for people.
+func refundWords(e *event.Event) string {
+	p := refundPolicy(e)
+	words := "Tickets are refunded when the event is cancelled, the fee included."
+	if p.Buyers {
+		words = "Buyers may give tickets back until " + p.Until.In(e.Location).Format(time.RFC3339) + "."
+		if p.KeepFee {
+			words += " The fee is kept."
+		}
+		words += " When the event is cancelled everything is refunded."
+	}
+	return words
+}
