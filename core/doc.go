@@ -47,9 +47,13 @@
 //  8. Pay. Between the buyer and the provider. Its news comes as a webhook (stored before it is acknowledged, so it is
 //     handled even if core dies right after) or by looking it up, whichever is first, in any order, any number of times.
 //  9. Sell. Hold to sold, ledger transfers pending, capture in the outbox (checkout.Apply, authorized); after the
-//     commit the buyer's place inside is freed, or when the session ends if core dies there. The hold died first: the money is late, the void goes into the outbox instead.
+//     commit the buyer's place inside is freed, or when the session ends if core dies there. The hold died first: the money is late, and the outbox
+//     looks for another hold of the kind, under a key of the payment's, or voids. Dies in between: that hold is found again.
 //  10. Capture and issue. Like begin. Then one transaction posts the transfers (captured) and writes the tickets with their
 //     codes (issued). Refused for good: transfers voided, units back on sale, the authorization voided (capture_refused).
+//  11. Refund. Tickets void, units back on sale, transfers pending and the call in the outbox, together (checkout.Refund). The
+//     provider is called with the refund's id as key until it answers, tells or is asked. A cancelled event is refunded by a
+//     run that any core takes up where another died.
 //
 // # Two or more cores
 //

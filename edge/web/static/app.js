@@ -271,10 +271,14 @@ async function orderPage(id) {
     const stamp = `${order.state} ${order.payment && order.payment.state} ${order.payment && order.payment.attempt}`;
     if (stamp !== shown) showOrder(order);
     shown = stamp;
-    if (['expired', 'cancelled', 'refunded', 'disputed', 'capture_failed'].includes(order.state)) { memory.write({ order: undefined }); return undefined; }
+    if (isOver(order)) { memory.write({ order: undefined }); return undefined; }
     await pause(jitter(order.payment && order.payment.state === 'created' ? 400 : 1500));
   }
 }
+
+/** Whether nothing more comes of the order by itself. A payment that came too late may still buy other seats, or is on its way back. */
+const isOver = (order) => ['refunded', 'refund_failed', 'disputed'].includes(order.state) ||
+  (['expired', 'cancelled', 'capture_failed'].includes(order.state) && !['voiding', 'captured'].includes((order.payment || {}).state));
 
 /** Whether the order is paid on a page that lets in the provider's form. This page lets in nothing. */
 const hasOwnPage = (order) => ['payment_pending', 'payment_failed'].includes(order.state) && ['stripe_elements', 'frame'].includes((order.payment || {}).form);
@@ -297,13 +301,14 @@ function showOrder(order) {
     parts.push(el('div', { class: 'actions' }, el('button', { onclick: async (e) => { e.target.disabled = true; const { data } = await patiently('POST', `/v1/orders/${order.id}/pay`, { body: {}, key: newKey() }); if (data.state) showOrder(data); else say(data.detail || ''); } },
       order.state === 'payment_failed' ? 'Try another payment' : 'Begin payment')));
   }
-  if (['expired', 'cancelled', 'refunded', 'capture_failed'].includes(order.state)) parts.push(el('div', { class: 'actions' }, el('button', { onclick: () => shop() }, 'Choose again')));
+  if (order.reseated) parts.push(el('p', { class: 'notice' }, 'Your payment came when your time was up. You have the tickets named here instead.'));
+  if (isOver(order) && order.state !== 'disputed') parts.push(el('div', { class: 'actions' }, el('button', { onclick: () => shop() }, 'Choose again')));
   show(card(...parts));
 }
 
 function orderText(state) {
   return { reserved: 'Your order', payment_pending: 'Waiting for your payment', payment_complete: 'Paid. Your tickets are being made …', payment_failed: 'The payment failed', payment_review: 'Your payment is being checked by a person. Your tickets are kept for you meanwhile; nothing is charged before', capture_failed: 'The payment could not be taken; nothing was charged',
-    expired: 'Time ran out; nothing was charged', cancelled: 'The order was cancelled', refunded: 'Your money is on its way back', disputed: 'This payment is disputed' }[state] || state;
+    expired: 'Time ran out; nothing is charged', cancelled: 'The order was cancelled', refund_pending: 'Your money is on its way back', refunded: 'You have your money back', refund_failed: 'Your money could not be sent back yet; we see to it', disputed: 'This payment is disputed' }[state] || state;
 }
 
 async function ticketsPage(order) {
