@@ -42,7 +42,7 @@
 //
 // A price has three parts that add up to what the buyer pays: face, fee and tax; a part of nothing has no transfer. Each event has a
 // constructor, named for it. Everything about an order has the order as its reference; payouts, settlement runs and provider payouts
-// have their own. A test holds this table against the constructors, row by row.
+// have their own, and so has money that came without a provider and waits for its payment or for a person: its receipt. A test holds this table against the constructors, row by row.
 //
 //	event                  transfer                 kind     debit                            credit                           amount
 //	sale                   sale_face                pending  buyer_clearing                   organizer_payable/<organizer>    face
@@ -79,6 +79,9 @@
 //	late refund            late_refund              pending  late_money                       provider_clearing/<provider>     face + fee + tax
 //	late refund paid       each of late refund      post
 //	late refund failed     each of late refund      void
+//	receipt held           receipt_held             single   provider_clearing/<provider>     late_money                       due
+//	receipt used           receipt_used             single   late_money                       provider_clearing/<provider>     due
+//	receipt returned       receipt_returned         single   late_money                       provider_clearing/<provider>     due
 //	payout released        payout_release           single   organizer_payable/<organizer>    organizer_available/<organizer>  due
 //	                       payout_reserve           single   organizer_payable/<organizer>    organizer_reserve/<organizer>    reserve
 //	reserve released       reserve_release          single   organizer_reserve/<organizer>    organizer_available/<organizer>  reserve
@@ -128,7 +131,7 @@
 //	provider_transit/<provider>   provider settles          settlement arrived                                  120h    reference
 //	refunds                       refund, resale returned   refund paid, refund failed                          120h    reference
 //	disputes/<provider>           dispute opened            dispute won, dispute lost                           2160h   reference
-//	late_money                    late money                late sale, late refund paid                         24h     reference
+//	late_money                    late money, receipt held  late sale, late refund paid, receipt used, receipt returned  24h  reference
 //	payout_clearing               payout sent, seller sent  payout arrived, payout came back, seller came back  120h    reference
 //	resale_escrow                 resale captured           ticket handed over, resale return paid              72h     reference
 //

@@ -72,6 +72,7 @@ var (
 	theRun, thePayout, theSettlement   = uuid.UUID{4, 4}, uuid.UUID{5, 5}, uuid.UUID{6, 6}
 	theConversion, theResale, theTax   = uuid.UUID{7, 7}, uuid.UUID{8, 8}, uuid.UUID{9, 9}
 	theSellerPayout, theRoundingsClose = uuid.UUID{10, 10}, uuid.UUID{11, 11}
+	theReceipt, thePayment             = uuid.UUID{12, 12}, uuid.UUID{13, 13}
 )
 
 // happenings calls the constructor of every event in the table.
@@ -102,6 +103,9 @@ func happenings(t *testing.T) map[string][]ledger.Transfer {
 		"late money":          must(ledger.LateMoneyTransfers(terms, sum)),
 		"late sale":           must(ledger.LateSaleTransfers(terms, parts)),
 		"late refund":         must(ledger.LateRefundTransfers(terms, theRefund, sum)),
+		"receipt held":        must(ledger.ReceiptHeldTransfers(theReceipt, "stripe", eur("due"))),
+		"receipt used":        must(ledger.ReceiptUsedTransfers(theReceipt, thePayment, "stripe", eur("due"))),
+		"receipt returned":    must(ledger.ReceiptReturnedTransfers(theReceipt, "stripe", eur("due"))),
 		"payout released":     must(ledger.PayoutReleasedTransfers(theRun, "lumen-live", eur("due"), eur("reserve"))),
 		"reserve released":    must(ledger.ReserveReleasedTransfers(theRun, "lumen-live", eur("reserve"))),
 		"reserve used":        must(ledger.ReserveUsedTransfers(theRun, "lumen-live", eur("reserve"))),
@@ -215,7 +219,8 @@ var chains = map[string][][]string{
 	"provider_transit/<provider>":  {{"provider settles", "settlement arrived"}},
 	"refunds":                      {{"refund", "refund paid"}, {"refund", "refund failed"}, {"resale", "resale captured", "resale returned", "resale return paid"}},
 	"disputes/<provider>":          {{"dispute opened", "dispute won"}, {"dispute opened", "dispute lost"}},
-	"late_money":                   {{"late money", "late sale"}, {"late money", "late refund", "late refund paid"}},
+	"late_money":                   {{"late money", "late sale"}, {"late money", "late refund", "late refund paid"},
+		{"receipt held", "receipt used"}, {"receipt held", "receipt returned"}},
 	"payout_clearing": {{"payout released", "payout sent", "payout arrived"}, {"payout released", "payout sent", "payout came back"},
 		{"resale", "resale captured", "ticket handed over", "seller sent", "seller came back"}},
 	"resale_escrow": {{"resale", "resale captured", "ticket handed over"}, {"resale", "resale captured", "resale returned", "resale return paid"}},

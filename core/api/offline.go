@@ -106,12 +106,8 @@ func (s *Server) confirmRefund(w http.ResponseWriter, r *http.Request) error {
 	if !plainText(body.Reason, 0, 500) {
 		return &detailed{errRequest, "reason must be a text of at most 500 characters."}
 	}
-	changed, err := s.Offline.Confirm(r.Context(), id, verb == "confirm", operatorOf(r), body.Reason)
-	if err != nil {
+	if err := s.Offline.Confirm(r.Context(), id, verb == "confirm", operatorOf(r), body.Reason); err != nil {
 		return err
-	}
-	if !changed {
-		return errNotFound
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"id": id, "done": verb == "confirm"})
 	return nil

@@ -17,6 +17,7 @@ import (
 	"fairgate/core/event"
 	"fairgate/core/inventory"
 	"fairgate/core/payment"
+	"fairgate/core/payment/offline"
 	"fairgate/core/payout"
 	"fairgate/core/settlement"
 	"fairgate/core/ticket"
@@ -136,6 +137,12 @@ var outcomes = []outcome{
 	{access.ErrBanInvalid, 422, "ban_invalid", "A ban names a kind (device, network or entrant) and a subject in hex of that kind's length.", 0},
 	{access.ErrBanUnknown, 404, "ban_unknown", "There is no such ban in force.", 0},
 	{payment.ErrTaskUnknown, 404, "task_unknown", "The order has no such outbox task.", 0},
+	{offline.ErrReceiptUnknown, 404, "receipt_unknown", "No receipt of this id was recorded. Look at the list of receipts.", 0},
+	{offline.ErrNothingLeft, 409, "receipt_used", "Nothing is left of the receipt: it is used, or was sent back.", 0},
+	{offline.ErrNotDue, 409, "order_not_due", "The order waits for no money by bank transfer or at a box office.", 0},
+	{offline.ErrTooLittle, 409, "receipt_too_little", "What is left of the receipt does not complete what the order waits for, or is in another currency.", 0},
+	{offline.ErrRefundUnknown, 404, "refund_unknown", "No refund of this id waits for a transfer by hand.", 0},
+	{offline.ErrRefundDecided, 409, "refund_decided", "The contrary was said of this refund before.", 0},
 	{payment.ErrTaskAlive, 409, "task_alive", "Only dead tasks can be retried or discarded. This one is not, or no more.", 0},
 	{payment.ErrSignature, 400, "webhook_signature", "The webhook's signature does not verify.", 0},
 	{payment.ErrMalformed, 400, "webhook_malformed", "The webhook cannot be read.", 0},

@@ -2,6 +2,7 @@ package offline
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -98,6 +99,14 @@ func TestMoneyCountsOnceAndOnlyWhatIsDueIsTaken(t *testing.T) {
 	stands(dead, payment.Captured)
 
 	record("9", payment.Intent{PaymentID: uuid.New()}, eur(1), Result{Review: "no such reference"})
+	typo := []byte(Reference(exact.PaymentID))
+	if typo[5]++; typo[5] == '[' || typo[5] == ':' {
+		typo[5] = '0'
+	}
+	if got, err := p.Record(t.Context(), Receipt{ID: "10", Reference: string(typo), Amount: eur(2), ReceivedAt: time.Now()}, "operator:ann"); err != nil || got.Review != "that reference has a typing mistake" {
+		t.Errorf("%s: %+v, %v", typo, got, err)
+	}
+	record("9", exact, eur(1), Result{Known: true, Review: "recorded before with another amount or reference"})
 	if _, err := p.Void(t.Context(), payment.Intent{PaymentID: uuid.New()}); !errors.Is(err, payment.ErrNotFound) {
 		t.Errorf("void of what is not there: %v", err)
 	}
@@ -123,13 +132,129 @@ func TestARefundIsPendingUntilSomebodyConfirmsIt(t *testing.T) {
 			t.Fatalf("%+v, %v", out, err)
 		}
 	}
-	if changed, err := p.Confirm(t.Context(), r.ID, true, "operator:ann", ""); err != nil || !changed {
-		t.Fatal(changed, err)
+	if due, err := p.DueRefunds(t.Context(), 10); err != nil || len(due) != 1 || due[0].ID != r.ID || due[0].Amount != r.Amount || due[0].Order != i.OrderID {
+		t.Errorf("due %+v, %v", due, err)
 	}
-	if changed, err := p.Confirm(t.Context(), r.ID, false, "operator:bob", ""); err != nil || changed {
+	for range 2 { // whoever is not sure says it again
+		if err := p.Confirm(t.Context(), r.ID, true, "operator:ann", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Confirm(t.Context(), r.ID, false, "operator:bob", ""); !errors.Is(err, ErrRefundDecided) {
 		t.Error("a refund that was sent is said to have failed", err)
+	}
+	if err := p.Confirm(t.Context(), uuid.New(), true, "operator:bob", ""); !errors.Is(err, ErrRefundUnknown) {
+		t.Error(err)
+	}
+	if due, err := p.DueRefunds(t.Context(), 10); err != nil || len(due) != 0 {
+		t.Errorf("still due %+v, %v", due, err)
 	}
 	if out, err := p.Refund(t.Context(), i, r); err != nil || out.State != payment.RefundSucceeded {
 		t.Errorf("%+v, %v", out, err)
 	}
+}
+
+func TestWhatNoPaymentTakesIsHeldInTheBooksUntilItIsAssignedOrReturned(t *testing.T) {
+	d := dbtest.New(t)
+	p := New(Config{DB: d, Outbox: payment.NewOutbox(d, payment.OutboxConfig{})})
+	begin := func(minor int64) payment.Intent {
+		t.Helper()
+		i := payment.Intent{PaymentID: uuid.New(), OrderID: uuid.New(), Attempt: 1, Amount: eur(minor), Method: payment.MethodBankTransfer}
+		if _, err := p.Begin(t.Context(), i); err != nil {
+			t.Fatal(err)
+		}
+		return i
+	}
+	record := func(id, ref string, minor int64) {
+		t.Helper()
+		if _, err := p.Record(t.Context(), Receipt{ID: id, Reference: ref, Amount: eur(minor), ReceivedAt: time.Now()}, "operator:ann"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held := func(when string, want int64) {
+		t.Helper()
+		all, err := ledger.Balances(t.Context(), d.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		booked, net := int64(0), int64(0)
+		for _, b := range all {
+			if net += b.Net().Minor; b.Account == ledger.LateMoney("EUR") {
+				booked = b.Net().Minor
+			}
+		}
+		if rest := rests(t, p); booked != want || rest != want || net != 0 {
+			t.Errorf("%s: the books hold %d and the receipts %d, want %d; all accounts are %d", when, booked, rest, want, net)
+		}
+		if v, err := ledger.Verify(t.Context(), d.Reader); err != nil || !v.OK {
+			t.Errorf("%s: the ledger does not verify: %+v, %v", when, v, err)
+		}
+	}
+	first, second := begin(6500), begin(3000)
+	record("exact", Reference(begin(100).PaymentID), 100)
+	held("nothing is held of what was due", 0)
+	record("part", Reference(first.PaymentID), 6000)
+	held("a part", 6000)
+	record("rest", Reference(first.PaymentID), 700)
+	held("the rest, and two euros more", 200)
+	record("lost", "tickets please", 2900)
+	record("foreign", "RF18539007547034", 50)
+	held("nobody's", 3150)
+
+	for _, wrong := range []struct {
+		receipt string
+		order   uuid.UUID
+		want    error
+	}{{"none", second.OrderID, ErrReceiptUnknown}, {"lost", uuid.New(), ErrNotDue}, {"lost", first.OrderID, ErrNotDue}, {"lost", second.OrderID, ErrTooLittle}, {"exact", second.OrderID, ErrNothingLeft}} {
+		if _, err := p.Assign(t.Context(), wrong.receipt, wrong.order, "operator:ann", "why not"); !errors.Is(err, wrong.want) {
+			t.Errorf("assign %s: %v, want %v", wrong.receipt, err, wrong.want)
+		}
+	}
+	held("nothing was assigned", 3150)
+	record("second", Reference(second.PaymentID), 80)
+	record("third", Reference(second.PaymentID), 60)
+	for _, known := range []bool{false, true} {
+		got, err := p.Assign(t.Context(), "lost", second.OrderID, "operator:ann", "the buyer called")
+		if err != nil || got != (Decision{Receipt: "lost", Amount: eur(2860), Known: known}) {
+			t.Errorf("assigned %+v, %v", got, err)
+		}
+	}
+	held("40 of it are too much, and others' 250", 290)
+	if out, err := p.Lookup(t.Context(), second); err != nil || out.State != payment.Captured {
+		t.Errorf("%+v, %v", out, err)
+	}
+	var back sync.WaitGroup
+	for range 2 { // two operators at once
+		back.Go(func() {
+			if got, err := p.Return(t.Context(), "lost", "operator:bob", "sent back"); err != nil || got.Amount != eur(40) {
+				t.Errorf("returned %+v, %v", got, err)
+			}
+		})
+	}
+	back.Wait()
+	held("the 40 went back", 250)
+	if _, err := p.Assign(t.Context(), "lost", begin(40).OrderID, "operator:ann", ""); !errors.Is(err, ErrNothingLeft) {
+		t.Error(err)
+	}
+	list, err := p.Receipts(t.Context(), true, 10)
+	if err != nil || len(list) != 2 || list[0].ID != "rest" || list[0].Review != "too much" || list[0].Rest != eur(200) || list[1].ID != "foreign" {
+		t.Errorf("to review: %+v, %v", list, err)
+	}
+	var told int
+	if err := d.Reader.QueryRow(t.Context(), `SELECT count(*) FROM offline_decisions WHERE reason <> '' AND actor <> ''`).Scan(&told); err != nil || told != 2 {
+		t.Errorf("%d decisions, %v", told, err)
+	}
+}
+
+// rests is what the receipts say that nobody has taken.
+func rests(t *testing.T, p *Provider) (sum int64) {
+	t.Helper()
+	list, err := p.Receipts(t.Context(), false, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range list {
+		sum += r.Rest.Minor
+	}
+	return sum
 }
