@@ -219,7 +219,7 @@ var chains = map[string][][]string{
 	"provider_transit/<provider>":  {{"provider settles", "settlement arrived"}},
 	"refunds":                      {{"refund", "refund paid"}, {"refund", "refund failed"}, {"resale", "resale captured", "resale returned", "resale return paid"}},
 	"disputes/<provider>":          {{"dispute opened", "dispute won"}, {"dispute opened", "dispute lost"}},
-	"late_money":                   {{"late money", "late sale"}, {"late money", "late refund", "late refund paid"},
+	"late_money": {{"late money", "late sale"}, {"late money", "late refund", "late refund paid"},
 		{"receipt held", "receipt used"}, {"receipt held", "receipt returned"}},
 	"payout_clearing": {{"payout released", "payout sent", "payout arrived"}, {"payout released", "payout sent", "payout came back"},
 		{"resale", "resale captured", "ticket handed over", "seller sent", "seller came back"}},
