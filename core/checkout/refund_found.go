@@ -53,7 +53,7 @@ func (s *Service) owner(ctx context.Context, e payment.Event) (order, attempt uu
 	}
 	if err != nil || e.Refund.PaymentRef == "" {
 		s.log.Warn("webhook about a refund of nobody", "webhook_id", e.ID)
-		return uuid.Nil, uuid.Nil, nil
+		return uuid.Nil, uuid.Nil, nil //nolint:nilerr // a provider that cannot say whose it is
 	}
 	order, attempt, _, err = identifier.Identify(ctx, e.Refund.PaymentRef)
 	if errors.Is(err, payment.ErrNotFound) {
