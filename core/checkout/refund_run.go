@@ -90,7 +90,7 @@ const sqlLeaveRun = `UPDATE refund_runs SET lease_owner = NULL, lease_until = NU
 // Orders of which something may still come that has to be refunded, besides those that are paid.
 const sqlUnderWay = `
 SELECT count(*) FROM orders
-WHERE event_id = $1 AND state NOT IN ('ticket_issued', 'capture_failed', 'expired', 'cancelled', 'refund_pending', 'refunded', 'refund_failed', 'disputed')`
+WHERE event_id = $1 AND state NOT IN ('ticket_issued', 'capture_failed', 'expired', 'cancelled', 'refund_pending', 'refunded', 'refund_failed', 'disputed', 'dispute_lost')`
 
 const sqlRunOpen = `SELECT count(*) FROM refunds WHERE run_id = $1 AND state IN ('requested', 'pending')`
 
@@ -102,7 +102,7 @@ FROM (SELECT CASE
         WHEN f.state = 'succeeded' OR f.resolution = 'paid_otherwise' THEN 'refunded'
         WHEN f.state = 'failed' THEN 'failed'
         WHEN f.refund_id IS NOT NULL THEN 'open'
-        WHEN o.state IN ('capture_failed', 'expired', 'cancelled', 'refund_pending', 'refunded', 'refund_failed', 'disputed')
+        WHEN o.state IN ('capture_failed', 'expired', 'cancelled', 'refund_pending', 'refunded', 'refund_failed', 'disputed', 'dispute_lost')
             OR o.state = 'ticket_issued' AND NOT $3::BOOL THEN 'skipped'
         ELSE 'waiting' END AS what, f.amount_minor, f.currency
     FROM orders AS o LEFT JOIN refunds AS f ON f.order_id = o.order_id AND f.run_id = $2 AND f.resolution <> 'retried'

@@ -139,3 +139,31 @@ func TestARunSaysWhichRefundsFailed(t *testing.T) {
 	}
 	s.audit()
 }
+
+// Every state is either one from which a run expects nothing more, or one in which something is under way; a state that is
+// added and forgotten here would keep runs from ending, or end them too early.
+func TestARunKnowsEveryState(t *testing.T) {
+	s := newShop(t)
+	n := s.open(false)
+	over := map[State]bool{TicketIssued: true, CaptureFailed: true, Expired: true, Cancelled: true, RefundPending: true, Refunded: true, RefundFailed: true,
+		Disputed: true, DisputeLost: true}
+	o := s.order(n, buyer, s.hold(n, buyer, "k", floor(1)))
+	seen := map[State]bool{}
+	for _, tr := range Transitions() {
+		if seen[tr.To] {
+			continue
+		}
+		seen[tr.To] = true
+		s.exec(`UPDATE orders SET state = $2 WHERE order_id = $1`, o.ID, string(tr.To))
+		if underWay := s.count(sqlUnderWay, s.event); (underWay == 0) != over[tr.To] {
+			t.Errorf("%s: %d under way", tr.To, underWay)
+		}
+		run := Run{ID: RunID(s.event), Event: s.event, State: "settling"}
+		if err := n.Service.count(context.Background(), &run); err != nil || run.Orders != 1 || (run.Skipped == 1) != over[tr.To] {
+			t.Errorf("%s: counted as %+v, %v", tr.To, run, err)
+		}
+	}
+	if len(seen) < 10 {
+		t.Errorf("only %d states", len(seen))
+	}
+}

@@ -203,6 +203,7 @@ func (s *Service) change(ctx context.Context, order uuid.UUID, fn func(ctx conte
 		})
 		if err == nil {
 			s.outbox.Wake()
+			s.waiting.wake(order)
 			for _, cause := range causes {
 				s.metrics.applied(cause)
 			}
