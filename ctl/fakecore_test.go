@@ -35,6 +35,7 @@ type fakeCore struct {
 	clock       time.Time
 	submitted   bool   // the evidence of the dispute is in
 	decided     string // what became of the order in review
+	receipts    map[string]map[string]any
 }
 
 type fakeEvent struct {
@@ -58,6 +59,7 @@ func newFakeCore(transcript []byte) *fakeCore {
 	mux.HandleFunc("GET /admin/v1/orders/verify", f.verifyOrders)
 	mux.HandleFunc("GET /admin/v1/orders/{id}", f.showOrder)
 	f.money(mux)
+	f.payments(mux)
 	f.refundRoutes(mux)
 	mux.HandleFunc("GET /admin/v1/ledger/verify", f.verifyLedger)
 	mux.HandleFunc("GET /admin/v1/ledger/{report}", f.ledgerReport)

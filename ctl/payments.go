@@ -1,11 +1,6 @@
 package ctl
 
 import (
-	"encoding/csv"
-	"fmt"
-	"io"
-	"os"
-
 	"github.com/spf13/cobra"
 )
 
@@ -13,9 +8,11 @@ import (
 const maxReceipts = 500
 
 func (t *tool) payments() *cobra.Command {
-	return group("payments", "Record money that came in by bank transfer or at a box office", `  ticketctl payments record --id 2027-06-01/17 --reference RF18… --amount 65.00 --currency EUR
-  ticketctl payments record --file transfers.csv
-  ticketctl payments refunded 0b0f1f0e-6d0d-5a57-9d3c-3a0e3c9f2b11`, t.paymentsRecord(), t.paymentsRefunded())
+	return group("payments", "Record money that came in by bank transfer or at a box office", `  ticketctl payments record --file transfers.csv
+  ticketctl payments list --review
+  ticketctl payments assign 2027-06-01/17 7b7f4f2c-6d0d-5a57-9d3c-3a0e3c9f2b11 --reason "the buyer called"
+  ticketctl payments due
+  ticketctl payments refunded 0b0f1f0e-6d0d-5a57-9d3c-3a0e3c9f2b11`, t.paymentsRecord(), t.paymentsList(), t.paymentsAssign(), t.paymentsReturn(), t.paymentsDue(), t.paymentsRefunded())
 }
 
 func (t *tool) paymentsRecord() *cobra.Command {
@@ -25,10 +22,10 @@ func (t *tool) paymentsRecord() *cobra.Command {
 		Use:   "record (--id ID --reference REF --amount AMOUNT --currency CODE | --file CSV)",
 		Short: "Record money that came in",
 		Long: `record says that money came in under a reference. An order is paid when everything due is there; then its tickets are issued.
-What is too much, too little when the hold is gone, or under no reference of ours waits for a person.
+What is too much, too little when the hold is gone, or under no reference of ours waits for a person: see list --review.
 
 A CSV file has a head line with the columns id, reference, amount, currency, and if wanted received_at (RFC 3339) and note. The id
-is the bank's name of the row: a row counts once, however often it is recorded.`,
+is the bank's name of the row: a row counts once, however often it is recorded. At most 100,000 rows and 16 MiB.`,
 		Example: `  ticketctl payments record --id box/17 --reference "RF18 5390 0754 7034" --amount 65.00 --currency EUR --note "cash"
   ticketctl payments record --file transfers.csv`,
 		Args: cobra.NoArgs,
@@ -79,7 +76,10 @@ is the bank's name of the row: a row counts once, however often it is recorded.`
 						case r.Paid:
 							said = "paid"
 						}
-						if r.Review != "" {
+						switch {
+						case r.Review != "" && !r.Known && !r.Paid:
+							said = "to review: " + r.Review
+						case r.Review != "":
 							said += "; to review: " + r.Review
 						}
 						out.row(r.ID, said)
@@ -100,42 +100,6 @@ is the bank's name of the row: a row counts once, however often it is recorded.`
 	cmd.Flags().StringVar(row["received_at"], "received-at", "", "RFC 3339; default now")
 	cmd.Flags().StringVar(row["note"], "note", "", "anything worth keeping")
 	return cmd
-}
-
-// readReceipts reads a CSV file with a head line.
-func readReceipts(file string) ([]map[string]string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, inputError{fmt.Errorf("open %s: %w", file, err)}
-	}
-	defer f.Close()
-	reader := csv.NewReader(f)
-	head, err := reader.Read()
-	if err != nil {
-		return nil, inputError{fmt.Errorf("read %s: %w", file, err)}
-	}
-	var rows []map[string]string
-	for {
-		fields, err := reader.Read()
-		if err == io.EOF {
-			return rows, nil
-		}
-		if err != nil {
-			return nil, inputError{fmt.Errorf("read %s: %w", file, err)}
-		}
-		row := map[string]string{}
-		for i, name := range head {
-			switch name {
-			case "id", "reference", "amount", "currency", "received_at", "note":
-				if fields[i] != "" {
-					row[name] = fields[i]
-				}
-			default:
-				return nil, inputError{fmt.Errorf("%s: there is no column %q; there are id, reference, amount, currency, received_at and note", file, name)}
-			}
-		}
-		rows = append(rows, row)
-	}
 }
 
 func (t *tool) paymentsRefunded() *cobra.Command {

@@ -55,7 +55,9 @@ func New(cfg Config) *Provider {
 func (p *Provider) Name() string { return Name }
 
 // Form tells where to transfer to; what to quote is the payment's reference.
-func (p *Provider) Form(string, string) payment.Form { return payment.Form{Kind: payment.FormInstructions, Account: p.cfg.Account} }
+func (p *Provider) Form(string, string) payment.Form {
+	return payment.Form{Kind: payment.FormInstructions, Account: p.cfg.Account}
+}
 
 const sqlBegin = `INSERT INTO offline_payments (reference, payment_id, order_id, attempt, method, amount_minor, currency, state, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, 'open', now(), now())

@@ -31,6 +31,7 @@ type Result struct {
 
 // The reasons for which a receipt waits for a person, as they are shown.
 const (
+	reviewNone      = "no reference"
 	reviewTypo      = "that reference has a typing mistake"
 	reviewUnknown   = "no such reference"
 	reviewPaid      = "paid already"
@@ -113,6 +114,8 @@ func (p *Provider) record(ctx context.Context, tx pgx.Tx, r Receipt, actor strin
 	}
 	d, err := scanDue(tx.QueryRow(ctx, sqlDue, ref))
 	switch {
+	case errors.Is(err, pgx.ErrNoRows) && ref == "":
+		return review(reviewNone)
 	case errors.Is(err, pgx.ErrNoRows) && !Valid(ref):
 		return review(reviewTypo)
 	case errors.Is(err, pgx.ErrNoRows):
