@@ -71,6 +71,17 @@
 //	                       dispute_fee_part         single   platform_fees                    refunds                          fee
 //	                       dispute_tax              single   taxes_payable                    refunds                          tax
 //	                       dispute_rounding         single   rounding                         refunds                          total - face - fee - tax
+//	dispute lost twice     dispute_lost             single   refunds                          disputes/<provider>              total
+//	                       dispute_face             single   organizer_payable/<organizer>    refunds                          face
+//	                       dispute_excess           single   provider_costs/<provider>        refunds                          total - face
+//	late dispute lost      dispute_lost             single   refunds                          disputes/<provider>              total
+//	                       dispute_late             single   late_money                       refunds                          face + fee + tax
+//	                       dispute_excess           single   provider_costs/<provider>        refunds                          total - face - fee - tax
+//	dispute charged        dispute_excess_back      single   refunds                          provider_costs/<provider>        total
+//	                       dispute_face             single   organizer_payable/<organizer>    refunds                          face
+//	                       dispute_fee_part         single   platform_fees                    refunds                          fee
+//	                       dispute_tax              single   taxes_payable                    refunds                          tax
+//	                       dispute_rounding         single   rounding                         refunds                          total - face - fee - tax
 //	late money             late_money               single   provider_clearing/<provider>     late_money                       face + fee + tax
 //	late sale              sale_face                single   buyer_clearing                   organizer_payable/<organizer>    face
 //	                       sale_fee                 single   buyer_clearing                   platform_fees                    fee
@@ -119,21 +130,25 @@
 // Rounding goes either way: where the parts come to more than the total, debit and credit change places. A seller's payout arrives
 // as an organizer's does. What a refund may still take of an order, OrderMoney says.
 //
+// A dispute may be lost over money that its buyer has back already, or is being given: the provider takes it twice. Nobody has earned
+// that part, so nobody is charged: it is what the provider costs us (dispute_excess, and the order's history says so) until it gives it
+// back. Should the refund fail after all, the part is charged as it would have been (dispute charged).
+//
 // # Clearing
 //
 // A clearing account holds money on its way. Each has a time within which what came in has gone out again; ReadClearing lists what has
 // not. A reference closes by itself, and is late while it has a balance or an open pending transfer; a pooled account is paid off from
 // its oldest debit on, whatever the references.
 //
-//	account                       opened by                 closed by                                           within  by
-//	buyer_clearing                sale, resale              captured, capture failed                            2h      reference
-//	provider_clearing/<provider>  captured, late money      provider settles                                    240h    pooled
-//	provider_transit/<provider>   provider settles          settlement arrived                                  120h    reference
-//	refunds                       refund, resale returned   refund paid, refund failed                          120h    reference
-//	disputes/<provider>           dispute opened            dispute won, dispute lost                           2160h   reference
-//	late_money                    late money, receipt held  late sale, late refund paid, receipt used, receipt returned  24h  reference
-//	payout_clearing               payout sent, seller sent  payout arrived, payout came back, seller came back  120h    reference
-//	resale_escrow                 resale captured           ticket handed over, resale return paid              72h     reference
+//	account                       opened by                 closed by                                                                       within  by
+//	buyer_clearing                sale, resale              captured, capture failed                                                        2h      reference
+//	provider_clearing/<provider>  captured, late money      provider settles                                                                240h    pooled
+//	provider_transit/<provider>   provider settles          settlement arrived                                                              120h    reference
+//	refunds                       refund, resale returned   refund paid, refund failed                                                      120h    reference
+//	disputes/<provider>           dispute opened            dispute won, dispute lost                                                       2160h   reference
+//	late_money                    late money, receipt held  late sale, late refund paid, late dispute lost, receipt used, receipt returned  24h     reference
+//	payout_clearing               payout sent, seller sent  payout arrived, payout came back, seller came back                              120h    reference
+//	resale_escrow                 resale captured           ticket handed over, resale return paid                                          72h     reference
 //
 // # Proof
 //

@@ -126,7 +126,7 @@ func (b *business) step(rt *rapid.T) {
 		if rapid.Bool().Draw(rt, "won") {
 			b.record(ledger.DisputeWonTransfers(terms, dispute, restMinor, 0))
 		} else {
-			b.record(ledger.DisputeLostTransfers(terms, dispute, rest, restMinor))
+			b.record(ledger.DisputeLostTransfers(terms, dispute, ledger.Loss{Parts: rest}, restMinor))
 		}
 	case 5:
 		b.record(ledger.PayoutReleasedTransfers(uuid.New(), "lumen-live", eur(minor("due")), eur(minor("reserve"))))

@@ -19,7 +19,8 @@ WHERE transfer_id BETWEEN $1::UUID AND $2::UUID AND reference = $3::UUID
 GROUP BY code, currency, kind`
 
 // OrderMoney is what the books say of one order. Captured is final; Returned counts what was given back, is being given back, or was
-// lost in a dispute; Disputed is what disputes hold that are not decided.
+// lost in a dispute; Disputed is what disputes hold that are not decided; Late came for nothing, and nobody was promised it; Excess is
+// what lost disputes took of money that counts as given back already, and is not in Returned.
 type OrderMoney struct {
 	Currency      string
 	Captured      Parts
@@ -27,6 +28,8 @@ type OrderMoney struct {
 	CapturedMinor int64
 	ReturnedMinor int64
 	DisputedMinor int64
+	LateMinor     int64
+	ExcessMinor   int64
 }
 
 // idRange is the first and the last id that a transfer of the reference may have.
@@ -96,8 +99,11 @@ func (m *OrderMoney) add(code string, kind Kind, minor int64) {
 		m.Captured.Fee += final
 	case "sale_tax":
 		m.Captured.Tax += final
-	case "sale_payment", "late_sale":
+	case "sale_payment":
 		m.CapturedMinor += final
+	case "late_sale":
+		m.CapturedMinor += final
+		m.LateMinor -= promised
 	case "refund_face", "dispute_face":
 		m.Returned.Face += promised
 	case "refund_fee", "dispute_fee_part":
@@ -113,6 +119,27 @@ func (m *OrderMoney) add(code string, kind Kind, minor int64) {
 		m.DisputedMinor += promised
 	case "dispute_won":
 		m.DisputedMinor -= promised
+	default:
+		m.addLate(code, promised)
+	}
+}
+
+// addLate counts what never was, or is no longer, part of what the order gives back.
+func (m *OrderMoney) addLate(code string, promised int64) {
+	switch code {
+	case "late_money":
+		m.LateMinor += promised
+	case "late_refund":
+		m.LateMinor -= promised
+	case "dispute_late":
+		m.LateMinor -= promised
+		m.ReturnedMinor -= promised
+	case "dispute_excess":
+		m.ExcessMinor += promised
+		m.ReturnedMinor -= promised
+	case "dispute_excess_back":
+		m.ExcessMinor -= promised
+		m.ReturnedMinor += promised
 	}
 }
 

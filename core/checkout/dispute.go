@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"fairgate/core/inventory"
 	"fairgate/core/payment"
 	"fairgate/core/ticket"
 	"fairgate/ledger"
@@ -17,9 +16,6 @@ import (
 
 // ErrDisputeUnknown means that there is no dispute of that name.
 var ErrDisputeUnknown = errors.New("checkout: no such dispute")
-
-// errNotSettled means that a dispute is about an order whose own money is still on its way: tried again later.
-var errNotSettled = errors.New("checkout: the disputed payment is not captured yet")
 
 // voidedByDispute is the reason of tickets that are void while their payment is disputed.
 const voidedByDispute = "dispute"
@@ -79,10 +75,19 @@ func (s *Service) disputed(ctx context.Context, e payment.Event) error {
 			return fmt.Errorf("whose is dispute %s: %w", news.Ref, err)
 		}
 	}
+	err := s.applyDispute(ctx, e.Provider, order, attempt, news, webhook(e))
+	if errors.Is(err, errNotSettled) {
+		return s.askLater(ctx, e.Provider, order, attempt, news.Ref, err)
+	}
+	return err
+}
+
+// applyDispute applies news of a dispute of a known payment.
+func (s *Service) applyDispute(ctx context.Context, provider string, order, attempt uuid.UUID, news payment.DisputeNews, by origin) error {
 	for reading := 1; ; reading++ {
-		d := dispute{service: s, news: news, source: origin{actor: "webhook", source: e.Source(), digest: e.Digest}}
+		d := dispute{service: s, news: news, source: by}
 		err := s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-			return d.apply(ctx, tx, e.Provider, order, attempt)
+			return d.apply(ctx, tx, provider, order, attempt)
 		})
 		if err == nil {
 			s.outbox.Wake()
@@ -106,6 +111,8 @@ type dispute struct {
 	row       Dispute
 	known     bool
 	record    *record
+	late      bool // the money never bought anything: the order's tickets have to do with another payment, or there are none
+	refunds   []Refund
 	terms     Terms
 	transfers []ledger.Transfer
 	tasks     []payment.Task
@@ -144,10 +151,8 @@ func (d *dispute) apply(ctx context.Context, tx pgx.Tx, provider string, order, 
 	if err := d.service.flush(ctx, tx, map[uuid.UUID]*record{order: d.record}); err != nil {
 		return err
 	}
-	if len(d.transfers) > 0 {
-		if err := d.service.ledger.Record(ctx, tx, d.transfers); err != nil {
-			return err
-		}
+	if err := d.keep(ctx, tx); err != nil {
+		return err
 	}
 	if err := d.service.outbox.Enqueue(ctx, tx, d.tasks); err != nil {
 		return err
@@ -171,7 +176,11 @@ func (d *dispute) read(ctx context.Context, tx pgx.Tx, provider string, order, a
 	if p.State.Live() { // its capture is told later than its dispute
 		return fmt.Errorf("order %s: payment is %s: %w", order, p.State, errNotSettled)
 	}
+	d.late = p.State != PaymentCaptured || p.Failure == lateMoney
 	if err := d.record.decode(); err != nil {
+		return err
+	}
+	if d.refunds, err = refundsOf(ctx, tx, order); err != nil {
 		return err
 	}
 	if d.terms, err = d.service.catalog(ctx, d.record.order.Event); err != nil {
@@ -221,7 +230,11 @@ func (d *dispute) open(ctx context.Context, tx pgx.Tx) error {
 		return nil
 	}
 	d.row.Taken = true
-	if err := d.note(CauseDisputeOpened, fmt.Sprintf("%s by the buyer's bank: %s", d.row.Amount, d.row.Reason)); err != nil {
+	said := fmt.Sprintf("%s by the buyer's bank: %s", d.row.Amount, d.row.Reason)
+	if d.late {
+		return d.note(CauseLateDisputed, "opened: "+said)
+	}
+	if err := d.note(CauseDisputeOpened, said); err != nil {
 		return err
 	}
 	tickets, err := ticket.OfOrder(ctx, tx, d.row.Order, len(d.record.order.Lines))
@@ -236,121 +249,26 @@ func (d *dispute) open(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-// note moves the order where its state lets a dispute do that. One that is refunded already, or disputed by another dispute, stays.
+// note moves the order, and says so in its history.
 func (d *dispute) note(cause Cause, reason string) error {
-	if _, err := Next(d.record.order.State, cause); err != nil {
-		return nil //nolint:nilerr // the money is booked whatever the order says
+	if err := d.record.applyFrom(cause, d.source, reason); err != nil {
+		return err
 	}
 	d.causes = append(d.causes, cause)
-	return d.record.applyFrom(cause, d.source, reason)
+	return nil
 }
 
-// won gives the money back in the books, and the tickets to whoever still has the seats.
-func (d *dispute) won(ctx context.Context, tx pgx.Tx) error {
-	fee := int64(0)
-	if d.row.Fee > 0 && d.news.Fee.Minor == 0 {
-		fee = d.row.Fee // the provider has taken its fee off again
+// keep writes what is to be booked so far.
+func (d *dispute) keep(ctx context.Context, tx pgx.Tx) error {
+	if len(d.transfers) == 0 {
+		return nil
 	}
-	transfers, err := ledger.DisputeWonTransfers(d.book(), d.row.ID, d.row.Amount.Minor, fee)
-	if err != nil {
-		return err
-	}
-	d.transfers = append(d.transfers, transfers...)
-	if others, err := d.others(ctx, tx); err != nil || others > 0 {
-		return err // the order stays disputed
-	}
-	tickets, err := d.theirs(ctx, tx)
-	if err != nil {
-		return err
-	}
-	if len(tickets) == 0 {
-		return d.note(CauseDisputeWonRefunded, "the money is ours again; no ticket is left")
-	}
-	if err := d.service.issuer.Reinstate(ctx, tx, tickets); err != nil {
-		return err
-	}
-	return d.note(CauseDisputeWon, fmt.Sprintf("%d tickets are valid again", len(tickets)))
+	transfers := d.transfers
+	d.transfers = nil
+	return d.service.ledger.Record(ctx, tx, transfers)
 }
 
-// theirs are the order's tickets that the dispute made void and whose places the hold still has.
-func (d *dispute) theirs(ctx context.Context, tx pgx.Tx) ([]ticket.Ticket, error) {
-	tickets, err := ticket.OfOrder(ctx, tx, d.row.Order, len(d.record.order.Lines))
-	if err != nil {
-		return nil, err
-	}
-	holds, err := inventory.Read(ctx, tx, []uuid.UUID{d.record.order.Hold})
-	if err != nil {
-		return nil, err
-	}
-	h := holds[d.record.order.Hold]
-	if h.State != inventory.Sold {
-		return nil, nil
-	}
-	seats, standing := map[string]bool{}, map[string]int{}
-	for _, item := range h.Items {
-		if len(item.Seats) == 0 {
-			standing[item.Tier] += item.Quantity
-		}
-		for _, seat := range item.Seats {
-			seats[seat] = true
-		}
-	}
-	var left []ticket.Ticket
-	for _, t := range tickets {
-		switch {
-		case t.State != ticket.Voided || t.VoidReason != voidedByDispute:
-		case t.Seat != "" && seats[t.Seat]:
-			left = append(left, t)
-		case t.Seat == "" && standing[t.Tier] > 0:
-			standing[t.Tier]--
-			left = append(left, t)
-		}
-	}
-	return left, nil
-}
-
-// lost charges the money to those who had earned it, and puts the places back on sale where the event says so.
-func (d *dispute) lost(ctx context.Context, tx pgx.Tx) error {
-	m, err := ledger.ReadOrder(ctx, tx, d.row.Order)
-	if err != nil {
-		return err
-	}
-	parts, err := lostParts(m, d.row.Amount.Minor)
-	if err != nil {
-		return err
-	}
-	transfers, err := ledger.DisputeLostTransfers(d.book(), d.row.ID, parts, d.row.Amount.Minor)
-	if err != nil {
-		return err
-	}
-	d.transfers = append(d.transfers, transfers...)
-	if err := d.note(CauseDisputeLost, fmt.Sprintf("%s is the buyer's", d.row.Amount)); err != nil || !d.terms.ResellLost {
-		return err
-	}
-	_, err = inventory.Unsell(ctx, tx, []uuid.UUID{d.record.order.Hold}) // what was given back before is no error
-	return err
-}
-
-// mostRounding is how far parts may be from what is lost: half a minor unit each.
-const mostRounding = 2
-
-// lostParts are the parts of an order that a lost amount is taken of: its share of what was paid, as far as that is left. What goes
-// beyond, such as money that was refunded already, is the platform's loss.
-func lostParts(m ledger.OrderMoney, minor int64) (ledger.Parts, error) {
-	var p ledger.Parts
-	if m.CapturedMinor > 0 {
-		var err error
-		if p, _, err = m.Share(min(minor, m.CapturedMinor), m.CapturedMinor, false); err != nil {
-			return p, err
-		}
-	}
-	if rest := minor - (p.Face + p.Fee + p.Tax); rest > mostRounding || rest < -mostRounding {
-		p.Fee += rest
-	}
-	return p, nil
-}
-
-// openDispute is what a dispute's evidence follows from.
+// evidence has our side handed in while there is somebody to read it.
 func (d *dispute) evidence() {
 	if closed(d.row.State) || d.row.RespondBy.IsZero() || !d.row.SubmittedAt.IsZero() {
 		return

@@ -21,9 +21,9 @@ const (
 	sqlDisputeList      = sqlDisputeColumns + `WHERE ($1::TEXT = '' OR state = $1) ORDER BY opened_at DESC, ref LIMIT $2`
 )
 
-// sqlOtherDisputes counts those of the order that are undecided.
+// sqlOtherDisputes counts those of the order's payment that are undecided.
 const sqlOtherDisputes = `
-SELECT count(*) FROM disputes WHERE order_id = $1 AND taken AND closed_at IS NULL AND NOT (ref = $2 AND provider = $3)`
+SELECT count(*) FROM disputes WHERE order_id = $1 AND payment_id = $4 AND taken AND closed_at IS NULL AND NOT (ref = $2 AND provider = $3)`
 
 const sqlUpsertDispute = `
 INSERT INTO disputes (ref, provider, dispute_id, order_id, payment_id, event_id, amount_minor, currency, fee_minor, reason, state, taken, respond_by, evidence,
@@ -33,7 +33,7 @@ ON CONFLICT (ref, provider) DO UPDATE SET fee_minor = EXCLUDED.fee_minor, reason
     respond_by = EXCLUDED.respond_by, updated_at = now(), closed_at = coalesce(disputes.closed_at, EXCLUDED.closed_at)`
 
 func (d *dispute) others(ctx context.Context, tx pgx.Tx) (n int64, err error) {
-	if err := tx.QueryRow(ctx, sqlOtherDisputes, d.row.Order, d.row.Ref, d.row.Provider).Scan(&n); err != nil {
+	if err := tx.QueryRow(ctx, sqlOtherDisputes, d.row.Order, d.row.Ref, d.row.Provider, d.row.Payment).Scan(&n); err != nil {
 		return 0, fmt.Errorf("look for other disputes of order %s: %w", d.row.Order, err)
 	}
 	return n, nil

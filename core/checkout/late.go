@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -207,6 +208,9 @@ func (b *batch) capturedLate(ctx context.Context, r *record, p *Payment, o *Outc
 	return b.note(r, CauseLateCaptured, o, "captured with nothing to sell for it")
 }
 
+// lateDisputedLook is how often late money is looked at while it is disputed; banks take weeks.
+const lateDisputedLook = time.Hour
+
 // decideLate is the outbox's handler of late money that is captured: another hold, or all of it back.
 func (s *Service) decideLate(ctx context.Context, t payment.Task) error {
 	a, err := s.attempt(ctx, t)
@@ -216,6 +220,13 @@ func (s *Service) decideLate(ctx context.Context, t payment.Task) error {
 	o, err := s.Find(ctx, t.OrderID)
 	if err != nil {
 		return err
+	}
+	var disputed int64
+	if err := s.db.Reader.QueryRow(ctx, sqlUndecided, t.OrderID, t.PaymentID).Scan(&disputed); err != nil {
+		return fmt.Errorf("look for disputes of late money: %w", err)
+	}
+	if disputed > 0 {
+		return payment.Postpone(lateDisputedLook) // it is with the buyer's bank, and neither buys anything nor can be given back
 	}
 	may, err := s.reseats(ctx, &o)
 	if err != nil {
@@ -245,6 +256,9 @@ func (s *Service) refundLate(ctx context.Context, t payment.Task) error {
 			if refunds[i].Payment == p.ID {
 				return nil // promised before, or somebody made it at the provider
 			}
+		}
+		if left, err := lateLeft(ctx, tx, r.order.ID, p.ID); err != nil || left < r.order.Amount.Minor {
+			return err // the buyer has it by a dispute
 		}
 		f := Refund{ID: id, Order: r.order.ID, Event: r.order.Event, Payment: p.ID, Provider: p.Provider, Kind: RefundOfLate, State: RefundAsked,
 			Amount: r.order.Amount, Reason: "paid too late", Actor: "outbox"}

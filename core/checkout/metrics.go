@@ -12,6 +12,7 @@ type metricSet struct {
 	refundsPaid, refundsFailed      *metrics.Counter
 	refundFound, refundContradicted *metrics.Counter
 	runs                            *metrics.Counter
+	disputeExcess                   *metrics.Counter
 	causes                          map[Cause]*metrics.Counter
 }
 
@@ -27,6 +28,7 @@ func newMetrics() metricSet {
 		refundFound:        metrics.GetOrCreateCounter(`core_refunds_found_total`),        // made in the provider's own pages
 		refundContradicted: metrics.GetOrCreateCounter(`core_refunds_contradicted_total`), // failed, and told to have succeeded
 		runs:               metrics.GetOrCreateCounter(`core_refund_run_orders_total`),    // orders that runs have been through
+		disputeExcess:      metrics.GetOrCreateCounter(`core_disputes_lost_twice_total`),  // over money that the buyer has back already
 
 		outdated: metrics.GetOrCreateCounter(`core_order_batches_outdated_total`), // batches read again because somebody was quicker
 	}
@@ -59,6 +61,7 @@ func newMetrics() metricSet {
 		`core_order_events_total{cause="dispute_opened"}`:        CauseDisputeOpened,
 		`core_order_events_total{cause="dispute_won"}`:           CauseDisputeWon,
 		`core_order_events_total{cause="dispute_lost"}`:          CauseDisputeLost,
+		`core_order_events_total{cause="late_disputed"}`:         CauseLateDisputed,
 	} {
 		m.causes[cause] = metrics.GetOrCreateCounter(name)
 	}

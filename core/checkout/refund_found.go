@@ -85,6 +85,7 @@ func (s *Service) book(ctx context.Context, tx pgx.Tx, r *record, refunds []Refu
 		if m, err = ledger.ReadOrder(ctx, tx, r.order.ID); err != nil {
 			return err
 		}
+		m.DisputedMinor = 0 // a dispute keeps us from giving money back; this is gone
 		if f.Amount.Currency != m.Currency || f.Amount.Minor > m.CapturedMinor {
 			return fmt.Errorf("refund %s of order %s: %w", out.ProviderRef, r.order.ID, ledger.ErrOverRefund)
 		}

@@ -85,7 +85,8 @@ func (s *Service) refund(ctx context.Context, tx pgx.Tx, r *record, refunds []Re
 		return Refund{}, ErrRefundEarly
 	}
 	p := r.sale()
-	if r.order.State != TicketIssued || p == nil {
+	rest := r.order.State == DisputeLost && q.kind() == RefundOfAmount // of a dispute of a part: see package comment
+	if r.order.State != TicketIssued && !rest || p == nil {
 		return Refund{}, fmt.Errorf("%w: a refund while %s", ErrTransition, r.order.State)
 	}
 	terms, err := s.catalog(ctx, r.order.Event)

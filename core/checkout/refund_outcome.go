@@ -154,6 +154,13 @@ func (s *Service) applyRefund(ctx context.Context, tx pgx.Tx, r *record, refunds
 	if was == RefundPaid {
 		why = "sent back by the buyer's bank: " + why
 	}
+	settled, err := s.disputedAway(ctx, tx, f)
+	if err != nil {
+		return err
+	}
+	if settled {
+		why += "; the buyer has it by a dispute that was lost"
+	}
 	return r.come(refunds, CauseRefundFailed, CausePartRefundFailed, by, why)
 }
 

@@ -121,6 +121,13 @@ func (s *Service) renewed(ctx context.Context, tx pgx.Tx, f *Refund) ([]ledger.T
 		return nil, fmt.Errorf("terms of event %s: %w", f.Event, err)
 	}
 	if f.late() {
+		left, err := lateLeft(ctx, tx, f.Order, f.Payment)
+		if err != nil {
+			return nil, err
+		}
+		if left < f.Amount.Minor {
+			return nil, fmt.Errorf("%w: of late money %d is left", ledger.ErrOverRefund, left)
+		}
 		return ledger.LateRefundTransfers(f.terms(terms.Organizer), f.ID, f.Amount.Minor)
 	}
 	m, err := ledger.ReadOrder(ctx, tx, f.Order)

@@ -32,29 +32,25 @@ type Cause string
 
 // The causes.
 const (
-	CauseOpened             Cause = "opened"
-	CauseBegun              Cause = "begun"
-	CauseAuthorized         Cause = "authorized"
-	CauseDeclined           Cause = "declined"
-	CauseRetried            Cause = "retried"
-	CauseCaptured           Cause = "captured"
-	CauseCaptureRefused     Cause = "capture_refused"
-	CauseIssued             Cause = "issued"
-	CauseHoldExpired        Cause = "hold_expired"
-	CauseHoldReleased       Cause = "hold_released"
-	CauseLateMoney          Cause = "late_money" // authorized after the hold died
-	CauseVoided             Cause = "voided"     // the provider confirms that the intent is dead
-	CauseCardOverLimit      Cause = "card_over_limit"
-	CauseRerouted           Cause = "rerouted"       // to another provider, before any was called
-	CauseReview             Cause = "review"         // authorized, and for an operator to decide
-	CauseApproved           Cause = "approved"       // by the operator
-	CauseDenied             Cause = "denied"         // by the operator, or by what is known of account, address and card
-	CauseTaskRetried        Cause = "task_retried"   // an operator has a dead outbox task run again
-	CauseTaskDiscarded      Cause = "task_discarded" // an operator ends a dead outbox task
-	CauseDisputeOpened      Cause = "dispute_opened"
-	CauseDisputeWon         Cause = "dispute_won"          // tickets are valid again
-	CauseDisputeWonRefunded Cause = "dispute_won_refunded" // no ticket is left that could be
-	CauseDisputeLost        Cause = "dispute_lost"
+	CauseOpened         Cause = "opened"
+	CauseBegun          Cause = "begun"
+	CauseAuthorized     Cause = "authorized"
+	CauseDeclined       Cause = "declined"
+	CauseRetried        Cause = "retried"
+	CauseCaptured       Cause = "captured"
+	CauseCaptureRefused Cause = "capture_refused"
+	CauseIssued         Cause = "issued"
+	CauseHoldExpired    Cause = "hold_expired"
+	CauseHoldReleased   Cause = "hold_released"
+	CauseLateMoney      Cause = "late_money" // authorized after the hold died
+	CauseVoided         Cause = "voided"     // the provider confirms that the intent is dead
+	CauseCardOverLimit  Cause = "card_over_limit"
+	CauseRerouted       Cause = "rerouted"       // to another provider, before any was called
+	CauseReview         Cause = "review"         // authorized, and for an operator to decide
+	CauseApproved       Cause = "approved"       // by the operator
+	CauseDenied         Cause = "denied"         // by the operator, or by what is known of account, address and card
+	CauseTaskRetried    Cause = "task_retried"   // an operator has a dead outbox task run again
+	CauseTaskDiscarded  Cause = "task_discarded" // an operator ends a dead outbox task
 )
 
 // Transition is one legal move of an order.
@@ -73,9 +69,6 @@ type Transition struct {
 // maxCapture is how long the outbox tries to capture before the task is dead and an operator is asked: card
 // authorizations live 5 to 7 days, and a provider's outage is a matter of hours.
 const maxCapture = 24 * time.Hour
-
-// maxDispute is the longest that banks take to decide, as the ledger's clearing has it.
-const maxDispute = 90 * 24 * time.Hour
 
 // Transitions is every legal move, and the only place that decides.
 var transitions = withOperators(slices.Concat([]Transition{
@@ -109,17 +102,13 @@ var transitions = withOperators(slices.Concat([]Transition{
 	{From: PaymentFailed, Cause: CauseHoldReleased, To: Cancelled, Retry: "outbox repeats void"},
 	{From: PaymentFailed, Cause: CauseLateMoney, To: Expired, Retry: "outbox repeats void"},
 	{From: PaymentFailed, Cause: CauseCardOverLimit, To: Cancelled, Retry: "outbox repeats void"},
-	{From: TicketIssued, Cause: CauseDisputeOpened, To: Disputed, Limit: maxDispute, Retry: "outbox repeats evidence"},
-	{From: Disputed, Cause: CauseDisputeWon, To: TicketIssued},
-	{From: Disputed, Cause: CauseDisputeWonRefunded, To: TicketIssued},
-	{From: Disputed, Cause: CauseDisputeLost, To: DisputeLost},
 	{From: PaymentComplete, Cause: CauseIssued, To: TicketIssued},
 	{From: Expired, Cause: CauseLateMoney, To: Expired, Retry: "outbox repeats void"},
 	{From: Expired, Cause: CauseVoided, To: Expired},
 	{From: Cancelled, Cause: CauseLateMoney, To: Cancelled, Retry: "outbox repeats void"},
 	{From: Cancelled, Cause: CauseVoided, To: Cancelled},
 	{From: CaptureFailed, Cause: CauseVoided, To: CaptureFailed},
-}, refundTransitions))
+}, refundTransitions, disputeTransitions, lateDisputeTransitions()))
 
 // withOperators adds what operators may do with the outbox tasks of an order, which changes no state, in every state.
 func withOperators(list []Transition) []Transition {

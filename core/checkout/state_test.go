@@ -15,7 +15,8 @@ func TestTheTableDecidesEveryPair(t *testing.T) {
 		CauseRefundRequested, CausePartRefundRequested, CauseRefunded, CausePartRefunded, CauseRefundFailed, CausePartRefundFailed,
 		CauseRefundRetried, CauseRefundResumed, CausePaidOtherwise, CausePartPaidOtherwise, CauseRefundFound, CauseRerouted,
 		CauseReview, CauseApproved, CauseDenied, CauseTaskRetried, CauseTaskDiscarded,
-		CauseDisputeOpened, CauseDisputeWon, CauseDisputeWonRefunded, CauseDisputeLost}
+		CauseDisputeOpened, CauseDisputeWon, CauseDisputeWonNoPlaces, CauseDisputeWonRefunded, CauseDisputeWonRefunding, CauseDisputeWonPart,
+		CauseDisputeLost, CauseLateDisputed}
 	legal := map[move]State{}
 	for _, tr := range Transitions() {
 		if _, twice := legal[move{tr.From, tr.Cause}]; twice {
@@ -44,12 +45,13 @@ func TestTheTableDecidesEveryPair(t *testing.T) {
 	if seen != len(legal) {
 		t.Errorf("%d transitions are reachable of %d: a state or a cause is missing from this test", seen, len(legal))
 	}
-	// Where an order is over only money moves it: back to its buyer, or late and to a sale.
+	// Where an order is over only money moves it: back to its buyer, taken back by the buyer's bank, or late and to a sale.
 	back := map[State]bool{RefundPending: true, Refunded: true, RefundFailed: true}
 	final := map[State]bool{DisputeLost: true, CaptureFailed: true, Expired: true, Cancelled: true, RefundPending: true, Refunded: true, RefundFailed: true}
+	taken := map[move]State{{RefundPending, CauseDisputeOpened}: Disputed, {Refunded, CauseDisputeOpened}: Disputed, {RefundFailed, CauseDisputeOpened}: Disputed}
 	late := map[move]State{{Expired, CauseReseated}: PaymentPending, {Expired, CauseLateSold}: PaymentComplete}
 	for m, to := range legal {
-		if final[m.from] && to != m.from && !back[to] && late[m] != to {
+		if final[m.from] && to != m.from && !back[to] && late[m] != to && taken[m] != to {
 			t.Errorf("%s leads from %s, where an order is over, to %s", m.cause, m.from, to)
 		}
 	}
@@ -58,7 +60,7 @@ func TestTheTableDecidesEveryPair(t *testing.T) {
 // A state in which somebody waits has somebody who ends the waiting.
 func TestEveryWaitingStateHasALimit(t *testing.T) {
 	for _, tr := range Transitions() {
-		waiting := tr.To == PaymentPending || tr.To == PaymentFailed || tr.To == PaymentComplete || tr.To == PaymentReview || tr.To == RefundPending
+		waiting := tr.To == PaymentPending || tr.To == PaymentFailed || tr.To == PaymentComplete || tr.To == PaymentReview || tr.To == RefundPending || tr.To == Disputed
 		if waiting && tr.Limit == 0 && !tr.UntilHold {
 			t.Errorf("%s by %s may stay for ever", tr.To, tr.Cause)
 		}

@@ -42,6 +42,7 @@ func (s *Service) handlers() map[string]payment.Handler {
 		taskCapture:  s.capture,
 		taskVoid:     s.void,
 		taskEvidence: s.sendEvidence,
+		taskDispute:  s.askDispute,
 		taskApproved: s.approved,
 		taskLate:     s.decideLate,
 		taskRefund:   s.giveRefund,
