@@ -73,3 +73,14 @@ func (t Terms) losers(l Loss) []leg {
 		{"dispute_late", LateMoney(c), Refunds(c), l.LateMinor},
 	}
 }
+
+// RecordedDispute finds a dispute of this id among an order's transfers: what was taken back for it.
+func RecordedDispute(moves []Move, order, dispute uuid.UUID) (minor int64, ok bool) {
+	id := TransferID(order, instance(dispute)+"dispute_funds")
+	for _, m := range moves {
+		if m.ID == id {
+			return m.Amount.Minor, true
+		}
+	}
+	return 0, false
+}

@@ -172,6 +172,47 @@ func (m OrderMoney) Share(numerator, denominator int64, keepFee bool) (Parts, in
 	return p, portion(sum, restMinor), err
 }
 
+// Part splits an amount as the order's money is split; what the parts cannot give is rounding.
+func (m OrderMoney) Part(minor int64) (Parts, error) {
+	rest, restMinor := m.Rest()
+	if minor == restMinor {
+		return rest, nil
+	}
+	p, _, err := m.Share(minor, m.CapturedMinor, false)
+	if err != nil {
+		return p, err
+	}
+	// Earlier refunds may have taken more of one part than of another: what one lacks, the others give.
+	for lacks := minor - (p.Face + p.Fee + p.Tax); lacks > 0; lacks = minor - (p.Face + p.Fee + p.Tax) {
+		before := p
+		p.Face += min(lacks, rest.Face-p.Face)
+		p.Tax += min(minor-(p.Face+p.Fee+p.Tax), rest.Tax-p.Tax)
+		p.Fee += min(minor-(p.Face+p.Fee+p.Tax), rest.Fee-p.Fee)
+		if p == before {
+			break
+		}
+	}
+	return p, nil
+}
+
+// RecordedRefund finds a refund of this id, of an order or of late money, among an order's transfers: its parts and its total. ok is false
+// when there is none; RefundAgain or LateRefundTransfers then repeat what is recorded.
+func RecordedRefund(moves []Move, order, refund uuid.UUID) (p Parts, totalMinor int64, ok bool) {
+	minors := map[uuid.UUID]int64{}
+	for _, m := range moves {
+		if m.Kind == Pending {
+			minors[m.ID] = m.Amount.Minor
+		}
+	}
+	of := func(code string) int64 { return minors[TransferID(order, instance(refund)+code)] }
+	if total := of("late_refund"); total > 0 {
+		return Parts{}, total, true
+	}
+	p = Parts{Face: of("refund_face"), Fee: of("refund_fee"), Tax: of("refund_tax")}
+	totalMinor = of("refund_payment")
+	return p, totalMinor, totalMinor > 0
+}
+
 // RefundTransfers give part of an order back: pending until the provider says that the buyer has it (PostAll) or cannot (VoidAll).
 // m is the order as ReadOrder found it in the same transaction. Parts that are kept are zero. Parts and total may differ by what
 // rounding made of them; the difference goes to the rounding account. More than is left is ErrOverRefund. A total of nothing gives back what many small refunds have left in the parts.

@@ -98,6 +98,7 @@ var outcomes = []outcome{
 	{ticket.ErrUnknown, 404, "ticket_unknown", "There is no such ticket of yours.", 0},
 	{ledger.ErrAccountUnknown, 404, "account_unknown", "The ledger has no such account in this currency.", 0},
 	{settlement.ErrDay, 422, "day_invalid", "A settlement is read of a day that has begun, in UTC.", 0},
+	{settlement.ErrStale, 409, "correction_stale", "The books have changed since this correction was proposed, and it does not fit any more. Read the day again to see what is proposed now.", 0},
 	{settlement.ErrUnread, 404, "day_unread", "The settlement of this day was never read.", 0},
 	{settlement.ErrUnreadable, 422, "settlement_unreadable", "Core cannot read this provider's settlement by itself. Send it as a file.", 0},
 	{settlement.ErrFile, 422, "settlement_file", "The settlement file cannot be read.", 0},

@@ -189,7 +189,10 @@ func (d *dispute) read(ctx context.Context, tx pgx.Tx, provider string, order, a
 	d.row, err = scanDispute(tx.QueryRow(ctx, sqlDisputeForUpdate, d.news.Ref, provider))
 	d.known = err == nil
 	if errors.Is(err, pgx.ErrNoRows) {
-		id := uuid.NewSHA1(order, []byte("dispute/"+provider+"/"+d.news.Ref))
+		var id uuid.UUID
+		if id, err = d.identify(ctx, tx, provider, order); err != nil {
+			return err
+		}
 		d.row, err = Dispute{Ref: d.news.Ref, Provider: provider, ID: id, Order: order, Payment: attempt, Event: d.record.order.Event, Amount: d.news.Amount}, nil
 	}
 	if err != nil {
@@ -202,6 +205,30 @@ func (d *dispute) read(ctx context.Context, tx pgx.Tx, provider string, order, a
 		d.row.RespondBy = d.news.RespondBy
 	}
 	return nil
+}
+
+// identify is the id of a dispute that is news. A settlement may have had it first, and not its name: then it keeps the id it got there,
+// unless another dispute of the order has that.
+func (d *dispute) identify(ctx context.Context, tx pgx.Tx, provider string, order uuid.UUID) (uuid.UUID, error) {
+	id, nameless := payment.DisputeID(order, provider, d.news.Ref), payment.NamelessDisputeID(order, provider, d.news.PaymentRef)
+	if d.news.PaymentRef == "" {
+		return id, nil
+	}
+	moves, err := ledger.ReferenceMoves(ctx, tx, []uuid.UUID{order})
+	if err != nil {
+		return id, err
+	}
+	if minor, booked := ledger.RecordedDispute(moves[order], order, nameless); !booked || minor != d.news.Amount.Minor {
+		return id, nil
+	}
+	var taken int64
+	if err := tx.QueryRow(ctx, sqlDisputesOfID, order, nameless).Scan(&taken); err != nil {
+		return id, fmt.Errorf("look for a dispute's id: %w", err)
+	}
+	if taken > 0 {
+		return id, nil
+	}
+	return nameless, nil
 }
 
 // book is whose money it is, for the ledger.

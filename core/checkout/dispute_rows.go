@@ -25,6 +25,9 @@ const (
 const sqlOtherDisputes = `
 SELECT count(*) FROM disputes WHERE order_id = $1 AND payment_id = $4 AND taken AND closed_at IS NULL AND NOT (ref = $2 AND provider = $3)`
 
+// sqlDisputesOfID counts the order's disputes that have an id.
+const sqlDisputesOfID = `SELECT count(*) FROM disputes WHERE order_id = $1 AND dispute_id = $2`
+
 const sqlUpsertDispute = `
 INSERT INTO disputes (ref, provider, dispute_id, order_id, payment_id, event_id, amount_minor, currency, fee_minor, reason, state, taken, respond_by, evidence,
     drafted_at, submitted_at, submitted_by, opened_at, updated_at, closed_at)

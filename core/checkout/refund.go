@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"fairgate/core/payment"
 	"fairgate/ledger"
 )
 
@@ -107,11 +108,9 @@ type RefundRequest struct {
 	run uuid.UUID // of a cancelled event: everything goes back, the fee too, and nothing is sold again
 }
 
-var refundSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("fairgate:refund"))
-
 // RefundID is the id of the refund of an order that was asked for with this key.
 func RefundID(order uuid.UUID, key string) uuid.UUID {
-	return uuid.NewSHA1(refundSpace, append(order[:], key...))
+	return payment.RefundID(order, key)
 }
 
 // hash tells a repeated request from another one with the same key.
@@ -253,23 +252,6 @@ func (q *RefundRequest) worth(m ledger.OrderMoney, lines []Line, items, left []i
 
 // amountParts splits an amount as the order's money is split; what the parts cannot give is rounding.
 func amountParts(m ledger.OrderMoney, minor int64) (ledger.Parts, int64, error) {
-	rest, restMinor := m.Rest()
-	if minor == restMinor {
-		return rest, minor, nil
-	}
-	p, _, err := m.Share(minor, m.CapturedMinor, false)
-	if err != nil {
-		return p, 0, err
-	}
-	// Earlier refunds may have taken more of one part than of another: what one lacks, the others give.
-	for lacks := minor - (p.Face + p.Fee + p.Tax); lacks > 0; lacks = minor - (p.Face + p.Fee + p.Tax) {
-		before := p
-		p.Face += min(lacks, rest.Face-p.Face)
-		p.Tax += min(minor-(p.Face+p.Fee+p.Tax), rest.Tax-p.Tax)
-		p.Fee += min(minor-(p.Face+p.Fee+p.Tax), rest.Fee-p.Fee)
-		if p == before {
-			break
-		}
-	}
-	return p, minor, nil
+	p, err := m.Part(minor)
+	return p, minor, err
 }

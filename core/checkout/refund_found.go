@@ -72,7 +72,7 @@ func (s *Service) book(ctx context.Context, tx pgx.Tx, r *record, refunds []Refu
 		return fmt.Errorf("terms of event %s: %w", r.order.Event, err)
 	}
 	f := Refund{
-		ID: RefundID(r.order.ID, "found/"+p.Provider+"/"+out.ProviderRef), Order: r.order.ID, Event: r.order.Event, Payment: p.ID, Provider: p.Provider,
+		ID: payment.FoundRefundID(r.order.ID, p.Provider, out.ProviderRef), Order: r.order.ID, Event: r.order.Event, Payment: p.ID, Provider: p.Provider,
 		ProviderRef: out.ProviderRef, Kind: RefundFound, State: RefundTaken, Amount: out.Amount, Reason: "made at the provider", Actor: "provider",
 	}
 	cause := CauseRefundFound
@@ -81,17 +81,7 @@ func (s *Service) book(ctx context.Context, tx pgx.Tx, r *record, refunds []Refu
 		f.Kind, cause = RefundOfLate, CauseLateRefundRequested
 		transfers, err = ledger.LateRefundTransfers(f.terms(terms.Organizer), f.ID, f.Amount.Minor)
 	} else {
-		var m ledger.OrderMoney
-		if m, err = ledger.ReadOrder(ctx, tx, r.order.ID); err != nil {
-			return err
-		}
-		m.DisputedMinor = 0 // a dispute keeps us from giving money back; this is gone
-		if f.Amount.Currency != m.Currency || f.Amount.Minor > m.CapturedMinor {
-			return fmt.Errorf("refund %s of order %s: %w", out.ProviderRef, r.order.ID, ledger.ErrOverRefund)
-		}
-		if f.Parts, _, err = amountParts(m, f.Amount.Minor); err == nil {
-			transfers, err = ledger.RefundTransfers(f.terms(terms.Organizer), f.ID, m, f.Parts, f.Amount.Minor)
-		}
+		transfers, err = f.foundTransfers(ctx, tx, terms.Organizer)
 	}
 	if err != nil {
 		return fmt.Errorf("book refund %s, which somebody made at the provider: %w", out.ProviderRef, err)
@@ -111,4 +101,25 @@ func (s *Service) book(ctx context.Context, tx pgx.Tx, r *record, refunds []Refu
 		return s.applyRefund(ctx, tx, r, refunds, &refunds[len(refunds)-1], out, by)
 	}
 	return s.outbox.Enqueue(ctx, tx, []payment.Task{refundTask(&f)})
+}
+
+// foundTransfers promise a refund that was found. If the reconciliation booked it first, they repeat what it booked.
+func (f *Refund) foundTransfers(ctx context.Context, tx pgx.Tx, organizer string) ([]ledger.Transfer, error) {
+	moves, err := ledger.ReferenceMoves(ctx, tx, []uuid.UUID{f.Order})
+	if err != nil {
+		return nil, err
+	}
+	if parts, total, ok := ledger.RecordedRefund(moves[f.Order], f.Order, f.ID); ok && total == f.Amount.Minor {
+		f.Parts = parts
+		return ledger.RefundAgain(f.terms(organizer), f.ID, parts, total)
+	}
+	m := ledger.MoneyOf(moves[f.Order])
+	m.DisputedMinor = 0 // a dispute keeps us from giving money back; this is gone
+	if f.Amount.Currency != m.Currency || f.Amount.Minor > m.CapturedMinor {
+		return nil, ledger.ErrOverRefund
+	}
+	if f.Parts, _, err = amountParts(m, f.Amount.Minor); err != nil {
+		return nil, err
+	}
+	return ledger.RefundTransfers(f.terms(organizer), f.ID, m, f.Parts, f.Amount.Minor)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	"fairgate/ledger"
 )
 
@@ -29,6 +31,17 @@ type DisputeNews struct {
 	Reason     string        // a code of the provider: fraudulent, product_not_received …
 	RespondBy  time.Time     // when evidence must be in; zero where there is nothing to answer
 	At         time.Time     // by the provider's clock
+}
+
+// DisputeID is our id of a dispute, by which the ledger has it: whoever hears of the dispute first, a webhook or the settlement, and
+// whoever second, it is booked once.
+func DisputeID(order uuid.UUID, provider, ref string) uuid.UUID {
+	return uuid.NewSHA1(order, []byte("dispute/"+provider+"/"+ref))
+}
+
+// NamelessDisputeID is our id of a dispute that was first heard of from a settlement whose row names the disputed payment alone.
+func NamelessDisputeID(order uuid.UUID, provider, paymentRef string) uuid.UUID {
+	return uuid.NewSHA1(order, []byte("dispute-of/"+provider+"/"+paymentRef))
 }
 
 // Evidence is what we have to say about a disputed payment. Files travel as text: no card data, nothing of other buyers.

@@ -19,6 +19,20 @@ type Refund struct {
 // Key is the idempotency key of the refund: the same for ever, on every machine.
 func (r Refund) Key() string { return "fg:" + r.ID.String() + ":refund" + salt() }
 
+// refundSpace is the name space of ids of refunds. Changing it would book them again.
+var refundSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("fairgate:refund"))
+
+// RefundID is the id of a refund of an order that was asked for with this key.
+func RefundID(order uuid.UUID, key string) uuid.UUID {
+	return uuid.NewSHA1(refundSpace, append(order[:], key...))
+}
+
+// FoundRefundID is the id of a refund that somebody made at the provider, by the provider's name of it: whoever hears of it first, a
+// webhook or the settlement, and whoever second, it is booked once.
+func FoundRefundID(order uuid.UUID, provider, ref string) uuid.UUID {
+	return RefundID(order, "found/"+provider+"/"+ref)
+}
+
 // MetadataRefund is the key under which a provider's refund bears Refund.ID, beside those of Intent.Metadata.
 const MetadataRefund = "refund_id"
 

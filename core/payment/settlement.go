@@ -31,7 +31,7 @@ const (
 type SettlementRow struct {
 	ID          string // the provider's; the same row has the same on every day it is asked for
 	Kind        SettlementKind
-	SourceRef   string    // the provider's name of what moved: payment, refund, dispute, payout
+	SourceRef   string    // the provider's name of what moved: payment, refund, dispute, payout; "" where the row does not say
 	PaymentRef  string    // the provider's name of the payment behind it, "" where there is none
 	OrderID     uuid.UUID // from the metadata of the source; uuid.Nil where the row does not say
 	PaymentID   uuid.UUID

@@ -244,7 +244,7 @@ func TestAReadingThatBreaksOffIsCompletedByTheNext(t *testing.T) {
 		}
 		first = append(first, made)
 	}
-	if _, err := w.s.take(t.Context(), provider, 1, first, false); err != nil {
+	if _, err := w.s.take(t.Context(), provider, 1, incoming{rows: first}, false, new(int)); err != nil {
 		t.Fatal(err)
 	}
 	if r := w.reconcile(w.rows); r.ExplainedPPM != whole || r.Open != 0 || -w.balance(ledger.ProviderCosts(provider, "EUR")) != fees {

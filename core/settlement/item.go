@@ -10,6 +10,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"fairgate/ledger"
 )
 
 const sqlListItems = `
@@ -31,7 +33,14 @@ WHERE item_id = $1::UUID AND state = 'open'`
 
 const sqlCorrectRow = `
 UPDATE settlement_rows
-SET class = 'corrected', transfer_id = COALESCE($3::UUID, transfer_id), digest = COALESCE($4::BYTEA, digest)
+SET class = 'corrected', transfer_id = COALESCE($3::UUID, transfer_id), transfer_at = COALESCE($4::TIMESTAMPTZ, transfer_at)
+WHERE provider = $1::TEXT AND row_id = $2::TEXT`
+
+// sqlReread makes what a row says now the row. One that was not matched stays so, to be decided by the next reading.
+const sqlReread = `
+UPDATE settlement_rows
+SET class = CASE WHEN class = 'matched' THEN 'corrected' ELSE class END, digest = $3::BYTEA, gross_minor = COALESCE($4::INT8, gross_minor),
+    fee_minor = COALESCE($5::INT8, fee_minor)
 WHERE provider = $1::TEXT AND row_id = $2::TEXT`
 
 const sqlOpenItems = `
@@ -70,7 +79,8 @@ func (s *Service) Items(ctx context.Context, provider string, day time.Time, sta
 }
 
 // Decide approves an item, which records its proposed transfers, or rejects it, which records that it is left as it is. Decided the same
-// way before, it answers as it did then; decided otherwise or healed is ErrDecided. Of two at once one decides.
+// way before, it answers as it did then; decided otherwise or healed is ErrDecided. ErrStale when the correction does not follow from the
+// books any more, such as a refund of an order that was refunded since: the next reading proposes anew. Of two at once one decides.
 func (s *Service) Decide(ctx context.Context, id uuid.UUID, decision ItemState, by, reason string) (Item, error) {
 	if decision != Approved && decision != Rejected {
 		return Item{}, fmt.Errorf("%w: %q is no decision", ErrDecided, decision)
@@ -91,17 +101,8 @@ func (s *Service) Decide(ctx context.Context, id uuid.UUID, decision ItemState, 
 		fresh = true
 		extra := uuid.Nil
 		if decision == Approved {
-			if err := s.writer.Record(ctx, tx, item.Proposal.Transfers); err != nil {
-				return fmt.Errorf("record the correction of item %s: %w", id, err)
-			}
-			if item.Class == AmountDiffers && len(item.Proposal.Transfers) > 0 {
-				extra = item.Proposal.Transfers[0].ID // the row is matched with the transfer it differs from; this one is the item's
-			}
-			if item.RowID != "" {
-				digest := item.Proposal.Digest
-				if _, err := tx.Exec(ctx, sqlCorrectRow, item.Provider, item.RowID, nullable(item.Proposal.Claims), digest); err != nil {
-					return runAgain(fmt.Errorf("correct row %s: %w", item.RowID, err))
-				}
+			if extra, err = s.correct(ctx, tx, item); err != nil {
+				return err
 			}
 		}
 		if _, err := tx.Exec(ctx, sqlDecideItem, id, string(decision), by, reason, nullable(extra)); err != nil {
@@ -119,6 +120,44 @@ func (s *Service) Decide(ctx context.Context, id uuid.UUID, decision ItemState, 
 		rejections.Inc()
 	}
 	return item, nil
+}
+
+// correct records what an item proposes, if it still fits, and returns the transfer that the item explains beside its row.
+func (s *Service) correct(ctx context.Context, tx pgx.Tx, item Item) (extra uuid.UUID, err error) {
+	if err := s.recheck(ctx, tx, item); err != nil {
+		return extra, err
+	}
+	p := item.Proposal
+	if err := s.writer.Record(ctx, tx, p.Transfers); err != nil {
+		return extra, fmt.Errorf("record the correction of item %s: %w", item.ID, err)
+	}
+	extra = p.Extra
+	if item.Class == AmountDiffers && len(p.Transfers) > 0 {
+		extra = p.Transfers[0].ID // the row is matched with the transfer it differs from; this one is the item's
+	}
+	if item.RowID == "" {
+		return extra, nil
+	}
+	if item.Class == Altered && p.Digest != nil {
+		if _, err := tx.Exec(ctx, sqlReread, item.Provider, item.RowID, p.Digest, p.Gross, p.Fee); err != nil {
+			return extra, fmt.Errorf("take row %s as it reads now: %w", item.RowID, err)
+		}
+		return extra, nil
+	}
+	of := claim{id: p.Claims, at: madeAt}
+	if p.Claims != uuid.Nil {
+		moves, err := ledger.FindMoves(ctx, tx, []uuid.UUID{p.Claims})
+		if err != nil {
+			return extra, err
+		}
+		for _, move := range moves {
+			of.at = move.At
+		}
+	}
+	if _, err := tx.Exec(ctx, sqlCorrectRow, item.Provider, item.RowID, nullable(of.id), of.time()); err != nil {
+		return extra, runAgain(fmt.Errorf("correct row %s: %w", item.RowID, err))
+	}
+	return extra, nil
 }
 
 func loadItem(ctx context.Context, tx pgx.Tx, id uuid.UUID) (Item, error) {

@@ -70,7 +70,7 @@ type leg struct {
 // verdict is what became of a row.
 type verdict struct {
 	class    Class
-	transfer uuid.UUID         // matched with
+	transfer claim             // matched with
 	fee      int64             // to be booked, in the row's currency
 	book     []ledger.Transfer // made because of the row
 	items    []Item
@@ -159,20 +159,55 @@ func (m *matcher) decide(r row) (verdict, error) {
 // matched books what follows from a match: the change of currency, and the fee unless the books have it.
 func (m *matcher) matched(r row, move ledger.Move) (verdict, error) {
 	m.claimed[move.ID] = r.ID
-	v := verdict{class: Matched, transfer: move.ID, fee: r.Fee.Minor}
+	v := verdict{class: Matched, transfer: claim{move.ID, move.At}, fee: r.Fee.Minor}
+	var err error
 	if r.Kind == payment.SettledDispute || r.Kind == payment.SettledDisputeReverse {
-		v.fee -= m.disputeFee(r)
+		if v.fee -= m.disputeFee(r); v.fee != 0 {
+			if v.book, err = m.disputeFees(r, move); err != nil || len(v.book) > 0 {
+				v.fee = 0
+				return v, err
+			}
+		}
 	}
 	if move.Amount.Currency == r.Gross.Currency {
 		return v, nil
 	}
-	from, to := move.Amount, r.gross()
-	if debit, _ := m.side(move); !debit {
+	debit, _ := m.side(move)
+	v.book, err = m.changed(r, move.Amount, debit)
+	return v, err
+}
+
+// changed books the change between an amount in the buyer's currency and what the row has of it.
+func (m *matcher) changed(r row, amount ledger.Amount, debit bool) ([]ledger.Transfer, error) {
+	from, to := amount, r.gross()
+	if !debit {
 		from, to = to, from
 	}
-	var err error
-	v.book, err = ledger.ConversionTransfers(RowReference(m.provider, r.ID), m.provider, from, to)
-	return v, err
+	return ledger.ConversionTransfers(RowReference(m.provider, r.ID), m.provider, from, to)
+}
+
+// dispute is our id of the dispute that a row is about.
+func (m *matcher) dispute(r row) uuid.UUID {
+	if r.SourceRef == "" {
+		return payment.NamelessDisputeID(r.order, m.provider, r.PaymentRef)
+	}
+	return payment.DisputeID(r.order, m.provider, r.SourceRef)
+}
+
+// disputeFees books a dispute's fee under the dispute, as a webhook that tells of it later would; nothing where the row's dispute is not
+// the transfer's.
+func (m *matcher) disputeFees(r row, move ledger.Move) ([]ledger.Transfer, error) {
+	terms := ledger.Terms{Order: r.order, Provider: m.provider, Currency: r.Gross.Currency}
+	if move.Amount.Currency != r.Gross.Currency || move.ID != ledger.TransferID(r.order, m.dispute(r).String()+"/"+move.Code) {
+		return nil, nil
+	}
+	switch {
+	case r.Kind == payment.SettledDispute && r.Fee.Minor > 0:
+		return ledger.DisputeOpenedTransfers(terms, m.dispute(r), 0, r.Fee.Minor)
+	case r.Kind == payment.SettledDisputeReverse && r.Fee.Minor < 0:
+		return ledger.DisputeWonTransfers(terms, m.dispute(r), 0, -r.Fee.Minor)
+	}
+	return nil, nil
 }
 
 // disputeFee is what the books have of an order's dispute fees in the row's currency: charged, or for a won dispute given back.
@@ -199,14 +234,10 @@ func (m *matcher) differs(r row, move ledger.Move) (verdict, error) {
 	ours := ledger.Amount{Minor: signed, Currency: move.Amount.Currency}
 	if r.Gross.Currency != move.Amount.Currency {
 		why := fmt.Sprintf("The provider settled %s for what the books have as %s (%s of order %s), and names no rate between them that fits.", r.Gross, ours, move.Code, move.Reference)
-		from, to := move.Amount, r.gross()
-		if !debit {
-			from, to = to, from
-		}
 		p := Proposal{Action: "book the change of currency", Claims: move.ID}
 		var err error
 		if r.Gross.Minor != 0 && right(r) {
-			p.Transfers, err = ledger.ConversionTransfers(RowReference(m.provider, r.ID), m.provider, from, to)
+			p.Transfers, err = m.changed(r, move.Amount, debit)
 		}
 		item := r.item(m.provider, "row", AmountDiffers, why, p)
 		item.TransferID = move.ID

@@ -14,19 +14,21 @@ import (
 //	core_settlement_read_seconds                          how long a day took
 //	core_settlement_explained_ratio{provider}             money explained of the last day, 0 to 1
 //	core_settlement_last_read_timestamp_seconds{provider} when a day was last read
+//	core_settlement_lookups_skipped_total                 rows whose order was not looked for among all payments: too many had none
 //	core_settlement_items_open                            items of all days that nobody decided
 //	core_settlement_items_overdue                         of these, those whose time is over
 //	core_settlement_decisions_total{decision}             approved, rejected
 var (
-	rowsNew      = metrics.NewCounter(`core_settlement_rows_total{result="new"}`)
-	rowsRepeated = metrics.NewCounter(`core_settlement_rows_total{result="repeated"}`)
-	rowsAltered  = metrics.NewCounter(`core_settlement_rows_total{result="altered"}`)
-	readFailures = metrics.NewCounter(`core_settlement_read_failures_total`)
-	readSeconds  = metrics.NewHistogram(`core_settlement_read_seconds`)
-	approvals    = metrics.NewCounter(`core_settlement_decisions_total{decision="approved"}`)
-	rejections   = metrics.NewCounter(`core_settlement_decisions_total{decision="rejected"}`)
-	itemsOpen    = metrics.NewGauge(`core_settlement_items_open`, nil)
-	itemsOverdue = metrics.NewGauge(`core_settlement_items_overdue`, nil)
+	rowsNew        = metrics.NewCounter(`core_settlement_rows_total{result="new"}`)
+	rowsRepeated   = metrics.NewCounter(`core_settlement_rows_total{result="repeated"}`)
+	rowsAltered    = metrics.NewCounter(`core_settlement_rows_total{result="altered"}`)
+	readFailures   = metrics.NewCounter(`core_settlement_read_failures_total`)
+	lookupsSkipped = metrics.NewCounter(`core_settlement_lookups_skipped_total`)
+	readSeconds    = metrics.NewHistogram(`core_settlement_read_seconds`)
+	approvals      = metrics.NewCounter(`core_settlement_decisions_total{decision="approved"}`)
+	rejections     = metrics.NewCounter(`core_settlement_decisions_total{decision="rejected"}`)
+	itemsOpen      = metrics.NewGauge(`core_settlement_items_open`, nil)
+	itemsOverdue   = metrics.NewGauge(`core_settlement_items_overdue`, nil)
 )
 
 // dayFigures are what the gauges of a provider say.

@@ -25,6 +25,8 @@ var (
 	ErrItemUnknown = errors.New("settlement: no such item")
 	// ErrDecided means that the item was decided otherwise, or has healed.
 	ErrDecided = errors.New("settlement: the item is decided")
+	// ErrStale means that the books, or the row, have changed since the correction was proposed: it does not fit any more.
+	ErrStale = errors.New("settlement: the proposed correction does not fit any more")
 	// ErrUnread means that the day was never read.
 	ErrUnread = errors.New("settlement: the day was not read")
 	// ErrUnreadable means that the provider's settlement cannot be read.
@@ -62,7 +64,11 @@ type Proposal struct {
 	Action    string            `json:"action"`              // what approving it means, in a few words
 	Transfers []ledger.Transfer `json:"transfers,omitempty"` // recorded when it is approved; none: it is only marked as explained
 	Claims    uuid.UUID         `json:"claims,omitzero"`     // of Transfers, or recorded before: what the row is matched with then
+	Extra     uuid.UUID         `json:"extra,omitzero"`      // of Transfers: explained by the item beside what the row is matched with
 	Digest    []byte            `json:"digest,omitempty"`    // of an altered row: what it says now
+	Was       []byte            `json:"was,omitempty"`       // and what it said when this was proposed
+	Gross     *int64            `json:"gross,omitempty"`     // in minor units, as it says now
+	Fee       *int64            `json:"fee,omitempty"`
 }
 
 // Item is something that is not explained.

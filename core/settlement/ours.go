@@ -16,9 +16,12 @@ const walkRows = 5000
 
 // sqlClaimed counts a transfer that a row differs from as well: the row's item speaks of it.
 const sqlClaimed = `
-SELECT transfer_id FROM settlement_rows WHERE transfer_id = ANY($1::UUID[])
+SELECT r.transfer_id
+FROM unnest($1::TIMESTAMPTZ[], $2::UUID[]) AS u(transfer_at, transfer_id)
+JOIN settlement_rows AS r ON r.transfer_at = u.transfer_at AND r.transfer_id = u.transfer_id
+WHERE r.transfer_id IS NOT NULL
 UNION ALL
-SELECT transfer_id FROM settlement_items WHERE transfer_id = ANY($1::UUID[]) AND class = 'amount_differs' AND state <> 'healed'`
+SELECT transfer_id FROM settlement_items WHERE transfer_id = ANY($2::UUID[]) AND class IN ('amount_differs', 'altered') AND state <> 'healed'`
 
 const sqlHealOurs = `
 UPDATE settlement_items
@@ -64,17 +67,12 @@ func (s *Service) walk(ctx context.Context, provider string, day time.Time, read
 // accuse raises items for the moves of a page that no row has and that are old enough.
 func (s *Service) accuse(ctx context.Context, provider string, moves []ledger.Move, debits bool, reading int64, now time.Time, young transit) error {
 	expected := moves[:0]
-	var ids []uuid.UUID
 	for _, move := range moves {
 		if move.Final() && walked[move.Code] {
 			expected = append(expected, move)
-			ids = append(ids, move.ID)
 		}
 	}
-	if len(ids) == 0 {
-		return nil
-	}
-	missing, err := s.missing(ctx, ids)
+	missing, err := missing(ctx, s.db.Reader, expected)
 	if err != nil || len(missing) == 0 {
 		return err
 	}
@@ -116,14 +114,19 @@ func (s *Service) accuse(ctx context.Context, provider string, moves []ledger.Mo
 }
 
 // missing are the transfers that no row is matched with.
-func (s *Service) missing(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
-	rows, err := s.db.Reader.Query(ctx, sqlClaimed, ids)
+func missing(ctx context.Context, q ledger.Querier, moves []ledger.Move) (map[uuid.UUID]bool, error) {
+	if len(moves) == 0 {
+		return nil, nil
+	}
+	missing := make(map[uuid.UUID]bool, len(moves))
+	ids, times := make([]uuid.UUID, len(moves)), make([]time.Time, len(moves))
+	for i, move := range moves {
+		ids[i], times[i] = move.ID, move.At
+		missing[move.ID] = true
+	}
+	rows, err := q.Query(ctx, sqlClaimed, times, ids)
 	if err != nil {
 		return nil, fmt.Errorf("find the rows of transfers: %w", err)
-	}
-	missing := make(map[uuid.UUID]bool, len(ids))
-	for _, id := range ids {
-		missing[id] = true
 	}
 	var id uuid.UUID
 	if _, err := pgx.ForEachRow(rows, []any{&id}, func() error { delete(missing, id); return nil }); err != nil {
@@ -134,25 +137,23 @@ func (s *Service) missing(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]b
 
 // unpaired leaves out transfers and their reversals where neither has a row: together they are nothing.
 func (s *Service) unpaired(ctx context.Context, moves []ledger.Move) ([]ledger.Move, error) {
-	var reversals, priors []uuid.UUID
+	var others []uuid.UUID
 	for _, move := range moves {
 		if move.Kind == ledger.Reverse {
-			priors = append(priors, move.PriorID)
+			others = append(others, move.PriorID)
 		} else {
-			reversals = append(reversals, reverseID(move))
+			others = append(others, reverseID(move))
 		}
 	}
 	recorded := map[uuid.UUID]bool{}
-	found, err := ledger.FindMoves(ctx, s.db.Reader, reversals)
+	found, err := ledger.FindMoves(ctx, s.db.Reader, others)
 	if err != nil {
 		return nil, err
 	}
-	var claims []uuid.UUID
 	for _, move := range found {
 		recorded[move.ID] = true
-		claims = append(claims, move.ID)
 	}
-	unmatched, err := s.missing(ctx, append(claims, priors...))
+	unmatched, err := missing(ctx, s.db.Reader, found)
 	if err != nil {
 		return nil, err
 	}

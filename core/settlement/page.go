@@ -21,44 +21,39 @@ import (
 const pageRows = 2000
 
 const sqlKnownRows = `
-SELECT row_id, digest, reading, class, transfer_id
+SELECT row_id, digest, reading, class, transfer_id, transfer_at, kind, gross_minor, fee_minor, currency
 FROM settlement_rows
 WHERE provider = $1::TEXT AND row_id = ANY($2::TEXT[])`
 
-const sqlClaims = `SELECT transfer_id, row_id FROM settlement_rows WHERE transfer_id = ANY($1::UUID[])`
+// sqlClaims repeats the condition of its index, whose first column is the time.
+const sqlClaims = `
+SELECT r.transfer_id, r.row_id
+FROM unnest($1::TIMESTAMPTZ[], $2::UUID[]) AS u(transfer_at, transfer_id)
+JOIN settlement_rows AS r ON r.transfer_at = u.transfer_at AND r.transfer_id = u.transfer_id
+WHERE r.transfer_id IS NOT NULL`
 
 const sqlConversionLegs = `
 SELECT source_ref, row_id, gross_minor, currency
 FROM settlement_rows
 WHERE provider = $1::TEXT AND kind = 'conversion' AND source_ref = ANY($2::TEXT[])`
 
-const sqlChargeOrders = `
-SELECT payment_ref, order_id
-FROM settlement_rows
-WHERE provider = $1::TEXT AND kind = 'charge' AND payment_ref = ANY($2::TEXT[]) AND order_id IS NOT NULL`
-
-// sqlPaymentOrders has no index to go by and reads all payments: for the few rows that neither their metadata nor a charge explains.
-const sqlPaymentOrders = `
-SELECT provider_ref, payment_id, order_id
-FROM payments
-WHERE provider = $1::TEXT AND (provider_ref = ANY($2::TEXT[]) OR payment_id = ANY($3::UUID[]))`
-
 const sqlInsertRows = `
 INSERT INTO settlement_rows (provider, row_id, day, kind, source_ref, payment_ref, order_id, refund_id, gross_minor, fee_minor, currency,
-                             presentment_minor, presentment_currency, rate, payout_ref, description, created_at, digest, reading, class, transfer_id, booking)
+                             presentment_minor, presentment_currency, rate, payout_ref, description, created_at, digest, reading, class, transfer_id, transfer_at, booking)
 SELECT $1::TEXT, u.row_id, u.day, u.kind, u.source_ref, u.payment_ref, u.order_id, u.refund_id, u.gross_minor, u.fee_minor, u.currency,
-       u.presentment_minor, u.presentment_currency, u.rate, u.payout_ref, u.description, u.created_at, u.digest, $2::INT8, u.class, u.transfer_id, u.booking
+       u.presentment_minor, u.presentment_currency, u.rate, u.payout_ref, u.description, u.created_at, u.digest, $2::INT8, u.class, u.transfer_id, u.transfer_at, u.booking
 FROM unnest($3::TEXT[], $4::DATE[], $5::TEXT[], $6::TEXT[], $7::TEXT[], $8::UUID[], $9::INT8[], $10::INT8[], $11::TEXT[], $12::INT8[], $13::TEXT[],
-            $14::TEXT[], $15::TEXT[], $16::TEXT[], $17::TIMESTAMPTZ[], $18::BYTEA[], $19::TEXT[], $20::UUID[], $21::UUID[], $22::UUID[])
+            $14::TEXT[], $15::TEXT[], $16::TEXT[], $17::TIMESTAMPTZ[], $18::BYTEA[], $19::TEXT[], $20::UUID[], $21::UUID[], $22::UUID[], $23::TIMESTAMPTZ[])
      AS u(row_id, day, kind, source_ref, payment_ref, order_id, gross_minor, fee_minor, currency, presentment_minor, presentment_currency,
-          rate, payout_ref, description, created_at, digest, class, transfer_id, booking, refund_id)`
+          rate, payout_ref, description, created_at, digest, class, transfer_id, booking, refund_id, transfer_at)`
 
 // sqlUpdateRows notes that known rows were read again, and how they stand now.
 const sqlUpdateRows = `
 UPDATE settlement_rows AS r
-SET reading = GREATEST(r.reading, $2::INT8), class = u.class, transfer_id = u.transfer_id, booking = COALESCE(u.booking, r.booking), payout_ref = u.payout_ref,
+SET reading = GREATEST(r.reading, $2::INT8), class = u.class, transfer_id = u.transfer_id, transfer_at = u.transfer_at, booking = COALESCE(u.booking, r.booking), payout_ref = u.payout_ref,
     order_id = COALESCE(u.order_id, r.order_id)
-FROM unnest($3::TEXT[], $4::TEXT[], $5::UUID[], $6::UUID[], $7::TEXT[], $8::UUID[]) AS u(row_id, class, transfer_id, booking, payout_ref, order_id)
+FROM unnest($3::TEXT[], $4::TEXT[], $5::UUID[], $6::UUID[], $7::TEXT[], $8::UUID[], $9::TIMESTAMPTZ[])
+     AS u(row_id, class, transfer_id, booking, payout_ref, order_id, transfer_at)
 WHERE r.provider = $1::TEXT AND r.row_id = u.row_id`
 
 const sqlHealRows = `
@@ -80,11 +75,22 @@ WHERE settlement_items.state IN ('open', 'healed')`
 
 // known is what the table has of a row.
 type known struct {
-	digest   []byte
-	reading  int64
-	class    Class
-	transfer uuid.UUID
+	digest     []byte
+	reading    int64
+	class      Class
+	transfer   claim
+	kind       payment.SettlementKind
+	gross, fee ledger.Amount
 }
+
+// claim is a transfer that a row is matched with. At leads the index that lets one row alone have it.
+type claim struct {
+	id uuid.UUID
+	at time.Time
+}
+
+// madeAt is the time of transfers that were made because of a row: they are looked for by their ids alone.
+var madeAt = time.Unix(0, 0).UTC()
 
 // page is the rows of one transaction with what became of them.
 type page struct {
@@ -112,14 +118,15 @@ func (c *Counts) add(d Counts) {
 // take stores and matches one page in one transaction, which may run several times.
 //
 // With again rows may be of this very reading: they are decided anew.
-func (s *Service) take(ctx context.Context, provider string, reading int64, rows []row, again bool) (Counts, error) {
+func (s *Service) take(ctx context.Context, provider string, reading int64, given incoming, again bool, scans *int) (Counts, error) {
+	rows := given.rows
 	if len(rows) == 0 {
 		return Counts{}, nil
 	}
-	if err := s.resolve(ctx, provider, rows); err != nil {
+	if err := s.resolve(ctx, provider, rows, again, scans); err != nil {
 		return Counts{}, err
 	}
-	base, err := s.look(ctx, provider, rows)
+	base, err := s.look(ctx, s.db.Reader, provider, rows, given.moves)
 	if err != nil {
 		return Counts{}, err
 	}
@@ -145,126 +152,26 @@ func (s *Service) take(ctx context.Context, provider string, reading int64, rows
 	return p.counts, nil
 }
 
-// resolve finds the orders of rows that name none.
-func (s *Service) resolve(ctx context.Context, provider string, rows []row) error {
-	byRef := map[string]uuid.UUID{}
-	var open []string
-	var ids []uuid.UUID
-	for i := range rows {
-		r := &rows[i]
-		switch {
-		case r.order != uuid.Nil && r.Kind == payment.SettledCharge && r.PaymentRef != "":
-			byRef[r.PaymentRef] = r.order
-		case r.order == uuid.Nil && (r.PaymentRef != "" || r.PaymentID != uuid.Nil):
-			open, ids = append(open, r.PaymentRef), append(ids, r.PaymentID)
-		}
-	}
-	if len(open) == 0 {
-		return nil
-	}
-	fill := func() (missing bool) {
-		for i := range rows {
-			r := &rows[i]
-			if r.order != uuid.Nil || r.PaymentRef == "" && r.PaymentID == uuid.Nil {
-				continue
-			}
-			if r.order = byRef[r.PaymentRef]; r.order == uuid.Nil && r.PaymentID != uuid.Nil {
-				r.order = byRef["id:"+r.PaymentID.String()]
-			}
-			missing = missing || r.order == uuid.Nil
-		}
-		return missing
-	}
-	read := func(sql string, args ...any) error {
-		found, err := s.db.Reader.Query(ctx, sql, args...)
-		if err != nil {
-			return fmt.Errorf("find the orders of settlement rows: %w", err)
-		}
-		var ref string
-		var id pgtype.UUID
-		var order uuid.UUID
-		scans := []any{&ref, &order}
-		if sql == sqlPaymentOrders {
-			scans = []any{&ref, &id, &order}
-		}
-		_, err = pgx.ForEachRow(found, scans, func() error {
-			if ref != "" {
-				byRef[ref] = order
-			}
-			if id.Valid {
-				byRef["id:"+uuid.UUID(id.Bytes).String()] = order
-			}
-			return nil
-		})
-		return err
-	}
-	if !fill() {
-		return nil
-	}
-	if err := read(sqlChargeOrders, provider, open); err != nil || !fill() {
-		return err
-	}
-	if err := read(sqlPaymentOrders, provider, open, ids); err != nil {
-		return err
-	}
-	fill()
-	return nil
-}
-
-// look reads what the ledger has of a page's rows. Transfers never change, so that may be outside the transaction; one that is recorded
-// meanwhile is found by the next reading.
-func (s *Service) look(ctx context.Context, provider string, rows []row) (*matcher, error) {
-	m := &matcher{provider: provider, byID: map[uuid.UUID]ledger.Move{}, clearing: map[string]uuid.UUID{}}
-	var ids []uuid.UUID
-	for _, r := range rows {
-		ids = append(append(ids, r.candidates()...), m.made(r)...)
-	}
-	moves, err := ledger.FindMoves(ctx, s.db.Reader, ids)
-	if err != nil {
-		return nil, err
-	}
-	for _, move := range moves {
-		m.byID[move.ID] = move
-	}
-	var orders []uuid.UUID
-	seen := map[uuid.UUID]bool{}
-	for _, r := range rows {
-		if r.order == uuid.Nil || seen[r.order] || len(m.possible(r)) > 0 {
-			continue
-		}
-		seen[r.order] = true
-		orders = append(orders, r.order)
-	}
-	if m.byOrder, err = ledger.ReferenceMoves(ctx, s.db.Reader, orders); err != nil {
-		return nil, err
-	}
-	m.accounts = map[uuid.UUID]ledger.Account{}
-	for _, moves := range m.byOrder {
-		for _, move := range moves {
-			for _, id := range []uuid.UUID{move.Debit, move.Credit} {
-				if m.accounts[id], err = s.account(ctx, id); err != nil {
-					return nil, err
-				}
-			}
-		}
-	}
-	return m, nil
-}
-
 // read reads what the table has of the page's rows and of the transfers they may be about.
 func (p *page) read(ctx context.Context, tx pgx.Tx, m *matcher) error {
 	ids := make([]string, len(p.rows))
 	var sources []string
 	m.claimed, m.legs = map[uuid.UUID]string{}, map[string][]leg{}
 	var transfers []uuid.UUID
+	var times []time.Time
+	about := func(at time.Time, ids ...uuid.UUID) {
+		for _, id := range ids {
+			transfers, times = append(transfers, id), append(times, at)
+		}
+	}
 	for i, r := range p.rows {
 		ids[i] = r.ID
-		transfers = append(transfers, m.made(r)...)
+		about(madeAt, m.made(r)...)
 		for _, move := range m.possible(r) {
-			transfers = append(transfers, move.ID)
+			about(move.At, move.ID)
 		}
 		if r.Kind == payment.SettledFee {
-			transfers = append(transfers, ledger.TransferID(RowReference(m.provider, r.ID), "settlement_fee"))
+			about(madeAt, ledger.TransferID(RowReference(m.provider, r.ID), "settlement_fee"))
 		}
 		if r.Kind == payment.SettledConversion && r.SourceRef != "" {
 			sources = append(sources, r.SourceRef)
@@ -276,15 +183,17 @@ func (p *page) read(ctx context.Context, tx pgx.Tx, m *matcher) error {
 		var id string
 		var k known
 		var transfer pgtype.UUID
-		_, err := pgx.ForEachRow(rows, []any{&id, &k.digest, &k.reading, &k.class, &transfer}, func() error {
-			k.transfer = transfer.Bytes
-			p.known[id] = known{bytes.Clone(k.digest), k.reading, k.class, k.transfer}
+		var at pgtype.Timestamptz
+		_, err := pgx.ForEachRow(rows, []any{&id, &k.digest, &k.reading, &k.class, &transfer, &at, &k.kind, &k.gross.Minor, &k.fee.Minor, &k.gross.Currency}, func() error {
+			this := k
+			this.digest, this.transfer, this.fee.Currency = bytes.Clone(k.digest), claim{transfer.Bytes, at.Time}, k.gross.Currency
+			p.known[id] = this
 			return nil
 		})
 		return err
 	})
 	if len(transfers) > 0 {
-		batch.Queue(sqlClaims, transfers).Query(func(rows pgx.Rows) error {
+		batch.Queue(sqlClaims, times, transfers).Query(func(rows pgx.Rows) error {
 			var transfer uuid.UUID
 			var id string
 			_, err := pgx.ForEachRow(rows, []any{&transfer, &id}, func() error {
@@ -317,7 +226,7 @@ func (p *page) read(ctx context.Context, tx pgx.Tx, m *matcher) error {
 const rowsKey = "settlement_rows_pkey"
 
 // claimKey is the index by which a transfer is matched once.
-const claimKey = "settlement_rows_by_transfer"
+const claimKey = "settlement_rows_by_transfer_time"
 
 // runAgain makes the transaction run again when it met what another stored meanwhile.
 func runAgain(err error) error {
@@ -341,6 +250,10 @@ func (p *page) write(ctx context.Context, tx pgx.Tx, provider string, reading in
 	return runAgain(tx.SendBatch(ctx, batch).Close())
 }
 
+func (c claim) time() pgtype.Timestamptz {
+	return pgtype.Timestamptz{Time: c.at, Valid: c.id != uuid.Nil}
+}
+
 func nullable(id uuid.UUID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: id != uuid.Nil} }
 
 // queueNew queues the rows that were never seen.
@@ -349,6 +262,7 @@ func (p *page) queueNew(batch *pgx.Batch, provider string, reading int64) {
 	var classes []string
 	var days, created []time.Time
 	var orders, transfers, bookings, refunds []pgtype.UUID
+	var at []pgtype.Timestamptz
 	var gross, fees, presentments []int64
 	var digests [][]byte
 	for i, r := range p.rows {
@@ -360,7 +274,8 @@ func (p *page) queueNew(batch *pgx.Batch, provider string, reading int64) {
 			texts[j] = append(texts[j], text)
 		}
 		days, created = append(days, r.day()), append(created, r.CreatedAt)
-		orders, transfers, bookings = append(orders, nullable(r.order)), append(transfers, nullable(v.transfer)), append(bookings, nullable(p.bookingOf(v)))
+		orders, transfers, bookings = append(orders, nullable(r.order)), append(transfers, nullable(v.transfer.id)), append(bookings, nullable(p.bookingOf(v)))
+		at = append(at, v.transfer.time())
 		gross, fees, presentments = append(gross, r.Gross.Minor), append(fees, r.Fee.Minor), append(presentments, r.Presentment.Minor)
 		digests, classes, refunds = append(digests, r.digest), append(classes, string(v.class)), append(refunds, nullable(r.RefundID))
 	}
@@ -369,7 +284,7 @@ func (p *page) queueNew(batch *pgx.Batch, provider string, reading int64) {
 	}
 	p.counts.New = int64(len(classes))
 	batch.Queue(sqlInsertRows, provider, reading, texts[0], days, texts[1], texts[2], texts[3], orders, gross, fees, texts[4], presentments, texts[5],
-		texts[6], texts[7], texts[8], created, digests, classes, transfers, bookings, refunds)
+		texts[6], texts[7], texts[8], created, digests, classes, transfers, bookings, refunds, at)
 }
 
 func (p *page) bookingOf(v verdict) uuid.UUID {
@@ -383,13 +298,15 @@ func (p *page) bookingOf(v verdict) uuid.UUID {
 func (p *page) queueKnown(batch *pgx.Batch, provider string, reading int64) {
 	var ids, classes, payouts []string
 	var transfers, bookings, orders []pgtype.UUID
+	var at []pgtype.Timestamptz
 	for i, r := range p.rows {
 		v := p.verdicts[i]
 		if _, ok := p.known[r.ID]; !ok || v.class == "" {
 			continue
 		}
 		ids, classes, payouts = append(ids, r.ID), append(classes, string(v.class)), append(payouts, r.PayoutRef)
-		transfers, bookings, orders = append(transfers, nullable(v.transfer)), append(bookings, nullable(p.bookingOf(v))), append(orders, nullable(r.order))
+		at = append(at, v.transfer.time())
+		transfers, bookings, orders = append(transfers, nullable(v.transfer.id)), append(bookings, nullable(p.bookingOf(v))), append(orders, nullable(r.order))
 	}
 	if len(ids) == 0 {
 		return
@@ -398,7 +315,7 @@ func (p *page) queueKnown(batch *pgx.Batch, provider string, reading int64) {
 	for i, item := range p.items {
 		raised[i] = item.ID
 	}
-	batch.Queue(sqlUpdateRows, provider, reading, ids, classes, transfers, bookings, payouts, orders)
+	batch.Queue(sqlUpdateRows, provider, reading, ids, classes, transfers, bookings, payouts, orders, at)
 	batch.Queue(sqlHealRows, provider, reading, ids, raised)
 }
 

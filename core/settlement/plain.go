@@ -41,7 +41,7 @@ func (m *matcher) plain(r row) (verdict, error) {
 		return verdict{class: Duplicated, items: []Item{r.item(m.provider, "row", Duplicated, why, p)}}, err
 	}
 	m.claimed[first] = r.ID
-	v.class, v.transfer = Matched, first
+	v.class, v.transfer = Matched, claim{first, madeAt}
 	return v, nil
 }
 
@@ -111,5 +111,5 @@ func (m *matcher) conversion(r row) (verdict, error) {
 		return m.theirs(r)
 	}
 	m.claimed[mine] = r.ID
-	return verdict{class: Matched, transfer: mine, book: book, fee: r.Fee.Minor}, nil
+	return verdict{class: Matched, transfer: claim{mine, madeAt}, book: book, fee: r.Fee.Minor}, nil
 }

@@ -1,6 +1,7 @@
 package settlement
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -101,7 +102,8 @@ func (s *Service) Reconcile(ctx context.Context, provider string, day time.Time,
 		return Report{}, fmt.Errorf("%w: %s", ErrDay, day.Format(DayLayout))
 	}
 	reading := now.UnixMicro()
-	counts, err := s.read(ctx, provider, reading, day, reader)
+	scans := mostScans
+	counts, err := s.read(ctx, provider, reading, day, reader, &scans)
 	if err != nil {
 		readFailures.Inc()
 		return Report{}, err
@@ -113,7 +115,7 @@ func (s *Service) Reconcile(ctx context.Context, provider string, day time.Time,
 	counts.Vanished = vanished
 	// What came before its transfer, or before the other leg of its change of currency.
 	_, err = s.each(ctx, sqlUnmatched, provider, day, reading, func(ctx context.Context, provider string, reading int64, rows []row) error {
-		_, err := s.take(ctx, provider, reading, rows, true)
+		_, err := s.take(ctx, provider, reading, incoming{rows: rows}, true, &scans)
 		return err
 	})
 	if err != nil {
@@ -140,33 +142,77 @@ func (s *Service) Reconcile(ctx context.Context, provider string, day time.Time,
 	return report, nil
 }
 
-// read takes the rows of a day and a margin, a page at a time.
-func (s *Service) read(ctx context.Context, provider string, reading int64, day time.Time, reader payment.SettlementReader) (Counts, error) {
+// incoming is the rows of a page on their way from the provider, with the transfers that they name.
+type incoming struct {
+	rows  []row
+	moves []ledger.Move
+}
+
+// read takes the rows of a day and a margin, a page at a time: while one page is stored, the next one is fetched and its transfers are
+// looked up.
+func (s *Service) read(ctx context.Context, provider string, reading int64, day time.Time, reader payment.SettlementReader, scans *int) (Counts, error) {
+	fetching, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	pages := make(chan incoming)
+	var fetched error
+	go func() {
+		defer close(pages)
+		fetched = s.fetch(fetching, day, reader, pages)
+	}()
 	var counts Counts
-	rows := make([]row, 0, pageRows)
-	flush := func() error {
-		c, err := s.take(ctx, provider, reading, rows, false)
+	var stored error
+	for p := range pages {
+		if stored != nil {
+			continue // what was on its way when the last page failed
+		}
+		var c Counts
+		if c, stored = s.take(ctx, provider, reading, p, false, scans); stored != nil {
+			stop(stored)
+		}
 		counts.add(c)
-		rows = rows[:0]
-		return err
+	}
+	if err := cmp.Or(stored, fetched); err != nil {
+		return counts, fmt.Errorf("read the settlement of %s for %s: %w", provider, day.Format(DayLayout), err)
+	}
+	return counts, nil
+}
+
+// fetch hands on what the provider has, page by page. Of a settlement that breaks off the whole pages are handed on.
+func (s *Service) fetch(ctx context.Context, day time.Time, reader payment.SettlementReader, pages chan<- incoming) error {
+	var rows []row
+	flush := func() error {
+		moves, err := s.prefetch(ctx, rows)
+		if err != nil {
+			return err
+		}
+		if moves == nil {
+			moves = []ledger.Move{}
+		}
+		select {
+		case pages <- incoming{rows, moves}:
+			rows = nil
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 	err := reader.Settlement(ctx, day.Add(-margin), day.Add(dayLength+margin), func(given payment.SettlementRow) error {
 		r, err := newRow(given)
 		if err != nil {
 			return err
 		}
+		if rows == nil {
+			rows = make([]row, 0, pageRows)
+		}
 		if rows = append(rows, r); len(rows) < pageRows {
 			return nil
 		}
 		return flush()
 	})
-	if err == nil {
+	if err == nil && len(rows) > 0 {
 		err = flush()
 	}
-	if err != nil {
-		return counts, fmt.Errorf("read the settlement of %s for %s: %w", provider, day.Format(DayLayout), err)
-	}
-	return counts, nil
+	return err
 }
 
 // each pages through stored rows of a day and counts them.

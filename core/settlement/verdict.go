@@ -2,10 +2,14 @@ package settlement
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
+
+	"fairgate/core/payment"
 	"fairgate/ledger"
 )
 
@@ -25,16 +29,20 @@ func (p *page) decide(m *matcher, reading int64, again, bookPlain bool) ([]ledge
 			p.items = append(p.items, r.item(m.provider, "repeated", Duplicated, why, Proposal{Action: "note that it is explained"}))
 			continue
 		case twice:
-			p.alter(m.provider, r, "twice in one reading, with different content")
+			if err := p.alter(m.provider, r, known{}, "twice in one reading, with different content"); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		if isKnown && !bytes.Equal(k.digest, r.digest) {
-			p.alter(m.provider, r, "otherwise than in an earlier reading")
-			p.verdicts[i] = verdict{class: k.class, transfer: k.transfer}
+			if err := p.alter(m.provider, r, k, "otherwise than in an earlier reading"); err != nil {
+				return nil, err
+			}
+			p.verdicts[i] = verdict{class: k.class, transfer: m.timed(k.transfer)}
 			continue
 		}
 		if isKnown && (k.class == Matched || k.class == Corrected) {
-			p.verdicts[i] = verdict{class: k.class, transfer: k.transfer}
+			p.verdicts[i] = verdict{class: k.class, transfer: m.timed(k.transfer)}
 			continue
 		}
 		v, err := m.decide(r)
@@ -47,12 +55,91 @@ func (p *page) decide(m *matcher, reading int64, again, bookPlain bool) ([]ledge
 	return p.bookings(m.provider, bookPlain)
 }
 
-// alter raises an item for a row that does not read as before. What is stored stays; approving the item makes what it reads now the row.
-func (p *page) alter(provider string, r row, how string) {
+// timed gives a claim from before claims had times its own.
+func (m *matcher) timed(c claim) claim {
+	if c.id == uuid.Nil || !c.at.IsZero() {
+		return c
+	}
+	c.at = madeAt
+	if move, ok := m.byID[c.id]; ok && walked[move.Code] {
+		c.at = move.At
+	}
+	for _, moves := range m.byOrder {
+		for _, move := range moves {
+			if move.ID == c.id && walked[move.Code] {
+				c.at = move.At
+			}
+		}
+	}
+	return c
+}
+
+// alter raises an item for a row that does not read as before: as k, where it is stored. What is stored stays; approving the item makes
+// what it reads now the row, and books by how much that moves more or less money.
+func (p *page) alter(provider string, r row, k known, how string) error {
 	p.counts.Altered++
 	why := fmt.Sprintf("Row %s reads %s: now a %s of %s with a fee of %s, dated %s.", r.ID, how, r.Kind, r.Gross, r.Fee, r.CreatedAt.UTC().Format("2006-01-02 15:04:05"))
-	p.items = append(p.items, r.item(provider, "altered/"+string(r.digest), Altered, why,
-		Proposal{Action: "take what the row says now as read; book the difference by hand if there is one", Digest: r.digest}))
+	proposal := Proposal{Action: "take what the row says now as read; book the difference by hand if there is one", Digest: r.digest, Was: k.digest}
+	if k.digest != nil && k.kind == r.Kind && k.gross.Currency == r.Gross.Currency {
+		why += fmt.Sprintf(" It was of %s with a fee of %s.", k.gross, k.fee)
+		proposal.Gross, proposal.Fee = &r.Gross.Minor, &r.Fee.Minor
+		if err := proposal.difference(provider, r, k); err != nil {
+			return err
+		}
+	}
+	p.items = append(p.items, r.item(provider, "altered/"+string(r.digest), Altered, why, proposal))
+	return nil
+}
+
+// difference proposes to book what an altered row moves otherwise than what it was matched as. One that was not matched yet has moved
+// nothing in the books, and is decided by what it reads once that is approved. A payout that is smaller than it was, and a difference
+// between currencies, no single transfer can say.
+func (p *Proposal) difference(provider string, r row, k known) error {
+	gross, fee := r.Gross.Minor-k.gross.Minor, r.Fee.Minor-k.fee.Minor
+	amount := func(minor int64) ledger.Amount { return ledger.Amount{Minor: minor, Currency: r.Gross.Currency} }
+	cost, surplus, sent := fee, int64(0), int64(0)
+	switch {
+	case k.class != Matched && k.class != Corrected:
+		p.Action = "take what the row says now as read; its own item then follows from it"
+		return nil
+	case gross == 0 && fee == 0:
+		p.Action = "take what the row says now as read: it moves the same money"
+		return nil
+	case r.Kind == payment.SettledConversion, r.Kind == payment.SettledPayoutFailure && gross != 0, r.Kind == payment.SettledPayout && gross > 0,
+		r.Presentment.Minor != 0 && gross != 0:
+		return nil
+	case r.Kind == payment.SettledPayout:
+		sent = -gross
+	case gross < 0 || r.Kind == payment.SettledFee:
+		cost -= gross
+	default:
+		surplus = gross
+	}
+	reference := RowReference(provider, r.ID+"/"+hex.EncodeToString(r.digest))
+	if sent > 0 {
+		moved, err := ledger.SettlementSentTransfers(reference, provider, amount(sent), amount(0))
+		if err != nil {
+			return err
+		}
+		p.Transfers = append(p.Transfers, moved...)
+	}
+	if surplus > 0 {
+		late, err := ledger.LateMoneyTransfers(ledger.Terms{Order: reference, Provider: provider, Currency: r.Gross.Currency}, surplus)
+		if err != nil {
+			return err
+		}
+		p.Transfers = append(p.Transfers, late...)
+		p.Extra = late[0].ID
+	}
+	if cost != 0 {
+		made, err := costs(reference, provider, amount(cost))
+		if err != nil {
+			return err
+		}
+		p.Transfers = append(p.Transfers, made...)
+	}
+	p.Action = "take what the row says now as read, and book the difference"
+	return nil
 }
 
 // bookings gathers what plain rows and matches make, and adds the page's fees up by currency. Where nothing is booked without an

@@ -137,6 +137,9 @@ func (r reportRow) row() (payment.SettlementRow, error) {
 		row.PaymentRef = row.ID
 	case payment.SettledRefund, payment.SettledRefundFailure, payment.SettledDispute, payment.SettledDisputeReverse:
 		row.PaymentRef = clean(r.Reference)
+		if row.Kind == payment.SettledDispute || row.Kind == payment.SettledDisputeReverse {
+			row.SourceRef = "" // the movement's name is not the dispute's
+		}
 	}
 	if c, ok := parseCustom(r.Custom); ok {
 		row.OrderID, row.PaymentID, row.RefundID = c.order, c.payment, c.refund

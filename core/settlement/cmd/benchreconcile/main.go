@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"syscall"
@@ -38,6 +39,7 @@ const provider = "stripe"
 
 func main() {
 	rows := flag.Int("rows", 1_000_000, "rows of the day, at least 1000")
+	profile := flag.String("cpuprofile", "", "write a CPU profile of this process to this file")
 	flag.Parse()
 	if *rows < 1000 {
 		fmt.Fprintln(os.Stderr, "benchreconcile: --rows must be 1000 or more")
@@ -45,10 +47,27 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *rows); err != nil {
+	if err := profiled(*profile, func() error { return run(ctx, *rows) }); err != nil {
 		fmt.Fprintln(os.Stderr, "benchreconcile:", err)
 		os.Exit(1)
 	}
+}
+
+// profiled runs fn, with a CPU profile in file unless that is empty.
+func profiled(file string, fn func() error) error {
+	if file == "" {
+		return fn()
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
+	return fn()
 }
 
 func run(ctx context.Context, n int) error {
