@@ -136,6 +136,7 @@ func (m *matcher) refund(r row, terms ledger.Terms, money ledger.OrderMoney, amo
 		if terms.Organizer == "" || money.CapturedMinor <= 0 {
 			return m.surplus(r, r.Gross.Minor)
 		}
+		money.DisputedMinor = 0 // a dispute keeps us from giving money back; this is gone
 		var parts ledger.Parts
 		if parts, err = money.Part(amount.Minor); err == nil {
 			made, err = ledger.RefundTransfers(terms, id, money, parts, amount.Minor)
@@ -181,7 +182,7 @@ func (m *matcher) promised(r row, id uuid.UUID) (Proposal, bool) {
 // lateMoney is what an order was paid for nothing, and has not been sold for or promised back.
 func lateMoney(moves []ledger.Move) (minor int64) {
 	for _, move := range moves {
-		sign := map[string]int64{"late_money": 1, "late_sale": -1, "late_refund": -1}[move.Code]
+		sign := map[string]int64{"late_money": 1, "late_sale": -1, "late_refund": -1, "dispute_late": -1}[move.Code]
 		switch move.Kind {
 		case ledger.Single, ledger.Pending:
 			minor += sign * move.Amount.Minor
