@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,7 +23,10 @@ type till struct {
 	*http.ServeMux
 
 	mu       sync.Mutex
-	form     string // how it is paid
+	form     string   // how it is paid
+	methods  []string // what the event offers
+	method   string   // what the buyer chose
+	going    string   // where the provider's page was asked to send the buyer back to
 	state    string
 	failure  string
 	charges  int // how often the buyer's card was charged
@@ -56,8 +60,25 @@ const frameForm = `<!doctype html><title>Provider</title><form method="post"><in
 
 func newTill(t *testing.T, form string) *till {
 	s := &till{ServeMux: http.NewServeMux(), form: form, state: "payment_pending", order: uuid.New()}
+	if form == "" { // the buyer's choice
+		s.methods = []string{"card", "paypal", "bank_transfer"}
+	}
 	s.provider = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
+		if r.URL.Path == "/checkoutnow" { // a page to which the buyer goes
+			s.mu.Lock()
+			s.going = q.Get("return_url")
+			s.mu.Unlock()
+			_, _ = io.WriteString(w, `<!doctype html><title>Provider</title><a id="approve" href="/approved">Pay</a>`)
+			return
+		}
+		if r.URL.Path == "/approved" {
+			s.try("4242")
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			http.Redirect(w, r, s.going, http.StatusSeeOther)
+			return
+		}
 		if q.Get("embed") != "1" || q.Get("client_secret") != "s" {
 			http.Error(w, "not embedded", http.StatusNotFound)
 			return
@@ -77,7 +98,20 @@ func newTill(t *testing.T, form string) *till {
 		"venue": map[string]string{"name": "Arena", "city": "Valencia", "country": "ES"}, "per_buyer": 4,
 		"tiers": []map[string]any{{"id": "floor", "name": "Floor", "kind": "general", "price": money, "left": 100}},
 	}
-	s.HandleFunc("GET /v1/events/arena", func(w http.ResponseWriter, _ *http.Request) { fakeJSON(w, 200, event) })
+	s.HandleFunc("GET /v1/events/arena", func(w http.ResponseWriter, _ *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		event["payment_methods"] = s.methods
+		fakeJSON(w, 200, event)
+	})
+	s.HandleFunc("POST /v1/orders", func(w http.ResponseWriter, r *http.Request) {
+		var body struct{ Method string }
+		_ = json.NewDecoder(r.Body).Decode(&body)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.method, s.form = body.Method, map[string]string{"card": "frame", "paypal": "redirect", "bank_transfer": "instructions"}[body.Method]
+		fakeJSON(w, 201, map[string]any{"id": s.order, "event": "arena", "state": "payment_pending"})
+	})
 	s.HandleFunc("GET /v1/orders/{id}", func(w http.ResponseWriter, r *http.Request) {
 		if r.PathValue("id") != s.order.String() {
 			fakeProblem(w, 404, "order_unknown")
@@ -91,7 +125,13 @@ func newTill(t *testing.T, form string) *till {
 			switch s.form {
 			case "frame":
 				pay["pay_url"] = s.provider.URL + "/pay/pi_1?client_secret=s"
+			case "redirect":
+				pay["pay_url"] = s.provider.URL + "/checkoutnow?token=5O1"
 			case "instructions":
+				if s.method != "" {
+					pay["method"], pay["pay_to"], pay["provider_ref"] = s.method, "PT50 0002 0123, <b>Club</b>", "RF18539007547034"
+					break
+				}
 				pay["instructions"] = "Send 69.75 EUR to\nDE00 0000"
 			}
 		}
@@ -329,6 +369,47 @@ func TestInstructionsAreShownAsTheyAre(t *testing.T) {
 	c.step("the order", chromedp.Navigate(c.base+"/e/arena"))
 	c.shows("DE00 0000")
 	c.at("/e/arena")
+	c.quiet("404")
+}
+
+// chooses holds a ticket and chooses how to pay for it.
+func (c *counter) chooses(method string) {
+	c.t.Helper()
+	c.step("the shop", chromedp.WaitVisible("select"), chromedp.SetValue("select", "1"))
+	c.evaluate(`document.querySelector('select').dispatchEvent(new Event('change'))`)
+	c.step("hold", chromedp.Click("main > div > .actions button"), chromedp.WaitVisible("#email"))
+	if first, err := chromedp.Run(c.ctx, chromedp.Evaluate[string](`document.querySelector('[name="method"]:checked').value`)); err != nil || first != "card" {
+		c.t.Errorf("who makes no choice pays by %q, %v", first, err)
+	}
+	c.step("choose "+method, chromedp.Click(`input[value="`+method+`"]`), chromedp.Click("form .actions button"))
+}
+
+func TestWhoChoosesPayPalGoesThereAndComesBackWithTickets(t *testing.T) {
+	c := newCounter(t, "")
+	c.chooses("paypal")
+	c.step("go to PayPal", chromedp.WaitVisible("a.button"), chromedp.Click("a.button"), chromedp.WaitVisible("#approve"), chromedp.Click("#approve"))
+	c.at("/e/arena")
+	c.shows("Your tickets are here")
+	if charges, _ := c.till.counts(); charges != 1 || c.till.method != "paypal" {
+		t.Errorf("%d charges by %q", charges, c.till.method)
+	}
+	c.quiet("404")
+}
+
+func TestWhoChoosesATransferIsToldWhatToSendAndGetsTicketsWhenItIsThere(t *testing.T) {
+	c := newCounter(t, "")
+	c.chooses("bank_transfer")
+	for _, part := range []string{"Pay by bank transfer", "PT50 0002 0123, <b>Club</b>", "RF18 5390 0754 7034", "69.75", "Until"} {
+		c.shows(part)
+	}
+	c.at("/e/arena")
+	c.step("a closed and opened tab keeps it", chromedp.Navigate(c.base+"/e/arena"))
+	c.shows("RF18 5390 0754 7034")
+	c.step("the page that needs no script", chromedp.Navigate(c.base+"/e/arena/pay/"+c.till.order.String()))
+	c.shows("RF18 5390 0754 7034")
+	c.till.try("4242") // an operator records the money
+	c.at("/e/arena")
+	c.shows("Your tickets are here")
 	c.quiet("404")
 }
 

@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"net/url"
 	"strings"
+	"time"
 )
 
 //go:embed template/pay.html
@@ -21,11 +22,14 @@ var ErrNothingToPay = errors.New("there is nothing to pay on this page")
 const (
 	formStripe = "stripe_elements"
 	formFrame  = "frame"
+	// Money that is transferred, or brought to a box office, needs none; the page tells it to who has no JavaScript.
+	formByHand = "instructions"
 )
 
 // payView is what the template shows.
 type payView struct {
 	ID, Event, Form, URL, Key, Secret, Failure, Deadline, Now string
+	Method, PayTo, Reference, Until                           string // of money that somebody records
 	Attempt                                                   int
 	Amount                                                    priceJSON
 	Lines                                                     []lineView
@@ -51,6 +55,9 @@ type order struct {
 	Payment struct {
 		Attempt                     int
 		Form, Instructions, Failure string
+		Method                      string
+		PayTo                       string `json:"pay_to"`
+		Reference                   string `json:"provider_ref"`
 		URL                         string `json:"pay_url"`
 		Key                         string `json:"publishable_key"`
 		Secret                      string `json:"client_secret"`
@@ -59,6 +66,7 @@ type order struct {
 
 // Pay is the page on which an order of the event is paid, made of core's answer about the order, and the Content-Security-Policy
 // that goes with it: that of every page, opened for the form of this order's provider. ErrNothingToPay for any other order.
+// An order whose money is transferred, or brought to a box office, has one too, which says how and needs no script.
 func (p *Pages) Pay(event string, body []byte) (page []byte, policy string, err error) {
 	var o order
 	if err := json.Unmarshal(body, &o); err != nil {
@@ -70,9 +78,18 @@ func (p *Pages) Pay(event string, body []byte) (page []byte, policy string, err 
 	if policy, err = payPolicy(o.Payment.Form, o.Payment.URL); err != nil {
 		return nil, "", err
 	}
+	if o.Payment.Form == formByHand && o.Payment.PayTo == "" {
+		return nil, "", ErrNothingToPay
+	}
 	view := payView{
 		ID: o.ID, Event: o.Event, Form: o.Payment.Form, URL: o.Payment.URL, Key: o.Payment.Key, Secret: o.Payment.Secret,
 		Attempt: o.Payment.Attempt, Amount: o.Amount, Deadline: o.Deadline, Now: o.ServerTime,
+	}
+	if o.Payment.Form == formByHand {
+		view.Method, view.PayTo, view.Reference = o.Payment.Method, o.Payment.PayTo, inFours(o.Payment.Reference)
+		if t, err := time.Parse(time.RFC3339, o.Deadline); err == nil {
+			view.Until = t.UTC().Format("2 January 2006, 15:04 UTC")
+		}
 	}
 	if o.Payment.Failure != "" {
 		view.Failure = "The payment did not go through. Your tickets are still held: try another card."
@@ -102,9 +119,23 @@ func payPolicy(form, address string) (string, error) {
 			return "", fmt.Errorf("%w: the provider's page has no web address", ErrNothingToPay)
 		}
 		return ContentSecurityPolicy + "; frame-src " + u.Scheme + "://" + u.Host, nil
+	case formByHand:
+		return ContentSecurityPolicy, nil
 	default:
 		return "", ErrNothingToPay
 	}
+}
+
+// inFours is a reference in groups of four, as people write it on a transfer.
+func inFours(reference string) string {
+	var out strings.Builder
+	for i, c := range reference {
+		if i > 0 && i%4 == 0 {
+			out.WriteByte(' ')
+		}
+		out.WriteRune(c)
+	}
+	return out.String()
 }
 
 // plainHost tells whether a host can stand in a header as one source: anything else could add sources of its own.

@@ -58,6 +58,28 @@ func TestAPaymentPageLetsInTheFormOfItsProviderAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestWhoHasNoScriptIsToldHowToPayByHand(t *testing.T) {
+	p := pages(t)
+	for method, want := range map[string][]string{
+		"bank_transfer": {"Pay by bank transfer", "PT50 0002, &lt;b&gt;Club", "RF18 5390 0754 7034", "139.50 EUR", "1 June 2027, 10:05 UTC"},
+		"box_office":    {"Pay at the box office", "RF18 5390 0754 7034", "139.50 EUR"},
+	} {
+		body := bytes.Replace(paying("instructions", ""), []byte(`"failure":""`), []byte(`"failure":"","method":"`+method+`","pay_to":"PT50 0002, <b>Club","provider_ref":"RF18539007547034"`), 1)
+		page, policy, err := p.Pay("arena", body)
+		if err != nil || policy != ContentSecurityPolicy {
+			t.Fatalf("%s: %q, %v", method, policy, err)
+		}
+		for _, part := range want {
+			if !strings.Contains(string(page), part) {
+				t.Errorf("%s: the page lacks %q", method, part)
+			}
+		}
+		if office := method == "box_office"; strings.Contains(string(page), "PT50") == office || strings.Contains(string(page), "card details") {
+			t.Errorf("%s: the page says what is not so:\n%s", method, page)
+		}
+	}
+}
+
 func directives(policy string) map[string]string {
 	all := map[string]string{}
 	for directive := range strings.SplitSeq(policy, ";") {

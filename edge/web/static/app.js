@@ -246,16 +246,26 @@ async function holdPage(id, known) {
   const pay = el('form', { onsubmit: async (e) => {
     e.preventDefault();
     pay.querySelector('button').disabled = true;
-    const { status, data } = await patiently('POST', '/v1/orders', { body: { hold_id: id, email: mail.value }, key: memory.read().orderKey || id });
+    const way = pay.querySelector('input[name="method"]:checked');
+    const { status, data } = await patiently('POST', '/v1/orders', { body: { hold_id: id, email: mail.value, method: way ? way.value : undefined }, key: memory.read().orderKey || id });
     if (status === 201 || status === 200) { memory.write({ order: data.id, hold: undefined }); return orderPage(data.id); }
     say(data.detail || 'That did not work.');
     if (status === 410 || status === 404) return lost();
     pay.querySelector('button').disabled = false;
-  } }, el('label', { for: 'email' }, 'E-mail for your tickets (optional)'), mail, el('div', { class: 'actions' }, el('button', {}, `Continue to payment · ${money(hold.amount)}`),
+  } }, el('label', { for: 'email' }, 'E-mail for your tickets (optional)'), mail, methods(), el('div', { class: 'actions' }, el('button', {}, `Continue to payment · ${money(hold.amount)}`),
     el('button', { class: 'plain', type: 'button', onclick: async () => { await patiently('DELETE', `/v1/holds/${id}`); memory.write({ hold: undefined }); shop(); } }, 'Give them back')));
   say('');
   show(card(el('p', { class: 'quiet' }, 'Held for you for another'), countdown(hold, lost),
     ...hold.items.map((item) => el('div', { class: 'row' }, el('span', {}, `${item.quantity || (item.seats || []).length} × ${tierName(item.tier)}`), el('span', {}, (item.seats || []).join(', '))))), card(pay));
+}
+
+/** The ways to pay, where there is a choice; the first is for who makes none. */
+function methods() {
+  const offered = event.payment_methods || [];
+  if (offered.length < 2) return null;
+  const names = { card: 'Card', paypal: 'PayPal', bank_transfer: 'Bank transfer', box_office: 'At the box office' };
+  return el('fieldset', { class: 'methods' }, el('legend', {}, 'How do you want to pay?'), offered.map((method, i) =>
+    el('label', {}, el('input', { type: 'radio', name: 'method', value: method, checked: i === 0 }), ` ${names[method] || method}`)));
 }
 
 const tierName = (id) => ((event.tiers || []).find((t) => t.id === id) || { name: id }).name;
@@ -287,9 +297,16 @@ function showOrder(order) {
   const payment = order.payment || {};
   const parts = [el('h2', {}, orderText(order.state)), ...order.lines.map((line) => el('div', { class: 'row' }, el('span', {}, tierName(line.tier), line.seat && el('small', {}, line.seat)),
     el('span', {}, money({ minor: line.face.minor + line.fee.minor + line.tax.minor, currency: line.face.currency })))), el('div', { class: 'row' }, el('strong', {}, 'Total'), el('strong', {}, money(order.amount)))];
-  if (['payment_pending', 'payment_failed', 'reserved'].includes(order.state)) parts.push(el('p', { class: 'quiet' }, 'Time left to pay'), countdown(order));
+  const byHand = ['payment_pending', 'payment_failed'].includes(order.state) && payment.pay_to; // money that somebody records
+  if (['payment_pending', 'payment_failed', 'reserved'].includes(order.state) && !byHand) parts.push(el('p', { class: 'quiet' }, 'Time left to pay'), countdown(order));
   if (payment.failure) parts.push(el('p', { class: 'notice bad', role: 'alert' }, failureText(payment.failure)));
   const instructions = ['payment_pending', 'payment_failed'].includes(order.state) && payment.instructions;
+  if (byHand) {
+    const office = payment.method === 'box_office';
+    parts.push(el('h2', {}, office ? 'Pay at the box office' : 'Pay by bank transfer'), el('dl', { class: 'facts' }, office ? null : fact('To', payment.pay_to), fact('Reference', payment.provider_ref.replace(/(.{4})(?=.)/g, '$1 ')),
+      fact('Amount', money(order.amount)), fact('Until', when(order.deadline, event.time_zone))),
+    el('p', { class: 'quiet' }, office ? 'Say the reference there. Your tickets come when it is paid; this page shows them.' : 'Quote the reference exactly, and pay in time for the money to arrive until then. Your tickets come when it is here; you may close this page, this browser keeps your order.'));
+  }
   if (instructions) parts.push(el('div', { class: 'notice' }, String(instructions).split('\n').map((line) => el('p', {}, line))));
   if (order.state === 'payment_pending' && payment.pay_url) {
     const target = new URL(payment.pay_url, location.href);
@@ -297,7 +314,7 @@ function showOrder(order) {
       target.searchParams.set('return_url', location.origin + location.pathname);
       parts.push(el('div', { class: 'actions' }, el('a', { class: 'button', href: target.href, rel: 'noreferrer' }, 'Pay now')));
     }
-  } else if (['payment_failed', 'reserved', 'payment_pending'].includes(order.state) && !payment.pay_url && !instructions) {
+  } else if (['payment_failed', 'reserved', 'payment_pending'].includes(order.state) && !payment.pay_url && !instructions && !byHand) {
     parts.push(el('div', { class: 'actions' }, el('button', { onclick: async (e) => { e.target.disabled = true; const { data } = await patiently('POST', `/v1/orders/${order.id}/pay`, { body: {}, key: newKey() }); if (data.state) showOrder(data); else say(data.detail || ''); } },
       order.state === 'payment_failed' ? 'Try another payment' : 'Begin payment')));
   }

@@ -83,5 +83,5 @@ async function follow() {
 if (location.search) history.replaceState(null, '', location.pathname); // what the bank's page added
 document.getElementById('left').replaceWith(countdown({ deadline: box.dataset.deadline, server_time: box.dataset.now }, () => wake()));
 if (kind === 'frame') frame();
-else elements().catch(() => problem('The payment form cannot be loaded. Check your connection, then load this page again.'));
+else if (kind === 'stripe_elements') elements().catch(() => problem('The payment form cannot be loaded. Check your connection, then load this page again.'));
 follow();
