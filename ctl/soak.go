@@ -101,6 +101,7 @@ func printSoak(out *table, r soak.Report) {
 	}
 	counts("ORDERS, AS THEIR BUYERS SAW THEM END", r.Outcomes)
 	counts("WHAT WAS DONE", r.Operations)
+	counts("STEPS OF ORDERS", r.Causes)
 	counts("MISBEHAVIOUR OF THE PROVIDER", r.Provider)
 	counts("COMMITS TROUBLED", r.Troubles)
 	out.row("CORES KILLED", r.CoreKills)

@@ -31,9 +31,9 @@ func (u underWay) String() string {
 		u.Holds, u.Outbox, u.Webhooks, u.Orders, u.Payments, u.Deliveries)
 }
 
-// rest waits until nothing is under way any more, at most as long as the soak has patience; what is left then it answers.
-func (r *run) rest(ctx context.Context, conn *pgx.Conn) (underWay, error) {
-	for until := time.Now().Add(r.Patience); ; {
+// rest waits until nothing is under way any more, at most so long; what is left then it answers.
+func (r *run) rest(ctx context.Context, conn *pgx.Conn, patience time.Duration) (underWay, error) {
+	for until := time.Now().Add(patience); ; {
 		var left underWay
 		err := conn.QueryRow(ctx, sqlUnderWay).Scan(&left.Holds, &left.Outbox, &left.Webhooks, &left.Orders, &left.Payments)
 		if err != nil {
@@ -53,6 +53,17 @@ func (r *run) rest(ctx context.Context, conn *pgx.Conn) (underWay, error) {
 	}
 }
 
+// calm is rest in the middle of a soak: what is left then may go on.
+func (r *run) calm(ctx context.Context, patience time.Duration) error {
+	conn, err := pgx.Connect(ctx, r.theatre.database.DirectURL())
+	if err != nil {
+		return fmt.Errorf("connect to the database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	_, err = r.rest(ctx, conn, patience)
+	return err
+}
+
 // audit waits for rest, gathers what database, core and provider say, and judges it.
 func (r *run) audit(ctx context.Context, report *Report) ([]loadtest.Verdict, error) {
 	conn, err := pgx.Connect(ctx, r.theatre.database.DirectURL())
@@ -60,7 +71,7 @@ func (r *run) audit(ctx context.Context, report *Report) ([]loadtest.Verdict, er
 		return nil, fmt.Errorf("connect for the audit: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	left, err := r.rest(ctx, conn)
+	left, err := r.rest(ctx, conn, r.Patience)
 	if err != nil {
 		return nil, err
 	}
@@ -74,10 +85,13 @@ func (r *run) audit(ctx context.Context, report *Report) ([]loadtest.Verdict, er
 	}
 	var failed error
 	e.books, failed = r.theatre.books(ctx)
-	if err := errors.Join(failed, operator.Get(ctx, "/admin/v1/ledger/verify", &e.ledger)); err != nil {
+	if err := errors.Join(failed, operator.Get(ctx, "/admin/v1/ledger/verify", &e.ledger), operator.Get(ctx, "/admin/v1/orders/verify", &e.trail)); err != nil {
 		return nil, fmt.Errorf("gather evidence: %w", err)
 	}
-	report.Provider = e.books.misbehaved()
+	report.Provider, report.Causes = e.books.misbehaved(), make(map[string]int64)
+	for _, c := range e.causes {
+		report.Causes[c.Cause] = c.Count
+	}
 	return e.judge(r), nil
 }
 
@@ -85,6 +99,6 @@ func (r *run) audit(ctx context.Context, report *Report) ([]loadtest.Verdict, er
 func (e *evidence) judge(r *run) []loadtest.Verdict {
 	return []loadtest.Verdict{
 		e.checkRest(), e.checkOrders(), e.checkCharges(), e.checkTickets(), e.checkProviderBalance(), e.checkClearing(),
-		e.checkLedger(), e.checkStock(), e.checkTrouble(r),
+		e.checkRefunds(), e.checkDisputes(), e.checkLedger(), e.checkTrail(), e.checkStock(), e.checkTrouble(r),
 	}
 }

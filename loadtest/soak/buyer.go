@@ -34,7 +34,8 @@ type buyer struct {
 	n               int
 	rng             *rand.Rand
 	manner          manner
-	paypal          bool // pays there
+	paypal          bool   // pays there
+	event           string // that is wanted
 	core            int
 	session, device string
 	http            *http.Client
@@ -46,7 +47,11 @@ func newBuyer(r *run, n int) *buyer {
 	b := &buyer{run: r, n: n, http: buyersClient()}
 	b.rng, b.manner = draw(r.Seed, n)
 	b.core, b.paypal = b.rng.IntN(cores), b.rng.IntN(100) < 30
-	b.session, b.device = credentials(r.mint.Shopper(mainSlug, uint64(n)+1, time.Now()))
+	b.event = mainSlug
+	if b.rng.IntN(100) < cancelledShare {
+		b.event = cancelledSlug
+	}
+	b.session, b.device = credentials(r.mint.Shopper(b.event, uint64(n)+1, time.Now()))
 	return b
 }
 
@@ -64,8 +69,6 @@ func credentials(s loadtest.Shopper) (session, device string) {
 	}
 	return session, device
 }
-
-func (t *theatre) edgeSecret() (string, error) { return readSecret(t.file("secrets/edge.secret")) }
 
 type orderBody struct {
 	ID      string `json:"id"`
@@ -125,7 +128,7 @@ func (b *buyer) hold(ctx context.Context) (id, refusal string) {
 	default:
 		item = m{"best": m{"quantity": 1 + b.rng.IntN(3), "tier": "lower", "allow": []string{"orphans", "split"}}}
 	}
-	body := b.json(m{"event": mainSlug, "items": []m{item}})
+	body := b.json(m{"event": b.event, "items": []m{item}})
 	type one struct {
 		Status int `json:"status"`
 		Body   struct {
@@ -135,7 +138,7 @@ func (b *buyer) hold(ctx context.Context) (id, refusal string) {
 			Code string `json:"code"`
 		} `json:"problem"`
 	}
-	request := b.json(m{"items": []m{{"event": mainSlug, "session": b.session, "device": b.device, "key": fmt.Sprintf("hold-%d", b.n),
+	request := b.json(m{"items": []m{{"event": b.event, "session": b.session, "device": b.device, "key": fmt.Sprintf("hold-%d", b.n),
 		"client": "127.0.0.1", "body": json.RawMessage(body)}}})
 	for until := time.Now().Add(patience); ctx.Err() == nil && time.Now().Before(until); b.next(ctx) {
 		var answer struct {
@@ -274,6 +277,9 @@ func (b *buyer) end(ctx context.Context, o orderBody, hold string) string {
 			b.next(ctx)
 			continue
 		}
+		if now.State == "ticket_issued" {
+			return b.keep(ctx, now)
+		}
 		if now.over() {
 			return now.State
 		}
@@ -305,26 +311,32 @@ func (b *buyer) ask(ctx context.Context, method, path, key string, body []byte, 
 	return b.askAt(ctx, b.core, method, path, key, body, into)
 }
 
-// askAt makes one request of a core. The status is 0 when no answer came that can be read.
+// askAt makes one request of a core as this buyer.
 func (b *buyer) askAt(ctx context.Context, core int, method, path, key string, body []byte, into any) int {
+	return send(ctx, b.http, b.run.theatre.edge[core]+path, method, map[string]string{
+		"Authorization": "Bearer " + b.run.secret, "Fairgate-Session": b.session, "Fairgate-Device": b.device, "Idempotency-Key": key,
+	}, body, into)
+}
+
+// send makes one request. The status is 0 when no answer came that can be read.
+func send(ctx context.Context, client *http.Client, url, method string, header map[string]string, body []byte, into any) int {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, b.run.theatre.edge[core]+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return 0
 	}
-	req.Header.Set("Authorization", "Bearer "+b.run.secret)
-	req.Header.Set("Fairgate-Session", b.session)
-	req.Header.Set("Fairgate-Device", b.device)
-	if key != "" {
-		req.Header.Set("Idempotency-Key", key)
+	for name, value := range header {
+		if value != "" {
+			req.Header.Set(name, value)
+		}
 	}
-	resp, err := b.http.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return 0
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
 	if err != nil || len(text) > 0 && json.Unmarshal(text, into) != nil {
 		return 0
 	}

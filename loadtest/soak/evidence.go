@@ -21,6 +21,9 @@ const (
 	sqlStock    = `SELECT tier, allocation, capacity, taken FROM stock ORDER BY tier, allocation`
 	sqlSeats    = `SELECT seat, state, hold_id FROM seats ORDER BY seat`
 	sqlTasks    = `SELECT order_id, kind, state, attempts, last_error FROM outbox WHERE state <> 'done' ORDER BY created_at LIMIT 100`
+	sqlRefunds  = `SELECT refund_id, order_id, provider, provider_ref, kind, state, resolution, amount_minor FROM refunds ORDER BY refund_id`
+	sqlDisputes = `SELECT ref, provider, order_id, amount_minor, state, taken FROM disputes ORDER BY ref, provider`
+	sqlCauses   = `SELECT cause, count(*)::INT8 FROM order_events GROUP BY cause ORDER BY cause`
 	// What each reference has left on each account, final and pending, debits less credits.
 	sqlReferences = `SELECT a.code, a.currency, u.reference, sum(u.final)::INT8, sum(u.pending)::INT8 FROM (
 SELECT t.debit_account AS account_id, t.reference,
@@ -87,6 +90,27 @@ type taskRow struct {
 	Error       string
 }
 
+type refundRow struct {
+	ID, Order             uuid.UUID
+	Provider, ProviderRef string
+	Kind, State           string
+	Resolution            string
+	Minor                 int64
+}
+
+type disputeRow struct {
+	Ref, Provider string
+	Order         uuid.UUID
+	Minor         int64
+	State         string
+	Taken         bool
+}
+
+type causeRow struct {
+	Cause string
+	Count int64
+}
+
 // referenceRow is what a reference has left on an account: debits less credits, final and pending.
 type referenceRow struct {
 	Account, Currency string
@@ -105,9 +129,13 @@ type evidence struct {
 	stock      []stockRow
 	seats      []seatRow
 	tasks      []taskRow
+	refunds    []refundRow
+	disputes   []disputeRow
+	causes     []causeRow
 	references []referenceRow
 	books      books
 	ledger     ledgerReport
+	trail      trailReport
 
 	byOrder map[uuid.UUID][]ticketRow // see ticketsOf
 }
@@ -139,6 +167,9 @@ func (e *evidence) read(ctx context.Context, conn *pgx.Conn) error {
 		func() error { return rows(ctx, tx, &e.stock, sqlStock) },
 		func() error { return rows(ctx, tx, &e.seats, sqlSeats) },
 		func() error { return rows(ctx, tx, &e.tasks, sqlTasks) },
+		func() error { return rows(ctx, tx, &e.refunds, sqlRefunds) },
+		func() error { return rows(ctx, tx, &e.disputes, sqlDisputes) },
+		func() error { return rows(ctx, tx, &e.causes, sqlCauses) },
 		func() error { return rows(ctx, tx, &e.references, sqlReferences) },
 	} {
 		if err := step(); err != nil {
@@ -163,6 +194,8 @@ func rows[T any](ctx context.Context, tx pgx.Tx, into *[]T, sql string, args ...
 // account is what one side of the provider has on record.
 type account struct {
 	Intents    []intent         `json:"intents"`
+	Refunds    []refund         `json:"refunds"`
+	Disputes   []dispute        `json:"disputes"`
 	Balances   map[string]int64 `json:"balances"`
 	Consistent bool             `json:"consistent"`
 }
@@ -197,9 +230,29 @@ type intent struct {
 	Status   string `json:"status"`
 	Amount   int64  `json:"amount"`
 	Captured int64  `json:"captured"`
-	Refunded int64  `json:"refunded"`
+	Refunded int64  `json:"refunded"` // by refunds that have not failed
+	Disputed int64  `json:"disputed"` // taken back by disputes that are open or lost
 	Currency string `json:"currency"`
 	Charges  int    `json:"charges"`
+}
+
+// kept is what the provider has of a payment.
+func (i *intent) kept() int64 { return i.Captured - i.Refunded - i.Disputed }
+
+type refund struct {
+	ID     string `json:"id"`
+	Refund string `json:"refund"` // our id of it
+	Order  string `json:"order"`
+	Amount int64  `json:"amount"`
+	Status string `json:"status"`
+}
+
+type dispute struct {
+	ID        string `json:"id"`
+	Order     string `json:"order"`
+	Amount    int64  `json:"amount"`
+	Status    string `json:"status"`
+	Withdrawn bool   `json:"withdrawn"`
 }
 
 // sides are the accounts by the name that the ledger has for them.

@@ -5,12 +5,13 @@ import (
 	"math/rand/v2"
 )
 
-// The events of a soak. Holds live for seconds, so that payments are late; the pit is so small that late money finds it sold
-// out. The floor's capacity is for the orders of the soak.
+// The events of a soak: one that takes place, and one that is cancelled in the end. Holds live for seconds, so that payments
+// are late; the pit is so small that late money finds it sold out. The floor's capacity is for the orders of the soak.
 const (
-	mainSlug = "soak"
-	// %d: places on the floor
-	mainEvent = `id: soak
+	mainSlug      = "soak"
+	cancelledSlug = "called-off"
+	// %s: the slug; %d: places on the floor
+	eventText = `id: %s
 name: A Soak
 organizer: somebody
 venue: {name: Hall, city: Valencia, country: ES}
@@ -27,6 +28,7 @@ seating:
 fees: {per_ticket: "1.50", percent: 5}
 taxes: {percent: 10, included: true}
 limits: {per_buyer: 8, per_card: 10000}
+refunds: {by: buyer}
 hold: {ttl: 12s, payment_extension: 12s}
 on_sale: {joining_before: 1s, window: 30s, session_ttl: 60m, claim_within: 60s, max_inside: 60, pace_per_second: 15}
 `
@@ -37,14 +39,19 @@ type plan struct{ floor int }
 
 func newPlan(o Options) plan { return plan{floor: max(500, o.Orders*3/2)} }
 
-func (p plan) events() []string { return []string{fmt.Sprintf(mainEvent, p.floor)} }
+func (p plan) events() []string {
+	return []string{fmt.Sprintf(eventText, mainSlug, p.floor), fmt.Sprintf(eventText, cancelledSlug, p.floor)}
+}
+
+// cancelledShare is how many of a hundred buyers want the event that is cancelled.
+const cancelledShare = 15
 
 // How a buyer pays, and with what. Shares of a thousand; what is left is a good card at once.
 var manners = []struct {
 	manner manner
 	share  int
 }{
-	{declines, 90}, {proves, 80}, {abandonsProof, 30}, {failsProof, 30}, {neverPays, 30}, {paysLate, 50}, {releases, 30}, {disputes, 20},
+	{declines, 90}, {proves, 80}, {abandonsProof, 30}, {failsProof, 30}, {neverPays, 30}, {paysLate, 60}, {releases, 30}, {disputes, 30},
 }
 
 // manner is how a buyer behaves at the provider's form.

@@ -46,6 +46,7 @@ type Report struct {
 	Seconds       float64            `json:"seconds"`
 	Outcomes      map[string]int64   `json:"outcomes"` // how the buyers' orders ended, as the buyers saw it
 	Operations    map[string]int64   `json:"operations"`
+	Causes        map[string]int64   `json:"causes"` // of the steps of orders
 	CoreKills     int64              `json:"core_kills"`
 	DatabaseStops int64              `json:"database_stops"`
 	Troubles      map[string]int64   `json:"troubles"` // of COMMITs
@@ -58,11 +59,12 @@ type Report struct {
 // run is a soak at work.
 type run struct {
 	Options
-	theatre *theatre
-	plan    plan
-	mint    *loadtest.Mint
-	secret  string // of edges
-	began   time.Time
+	theatre     *theatre
+	plan        plan
+	mint        *loadtest.Mint
+	secret      string // of edges
+	adminSecret string
+	began       time.Time
 
 	done      atomic.Int64
 	kills     atomic.Int64
@@ -166,6 +168,9 @@ func (r *run) play(ctx context.Context) error {
 	faulty.Go(func() { problems <- r.restartDatabase(faults) })
 	faulty.Go(func() { r.tell(faults) })
 	err := r.buy(ctx)
+	if err == nil {
+		err = r.aftermath(ctx)
+	}
 	stop()
 	faulty.Wait()
 	r.theatre.database.Proxy.Trouble(0)
@@ -185,7 +190,10 @@ func (r *run) prepare(ctx context.Context) error {
 	if r.mint, err = loadtest.NewMint(ctx, conn); err != nil {
 		return err
 	}
-	r.secret, err = r.theatre.edgeSecret()
+	if r.secret, err = readSecret(r.theatre.file("secrets/edge.secret")); err != nil {
+		return err
+	}
+	r.adminSecret, err = readSecret(r.theatre.file("secrets/admin.secret"))
 	return err
 }
 

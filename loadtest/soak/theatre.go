@@ -34,6 +34,7 @@ type theatre struct {
 	admin    []string
 	webhook  []string
 	provider string // base URL of paysim
+	apiKey   string // of its merchant
 	relay    *relay
 }
 
@@ -66,6 +67,7 @@ func newTheatre(ctx context.Context, o Options) (_ *theatre, err error) {
 		return nil, err
 	}
 	keys := secrets{api: "sk_test_" + rand.Text(), public: "pk_test_soak", webhook: "whsec_" + rand.Text(), paypal: rand.Text()}
+	t.apiKey = keys.api
 	if err := t.addProvider(o, keys); err != nil {
 		return nil, err
 	}

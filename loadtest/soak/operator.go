@@ -1,0 +1,171 @@
+package soak
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"fairgate/loadtest/stage"
+)
+
+// keep is what becomes of tickets that a buyer has: most are kept, some are given back, in one of the ways there are.
+func (b *buyer) keep(ctx context.Context, o orderBody) string {
+	dice := b.rng.IntN(100)
+	if b.manner == disputes {
+		dice = 100 // the bank will see to that
+	}
+	refunds := "/admin/v1/orders/" + o.ID + "/refunds"
+	whole := []byte(`{"reason":"asked for"}`)
+	key := fmt.Sprintf("refund-%d", b.n)
+	switch {
+	case dice < 5: // two operators at once, each with a request of their own
+		b.run.operation.add("refunded whole by two operators at once")
+		var second sync.WaitGroup
+		second.Go(func() { b.run.operate(ctx, 0, http.MethodPost, refunds, key+"-a", whole, nil) })
+		b.run.operate(ctx, 1, http.MethodPost, refunds, key+"-b", whole, nil)
+		second.Wait()
+	case dice < 9: // one operator who clicks twice
+		b.run.operation.add("refunded whole by one operator, twice")
+		var second sync.WaitGroup
+		second.Go(func() { b.run.operate(ctx, 0, http.MethodPost, refunds, key, whole, nil) })
+		b.run.operate(ctx, 1, http.MethodPost, refunds, key, whole, nil)
+		second.Wait()
+	case dice < 15 && len(o.Tickets) > 1:
+		b.run.operation.add("refunded by ticket")
+		one := b.json(m{"tickets": o.Tickets[:1], "reason": "cannot come"})
+		b.run.operate(ctx, b.core, http.MethodPost, refunds, key, one, nil)
+	case dice < 18:
+		b.run.operation.add("given back by the buyer")
+		_, _ = b.insist(ctx, http.MethodPost, "/v1/orders/"+o.ID+"/refund", key, []byte("{}")) // the audit sees what became of it
+	default:
+		return o.State
+	}
+	return "ticket_issued, then given back"
+}
+
+// operate makes a request of an operator until it is answered for certain, and tells the status.
+func (r *run) operate(ctx context.Context, core int, method, path, key string, body []byte, into any) int {
+	if into == nil {
+		into = new(json.RawMessage)
+	}
+	for until := time.Now().Add(patience); ctx.Err() == nil && time.Now().Before(until); core = (core + 1) % cores {
+		status := send(ctx, buyersClient(), r.theatre.admin[core]+path, method, map[string]string{
+			"Authorization": "Bearer " + r.adminSecret, "Idempotency-Key": key, "Content-Type": "application/json", "Fairgate-Operator": "soak"}, body, into)
+		if status >= 200 && status < 500 && status != http.StatusTooManyRequests {
+			return status
+		}
+		stage.Sleep(ctx, 200*time.Millisecond)
+	}
+	return 0
+}
+
+// aftermath is what comes after the sale: an event is cancelled, and days pass at the provider, in which refunds that were
+// pending end one way or the other, and buyers dispute what they paid.
+func (r *run) aftermath(ctx context.Context) error {
+	if err := r.cancel(ctx); err != nil {
+		return err
+	}
+	if err := r.refunds(ctx); err != nil {
+		return err
+	}
+	// Disputes are opened, half of them are answered, and each is decided.
+	for _, days := range []int{4, 9, 4} {
+		if err := r.pass(ctx, time.Duration(days)*24*time.Hour); err != nil {
+			return err
+		}
+		if err := r.answerDisputes(ctx); err != nil {
+			return err
+		}
+	}
+	return r.refunds(ctx)
+}
+
+// cancel cancels the second event, and waits until all its buyers have their refunds on the way.
+func (r *run) cancel(ctx context.Context) error {
+	if status := r.operate(ctx, 0, http.MethodPost, "/admin/v1/events/"+cancelledSlug+"/cancel", "", []byte(`{"reason":"The soak calls it off"}`), nil); status/100 != 2 {
+		return fmt.Errorf("cancel the event: status %d", status)
+	}
+	for until := time.Now().Add(r.Patience); time.Now().Before(until); {
+		var state struct {
+			State             string
+			Orders, Refunded  int64
+			Failed, Skipped   int64
+			Waiting, Open     int64
+			CreatedAt, DoneAt time.Time
+		}
+		if r.operate(ctx, 0, http.MethodGet, "/admin/v1/events/"+cancelledSlug+"/refunds", "", nil, &state) == http.StatusOK && state.State != "running" {
+			return nil
+		}
+		if !stage.Sleep(ctx, 500*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+	return nil // the audit sees what is left
+}
+
+// refunds has hours pass until no refund is under way, and sees to those that failed: they are tried again, and in the end paid
+// another way.
+func (r *run) refunds(ctx context.Context) error {
+	for round := range 6 {
+		if err := r.pass(ctx, 3*time.Hour); err != nil {
+			return err
+		}
+		var list struct {
+			Refunds []struct {
+				ID string `json:"id"`
+			} `json:"refunds"`
+		}
+		if status := r.operate(ctx, round%cores, http.MethodGet, "/admin/v1/refunds?state=failed&unsettled=true&limit=500", "", nil, &list); status != http.StatusOK {
+			return fmt.Errorf("list failed refunds: status %d", status)
+		}
+		if len(list.Refunds) == 0 && round > 0 {
+			return nil
+		}
+		for _, f := range list.Refunds {
+			body := []byte("{}")
+			if round > 3 {
+				body = []byte(`{"paid_otherwise":"by bank transfer"}`)
+				r.operation.add("refund paid another way")
+			} else {
+				r.operation.add("failed refund tried again")
+			}
+			r.operate(ctx, round%cores, http.MethodPost, "/admin/v1/refunds/"+f.ID+"/retry", fmt.Sprintf("retry-%s-%d", f.ID, round), body, nil)
+		}
+	}
+	return nil
+}
+
+// pass has time pass at the provider, and waits a little while what came of it is handled.
+func (r *run) pass(ctx context.Context, d time.Duration) error {
+	body := fmt.Appendf(nil, `{"advance":%q}`, d)
+	if status := send(ctx, buyersClient(), r.theatre.provider+"/_paysim/clock", http.MethodPost,
+		map[string]string{"Authorization": "Bearer " + r.theatre.apiKey, "Content-Type": "application/json"}, body, new(json.RawMessage)); status != http.StatusOK {
+		return fmt.Errorf("move the provider's clock: status %d", status)
+	}
+	return r.calm(ctx, passPatience)
+}
+
+// passPatience is how long things may take to calm down before more time passes.
+const passPatience = 45 * time.Second
+
+// answerDisputes hands in evidence for every other dispute that is open.
+func (r *run) answerDisputes(ctx context.Context) error {
+	var list struct {
+		Disputes []struct {
+			Ref string `json:"ref"`
+		} `json:"disputes"`
+	}
+	if status := r.operate(ctx, 0, http.MethodGet, "/admin/v1/disputes?state=open&limit=500", "", nil, &list); status != http.StatusOK {
+		return fmt.Errorf("list disputes: status %d", status)
+	}
+	for n, d := range list.Disputes {
+		if n%2 == 0 {
+			r.operation.add("dispute answered")
+			r.operate(ctx, n%cores, http.MethodPost, "/admin/v1/disputes/"+d.Ref+"/submit", "submit-"+d.Ref, []byte("{}"), nil)
+		}
+	}
+	return nil
+}
