@@ -35,6 +35,8 @@ type Config struct {
 	Marker fraud.Marker
 	// SubmitBefore is how long before its deadline the evidence of a dispute is handed in by itself; 0: never.
 	SubmitBefore time.Duration
+	// DisputesEvery is how long a dispute may be silent before its provider is asked about it; default 6 h.
+	DisputesEvery time.Duration
 	// ReviewFor is how long a payment waits for an operator, and its hold with it; default 30 minutes.
 	ReviewFor time.Duration
 	// Again takes another hold for late money. Nil: late money never buys anything.
@@ -84,6 +86,9 @@ func New(cfg Config) *Service {
 	}
 	if cfg.LookupAfter <= 0 {
 		cfg.LookupAfter = 5 * time.Second
+	}
+	if cfg.DisputesEvery <= 0 {
+		cfg.DisputesEvery = 6 * time.Hour
 	}
 	if cfg.LookupEvery <= 0 {
 		cfg.LookupEvery = time.Second

@@ -49,7 +49,7 @@ func (s *Server) payPalBooks() *PayPalBooks {
 			b.Voided++
 		}
 		for _, c := range o.captures {
-			i.Status, i.Captured, i.Refunded = "captured", i.Captured+c.minor, i.Refunded+c.back
+			i.Status, i.Captured, i.Refunded, i.Disputed = "captured", i.Captured+c.minor, i.Refunded+c.back, i.Disputed+c.taken
 			b.Disputed[o.currency] += c.taken
 		}
 		b.Captured[o.currency] += i.Captured

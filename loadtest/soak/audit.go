@@ -15,10 +15,11 @@ import (
 // asOfNow is how the audit reads: everything of one moment, without the conflicts that SERIALIZABLE brings.
 var asOfNow = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 
-// sqlUnderWay counts what is not over yet.
+// sqlUnderWay counts what is not over yet. A task that is due much later waits for something that need not come, such as the
+// deadline of a dispute.
 const sqlUnderWay = `SELECT
 (SELECT count(*) FROM holds WHERE state = 'active')::INT8,
-(SELECT count(*) FROM outbox WHERE state = 'ready')::INT8,
+(SELECT count(*) FROM outbox WHERE state = 'ready' AND due_at < now() + INTERVAL '10 minutes')::INT8,
 (SELECT count(*) FROM webhooks WHERE handled_at IS NULL)::INT8,
 (SELECT count(*) FROM orders WHERE state IN ('payment_pending', 'payment_failed', 'payment_review', 'payment_complete', 'refund_pending'))::INT8,
 (SELECT count(*) FROM payments WHERE live OR state = 'voiding')::INT8`

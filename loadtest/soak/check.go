@@ -278,16 +278,23 @@ func (e *evidence) checkDisputes() loadtest.Verdict {
 
 // trailReport is GET /admin/v1/orders/verify.
 type trailReport struct {
-	OK     bool `json:"ok"`
-	Orders int  `json:"orders"`
-	Events int  `json:"events"`
+	OK       bool `json:"ok"`
+	Steps    int  `json:"steps"`
+	Findings []struct {
+		Order  string `json:"order"`
+		Kind   string `json:"kind"`
+		Detail string `json:"detail"`
+	} `json:"findings"`
 }
 
 // checkTrail asks core to recompute the audit trail.
 func (e *evidence) checkTrail() loadtest.Verdict {
 	q := loadtest.Inquire("trail", "The audit trail of orders verifies", "steps of orders")
-	q.Checked(e.trail.Events)
+	q.Checked(e.trail.Steps)
 	q.That(e.trail.OK, "the audit trail does not verify")
+	for _, f := range e.trail.Findings {
+		q.Wrong("order %s: %s: %s", f.Order, f.Kind, f.Detail)
+	}
 	return q.Verdict()
 }
 

@@ -20,7 +20,7 @@ const (
 	sqlHolds    = `SELECT hold_id, state, units FROM holds ORDER BY hold_id`
 	sqlStock    = `SELECT tier, allocation, capacity, taken FROM stock ORDER BY tier, allocation`
 	sqlSeats    = `SELECT seat, state, hold_id FROM seats ORDER BY seat`
-	sqlTasks    = `SELECT order_id, kind, state, attempts, last_error FROM outbox WHERE state <> 'done' ORDER BY created_at LIMIT 100`
+	sqlTasks    = `SELECT order_id, kind, state, attempts, last_error FROM outbox WHERE state = 'dead' OR state = 'ready' AND due_at < now() + INTERVAL '10 minutes' ORDER BY created_at LIMIT 100`
 	sqlRefunds  = `SELECT refund_id, order_id, provider, provider_ref, kind, state, resolution, amount_minor FROM refunds ORDER BY refund_id`
 	sqlDisputes = `SELECT ref, provider, order_id, amount_minor, state, taken FROM disputes ORDER BY ref, provider`
 	sqlCauses   = `SELECT cause, count(*)::INT8 FROM order_events GROUP BY cause ORDER BY cause`

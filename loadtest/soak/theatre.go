@@ -134,9 +134,10 @@ func (t *theatre) addCore(i int, o Options, k secrets) error {
 				"rate_per_second": 2000, "endpoint_rate_per_second": 2000},
 			"breaker": m{"failure_ratio": 0.9, "open_for": "1s"}},
 		// Rehearsed buyers share a few test cards and this machine's address.
-		"fraud":  m{"rules": m{"accounts_per_card": m{"verdict": "off"}, "payments_per_card": m{"verdict": "off"}, "payments_per_address": m{"verdict": "off"}}},
-		"access": m{"lease_ttl": "5s"},
-		"log":    m{"level": "warn"},
+		"fraud":    m{"rules": m{"accounts_per_card": m{"verdict": "off"}, "payments_per_card": m{"verdict": "off"}, "payments_per_address": m{"verdict": "off"}}},
+		"access":   m{"lease_ttl": "5s"},
+		"disputes": m{"lookup_every": "5s"},
+		"log":      m{"level": "warn"},
 	}, "http://"+listen[3]+"/readyz")
 }
 

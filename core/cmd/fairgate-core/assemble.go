@@ -102,7 +102,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		DB: d, Catalog: terms(events), Providers: providers, Outbox: outbox, Ledger: writer,
 		Issuer: ticket.NewIssuer(signingKey(events)),
 		Sold:   finish(d, log),
-		Screen: screen, Marker: marker, ReviewFor: cfg.Fraud.ReviewFor, SubmitBefore: cfg.Disputes.SubmitBefore,
+		Screen: screen, Marker: marker, ReviewFor: cfg.Fraud.ReviewFor, SubmitBefore: cfg.Disputes.SubmitBefore, DisputesEvery: cfg.Disputes.LookupEvery,
 		MaxBatch: cfg.Checkout.MaxBatch, LookupAfter: cfg.Checkout.LookupAfter, Log: log, Recorder: recorder,
 		Again: func(ctx context.Context, earlier uuid.UUID, key string) (inventory.Hold, error) {
 			return stock.HoldAgain(ctx, earlier, key)
@@ -165,12 +165,13 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		"webhooks": func(ctx context.Context) error {
 			return inbox.Run(ctx, orders.Webhooks)
 		},
-		"outbox watch": outbox.Watch(outboxWatch),
-		"waiting room": room.Run,
-		"fraud":        sweep(screen),
-		"disputes":     orders.WatchDisputes,
-		"catalog":      listed.Run,
-		"ledger seals": sealer(d, writer, log),
+		"outbox watch":    outbox.Watch(outboxWatch),
+		"waiting room":    room.Run,
+		"fraud":           sweep(screen),
+		"disputes":        orders.WatchDisputes,
+		"silent disputes": orders.LookUpDisputes,
+		"catalog":         listed.Run,
+		"ledger seals":    sealer(d, writer, log),
 		"settlement": func(ctx context.Context) error {
 			if !cfg.Settlement.Daily {
 				return nil

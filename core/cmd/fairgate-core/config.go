@@ -58,6 +58,7 @@ type config struct {
 
 	Disputes struct {
 		SubmitBefore time.Duration `mapstructure:"submit_before"`
+		LookupEvery  time.Duration `mapstructure:"lookup_every"`
 	}
 	Access struct {
 		Tick           time.Duration
@@ -168,7 +169,7 @@ func (c config) validate() error {
 			bad(key, "%d must be 1 or more", n)
 		}
 	}
-	for key, d := range map[string]time.Duration{"session.read_ttl": c.Session.ReadTTL, "inventory.feed_every": c.Inventory.FeedEvery, "catalog.refresh": c.Catalog.Refresh, "catalog.reconcile": c.Catalog.Reconcile, "checkout.lookup_after": c.Checkout.LookupAfter, "checkout.outbox_lease": c.Checkout.OutboxLease, "checkout.outbox_timeout": c.Checkout.OutboxTimeout, "checkout.outbox_backoff_max": c.Checkout.OutboxBackoff, "access.tick": c.Access.Tick,
+	for key, d := range map[string]time.Duration{"session.read_ttl": c.Session.ReadTTL, "inventory.feed_every": c.Inventory.FeedEvery, "catalog.refresh": c.Catalog.Refresh, "catalog.reconcile": c.Catalog.Reconcile, "checkout.lookup_after": c.Checkout.LookupAfter, "checkout.outbox_lease": c.Checkout.OutboxLease, "checkout.outbox_timeout": c.Checkout.OutboxTimeout, "checkout.outbox_backoff_max": c.Checkout.OutboxBackoff, "disputes.lookup_every": c.Disputes.LookupEvery, "access.tick": c.Access.Tick,
 		"access.marker_wait": c.Access.MarkerWait, "access.lease_ttl": c.Access.LeaseTTL, "access.poll_min": c.Access.PollMin, "access.poll_max": c.Access.PollMax} {
 		if d <= 0 {
 			bad(key, "%s must be longer than nothing", d)

@@ -26,8 +26,8 @@ type fraudConfig struct {
 
 // fraudDefaults are the defaults of the sections fraud and disputes.
 var fraudDefaults = map[string]any{
-	"disputes.submit_before": "24h",
-	"fraud.enabled":          true, "fraud.on_failure": "allow", "fraud.timeout": "2s", "fraud.review_for": "30m",
+	"disputes.submit_before": "24h", "disputes.lookup_every": "6h",
+	"fraud.enabled": true, "fraud.on_failure": "allow", "fraud.timeout": "2s", "fraud.review_for": "30m",
 	"fraud.rules.cards_per_account.most": 3, "fraud.rules.cards_per_account.within": "1h", "fraud.rules.cards_per_account.verdict": "review",
 	"fraud.rules.accounts_per_card.most": 4, "fraud.rules.accounts_per_card.within": "24h", "fraud.rules.accounts_per_card.verdict": "review",
 	"fraud.rules.payments_per_account.most": 10, "fraud.rules.payments_per_account.within": "1h", "fraud.rules.payments_per_account.verdict": "challenge",
