@@ -72,7 +72,7 @@ func (w *Watch) Stop() []Process {
 }
 
 func (w *Watch) sample() {
-	children := processTree()
+	children := ProcessTree()
 	skip := make(map[int]bool, len(w.roots))
 	for _, pid := range w.roots {
 		skip[pid] = true
@@ -112,8 +112,8 @@ func family(children map[int][]int, root int, skip map[int]bool) []int {
 	return all
 }
 
-// processTree lists the children of every process.
-func processTree() map[int][]int {
+// ProcessTree lists the children of every process.
+func ProcessTree() map[int][]int {
 	children := make(map[int][]int)
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -180,7 +180,7 @@ func kilobytes(path, key string) (int64, bool) {
 
 // ChildrenOf lists the processes that a process has started and that still run, lowest id first.
 func ChildrenOf(pid int) []int {
-	all := processTree()[pid]
+	all := ProcessTree()[pid]
 	slices.Sort(all)
 	return all
 }

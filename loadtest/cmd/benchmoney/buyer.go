@@ -21,9 +21,10 @@ import (
 
 const (
 	slug = "bench"
-	// firstLook and lastLook space a buyer's polls for the tickets, as the page does.
-	firstLook = 150 * time.Millisecond
-	lastLook  = 2 * time.Second
+	// firstLook and thenLook space a buyer's polls for the tickets: a page looks when its form is done, and every one and a half
+	// seconds from then on.
+	firstLook = 500 * time.Millisecond
+	thenLook  = 1500 * time.Millisecond
 	// patience is how long a purchase may take before it counts as failed.
 	patience = 60 * time.Second
 	// settle is how long the last purchases may take to end after the measurement.
@@ -51,6 +52,7 @@ type outcome struct {
 	all       int64 // with the warm-up, and what ended after
 	latency   *hdrhistogram.Histogram
 	used      map[string]float64 // processor seconds in the time measured
+	counts    counts             // of the time measured
 	failures  map[string]int
 }
 
@@ -93,13 +95,14 @@ func (w *world) purchases(ctx context.Context, o options) (outcome, error) {
 	if _, err := w.db.Pool.Exec(ctx, `ANALYZE`); err != nil { // as PostgreSQL does by itself every minute
 		return outcome{}, err
 	}
-	before := w.spent()
+	before, counted := w.spent(), w.counted(ctx)
 	wait := func() {}
 	if o.profile != "" {
 		wait = w.profiled(o.profile, int(o.seconds/time.Second))
 	}
 	time.Sleep(time.Until(c.until))
 	used := w.spent()
+	c.out.counts = w.counted(ctx).since(counted)
 	wait()
 	group.Wait()
 	for part := range used {
@@ -168,7 +171,7 @@ func (c *crowd) buy(ctx context.Context, n uint64) error {
 	if err := c.confirm(o.Payment.ProviderRef, o.Payment.ClientSecret, int(n)); err != nil {
 		return err
 	}
-	for pause := firstLook; ; pause = min(pause*3/2, lastLook) {
+	for pause := firstLook; ; pause = thenLook {
 		select {
 		case <-ctx.Done():
 			return errors.New("stopped")

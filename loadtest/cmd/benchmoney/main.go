@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -54,6 +55,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "benchmoney: every number must be at least 1")
 		os.Exit(2)
 	}
+	debug.SetGCPercent(400) // the load shares the processors with what is measured
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, o); err != nil {
@@ -100,6 +102,7 @@ func run(ctx context.Context, o options) error {
 		fmt.Printf("%-22s %10.0f\n", part, each)
 	}
 	fmt.Printf("%-22s %10.0f\n", "all", total)
+	got.counts.print(os.Stdout, float64(max(got.completed, 1)), o.seconds.Seconds())
 	checked, err := w.check(ctx, o, got)
 	if err != nil {
 		return fmt.Errorf("the books are wrong: %w", err)

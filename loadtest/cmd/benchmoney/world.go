@@ -194,19 +194,20 @@ func (w *world) spent() map[string]float64 {
 	for part, pid := range w.pids {
 		used[part], ours[pid] = cpu(pid, false), true
 	}
-	for _, pid := range loadtest.ChildrenOf(os.Getpid()) {
+	children := loadtest.ProcessTree()
+	for _, pid := range children[os.Getpid()] {
 		if !ours[pid] {
-			used["database"] += tree(pid)
+			used["database"] += tree(pid, children)
 		}
 	}
 	return used
 }
 
 // tree is the time of a process with all that it has started.
-func tree(pid int) float64 {
+func tree(pid int, children map[int][]int) float64 {
 	sum := cpu(pid, true)
-	for _, child := range loadtest.ChildrenOf(pid) {
-		sum += tree(child)
+	for _, child := range children[pid] {
+		sum += tree(child, children)
 	}
 	return sum
 }
