@@ -22,7 +22,11 @@ type listening struct {
 	mu    sync.Mutex
 	told  map[uuid.UUID][]payment.Intent
 	loses int
+	apart bool
 }
+
+// SignalsApart is as of a provider with two events for each authorization.
+func (p *listening) SignalsApart() bool { return p.apart }
 
 func (p *listening) Begin(ctx context.Context, i payment.Intent) (payment.Outcome, error) {
 	p.mu.Lock()
@@ -116,6 +120,42 @@ func (s *shop) holdState(n *node, id uuid.UUID) inventory.State {
 		s.t.Fatal(err)
 	}
 	return h.State
+}
+
+func TestAnAuthorizationIsJudgedByTheWebhookThatHasItsSignals(t *testing.T) {
+	s := newShop(t)
+	p := s.screened(nil)
+	p.apart = true
+	n := s.open(true)
+	o := s.begin(n, buyer)
+	told := func(id string, state payment.OutcomeState, risk payment.Risk) payment.Event {
+		return payment.Event{Provider: p.Name(), ID: id, Type: "test", OrderID: o.ID, PaymentID: o.Payment.ID, Attempt: 1,
+			Outcome: payment.Outcome{State: state, Risk: risk, Amount: o.Amount}}
+	}
+	bare, whole := told("evt_bare", payment.Authorized, payment.Risk{}), told("evt_whole", payment.Authorized, suspicious)
+	for _, c := range []struct {
+		event payment.Event
+		idle  bool
+	}{
+		{bare, true}, {whole, false}, {told("evt_begun", payment.Begun, payment.Risk{}), true},
+		{told("evt_captured", payment.Captured, payment.Risk{}), false}, {told("evt_again", payment.Captured, suspicious), true},
+		{told("evt_failed", payment.Failed, payment.Risk{}), false}, {told("evt_voided", payment.Voided, payment.Risk{}), false},
+		{payment.Event{Provider: p.Name(), Refund: &payment.RefundNews{}}, false}, {payment.Event{Provider: p.Name(), Dispute: &payment.DisputeNews{}}, false},
+	} {
+		if got := n.Idle(c.event); got != c.idle {
+			t.Errorf("%s: idle is %v", c.event.ID, got)
+		}
+	}
+	if err := n.Webhooks(t.Context(), []payment.Event{bare}); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := n.Find(t.Context(), o.ID); err != nil || found.State != PaymentPending {
+		t.Fatalf("without a word of who paid the order is %s, %v", found.State, err)
+	}
+	if err := n.Webhooks(t.Context(), []payment.Event{whole}); err != nil {
+		t.Fatal(err)
+	}
+	s.await(n, o.ID, PaymentReview)
 }
 
 func TestASuspiciousPaymentWaitsForAnOperatorWhoApprovesIt(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/fraud"
 	"fairgate/core/payment"
@@ -34,9 +35,11 @@ func (s *Service) addressOf(o *Opening) fraud.Mark {
 	return s.cfg.Marker.Mark("address", o.Address)
 }
 
-const sqlSubject = `
-SELECT o.event_id, o.entrant, o.email, o.address, p.state, p.screened
-FROM payments AS p JOIN orders AS o ON o.order_id = p.order_id WHERE p.order_id = $1 AND p.payment_id = $2`
+const sqlSubjects = `
+SELECT p.order_id, p.payment_id, o.event_id, o.entrant, o.email, o.address, p.state, p.screened
+FROM unnest($1::UUID[], $2::UUID[]) AS k (order_id, payment_id)
+JOIN payments AS p ON p.order_id = k.order_id AND p.payment_id = k.payment_id
+JOIN orders AS o ON o.order_id = p.order_id`
 
 // sqlScreened keeps how a payment was judged before its provider is called.
 const sqlScreened = `UPDATE payments SET screened = $3 WHERE order_id = $1 AND payment_id = $2 AND screened = '' AND state = 'created'`
@@ -49,24 +52,66 @@ type subject struct {
 	terms    Terms
 }
 
+// payer is the row of a subject.
+type payer struct {
+	event            uuid.UUID
+	entrant, address []byte
+	email            string
+	state            PaymentState
+	screened         fraud.Verdict
+	known            bool
+}
+
+// readPayers reads who pays attempts, given as tasks; one answer for each, which is not known where there is no such attempt.
+func (s *Service) readPayers(ctx context.Context, tasks []payment.Task) ([]payer, error) {
+	orders, attempts := distinct(tasks)
+	byID := make(map[[2]uuid.UUID]payer, len(attempts))
+	err := s.db.Reading(ctx, func() error {
+		clear(byID)
+		rows, err := s.db.Reader.Query(ctx, sqlSubjects, orders, attempts)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			p := payer{known: true}
+			var id [2]uuid.UUID
+			if err := rows.Scan(&id[0], &id[1], &p.event, &p.entrant, &p.email, &p.address, &p.state, &p.screened); err != nil {
+				return err
+			}
+			byID[id] = p
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read who pays %d orders: %w", len(orders), err)
+	}
+	answers := make([]payer, len(tasks))
+	for i, t := range tasks {
+		answers[i] = byID[[2]uuid.UUID{t.OrderID, t.PaymentID}]
+	}
+	return answers, nil
+}
+
 // subject reads who pays an attempt.
 func (s *Service) subject(ctx context.Context, order, attempt uuid.UUID, stage fraud.Stage) (subject, error) {
 	u := subject{Question: fraud.Question{Order: order, Payment: attempt, Stage: stage}}
-	var event uuid.UUID
-	var entrant, address []byte
-	var email string
-	err := s.db.Reader.QueryRow(ctx, sqlSubject, order, attempt).Scan(&event, &entrant, &email, &address, &u.state, &u.screened)
+	p, err := alone(ctx, s.payerReads, s.readPayers, payment.Task{OrderID: order, PaymentID: attempt})
+	if err == nil && !p.known {
+		err = pgx.ErrNoRows
+	}
 	if err != nil {
 		return u, fmt.Errorf("read who pays order %s: %w", order, err)
 	}
-	if u.terms, err = s.catalog(ctx, event); err != nil {
-		return u, fmt.Errorf("terms of event %s: %w", event, err)
+	u.state, u.screened = p.state, p.screened
+	if u.terms, err = s.catalog(ctx, p.event); err != nil {
+		return u, fmt.Errorf("terms of event %s: %w", p.event, err)
 	}
-	if len(entrant) == len(lottery.Entrant{}) {
-		u.Account = s.cfg.Marker.Mark("account", string(entrant))
+	if len(p.entrant) == len(lottery.Entrant{}) {
+		u.Account = s.cfg.Marker.Mark("account", string(p.entrant))
 	}
-	u.Email = s.cfg.Marker.Mark("email", email)
-	copy(u.Address[:], address)
+	u.Email = s.cfg.Marker.Mark("email", p.email)
+	copy(u.Address[:], p.address)
 	u.Country, u.Tighter, u.Always = u.terms.Country, u.terms.Fraud.Tighter, u.terms.Fraud.Challenge
 	return u, nil
 }
@@ -144,10 +189,21 @@ func (s *Service) bare(e payment.Event) bool {
 	if s.cfg.Screen == nil || o.State != payment.Authorized || o.Card != "" || o.Risk != (payment.Risk{}) {
 		return false
 	}
-	provider, err := s.providers.Of(e.Provider)
-	if err != nil {
+	return s.providers.SignalsApart(e.Provider)
+}
+
+// Idle tells whether a webhook says nothing that anybody waits for, so that it is stored and handed to nobody: what is bare; that an
+// intent was made, which the step that makes it is told too, or asks again with the same key; and the second one that money was
+// captured, of a provider that has two, with the signals of an authorization that was judged long ago.
+func (s *Service) Idle(e payment.Event) bool {
+	o := &e.Outcome
+	switch {
+	case e.Refund != nil || e.Dispute != nil:
 		return false
+	case o.State == payment.Begun:
+		return true
+	case o.State == payment.Captured && (o.Card != "" || o.Risk != (payment.Risk{})):
+		return s.providers.SignalsApart(e.Provider)
 	}
-	signaller, ok := provider.(interface{ SignalsApart() bool })
-	return ok && signaller.SignalsApart()
+	return s.bare(e)
 }

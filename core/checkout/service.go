@@ -72,6 +72,7 @@ type Service struct {
 	lane         *db.Lane[ask, answer]
 	orderReads   *db.Lane[uuid.UUID, found]
 	attemptReads *db.Lane[payment.Task, attempting]
+	payerReads   *db.Lane[payment.Task, payer]
 	waiting      waiting // for news of orders
 
 	incarnation uuid.UUID  // of this process, under which it seals
@@ -106,6 +107,7 @@ func New(cfg Config) *Service {
 	s.lane = db.NewLane(db.LaneConfig{Name: "checkout", MaxBatch: cfg.MaxBatch, MaxQueue: cfg.MaxQueue, Log: cfg.Log}, s.commit)
 	s.orderReads = db.NewLane(db.LaneConfig{Name: "order_reads", MaxBatch: readTogether, MaxQueue: cfg.MaxQueue, Log: cfg.Log}, s.readOrders)
 	s.attemptReads = db.NewLane(db.LaneConfig{Name: "payment_reads", MaxBatch: readTogether, MaxQueue: cfg.MaxQueue, Log: cfg.Log}, s.readAttempts)
+	s.payerReads = db.NewLane(db.LaneConfig{Name: "payer_reads", MaxBatch: readTogether, MaxQueue: cfg.MaxQueue, Log: cfg.Log}, s.readPayers)
 	return s
 }
 
@@ -131,6 +133,7 @@ func (s *Service) Close() {
 	s.lane.Close()
 	s.orderReads.Close()
 	s.attemptReads.Close()
+	s.payerReads.Close()
 }
 
 // Hooks let orders end together with their holds, in the transactions of package inventory.

@@ -133,16 +133,22 @@ type attempting struct {
 	err error
 }
 
-// readAttempts reads attempts as their providers are told about them; one answer for each task.
-func (s *Service) readAttempts(ctx context.Context, tasks []payment.Task) ([]attempting, error) {
-	orders, payments := make([]uuid.UUID, 0, len(tasks)), make([]uuid.UUID, 0, len(tasks))
-	asked := make(map[uuid.UUID]bool, len(tasks))
+// distinct are the orders and attempts of tasks, each once.
+func distinct(tasks []payment.Task) (orders, payments []uuid.UUID) {
+	orders, payments = make([]uuid.UUID, 0, len(tasks)), make([]uuid.UUID, 0, len(tasks))
+	asked := make(map[[2]uuid.UUID]bool, len(tasks))
 	for _, t := range tasks {
-		if !asked[t.PaymentID] {
-			asked[t.PaymentID] = true
+		if key := [2]uuid.UUID{t.OrderID, t.PaymentID}; !asked[key] {
+			asked[key] = true
 			orders, payments = append(orders, t.OrderID), append(payments, t.PaymentID)
 		}
 	}
+	return orders, payments
+}
+
+// readAttempts reads attempts as their providers are told about them; one answer for each task.
+func (s *Service) readAttempts(ctx context.Context, tasks []payment.Task) ([]attempting, error) {
+	orders, payments := distinct(tasks)
 	byID := make(map[uuid.UUID]attempting, len(payments))
 	err := s.db.Reading(ctx, func() error {
 		clear(byID)

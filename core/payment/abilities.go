@@ -47,6 +47,13 @@ func (p *Providers) SettlementReader(name string) (SettlementReader, error) {
 	return r, err
 }
 
+// SignalsApart tells whether the provider of a name says the card and the risk of an authorization in an event of their own, beside
+// one that says only that there is money.
+func (p *Providers) SignalsApart(name string) bool {
+	s, _, err := able[interface{ SignalsApart() bool }](p, name)
+	return err == nil && s.SignalsApart()
+}
+
 // WebhookReaders are the providers that report by webhook, by name.
 func (p *Providers) WebhookReaders() map[string]WebhookReader {
 	readers := make(map[string]WebhookReader, len(p.byName))

@@ -231,7 +231,9 @@ func TestWebhooksInReverseAndTwiceEndInTheSameState(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		distinct[e.ID] = true
+		if e.Relevant() {
+			distinct[e.ID] = true
+		}
 		for range 2 {
 			if err := other.inbox.Receive(t.Context(), stripe.Name, raw[n], headers[n]); err != nil {
 				t.Fatal(err)

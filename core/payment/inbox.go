@@ -34,6 +34,8 @@ type InboxConfig struct {
 	MaxAttempts int            // attempts before a webhook is given up; default 40
 	Jitter      func() float64 // uniform in [0, 1); default math/rand/v2
 	Log         *slog.Logger   // default slog.Default()
+	// Idle tells of a webhook that nothing would follow from: it is stored as handled, and handed to nobody. Nil: of none.
+	Idle func(Event) bool
 }
 
 func (c InboxConfig) withDefaults() InboxConfig {
@@ -76,8 +78,9 @@ type Inbox struct {
 
 // delivery is one verified webhook on its way into the table.
 type delivery struct {
-	event Event
-	raw   []byte
+	event    Event
+	raw      []byte
+	relevant bool // somebody is to handle it
 }
 
 // stored is one webhook that this process holds the lease of.
@@ -119,7 +122,8 @@ func (b *Inbox) Receive(ctx context.Context, provider string, raw []byte, header
 	}
 	digest := sha256.Sum256(raw)
 	event.Provider, event.Digest = provider, digest[:]
-	fresh, err := b.lane.Do(ctx, delivery{event: event, raw: raw})
+	relevant := event.Relevant() && (b.cfg.Idle == nil || !b.cfg.Idle(event))
+	fresh, err := b.lane.Do(ctx, delivery{event: event, raw: raw, relevant: relevant})
 	if err != nil {
 		webhooksRefused.Inc()
 		return fmt.Errorf("store webhook %s: %w", event.ID, err)
@@ -129,7 +133,7 @@ func (b *Inbox) Receive(ctx context.Context, provider string, raw []byte, header
 		return nil
 	}
 	webhooksStored.Inc()
-	if event.Relevant() {
+	if relevant {
 		b.offer(stored{event: event, attempts: 1})
 	}
 	return nil
@@ -176,7 +180,7 @@ func (b *Inbox) store(ctx context.Context, batch []delivery) ([]bool, error) {
 		first[key], row[i] = i, len(ids)
 		repeats = append(repeats, 0)
 		providers, ids, types = append(providers, key.provider), append(ids, key.id), append(types, d.event.Type)
-		payloads, relevant = append(payloads, d.raw), append(relevant, d.event.Relevant())
+		payloads, relevant = append(payloads, d.raw), append(relevant, d.relevant)
 		orders = append(orders, pgtype.UUID{Bytes: d.event.OrderID, Valid: d.event.OrderID != uuid.Nil})
 	}
 	var fresh []bool

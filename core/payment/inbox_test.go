@@ -166,6 +166,24 @@ func TestAWebhookIsStoredBeforeItIsAnsweredAndHandledOnce(t *testing.T) {
 	}
 }
 
+func TestAnIdleWebhookIsStoredAndHandedToNobody(t *testing.T) {
+	d := dbtest.New(t)
+	cfg := quickInbox
+	cfg.Idle = func(e Event) bool { return e.Outcome.State == Begun }
+	b := newInbox(t, d, cfg)
+	h := &handled{}
+	runInbox(t, b, h)
+	receive(t, b, webhook(t, "evt_idle", Begun))
+	receive(t, b, webhook(t, "evt_busy", Authorized))
+	eventually(t, "the other one is handled", func() bool { return rowsOf(t, d)["evt_busy"].handled })
+	if got := rowsOf(t, d); !got["evt_idle"].handled || got["evt_idle"].lastErr != "" {
+		t.Errorf("the table has %+v", got)
+	}
+	if got := h.ids(); len(got) != 1 || got["evt_busy"] != 1 {
+		t.Errorf("handled %v", got)
+	}
+}
+
 func TestManyWebhooksAtOnceAreEachHandled(t *testing.T) {
 	d := dbtest.New(t)
 	b := newInbox(t, d, quickInbox)

@@ -119,7 +119,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		Recorder: recorder,
 	}, orders.Hooks())
 	c.opened(stock.Close)
-	inbox := payment.NewInbox(d, providers.WebhookReaders(), payment.InboxConfig{Log: log})
+	inbox := payment.NewInbox(d, providers.WebhookReaders(), payment.InboxConfig{Log: log, Idle: orders.Idle})
 	c.opened(inbox.Close)
 	room, err = access.New(ctx, d, access.Config{
 		Tick: cfg.Access.Tick, MarkerWait: cfg.Access.MarkerWait, LeaseTTL: cfg.Access.LeaseTTL, PollMin: cfg.Access.PollMin,
