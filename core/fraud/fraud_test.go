@@ -95,6 +95,27 @@ func TestAnAccountThatKeepsBeingDeclinedIsDeniedAndRemembered(t *testing.T) {
 	}
 }
 
+func TestWhatWasSeenOftenIsCountedLikeWhatWasSeenSeldom(t *testing.T) {
+	d := dbtest.New(t)
+	for _, most := range []int{fewSeen - 2, fewSeen - 1, fewSeen, fewSeen + 1} { // around where the database begins to count
+		cfg := config()
+		cfg.Rules.PaymentsPerAccount.Most = most
+		s := open(t, d, cfg)
+		account := fmt.Sprint("account", most)
+		var last Judgement
+		for n := range most + 1 {
+			q := paid(account, "")
+			q.Stage = Begin
+			if last = s.Judge(t.Context(), q); n < most && last.Verdict != Allow {
+				t.Fatalf("payment %d of %d: %+v", n+1, most, last)
+			}
+		}
+		if want := fmt.Sprintf("%d payments of the account within 1h0m0s, more than %d", most+1, most); last.Verdict != Challenge || last.Said() != want {
+			t.Errorf("%+v, not %s", last, want)
+		}
+	}
+}
+
 func TestPaymentsFromOneAddressAndCountriesOfOneAccountAreCounted(t *testing.T) {
 	cfg := config()
 	cfg.Rules.PaymentsPerAddress.Most = 2

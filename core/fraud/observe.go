@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -36,6 +37,15 @@ SELECT k.n, (SELECT count(DISTINCT s.other) FROM (
     LIMIT $5) AS s)
 FROM unnest($1::INT8[], $2::BYTEA[], $3::TEXT[], $4::INT8[]) AS k (n, subject, relation, seconds)`
 
+// Of most subjects little was seen. Reading all of it at once costs a fraction of counting relation by relation.
+const sqlReadObservations = `
+SELECT k.n, o.relation, o.minute, o.other, now()
+FROM unnest($1::INT8[], $2::BYTEA[]) AS k (n, subject)
+CROSS JOIN LATERAL (
+    SELECT f.relation, f.minute, f.other FROM fraud_observations AS f
+    WHERE f.day IN ((now() AT TIME ZONE 'UTC')::DATE, (now() AT TIME ZONE 'UTC')::DATE - 1) AND f.subject = k.subject
+    LIMIT $3) AS o`
+
 const sqlSweepObservations = `
 DELETE FROM fraud_observations WHERE (day, subject, relation, minute, other) IN (
     SELECT o.day, o.subject, o.relation, o.minute, o.other FROM fraud_observations AS o
@@ -63,15 +73,85 @@ func (s *Screen) observe(ctx context.Context, all []observation) error {
 	return nil
 }
 
-// queueCounts reads the counts of asks into counts.
-func queueCounts(b *pgx.Batch, asks []ask, counts []int64) {
-	if len(asks) == 0 {
+// fewSeen is how much of one subject is read to be counted here; what was seen more of is counted by the database.
+const fewSeen = 64
+
+// sight is a row that was read of a subject.
+type sight struct {
+	relation string
+	age      time.Duration // since the beginning of its minute
+	other    [16]byte
+}
+
+// subjectsOf are the subjects of asks, each once, and where each stands.
+func subjectsOf(asks []ask) (subjects [][]byte, at map[Mark]int) {
+	at = make(map[Mark]int, len(asks))
+	for i := range asks {
+		if _, met := at[asks[i].subject]; !met {
+			at[asks[i].subject] = len(subjects)
+			subjects = append(subjects, asks[i].subject[:])
+		}
+	}
+	return subjects, at
+}
+
+// queueSights reads what was seen of subjects into sights, no more than one above fewSeen of each.
+func queueSights(b *pgx.Batch, subjects [][]byte, sights [][]sight) {
+	if len(subjects) == 0 {
 		return
 	}
-	n, seconds := make([]int64, len(asks)), make([]int64, len(asks))
-	subjects, relations := make([][]byte, len(asks)), make([]string, len(asks))
-	for i, a := range asks {
-		n[i], subjects[i], relations[i], seconds[i] = int64(i), a.subject[:], a.relation, int64(a.of.Within.Seconds())
+	n := make([]int64, len(subjects))
+	for i := range n {
+		n[i] = int64(i)
+	}
+	b.Queue(sqlReadObservations, n, subjects, fewSeen+1).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var i int64
+			var s sight
+			var minute, now time.Time
+			var other []byte
+			if err := rows.Scan(&i, &s.relation, &minute, &other, &now); err != nil {
+				return err
+			}
+			copy(s.other[:], other)
+			s.age = now.Sub(minute)
+			sights[i] = append(sights[i], s)
+		}
+		return rows.Err()
+	})
+}
+
+// count is how many different things an ask's rule counts among sights.
+func (a *ask) count(sights []sight) int64 {
+	var others [][16]byte
+	for i := range sights {
+		s := &sights[i]
+		if s.relation == a.relation && s.age < a.of.Within+time.Minute && !slices.Contains(others, s.other) {
+			others = append(others, s.other)
+		}
+	}
+	return int64(len(others))
+}
+
+// tally fills in the counts that follow from sights, and answers which asks the database has to count.
+func tally(asks []ask, at map[Mark]int, sights [][]sight, counts []int64) (left []int) {
+	for i := range asks {
+		if seen := sights[at[asks[i].subject]]; len(seen) > fewSeen {
+			left = append(left, i)
+		} else {
+			counts[i] = asks[i].count(seen)
+		}
+	}
+	return left
+}
+
+// queueCounts reads the counts of those of the asks that are left into counts.
+func queueCounts(b *pgx.Batch, asks []ask, left []int, counts []int64) {
+	n, seconds := make([]int64, len(left)), make([]int64, len(left))
+	subjects, relations := make([][]byte, len(left)), make([]string, len(left))
+	for i, which := range left {
+		a := &asks[which]
+		n[i], subjects[i], relations[i], seconds[i] = int64(which), a.subject[:], a.relation, int64(a.of.Within.Seconds())
 	}
 	b.Queue(sqlCountObservations, n, subjects, relations, seconds, mostCounted).Query(func(rows pgx.Rows) error {
 		var i, count int64

@@ -92,7 +92,8 @@ const sqlInsertVerdicts = `
 INSERT INTO fraud_verdicts (order_id, payment_id, stage, verdict, score, reasons, at)
 SELECT k.order_id, k.payment_id, k.stage, k.verdict, k.score, k.reasons, now()
 FROM unnest($1::UUID[], $2::UUID[], $3::TEXT[], $4::TEXT[], $5::INT8[], $6::TEXT[]) AS k (order_id, payment_id, stage, verdict, score, reasons)
-ON CONFLICT (order_id, payment_id, stage) DO NOTHING`
+ON CONFLICT (order_id, payment_id, stage) DO NOTHING
+RETURNING payment_id, stage, at`
 
 const sqlVerdictsOf = `
 SELECT order_id, payment_id, stage, verdict, score, reasons, at FROM fraud_verdicts WHERE order_id = $1 ORDER BY at, stage DESC`
@@ -138,12 +139,20 @@ func (s *Screen) commit(ctx context.Context, batch []request) ([]Judgement, erro
 	if err := s.observe(ctx, denied); err != nil {
 		return nil, err
 	}
-	if err := s.store(ctx, fresh); err != nil {
+	stored, err := s.store(ctx, fresh)
+	if err != nil {
 		return nil, err
 	}
-	if len(fresh) > 0 { // another core may have been first: what is in the table counts
+	if len(stored) < len(fresh) { // another core was first: what is in the table counts
 		if known, err = s.judged(ctx, batch); err != nil {
 			return nil, err
+		}
+	}
+	for p, at := range stored {
+		if _, told := known[p]; !told {
+			j := fresh[p]
+			j.At, j.Stored = at, true
+			known[p] = j
 		}
 	}
 	answers := make([]Judgement, len(batch))
@@ -179,10 +188,12 @@ func (s *Screen) read(ctx context.Context, batch []request) (known map[point]Jud
 	if len(orders) == 0 {
 		return nil, asks, counts, nil
 	}
+	subjects, at := subjectsOf(asks)
 	err = s.db.Reading(ctx, func() error {
 		known = make(map[point]Judgement, len(orders))
+		sights := make([][]sight, len(subjects))
 		b := &pgx.Batch{}
-		queueCounts(b, asks, counts)
+		queueSights(b, subjects, sights)
 		b.Queue(sqlReadVerdicts, orders, payments, stages).Query(func(rows pgx.Rows) error {
 			all, err := pgx.CollectRows(rows, scanJudgement)
 			for _, j := range all {
@@ -190,6 +201,15 @@ func (s *Screen) read(ctx context.Context, batch []request) (known map[point]Jud
 			}
 			return err
 		})
+		if err := s.db.Reader.SendBatch(ctx, b).Close(); err != nil {
+			return err
+		}
+		left := tally(asks, at, sights, counts)
+		if len(left) == 0 {
+			return nil
+		}
+		b = &pgx.Batch{}
+		queueCounts(b, asks, left, counts)
 		return s.db.Reader.SendBatch(ctx, b).Close()
 	})
 	if err != nil {
@@ -210,10 +230,10 @@ func (s *Screen) judged(ctx context.Context, batch []request) (map[point]Judgeme
 	return known, err
 }
 
-// store inserts judgements, in key order as everybody does.
-func (s *Screen) store(ctx context.Context, fresh map[point]Judgement) error {
+// store inserts judgements, in key order as everybody does, and answers when it was, of those that were not there before.
+func (s *Screen) store(ctx context.Context, fresh map[point]Judgement) (stored map[point]time.Time, err error) {
 	if len(fresh) == 0 {
-		return nil
+		return nil, nil
 	}
 	var orders, payments []uuid.UUID
 	var stages, verdicts, reasons []string
@@ -224,19 +244,29 @@ func (s *Screen) store(ctx context.Context, fresh map[point]Judgement) error {
 	for _, j := range ordered {
 		text, err := j.encode()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		orders, payments, stages = append(orders, j.Order), append(payments, j.Payment), append(stages, string(j.Stage))
 		verdicts, scores, reasons = append(verdicts, string(j.Verdict)), append(scores, int64(j.Score)), append(reasons, text)
 	}
-	err := s.db.InBookkeeping(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, sqlInsertVerdicts, orders, payments, stages, verdicts, scores, reasons)
+	err = s.db.InBookkeeping(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		stored = make(map[point]time.Time, len(fresh))
+		rows, err := tx.Query(ctx, sqlInsertVerdicts, orders, payments, stages, verdicts, scores, reasons)
+		if err != nil {
+			return err
+		}
+		var p point
+		var at time.Time
+		_, err = pgx.ForEachRow(rows, []any{&p.payment, &p.stage, &at}, func() error {
+			stored[p] = at
+			return nil
+		})
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("store %d judgements: %w", len(fresh), err)
+		return nil, fmt.Errorf("store %d judgements: %w", len(fresh), err)
 	}
-	return nil
+	return stored, nil
 }
 
 // Of lists what was judged of an order's payments, in order.
