@@ -14,7 +14,7 @@ import (
 // beginWait is how long Pay waits for the provider to make the intent before it answers without one.
 const beginWait = 3 * time.Second
 
-// beginLook is how often it looks for what another process may have heard.
+// beginLook is when it looks first for what another process may have heard; the more it looked, the longer it waits.
 const beginLook = 300 * time.Millisecond
 
 // maxAttempts is how many intents one order may have. A declined card does not use one up; only an intent that died does.
@@ -24,15 +24,18 @@ const maxAttempts = 5
 // back to pending, and opens another attempt when the last one is dead. It may be called any number of times.
 // Errors: ErrOrderUnknown, ErrHoldExpired, ErrHoldClosed, ErrTransition (paid, or over).
 func (s *Service) Pay(ctx context.Context, id uuid.UUID, entrant lottery.Entrant) (Order, error) {
-	order, err := s.Load(ctx, id, entrant)
+	order, news, err := s.loadJoined(ctx, id, entrant)
 	if err != nil {
 		return Order{}, err
 	}
-	switch order.State {
-	case PaymentPending: // the usual case: there is nothing to write
-		if order.Payment.State != PaymentCreated {
+	if order.State == PaymentPending { // the usual case: there is nothing to write
+		if news == nil {
 			return order, nil
 		}
+		return s.awaitBegun(ctx, id, entrant, news)
+	}
+	s.waiting.leave(id, news)
+	switch order.State {
 	case PaymentFailed:
 		answer, err := s.lane.Do(ctx, ask{retry: &retry{order: id, entrant: entrant}})
 		if err == nil {
@@ -47,7 +50,7 @@ func (s *Service) Pay(ctx context.Context, id uuid.UUID, entrant lottery.Entrant
 		_, err := Next(order.State, CauseRetried)
 		return Order{}, err
 	}
-	return s.awaitBegun(ctx, id, entrant)
+	return s.awaitBegun(ctx, id, entrant, nil)
 }
 
 // retry asks for another try at an order whose payment failed.
@@ -110,26 +113,28 @@ func (b *batch) againOne(ctx context.Context, ask *retry) error {
 }
 
 // awaitBegun waits for the provider to make the intent. Mostly it is this process that hears of it; what another one does is
-// looked for now and then.
-func (s *Service) awaitBegun(ctx context.Context, id uuid.UUID, entrant lottery.Entrant) (Order, error) {
+// looked for now and then. news is what was joined before the order was found without its intent, nil when nobody has looked.
+func (s *Service) awaitBegun(ctx context.Context, id uuid.UUID, entrant lottery.Entrant, news <-chan struct{}) (order Order, err error) {
 	give := time.Now().Add(beginWait)
-	for {
-		order, news, err := s.loadJoined(ctx, id, entrant)
+	for look := beginLook; ; look *= 2 {
+		if news != nil {
+			again := time.NewTimer(look)
+			select {
+			case <-ctx.Done():
+				err = ctx.Err()
+			case <-news:
+			case <-again.C:
+			}
+			again.Stop()
+			s.waiting.leave(id, news)
+			if err != nil {
+				return Order{}, err
+			}
+		}
+		order, news, err = s.loadJoined(ctx, id, entrant)
 		if news == nil || time.Now().After(give) {
 			s.waiting.leave(id, news)
 			return order, err
-		}
-		again := time.NewTimer(beginLook)
-		select {
-		case <-ctx.Done():
-			err = ctx.Err()
-		case <-news:
-		case <-again.C:
-		}
-		again.Stop()
-		s.waiting.leave(id, news)
-		if err != nil {
-			return Order{}, err
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -107,6 +108,7 @@ type Service struct {
 	figure  figures
 	lanes   []*db.Lane[op, answer] // writers; an event always meets the same one
 	lookups *db.Lane[op, answer]   // reads holds for requests that are sold out, past the writers
+	reads   *db.Lane[[16]byte, map[uuid.UUID]Hold]
 	soldOut soldOut
 	buyers  acquaintances
 	mirrors mirrors
@@ -127,6 +129,7 @@ func New(d *db.DB, cfg Config, hooks Hooks) *Service {
 		s.lanes = append(s.lanes, lane(fmt.Sprintf("holds-%d", n), s.commit))
 	}
 	s.lookups = lane("holds-lookup", s.lookUp)
+	s.reads = db.NewLane(db.LaneConfig{Name: "holds-read", MaxBatch: cfg.MaxBatch, MaxQueue: cfg.MaxQueue, Log: cfg.Log}, s.readTogether)
 	return s
 }
 
@@ -136,6 +139,7 @@ func (s *Service) Close() {
 		l.Close()
 	}
 	s.lookups.Close()
+	s.reads.Close()
 }
 
 // Hold asks for a hold and waits for the commit. A repeated request (same event, entrant and key) gets the same hold in
@@ -189,8 +193,14 @@ func (s *Service) Release(ctx context.Context, id uuid.UUID, entrant lottery.Ent
 
 // Load finds a hold.
 func (s *Service) Load(ctx context.Context, id uuid.UUID) (Hold, error) {
-	holds, err := s.loadAll(ctx, [][16]byte{id})
+	holds, err := s.reads.Do(ctx, id)
+	if errors.Is(err, db.ErrClosed) {
+		holds, err = s.loadAll(ctx, [][16]byte{id})
+	}
 	if err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err() // a reading that a caller gave up changed nothing
+		}
 		return Hold{}, fmt.Errorf("load hold %s: %w", id, err)
 	}
 	h, ok := holds[id]
@@ -198,6 +208,19 @@ func (s *Service) Load(ctx context.Context, id uuid.UUID) (Hold, error) {
 		return Hold{}, ErrHoldUnknown
 	}
 	return h, nil
+}
+
+// readTogether is the reading lane's commit: every asker gets all that were read, and looks for its own.
+func (s *Service) readTogether(ctx context.Context, ids [][16]byte) ([]map[uuid.UUID]Hold, error) {
+	holds, err := s.loadAll(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]map[uuid.UUID]Hold, len(ids))
+	for i := range answers {
+		answers[i] = holds
+	}
+	return answers, nil
 }
 
 // prepare checks a request without the database and finds its event's offer, in offers if another request of the same
