@@ -147,8 +147,8 @@ func newClient(timeout time.Duration) *http.Client {
 			Proxy:               http.ProxyFromEnvironment,
 			DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 			TLSHandshakeTimeout: 10 * time.Second,
-			MaxIdleConns:        128,
-			MaxIdleConnsPerHost: 128,
+			MaxIdleConns:        256, // as many as there may be: whatever closes one makes another
+			MaxIdleConnsPerHost: 256,
 			MaxConnsPerHost:     256,
 			IdleConnTimeout:     90 * time.Second,
 			ForceAttemptHTTP2:   true,

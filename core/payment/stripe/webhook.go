@@ -98,37 +98,41 @@ func readerOf(kind stripego.EventType) func(json.RawMessage, *payment.Event) err
 }
 
 func readIntent(raw json.RawMessage, event *payment.Event) error {
-	var intent stripego.PaymentIntent
-	if err := json.Unmarshal(raw, &intent); err != nil {
+	var o intentObject
+	if err := json.Unmarshal(raw, &o); err != nil {
 		return notA("payment intent", err)
 	}
-	if intent.Object != "payment_intent" || !isName(intent.ID) {
+	if o.Object != "payment_intent" || !isName(o.ID) {
 		return notA("payment intent", nil)
 	}
+	intent, err := o.intent()
+	if err != nil {
+		return notA("payment intent", err)
+	}
 	if named(event, intent.Metadata) {
-		event.Outcome = outcomeOf(&intent)
+		event.Outcome = outcomeOf(intent)
 	}
 	return nil
 }
 
 // readCharge reads a charge as what it says of its intent.
 func readCharge(raw json.RawMessage, event *payment.Event) error {
-	var charge stripego.Charge
+	var charge chargeObject
 	if err := json.Unmarshal(raw, &charge); err != nil {
 		return notA("charge", err)
 	}
 	if charge.Object != "charge" || !isName(charge.ID) {
 		return notA("charge", nil)
 	}
-	if charge.PaymentIntent == nil || !isName(charge.PaymentIntent.ID) || charge.Status != stripego.ChargeStatusSucceeded ||
+	if !isName(charge.PaymentIntent.id) || charge.Status != stripego.ChargeStatusSucceeded ||
 		!named(event, charge.Metadata) {
 		return nil // of another product, or not paid
 	}
 	event.Outcome = payment.Outcome{
 		State:       payment.Authorized,
-		ProviderRef: charge.PaymentIntent.ID,
-		Card:        cardOf(&charge),
-		Risk:        riskOf(&charge),
+		ProviderRef: charge.PaymentIntent.id,
+		Card:        cardOf(charge.charge()),
+		Risk:        riskOf(charge.charge()),
 		Amount:      ledger.Amount{Minor: charge.Amount, Currency: strings.ToUpper(string(charge.Currency))},
 	}
 	if charge.Captured {
