@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -42,6 +43,9 @@ const (
 	// noticeTime is how long a core that stops goes on telling edges to go elsewhere before it hangs up. Their feeds are
 	// told at once, so this is long enough for what they had on the way.
 	noticeTime = 500 * time.Millisecond
+	// collectAt is GOGC where the environment does not set it. Little lives long here and much is made, so a core spends a seventh
+	// of its time on collecting at the usual 100; this buys most of it back with memory, a few times what lives.
+	collectAt = 400
 )
 
 func main() {
@@ -55,6 +59,9 @@ func main() {
 		return
 	} else if err != nil || flags.NArg() > 0 {
 		os.Exit(2)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt)
 	}
 	cfg, err := loadConfig(*path)
 	if err != nil {
