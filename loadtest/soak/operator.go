@@ -149,7 +149,7 @@ func (r *run) pass(ctx context.Context, d time.Duration) error {
 }
 
 // passPatience is how long things may take to calm down before more time passes.
-const passPatience = 30 * time.Second
+const passPatience = 12 * time.Second
 
 // answerDisputes hands in evidence for every other dispute that is open.
 func (r *run) answerDisputes(ctx context.Context) error {
