@@ -80,6 +80,10 @@ func (r *run) audit(ctx context.Context, report *Report) ([]loadtest.Verdict, er
 	if err := e.read(ctx, conn); err != nil {
 		return nil, err
 	}
+	// Only now: it books the provider's fees and payouts, which its books tell apart.
+	if e.settled, err = r.reconcile(ctx); err != nil {
+		return nil, err
+	}
 	operator, err := r.theatre.operator(0)
 	if err != nil {
 		return nil, err
@@ -100,6 +104,6 @@ func (r *run) audit(ctx context.Context, report *Report) ([]loadtest.Verdict, er
 func (e *evidence) judge(r *run) []loadtest.Verdict {
 	return []loadtest.Verdict{
 		e.checkRest(), e.checkOrders(), e.checkCharges(), e.checkTickets(), e.checkProviderBalance(), e.checkClearing(),
-		e.checkRefunds(), e.checkDisputes(), e.checkLedger(), e.checkTrail(), e.checkStock(), e.checkTrouble(r),
+		e.checkRefunds(), e.checkDisputes(), e.checkSettlement(), e.checkLedger(), e.checkTrail(), e.checkStock(), e.checkTrouble(r),
 	}
 }

@@ -329,14 +329,23 @@ func (e *evidence) checkStock() loadtest.Verdict {
 		q.Checked(1)
 		q.That(s.State == "free" || s.State == "sold" && s.Hold != nil && sold[*s.Hold], "seat %s is %s without a sold hold", s.Seat, s.State)
 	}
-	valid := int64(0)
-	for _, t := range e.tickets {
-		if t.State == "valid" {
-			valid++
+	// A void ticket's unit is on sale again, or kept off it: of a lost dispute, of a cancelled event.
+	of := make(map[uuid.UUID]int64, len(e.holds))
+	for _, h := range e.holds {
+		if h.State == "sold" {
+			of[h.ID] = h.Units
 		}
 	}
-	// Units whose ticket is void may be kept off sale: of a lost dispute, of a cancelled event.
-	q.That(valid <= units, "%d valid tickets for %d sold units", valid, units)
+	for _, o := range e.orders {
+		valid := int64(0)
+		for _, t := range e.ticketsOf()[o.ID] {
+			if t.State == "valid" {
+				valid++
+			}
+		}
+		all := int64(len(e.ticketsOf()[o.ID]))
+		q.That(valid <= of[o.Hold] && of[o.Hold] <= all, "order %s has %d tickets, %d of them valid, and %d sold units", o.ID, all, valid, of[o.Hold])
+	}
 	return q.Verdict()
 }
 

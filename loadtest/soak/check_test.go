@@ -53,6 +53,15 @@ func clean() *evidence {
 		Balances: map[string]int64{"EUR": 6300}, Consistent: true,
 	}
 	e.ledger.OK, e.ledger.Transfers = true, 8
+	e.trail.OK, e.trail.Steps = true, 9
+	back := ids('f')
+	e.refunds = []refundRow{{ID: back, Order: gone, Provider: "stripe", State: "succeeded", Minor: 100}}
+	e.books.Refunds = []refund{{ID: "re_1", Refund: back.String(), Order: gone.String(), Amount: 100, Status: "succeeded"}}
+	e.disputes = []disputeRow{{Ref: "dp_1", Provider: "stripe", Order: gone, Minor: 200, State: "lost", Taken: true}}
+	e.books.Disputes = []dispute{{ID: "dp_1", Order: gone.String(), Amount: 200, Status: "lost", Withdrawn: true}}
+	e.settled = []settled{{provider: "stripe", items: []settlementItem{{Class: "theirs_only", Row: "txn_made_up"}}}}
+	e.settled[0].Counts.Rows = 3
+	e.books.Statement.Extra = []struct{ Row string }{{"txn_made_up"}}
 	return e
 }
 
@@ -115,12 +124,22 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 		"a ledger that does not add up": {func(e *evidence) {
 			e.ledger.OK = false
 		}, "ledger"},
-		"stock that nobody has":      {func(e *evidence) { e.stock[0].Taken = 3 }, "stock"},
-		"a seat of a hold that died": {func(e *evidence) { e.seats[0].Hold = &e.holds[1].ID }, "stock"},
-		"more units than tickets":    {func(e *evidence) { e.holds[0].Units, e.stock[0].Taken = 3, 3 }, "stock"},
-		"no core was killed":         {func(e *evidence) { e.report.CoreKills = 0 }, "trouble"},
-		"no restart":                 {func(e *evidence) { e.report.DatabaseStops = 1 }, "trouble"},
-		"no troubled commit":         {func(e *evidence) { e.report.Troubles["40001 at commit"] = 0 }, "trouble"},
+		"stock that nobody has":          {func(e *evidence) { e.stock[0].Taken = 3 }, "stock"},
+		"a seat of a hold that died":     {func(e *evidence) { e.seats[0].Hold = &e.holds[1].ID }, "stock"},
+		"more units than tickets":        {func(e *evidence) { e.holds[0].Units, e.stock[0].Taken = 3, 3 }, "stock"},
+		"a refund paid twice":            {func(e *evidence) { e.books.Refunds = append(e.books.Refunds, e.books.Refunds[0]) }, "refunds"},
+		"a refund promised and not paid": {func(e *evidence) { e.books.Refunds[0].Status = "failed" }, "refunds"},
+		"a refund of nobody":             {func(e *evidence) { e.refunds = nil }, "refunds"},
+		"a failed refund left alone":     {func(e *evidence) { e.refunds[0].State = "failed" }, "refunds"},
+		"a dispute that nobody knows":    {func(e *evidence) { e.disputes = nil }, "disputes"},
+		"a dispute left open":            {func(e *evidence) { e.disputes[0].State = "open" }, "disputes"},
+		"a dispute won and money gone":   {func(e *evidence) { e.disputes[0].State = "won" }, "disputes"},
+		"a true row accused":             {func(e *evidence) { e.settled[0].items[0].Row = "txn_true" }, "settlement"},
+		"an unexplained row too old":     {func(e *evidence) { e.settled[0].Overdue = 1 }, "settlement"},
+		"a step that was altered":        {func(e *evidence) { e.trail.OK = false }, "trail"},
+		"no core was killed":             {func(e *evidence) { e.report.CoreKills = 0 }, "trouble"},
+		"no restart":                     {func(e *evidence) { e.report.DatabaseStops = 1 }, "trouble"},
+		"no troubled commit":             {func(e *evidence) { e.report.Troubles["40001 at commit"] = 0 }, "trouble"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := clean()

@@ -136,6 +136,7 @@ type evidence struct {
 	books      books
 	ledger     ledgerReport
 	trail      trailReport
+	settled    []settled
 
 	byOrder map[uuid.UUID][]ticketRow // see ticketsOf
 }
@@ -197,6 +198,7 @@ type account struct {
 	Refunds    []refund         `json:"refunds"`
 	Disputes   []dispute        `json:"disputes"`
 	Balances   map[string]int64 `json:"balances"`
+	Statement  mistakes         `json:"statement"`
 	Consistent bool             `json:"consistent"`
 }
 
