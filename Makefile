@@ -82,6 +82,12 @@ prove: ready build ## kill cores and database during OPS (200000) holds and rele
 soak-money: ready build ## buy and refund ORDERS (3000) times while provider, cores and database misbehave, then count the money
 	@$(BIN)/ticketctl soak --orders $(ORDERS) --seed $(SEED)
 
+.PHONY: soak-negative
+soak-negative: ready build ## switch off one safeguard at a time in cores built for it, and see that the soak notices each
+	@mkdir -p $(BIN)/sabotage
+	go build -tags sabotage -o $(BIN)/sabotage/ ./core/cmd/fairgate-core ./loadtest/paysim/cmd/paysim
+	@sh .ci/soak-negative
+
 .PHONY: bench-catalog
 bench-catalog: ready build ## how fast 100,000 events are searched; a table and, last, one JSON line (BENCH_FLAGS="--events 20000")
 	@$(BIN)/benchcatalog $(BENCH_FLAGS)

@@ -114,6 +114,9 @@ func (s *Service) void(ctx context.Context, t payment.Task) error {
 	if err != nil || (a.state != PaymentVoiding && a.state != PaymentCaptureFailed) {
 		return err
 	}
+	if payment.Sabotaged(payment.LateMoneyRule) {
+		return s.tell(ctx, t, payment.Outcome{State: payment.Voided}) // as if late money took care of itself
+	}
 	if done, err := s.reseat(ctx, t, &a); done || err != nil {
 		return err
 	}
