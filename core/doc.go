@@ -7,7 +7,7 @@
 //	           history/ records what is done and proof/ judges it
 //	checkout   the order's state table; composes inventory, payment, ledger and ticket in one transaction
 //	payment    providers, the routes to them and their circuit breakers, the outbox that calls them, the inbox of their
-//	           webhooks; stripe/ and paypal/ are adapters
+//	           webhooks; stripe/ and paypal/ are adapters, offline/ records transfers and cash by hand
 //	settlement reconciliation: what providers settled against what the ledger has, and the corrections
 //	fraud      judges payments before they are begun and when they are authorized: velocity, signals, verdicts with reasons
 //	payout     what organizers are paid: releases, reserves, payouts

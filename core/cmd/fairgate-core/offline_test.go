@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -296,4 +297,26 @@ func TestARefundOfATransferIsPendingUntilAnOperatorHasMadeIt(t *testing.T) {
 	var due struct{ Refunds []any }
 	r.admin(http.MethodGet, "/admin/v1/payments/due", nil, http.StatusOK, &due)
 	r.is("what is still due", len(due.Refunds), 0)
+}
+
+func TestCurrenciesThatNobodyTakesWhereEventsAreSoldAreToldAtTheStart(t *testing.T) {
+	r := newOfflineRig(t, 20) // in EUR, in Portugal
+	for countries, want := range map[string]string{"PT": "", "ES": "currency=EUR country=PT"} {
+		c := r.cfg.Payment
+		c.Routes = []routeConfig{{Currencies: []string{"EUR"}, Countries: []string{countries}}}
+		if err := json.Unmarshal([]byte(`[{"Provider": "stripe"}]`), &c.Routes[0].Providers); err != nil {
+			t.Fatal(err)
+		}
+		providers, err := c.providers(accounts{db: r.db, log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said strings.Builder
+		if err := checkRoutes(t.Context(), r.db, providers, slog.New(slog.NewTextHandler(&said, nil))); err != nil {
+			t.Fatal(err)
+		}
+		if want == "" && said.Len() > 0 || !strings.Contains(said.String(), want) {
+			t.Errorf("with routes for %s it says %q, want %q", countries, said.String(), want)
+		}
+	}
 }

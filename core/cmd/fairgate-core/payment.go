@@ -315,22 +315,23 @@ func spareRate(providers *payment.Providers, events *event.Store, waiting func()
 	}
 }
 
-const sqlCurrencies = `SELECT DISTINCT currency FROM events WHERE state = 'active' ORDER BY currency LIMIT 200`
+const sqlSoldIn = `SELECT DISTINCT currency, country FROM catalog WHERE state = 'active' ORDER BY currency, country LIMIT 1000`
 
-// checkRoutes logs every currency that an event sells in and that no provider takes: its buyers could not pay.
+// checkRoutes logs every currency that an event sells in at venues of a country for which no provider takes it: its buyers could
+// not pay.
 func checkRoutes(ctx context.Context, d *db.DB, providers *payment.Providers, log *slog.Logger) error {
-	rows, err := d.Reader.Query(ctx, sqlCurrencies)
+	rows, err := d.Reader.Query(ctx, sqlSoldIn)
 	if err != nil {
 		return fmt.Errorf("read the currencies of events: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var currency string
-		if err := rows.Scan(&currency); err != nil {
+		var currency, country string
+		if err := rows.Scan(&currency, &country); err != nil {
 			return fmt.Errorf("read the currencies of events: %w", err)
 		}
-		if len(providers.Methods(currency, "")) == 0 {
-			log.Error("no route of payment.routes that is open to every country takes this currency, in which events are sold", "currency", currency)
+		if len(providers.Methods(currency, country)) == 0 {
+			log.Error("no route of payment.routes takes this currency at venues of this country, where events are sold", "currency", currency, "country", country)
 		}
 	}
 	return rows.Err()
