@@ -196,9 +196,7 @@ func (c config) validate() error {
 	if c.Settlement.Grace <= 0 {
 		bad("settlement.grace", "%s must be longer than nothing", c.Settlement.Grace)
 	}
-	for _, err := range c.Fraud.problems() {
-		errs = append(errs, err)
-	}
+	errs = append(errs, c.Fraud.problems()...)
 	if c.Disputes.SubmitBefore < 0 {
 		bad("disputes.submit_before", "%s must not be negative", c.Disputes.SubmitBefore)
 	}
