@@ -68,4 +68,19 @@ func TestWhatAProviderCanDoIsReachedByItsName(t *testing.T) {
 	}
 }
 
+// apart reports who paid in a webhook of its own.
+type apart struct{ plain }
+
+func (apart) SignalsApart() bool { return true }
+
+// The breaker around a provider must not hide that: a payment would be judged by a webhook that says nothing of who paid.
+func TestThatSignalsComeApartIsSeenThroughTheBreaker(t *testing.T) {
+	providers := payment.NewProviders(apart{plain{"apart"}}, plain{"plain"})
+	for name, want := range map[string]bool{"apart": true, "plain": false, "nobody": false} {
+		if got := providers.SignalsApart(name); got != want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
 func second[T any](_ T, err error) error { return err }

@@ -171,7 +171,7 @@ func TestDisputedOrdersAreAnsweredWonAndLost(t *testing.T) {
 
 func TestOperatorsApproveAndDenyWhatLooksOddAndTheWorstIsDeniedAtOnce(t *testing.T) {
 	r := newRigWith(t, club, paysim.Faults{}, func(c *config) {
-		c.Fraud.Thresholds.Review, c.Fraud.Thresholds.Deny = 50, 90
+		c.Fraud.Thresholds.Review, c.Fraud.Thresholds.Deny = 50, 110
 	})
 	slug, tier := r.firstEvent()
 	all := r.open(slug, 3)
@@ -192,7 +192,7 @@ func TestOperatorsApproveAndDenyWhatLooksOddAndTheWorstIsDeniedAtOnce(t *testing
 			Why   string    `json:"why"`
 		} `json:"reviews"`
 	}
-	if r.admin(http.MethodGet, "/admin/v1/reviews", nil, http.StatusOK, &list); len(list.Reviews) != 2 || !strings.Contains(list.Reviews[0].Why, "score") {
+	if r.admin(http.MethodGet, "/admin/v1/reviews", nil, http.StatusOK, &list); len(list.Reviews) != 2 || !strings.Contains(list.Reviews[0].Why, "elevated risk") {
 		t.Errorf("%+v", list)
 	}
 	review := func(id uuid.UUID, verb string) *http.Request {
