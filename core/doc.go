@@ -51,6 +51,16 @@
 //     looks for another hold of the kind, under a key of the payment's, or voids. Dies in between: that hold is found again.
 //  10. Capture and issue. Like begin. Then one transaction posts the transfers (captured) and writes the tickets with their
 //     codes (issued). Refused for good: transfers voided, units back on sale, the authorization voided (capture_refused).
+//  11. Late money. What is authorized or captured after its hold died buys the same kind of ticket while there is one, with a new hold under
+//     a key that follows from the payment; else it is voided or refunded. Dies in between: the task is repeated and finds the hold by its key.
+//  12. Refund. One transaction voids the tickets, gives the units back, promises the money in the books and puts the call into the outbox
+//     (checkout.Refund). Dies after: any core's outbox calls with the refund's id as key. The answer is lost: the same call finds the same
+//     refund; a refusal is believed only when the provider knows of none. A cancelled event's run goes on from its row under any core.
+//  13. Dispute. A webhook like any other, applied in one transaction: tickets void, money booked as taken, evidence in the outbox. Told
+//     twice, late or in another order it comes to the same; before the capture, the outbox asks until it fits. Dies before the commit:
+//     the webhook is handled again.
+//  14. Settle. Reports of providers are read by day, matched with the books row by row, and differences proposed to an operator
+//     (settlement); organizers are paid in steps that are each a row first and a call with its key after (payout).
 //  11. Refund. Tickets void, units back on sale, transfers pending and the call in the outbox, together (checkout.Refund). The
 //     provider is called with the refund's id as key until it answers, tells or is asked. A cancelled event is refunded by a
 //     run that any core takes up where another died.

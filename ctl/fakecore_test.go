@@ -363,7 +363,10 @@ func fakeStory(at time.Time, raw bool) []any {
 		entry(time.Second, "step", "buyer", "step 1: opened", "reserved → payment_pending"),
 		webhook,
 		entry(2050*time.Millisecond, "step", "webhook", "step 3: authorized", "stays payment_pending", "by stripe/evt_1"),
+		entry(25*time.Hour-time.Second, "refund", "operator:ann", "66.55 EUR back for some tickets", "22222222-0000-0000-0000-000000000001", "ill"),
 		entry(25*time.Hour, "step", "operator:ann", "step 4: refunded\x1b[31m", "ticket_issued → refunded"),
+		entry(97*time.Hour, "dispute", "stripe", "the buyer's bank disputes 131.00 EUR: fraudulent", "reference dp_1", "the provider charges 15.00 EUR"),
+		entry(98*time.Hour, "dispute", "stripe", "the dispute is lost"),
 	}
 }
 

@@ -3,11 +3,13 @@ package checkout
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
 
 	"fairgate/core/payment"
+	"fairgate/core/story"
 	"fairgate/core/ticket"
 	"fairgate/ledger"
 )
@@ -102,6 +104,33 @@ func TestAWonDisputeGivesBackOnlyTheTicketsThatWereNotRefunded(t *testing.T) {
 		}
 	}
 	s.books(total/2, 0, 5000, 0)
+}
+
+func TestTheStoryTellsRefundsAndDisputes(t *testing.T) {
+	s, n, _, o := disputable(t)
+	s.provider.fault(func(f *faults) { f.refuse = 1 })
+	f := s.asksBack(n, RefundRequest{Order: o.ID, Tickets: []uuid.UUID{ticket.TicketID(o.ID, 0)}})
+	s.refundState(n, f.ID, RefundRefused)
+	s.says(n, claim(o, payment.DisputeOpen), claim(o, payment.DisputeLost))
+	s.await(n, o.ID, DisputeLost)
+	entries, err := story.Tell(t.Context(), s.db.Reader, o.ID, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, e := range entries {
+		if e.Kind == "refund" || e.Kind == "dispute" {
+			told = append(told, e.Who+": "+e.Text)
+			told = append(told, e.Lines...)
+		}
+	}
+	want := []string{"operator: 66.55 EUR back for some tickets", f.ID.String(), "asked by phone",
+		"stripe: refund of 66.55 EUR: failed (charge_disputed)",
+		"stripe: the buyer's bank disputes 133.10 EUR: fraudulent", "reference dp_1", "the provider charges 15.00 EUR", "stripe: the dispute is lost"}
+	told = slices.DeleteFunc(told, func(line string) bool { return strings.HasPrefix(line, "the buyer has it another way since ") })
+	if !slices.Equal(told, want) {
+		t.Errorf("told\n%s\nwant\n%s", strings.Join(told, "\n"), strings.Join(want, "\n"))
+	}
 }
 
 // What Stripe does: it refuses the refund of a charge that is disputed.

@@ -24,8 +24,8 @@
 // A payment that was never sent to its provider, because the provider is down, is given to another one (rerouted), see
 // failover.go; one that may have been sent never is.
 //
-//	[TicketIssued] ── dispute opened (tickets void) ──▶ Disputed ── lost ──▶ DisputeLost
-//	     ▲ └──────────── dispute won (tickets valid again, in a new epoch) ──┘
+//	[TicketIssued, RefundPending, Refunded, RefundFailed] ── dispute opened (tickets void) ──▶ Disputed ── lost ──▶ DisputeLost
+//	Disputed ── won ──▶ TicketIssued (tickets valid again, in a new epoch), or where its refunds say: Refunded, RefundPending, RefundFailed
 //
 // Money goes back like this; as long as tickets are left the order stays where it is (the part_ causes):
 //
@@ -70,6 +70,17 @@
 // transfers are posted, voided, or reversed when the buyer's bank sends the money back. What somebody refunded in the
 // provider's own pages is booked and flagged (refund_found.go). The books refuse more than is left of an order, in the
 // transaction that would promise it. A cancelled event is refunded by a run (refund_run.go).
+//
+// # Disputes
+//
+// A bank takes money back and asks nobody (dispute.go). While it is undecided all tickets of the order are void, also when only a part is
+// disputed: a bank does not say which tickets it means. Won (dispute_close.go), those that no refund has taken back are valid again in a
+// new epoch; lost, even in part, none is, and an operator may refund an amount of what is left. Of several disputes the first that is lost
+// decides, and nothing is won before all are. A refund cannot be asked for while a dispute is undecided, and the books refuse one that
+// is tried again; one that was under way ends as its provider says. What a lost dispute takes beyond what is left is a cost of the
+// provider, counted by core_disputes_lost_twice_total and told in the order's history; if the refund that made it so fails after all, it
+// is charged to those who had earned it, and the refund is settled (paid otherwise). Money that came late and is disputed waits for the
+// bank. A dispute that is told before its payment's capture is asked about by the outbox until that is known (dispute_early.go), for a day.
 //
 // # Concurrency
 //

@@ -41,7 +41,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', $9, $10, $11, $12, $13, $14, $15, $1
 const sqlMoveRefund = `
 UPDATE refunds SET state = $3, resolution = $4, failure = $5, updated_at = now(),
     provider_ref = CASE WHEN $6 = '' THEN provider_ref ELSE $6 END,
-    done_at = CASE WHEN $3 IN ('succeeded', 'failed') THEN now() ELSE NULL END
+    done_at = CASE WHEN state = $3 THEN done_at WHEN $3 IN ('succeeded', 'failed') THEN now() ELSE NULL END
 WHERE refund_id = $1 AND state = $2 AND resolution = $7`
 
 // What a refund that somebody else inserted in the meantime violates.
