@@ -224,7 +224,7 @@ func TestMoneyOfAnOrderIsWhatIsNeitherGivenBackNorLost(t *testing.T) {
 				State:  rapid.SampledFrom([]payment.DisputeState{payment.DisputeWon, payment.DisputeLost}).Draw(rt, "end"),
 			})
 		}
-		for range rapid.IntRange(2, 9).Draw(rt, "steps") {
+		for range rapid.IntRange(5, 15).Draw(rt, "steps") {
 			y.act()
 			y.check()
 		}
