@@ -106,36 +106,59 @@ func (r *run) cancel(ctx context.Context) error {
 	return nil // the audit sees what is left
 }
 
+// maxRounds bounds how often hours pass for refunds that are under way, and lastTries when those that fail are paid otherwise.
+const (
+	maxRounds = 10
+	lastTries = 3
+)
+
 // refunds has hours pass until no refund is under way, and sees to those that failed: they are tried again, and in the end paid
 // another way.
 func (r *run) refunds(ctx context.Context) error {
-	for round := range 6 {
+	for round := range maxRounds {
 		if err := r.pass(ctx, 3*time.Hour); err != nil {
 			return err
 		}
-		var list struct {
-			Refunds []struct {
-				ID string `json:"id"`
-			} `json:"refunds"`
+		failed, err := r.listRefunds(ctx, "state=failed&unsettled=true")
+		if err != nil {
+			return err
 		}
-		if status := r.operate(ctx, round%cores, http.MethodGet, "/admin/v1/refunds?state=failed&unsettled=true&limit=500", "", nil, &list); status != http.StatusOK {
-			return fmt.Errorf("list failed refunds: status %d", status)
+		pending, err := r.listRefunds(ctx, "state=pending")
+		if err != nil {
+			return err
 		}
-		if len(list.Refunds) == 0 && round > 0 {
+		if len(failed)+len(pending) == 0 {
 			return nil
 		}
-		for _, f := range list.Refunds {
+		for _, id := range failed {
 			body := []byte("{}")
-			if round > 3 {
+			if round >= lastTries {
 				body = []byte(`{"paid_otherwise":"by bank transfer"}`)
-				r.operation.add("refund paid another way")
+				r.operation.add("failed refund paid another way")
 			} else {
 				r.operation.add("failed refund tried again")
 			}
-			r.operate(ctx, round%cores, http.MethodPost, "/admin/v1/refunds/"+f.ID+"/retry", fmt.Sprintf("retry-%s-%d", f.ID, round), body, nil)
+			r.operate(ctx, round%cores, http.MethodPost, "/admin/v1/refunds/"+id+"/retry", fmt.Sprintf("retry-%s-%d", id, round), body, nil)
 		}
 	}
 	return nil
+}
+
+// listRefunds lists the ids of refunds, as many as one page has.
+func (r *run) listRefunds(ctx context.Context, which string) ([]string, error) {
+	var list struct {
+		Refunds []struct {
+			ID string `json:"id"`
+		} `json:"refunds"`
+	}
+	if status := r.operate(ctx, 0, http.MethodGet, "/admin/v1/refunds?limit=500&"+which, "", nil, &list); status != http.StatusOK {
+		return nil, fmt.Errorf("list refunds: status %d", status)
+	}
+	ids := make([]string, len(list.Refunds))
+	for i, f := range list.Refunds {
+		ids[i] = f.ID
+	}
+	return ids, nil
 }
 
 // pass has time pass at the provider, and waits a little while what came of it is handled.
@@ -149,7 +172,7 @@ func (r *run) pass(ctx context.Context, d time.Duration) error {
 }
 
 // passPatience is how long things may take to calm down before more time passes.
-const passPatience = 12 * time.Second
+const passPatience = 8 * time.Second
 
 // answerDisputes hands in evidence for every other dispute that is open.
 func (r *run) answerDisputes(ctx context.Context) error {
