@@ -191,7 +191,7 @@ func (s *Service) scanAttempt(ctx context.Context, rows pgx.Rows) (a attempting,
 	}
 	if a.provider, a.err = s.providers.Of(provider); a.err != nil {
 		a.err = fmt.Errorf("payment %s: %w", intent.PaymentID, a.err)
-		return a, nil
+		return a, nil //nolint:nilerr // as below
 	}
 	terms, unknown := s.catalog(ctx, event)
 	if unknown != nil {
