@@ -2,7 +2,9 @@ package settlement
 
 import (
 	"fmt"
+	"math/big"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -114,10 +116,45 @@ func (m *matcher) possible(r row) []ledger.Move {
 	return found
 }
 
-// agrees reports whether amounts are the same: in the currency of the balance, or in the one the buyer paid in.
+// agrees reports whether amounts are the same: in the currency of the balance, or in the one the buyer paid in, at the rate that the row
+// names.
 func agrees(r row, move ledger.Move) bool {
-	return move.Amount == r.gross() || r.Presentment.Currency == move.Amount.Currency && max(r.Presentment.Minor, -r.Presentment.Minor) == move.Amount.Minor
+	return move.Amount == r.gross() ||
+		r.Presentment.Currency == move.Amount.Currency && max(r.Presentment.Minor, -r.Presentment.Minor) == move.Amount.Minor && r.rateFits()
 }
+
+// rateFits reports whether the rate, which providers round to six digits or so, makes the gross of the presented amount. One that is not
+// named fits.
+func (r row) rateFits() bool {
+	if r.Rate == "" {
+		return true
+	}
+	if strings.ContainsAny(r.Rate, "/eE") || len(r.Rate) > maxRate {
+		return false
+	}
+	rate, ok := new(big.Rat).SetString(r.Rate)
+	if !ok || rate.Sign() <= 0 {
+		return false
+	}
+	from, _ := ledger.Exponent(r.Presentment.Currency)
+	to, _ := ledger.Exponent(r.Gross.Currency)
+	made := new(big.Rat).Mul(rate, new(big.Rat).SetInt64(r.Presentment.Minor))
+	shift := new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(max(from-to, to-from))), nil))
+	if to >= from {
+		made.Mul(made, shift)
+	} else {
+		made.Quo(made, shift)
+	}
+	apart := new(big.Rat).Sub(made, new(big.Rat).SetInt64(r.Gross.Minor))
+	allowed := new(big.Rat).Add(big.NewRat(1, 1), big.NewRat(max(r.Gross.Minor, -r.Gross.Minor), rateDigits))
+	return apart.Abs(apart).Cmp(allowed) <= 0
+}
+
+// Bounds of a rate: of its text, and of how exact it is.
+const (
+	maxRate    = 40
+	rateDigits = 100_000
+)
 
 // right reports whether a row moves money the way its kind does.
 func right(r row) bool {
