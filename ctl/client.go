@@ -35,6 +35,13 @@ func newClient(core, secret string, timeout time.Duration) (*client, error) {
 	return &client{base: base, secret: secret, http: &http.Client{Timeout: timeout}}, nil
 }
 
+// patient is the client without a bound of its own: for calls that core bounds itself, at half an hour.
+func (c *client) patient() *client {
+	other := *c
+	other.http = &http.Client{Transport: c.http.Transport}
+	return &other
+}
+
 // unreachableError means that nothing at the address answers as core does.
 type unreachableError struct {
 	core string

@@ -52,7 +52,7 @@ first left undone and says the same. Another --run is another run.`,
 			if run != "" {
 				body["run_id"] = run
 			}
-			answer, err := c.post(cmd.Context(), path("payouts:run"), body)
+			answer, err := c.patient().post(cmd.Context(), path("payouts:run"), body)
 			if err != nil {
 				return err
 			}

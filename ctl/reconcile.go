@@ -2,9 +2,11 @@ package ctl
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -75,6 +77,9 @@ func (t *tool) reconcile() *cobra.Command {
 explained: one minus the amounts of unexplained items over the gross of all rows and of what only the books have. Reading a day again
 changes nothing but what has changed. With --file the settlement comes from a CSV file, for banks and box offices.
 
+A day of a million rows takes minutes: meanwhile it says on standard error how far core is, and core bounds the reading at half an hour.
+Stopped with Ctrl-C, the pages that are read stay, and the same command reads the rest.
+
 It exits with 3 when something is unexplained for longer than core's settlement.grace.`,
 		Example: `  ticketctl reconcile --provider stripe --day 2026-11-25
   ticketctl reconcile --provider stripe --day 2026-11-25 --stored --csv items.csv
@@ -92,6 +97,11 @@ It exits with 3 when something is unexplained for longer than core's settlement.
 			}
 			where := path("settlement", provider, "days", day)
 			var answer json.RawMessage
+			quiet := func() {}
+			if !stored {
+				quiet = c.progress(cmd.Context(), cmd.ErrOrStderr(), where)
+				c = c.patient()
+			}
 			switch {
 			case stored:
 				answer, err = c.get(cmd.Context(), where, nil)
@@ -100,6 +110,7 @@ It exits with 3 when something is unexplained for longer than core's settlement.
 			default:
 				answer, err = c.do(cmd.Context(), http.MethodPost, where, "application/json", []byte("{}"))
 			}
+			quiet()
 			if err != nil {
 				return err
 			}
@@ -129,6 +140,45 @@ It exits with 3 when something is unexplained for longer than core's settlement.
 	cmd.AddCommand(t.reconcileItems(&provider, &day), t.reconcileDecide("approve", "Record an item's proposed correction in the ledger"),
 		t.reconcileDecide("reject", "Leave an item as it is, on record"))
 	return cmd
+}
+
+// progressEvery is how often it is said how far a reading is; --timeout, where that is less.
+const progressEvery = 5 * time.Second
+
+// progress says how far core is with a day, until the returned function is called.
+func (c *client) progress(ctx context.Context, out io.Writer, where string) (quiet func()) {
+	ctx, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		every := progressEvery
+		if c.http.Timeout > 0 {
+			every = min(every, c.http.Timeout)
+		}
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			var at struct {
+				Reading bool  `json:"reading"`
+				Rows    int64 `json:"rows"`
+			}
+			answer, err := c.get(ctx, where+"/progress", nil)
+			if err != nil || readInto(answer, &at) != nil || ctx.Err() != nil {
+				continue // the call itself says what is wrong
+			}
+			if at.Reading {
+				fmt.Fprintf(out, "%d rows read so far\n", at.Rows)
+			} else {
+				fmt.Fprintln(out, "all rows are read; core looks for what only the books have")
+			}
+		}
+	}()
+	return func() { stop(); <-ended }
 }
 
 func printSettlement(out *table, r settlementReport) {

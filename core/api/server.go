@@ -217,6 +217,7 @@ func (s *Server) Admin() http.Handler {
 	mux.HandleFunc("POST /admin/v1/settlement/{provider}/days/{day}", s.long(maxSettlementFile, bearer(s.AdminSecret, s.reconcileDay)))
 	admin("GET /admin/v1/settlement/{provider}/days/{day}", s.settlementDay)
 	admin("GET /admin/v1/settlement/{provider}/days/{day}/items", s.settlementItems)
+	admin("GET /admin/v1/settlement/{provider}/days/{day}/progress", s.settlementProgress)
 	admin("POST /admin/v1/settlement-items/{id}/{verb}", s.decideItem)
 	admin("GET /admin/v1/payouts", s.listPayouts)
 	mux.HandleFunc("POST /admin/v1/payouts:run", s.long(maxBuyerBody, bearer(s.AdminSecret, s.runPayouts)))

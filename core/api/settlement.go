@@ -73,6 +73,17 @@ func (s *Server) reconcileDay(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// settlementProgress answers GET /admin/v1/settlement/{provider}/days/{day}/progress: {"reading","rows"}, of this core.
+func (s *Server) settlementProgress(w http.ResponseWriter, r *http.Request) error {
+	day, err := dayOf(r)
+	if err != nil {
+		return err
+	}
+	rows, reading := s.Settlement.Progress(r.PathValue("provider"), day)
+	writeJSON(w, http.StatusOK, map[string]any{"reading": reading, "rows": rows})
+	return nil
+}
+
 // providerName bounds what a file may name: it becomes part of accounts.
 func providerName(name string) bool {
 	for _, c := range []byte(name) {

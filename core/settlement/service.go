@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -52,11 +53,13 @@ type Service struct {
 	holder   uuid.UUID // of the daily job's lease
 	accounts sync.Map  // account id → ledger.Account
 	watch    gauges
+	page     int      // pageRows; less in tests
+	readings sync.Map // provider and day → *atomic.Int64, the rows of a reading under way
 }
 
 // New makes a Service with a ledger writer of its own: a page books as much as a lane.
 func New(d *db.DB, cfg Config) *Service {
-	return &Service{db: d, writer: ledger.NewWriter(d.Reader), cfg: cfg.withDefaults(), holder: uuid.New(), watch: gauges{seen: map[string]*dayFigures{}}}
+	return &Service{db: d, writer: ledger.NewWriter(d.Reader), cfg: cfg.withDefaults(), holder: uuid.New(), page: pageRows, watch: gauges{seen: map[string]*dayFigures{}}}
 }
 
 // Writer is the ledger's writer of the corrections, so that its part of the hash chain can be sealed.
@@ -161,6 +164,9 @@ func (s *Service) read(ctx context.Context, provider string, reading int64, day 
 	}()
 	var counts Counts
 	var stored error
+	rows, name := new(atomic.Int64), readingOf(provider, day)
+	s.readings.Store(name, rows)
+	defer s.readings.CompareAndDelete(name, rows)
 	for p := range pages {
 		if stored != nil {
 			continue // what was on its way when the last page failed
@@ -170,11 +176,23 @@ func (s *Service) read(ctx context.Context, provider string, reading int64, day 
 			stop(stored)
 		}
 		counts.add(c)
+		rows.Add(c.Rows)
 	}
 	if err := cmp.Or(stored, fetched); err != nil {
 		return counts, fmt.Errorf("read the settlement of %s for %s: %w", provider, day.Format(DayLayout), err)
 	}
 	return counts, nil
+}
+
+func readingOf(provider string, day time.Time) string { return provider + "/" + day.Format(DayLayout) }
+
+// Progress says how many rows of a day this process has read so far, while it reads them.
+func (s *Service) Progress(provider string, day time.Time) (rows int64, reading bool) {
+	found, ok := s.readings.Load(readingOf(provider, Day(day)))
+	if !ok {
+		return 0, false
+	}
+	return found.(*atomic.Int64).Load(), true
 }
 
 // fetch hands on what the provider has, page by page. Of a settlement that breaks off the whole pages are handed on.
@@ -202,9 +220,9 @@ func (s *Service) fetch(ctx context.Context, day time.Time, reader payment.Settl
 			return err
 		}
 		if rows == nil {
-			rows = make([]row, 0, pageRows)
+			rows = make([]row, 0, s.page)
 		}
-		if rows = append(rows, r); len(rows) < pageRows {
+		if rows = append(rows, r); len(rows) < s.page {
 			return nil
 		}
 		return flush()
@@ -219,7 +237,7 @@ func (s *Service) fetch(ctx context.Context, day time.Time, reader payment.Settl
 func (s *Service) each(ctx context.Context, sql, provider string, day time.Time, reading int64, fn func(context.Context, string, int64, []row) error) (int64, error) {
 	after, n := "", int64(0)
 	for {
-		found, err := s.db.Reader.Query(ctx, sql, provider, day, after, reading, pageRows)
+		found, err := s.db.Reader.Query(ctx, sql, provider, day, after, reading, s.page)
 		if err != nil {
 			return n, fmt.Errorf("read stored rows of the settlement: %w", err)
 		}
