@@ -23,7 +23,11 @@
 //	payout, fee, conversion                                           make their transfers: the row itself is the reason
 //
 // A row that names no order is looked up by the provider's name of its payment: among charges settled before, then among our
-// payments. A transfer is matched once (a unique index sees to it).
+// payments, all of which that reads: once for a page of rows that nothing else explains, and a few times in one reading. A transfer is
+// matched once (a unique index sees to it). Amounts in two currencies agree when the rate that the row names makes one of the other.
+//
+// Disputes, and refunds made in the provider's own pages, get the ids that a webhook about them gets (payment.DisputeID,
+// payment.FoundRefundID): whoever hears of them first and second, they are booked once.
 //
 // # Classes
 //
