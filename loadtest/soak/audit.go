@@ -35,10 +35,9 @@ func (u underWay) String() string {
 // rest waits until nothing is under way any more, at most so long; what is left then it answers.
 func (r *run) rest(ctx context.Context, conn *pgx.Conn, patience time.Duration) (underWay, error) {
 	for until := time.Now().Add(patience); ; {
-		var left underWay
-		err := conn.QueryRow(ctx, sqlUnderWay).Scan(&left.Holds, &left.Outbox, &left.Webhooks, &left.Orders, &left.Payments)
+		left, err := readUnderWay(ctx, conn)
 		if err != nil {
-			return left, fmt.Errorf("see what is under way: %w", err)
+			return left, err
 		}
 		summary, err := r.theatre.summary(ctx)
 		if err != nil {
@@ -52,6 +51,19 @@ func (r *run) rest(ctx context.Context, conn *pgx.Conn, patience time.Duration) 
 			return left, ctx.Err()
 		}
 	}
+}
+
+func readUnderWay(ctx context.Context, conn *pgx.Conn) (left underWay, err error) {
+	tx, err := conn.BeginTx(ctx, asOfNow)
+	if err != nil {
+		return left, fmt.Errorf("see what is under way: %w", err)
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // nothing was written
+	err = tx.QueryRow(ctx, sqlUnderWay).Scan(&left.Holds, &left.Outbox, &left.Webhooks, &left.Orders, &left.Payments)
+	if err != nil {
+		return left, fmt.Errorf("see what is under way: %w", err)
+	}
+	return left, nil
 }
 
 // calm is rest in the middle of a soak: what is left then may go on.
