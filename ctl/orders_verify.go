@@ -22,10 +22,12 @@ type orderAudit struct {
 		Kind   string `json:"kind"`
 		Detail string `json:"detail"`
 	} `json:"findings"`
+	Newest []string `json:"newest"`
 }
 
 func (t *tool) ordersVerify() *cobra.Command {
 	var order string
+	var seals []string
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Recompute the audit trail of orders",
@@ -33,9 +35,13 @@ func (t *tool) ordersVerify() *cobra.Command {
 they were, and recomputes the seals that each core makes over the ends of the chains. It finds rows that were altered, taken
 away, put in or moved, and tails that were cut off, as far as they were sealed: some seconds after the step. With --order it
 looks at one order; the chain of the seals themselves is checked only with all of them. It exits with 3
-when something is found.`,
+when something is found.
+
+Who owns the database can rewrite the latest seals with everything they cover. So the newest seals are printed, and each is in
+core's log: keep one elsewhere, and give it back with --seal later: it must still be there.`,
 		Example: `  ticketctl orders verify
-  ticketctl orders verify --order 0b0f1f0e-6d0d-5a57-9d3c-3a0e3c9f2b11`,
+  ticketctl orders verify --order 0b0f1f0e-6d0d-5a57-9d3c-3a0e3c9f2b11
+  ticketctl orders verify --seal "$(tail -n 1 seals.txt)"`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := t.client(cmd)
@@ -45,6 +51,9 @@ when something is found.`,
 			query := url.Values{}
 			if order != "" {
 				query.Set("order", order)
+			}
+			for _, seal := range seals {
+				query.Add("seal", seal)
 			}
 			answer, err := c.get(cmd.Context(), path("orders", "verify"), query)
 			if err != nil {
@@ -64,6 +73,7 @@ when something is found.`,
 		},
 	}
 	cmd.Flags().StringVar(&order, "order", "", "only this order")
+	cmd.Flags().StringArrayVar(&seals, "seal", nil, "WRITER/SEQUENCE/HASH of a seal that was noted before; may be repeated")
 	return cmd
 }
 
@@ -89,4 +99,7 @@ func printAudit(out *table, a orderAudit) {
 		text += "; " + count(int(a.Unchained), "step") + " from before there were chains"
 	}
 	out.line("%s", text)
+	if len(a.Newest) > 0 {
+		out.line("newest seal: %s", oneLine(a.Newest[0]))
+	}
 }

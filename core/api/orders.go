@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -32,6 +33,9 @@ func storyOf(entries []story.Entry) []storyJSON {
 	return list
 }
 
+// maxSealNotes bounds the seals that one request asks for.
+const maxSealNotes = 100
+
 type findingJSON struct {
 	Order  string `json:"order"` // "" where it is about no one order
 	Kind   string `json:"kind"`
@@ -49,6 +53,7 @@ type verificationJSON struct {
 	Unchained int64         `json:"unchained"` // steps from before there were chains
 	Found     int64         `json:"found"`
 	Findings  []findingJSON `json:"findings"` // the first of them
+	Newest    []string      `json:"newest"`   // WRITER/SEQUENCE/HASH of the latest seals: note them outside the database
 }
 
 func verificationOf(v *checkout.Verification) verificationJSON {
@@ -60,12 +65,16 @@ func verificationOf(v *checkout.Verification) verificationJSON {
 			view.Findings[i].Order = f.Order.String()
 		}
 	}
+	view.Newest = make([]string, len(v.Newest))
+	for i, n := range v.Newest {
+		view.Newest[i] = n.String()
+	}
 	return view
 }
 
 // verifyOrders recomputes the audit trail of all orders, or of one.
 //
-//	GET /admin/v1/orders/verify?order=ID
+//	GET /admin/v1/orders/verify?order=ID&seal=WRITER/SEQUENCE/HASH   seal: as newest told it before; may be repeated
 func (s *Server) verifyOrders(w http.ResponseWriter, r *http.Request) error {
 	var order uuid.UUID
 	if text := r.URL.Query().Get("order"); text != "" {
@@ -74,7 +83,15 @@ func (s *Server) verifyOrders(w http.ResponseWriter, r *http.Request) error {
 			return checkout.ErrOrderUnknown
 		}
 	}
-	v, err := s.Checkout.Verify(r.Context(), order)
+	var noted []checkout.SealNote
+	for _, text := range r.URL.Query()["seal"] {
+		note, err := checkout.ParseSealNote(text)
+		if err != nil || len(noted) == maxSealNotes {
+			return &detailed{errRequest, fmt.Sprintf("seal must be WRITER/SEQUENCE/HASH as an earlier verification told it, %d times at most.", maxSealNotes)}
+		}
+		noted = append(noted, note)
+	}
+	v, err := s.Checkout.Verify(r.Context(), order, noted...)
 	if err != nil {
 		return err
 	}

@@ -145,6 +145,7 @@ func (s *Service) sealPart(ctx context.Context, orders []uuid.UUID) (int, error)
 	if err != nil {
 		return 0, fmt.Errorf("insert a seal of %d orders: %w", len(heads), err)
 	}
+	s.log.Info("order seal", "note", SealNote{Writer: s.incarnation, Sequence: sequence, Hash: sum.Sum(nil)}.String(), "orders", len(heads))
 	return len(heads), nil
 }
 

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,6 +45,7 @@ const (
 	WebhookAltered FindingKind = "webhook_altered" // the payload of a provider's event is not the one that was applied
 	WebhookMissing FindingKind = "webhook_missing" // it is gone
 	SealBroken     FindingKind = "seal_broken"     // a seal, or a head it covers, is altered, gone or added
+	SealMissing    FindingKind = "seal_missing"    // a seal that was noted elsewhere is not there, or is another one
 )
 
 // Verification is what was looked at, and what was found. Unsealed orders have steps that wait for a seal, normally for some
@@ -50,6 +54,7 @@ const (
 type Verification struct {
 	Orders, Steps, Webhooks, Seals, Heads int64
 	Unsealed, Unchained                   int64
+	Newest                                []SealNote // of each writer, the latest first; what to note elsewhere
 	Found                                 int64
 	Findings                              []Finding // the first of them
 }
@@ -96,16 +101,50 @@ const sqlVerifySeals = `SELECT writer, sequence, heads, hash, sealed_at FROM ord
 const sqlSealedHeads = `
 SELECT writer, sequence, order_id, events, head FROM order_heads ORDER BY writer, sequence, order_id, events`
 
+// SealNote is a seal as it can be noted outside the database: who may rewrite all of it, the latest seals too, cannot rewrite
+// that.
+type SealNote struct {
+	Writer   uuid.UUID
+	Sequence int64
+	Hash     []byte
+	At       time.Time // not part of the note
+}
+
+// String is the note: WRITER/SEQUENCE/HASH, the hash in hexadecimal.
+func (n SealNote) String() string { return fmt.Sprintf("%s/%d/%x", n.Writer, n.Sequence, n.Hash) }
+
+// ErrSealNote means that a text is no note of a seal.
+var ErrSealNote = errors.New("checkout: no note of a seal")
+
+// ParseSealNote reads what String writes.
+func ParseSealNote(text string) (SealNote, error) {
+	parts := strings.Split(text, "/")
+	if len(parts) != 3 {
+		return SealNote{}, ErrSealNote
+	}
+	writer, badWriter := uuid.Parse(parts[0])
+	sequence, badSequence := strconv.ParseInt(parts[1], 10, 64)
+	hash, badHash := hex.DecodeString(parts[2])
+	if badWriter != nil || badSequence != nil || badHash != nil || sequence < 1 || len(hash) != sha256.Size {
+		return SealNote{}, ErrSealNote
+	}
+	return SealNote{Writer: writer, Sequence: sequence, Hash: hash}, nil
+}
+
+// maxNewest bounds Verification.Newest.
+const maxNewest = 20
+
 // Verify recomputes the audit trail in one snapshot: the chain of every order, the webhooks that steps came from, and the
 // chain of every writer's seals. With order it looks at that one, its webhooks and its sealed heads; ErrOrderUnknown when
-// there is no trace of it. Failures are findings; an error means that the trail could not be read.
-func (s *Service) Verify(ctx context.Context, order uuid.UUID) (Verification, error) {
+// there is no trace of it. Without order, the seals that were noted must be there too. Failures are findings; an error means
+// that the trail could not be read.
+func (s *Service) Verify(ctx context.Context, order uuid.UUID, noted ...SealNote) (Verification, error) {
 	tx, err := s.db.Reader.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return Verification{}, fmt.Errorf("begin the verification's snapshot: %w", err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // nothing was written
-	v := &verifying{tx: tx}
+	v := &verifying{tx: tx, noted: noted}
 	if order != uuid.Nil {
 		err = v.one(ctx, order)
 	} else {
@@ -116,7 +155,8 @@ func (s *Service) Verify(ctx context.Context, order uuid.UUID) (Verification, er
 
 type verifying struct {
 	Verification
-	tx pgx.Tx
+	tx    pgx.Tx
+	noted []SealNote
 }
 
 // trail is an order as it stands, with its steps and sealed heads.

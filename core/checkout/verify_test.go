@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -217,6 +218,41 @@ func TestWhateverIsDoneToSealsIsFound(t *testing.T) {
 				t.Errorf("got %+v", v)
 			}
 		})
+	}
+}
+
+// Who owns the database can take the last seal away with what it covers, and the trail is whole again; a seal that was noted
+// elsewhere tells.
+func TestASealThatWasNotedElsewhereHasToBeThere(t *testing.T) {
+	s := newShop(t)
+	n := s.open(true)
+	s.bought(n, 1)
+	s.seal(n)
+	s.bought(n, 2)
+	s.seal(n)
+	v := s.verify(n, uuid.Nil)
+	if len(v.Newest) != 1 || v.Newest[0].Sequence != 2 {
+		t.Fatalf("newest: %v", v.Newest)
+	}
+	noted, err := ParseSealNote(v.Newest[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err := n.Verify(t.Context(), uuid.Nil, noted); err != nil || !v.OK() {
+		t.Errorf("a seal that is there: %+v, %v", v, err)
+	}
+	s.exec(`DELETE FROM order_heads WHERE sequence = 2`)
+	s.exec(`DELETE FROM order_seals WHERE sequence = 2`)
+	if v := s.verify(n, uuid.Nil); !v.OK() {
+		t.Errorf("without the note: %+v", v)
+	}
+	if v, err := n.Verify(t.Context(), uuid.Nil, noted); err != nil || !slices.ContainsFunc(v.Findings, func(f Finding) bool { return f.Kind == SealMissing }) {
+		t.Errorf("with the note: %+v, %v", v, err)
+	}
+	for _, text := range []string{"", "x/1/00", noted.Writer.String() + "/0/" + strings.Repeat("00", 32), noted.Writer.String() + "/1/00", noted.String() + "/"} {
+		if _, err := ParseSealNote(text); !errors.Is(err, ErrSealNote) {
+			t.Errorf("%q is read as a note: %v", text, err)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"hash"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -56,6 +57,12 @@ func (v *verifying) seals(ctx context.Context) error {
 		return fmt.Errorf("read seals: %w", err)
 	}
 	v.Seals = int64(len(order))
+	v.newest(order)
+	for _, n := range v.noted {
+		if s := byKey[sealKey{n.Writer, n.Sequence}]; s == nil || !bytes.Equal(s.hash, n.Hash) {
+			v.find(uuid.Nil, SealMissing, "seal %d of writer %s is not the one that was noted", n.Sequence, n.Writer)
+		}
+	}
 	if rows, err = v.tx.Query(ctx, sqlSealedHeads); err != nil {
 		return fmt.Errorf("read sealed heads: %w", err)
 	}
@@ -80,4 +87,15 @@ func (v *verifying) seals(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// newest notes the last seal of each writer. Seals come writer by writer.
+func (v *verifying) newest(seals []*orderSeal) {
+	for i, s := range seals {
+		if i+1 == len(seals) || seals[i+1].writer != s.writer {
+			v.Newest = append(v.Newest, SealNote{s.writer, s.sequence, s.hash, s.at})
+		}
+	}
+	slices.SortFunc(v.Newest, func(a, b SealNote) int { return b.At.Compare(a.At) })
+	v.Newest = v.Newest[:min(len(v.Newest), maxNewest)]
 }
