@@ -37,6 +37,8 @@ type Outcome struct {
 	Amount ledger.Amount
 	// Hold, with reseated and late_sold, is the one that the order is sold with.
 	Hold uuid.UUID
+
+	judged bool // the attempt was authorized before, so it has been judged: states never go back
 }
 
 // ErrPartialCapture means that a provider took another amount than it was asked to. Nothing is sold or issued for it.

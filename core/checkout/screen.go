@@ -154,7 +154,7 @@ func (s *Service) screenBegin(ctx context.Context, t payment.Task, intent *payme
 // screen judges an authorization before it is applied, unless it was told before, and notes declines.
 func (s *Service) screen(ctx context.Context, o *Outcome) error {
 	authorized := o.Cause == CauseAuthorized || o.Cause == CauseCaptured
-	if s.cfg.Screen == nil || o.Verdict != fraud.None || !authorized && o.Cause != CauseDeclined {
+	if s.cfg.Screen == nil || o.judged || o.Verdict != fraud.None || !authorized && o.Cause != CauseDeclined {
 		return nil
 	}
 	u, err := s.subject(ctx, o.Order, o.Payment, fraud.Authorized)

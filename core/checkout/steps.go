@@ -105,7 +105,7 @@ func (s *Service) capture(ctx context.Context, t payment.Task) error {
 	if out.Amount != a.intent.Amount {
 		return fmt.Errorf("capture of order %s took %v instead of %v: %w", t.OrderID, out.Amount, a.intent.Amount, payment.ErrRejected)
 	}
-	return s.tell(ctx, t, out)
+	return s.tellOf(ctx, t, out, true)
 }
 
 // void makes sure that a dead order takes no money.
@@ -147,14 +147,20 @@ func (s *Service) recorded(ctx context.Context, t payment.Task) error {
 	return s.tell(ctx, t, out)
 }
 
+// tell applies what the provider answered to a task.
 func (s *Service) tell(ctx context.Context, t payment.Task, out payment.Outcome) error {
+	return s.tellOf(ctx, t, out, false)
+}
+
+// tellOf is tell, for an attempt that was judged or not.
+func (s *Service) tellOf(ctx context.Context, t payment.Task, out payment.Outcome, judged bool) error {
 	cause, ok := causeOf(out.State)
 	if !ok {
 		return nil
 	}
 	return s.Apply(ctx, Outcome{Order: t.OrderID, Payment: t.PaymentID, Cause: cause,
 		Ref: out.ProviderRef, Secret: out.ClientSecret, Failure: out.Failure, Try: out.Try, Actor: "outbox", Source: sourceOf(t),
-		Card: out.Card, Risk: out.Risk, Amount: out.Amount})
+		Card: out.Card, Risk: out.Risk, Amount: out.Amount, judged: judged})
 }
 
 // causeOf translates what a provider says; ok is false when it says nothing that moves an order.
@@ -242,7 +248,8 @@ func (s *Service) Webhooks(ctx context.Context, events []payment.Event) error {
 		wg.Go(func() {
 			err := s.Apply(ctx, Outcome{Order: e.OrderID, Payment: e.PaymentID, Cause: cause,
 				Ref: e.Outcome.ProviderRef, Secret: e.Outcome.ClientSecret, Failure: e.Outcome.Failure, Try: e.Outcome.Try, Actor: "webhook",
-				Source: e.Source(), Digest: e.Digest, Card: e.Outcome.Card, Risk: e.Outcome.Risk, Amount: e.Outcome.Amount})
+				Source: e.Source(), Digest: e.Digest, Card: e.Outcome.Card, Risk: e.Outcome.Risk, Amount: e.Outcome.Amount,
+				judged: states[e.PaymentID] == PaymentAuthorized})
 			if errors.Is(err, ErrOrderUnknown) {
 				s.log.Warn("webhook about an order that is not ours", "webhook_id", e.ID, "type", e.Type)
 				err = nil
