@@ -118,8 +118,8 @@ var defaults = map[string]any{
 	"ledger.clearing_within.refunds": "120h", "ledger.clearing_within.disputes": "2160h", "ledger.clearing_within.late_money": "24h",
 	"ledger.clearing_within.payout_clearing": "120h", "ledger.clearing_within.resale_escrow": "72h",
 	"settlement.daily": true, "settlement.hour": 3, "settlement.reread_days": 3, "settlement.catch_up_days": 60, "settlement.grace": "26h",
-	"settlement.book_plain": true,
-	"history.file":          "", "history.max_bytes": 4294967296,
+	"settlement.book_plain": true, "payouts.after": "72h", "payouts.reserve_percent": 10, "payouts.reserve_for": "2880h", "payouts.minimum_minor": 1000,
+	"history.file": "", "history.max_bytes": 4294967296,
 	"log.level": "info",
 }
 
