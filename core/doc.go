@@ -61,9 +61,6 @@
 //     the webhook is handled again.
 //  14. Settle. Reports of providers are read by day, matched with the books row by row, and differences proposed to an operator
 //     (settlement); organizers are paid in steps that are each a row first and a call with its key after (payout).
-//  11. Refund. Tickets void, units back on sale, transfers pending and the call in the outbox, together (checkout.Refund). The
-//     provider is called with the refund's id as key until it answers, tells or is asked. A cancelled event is refunded by a
-//     run that any core takes up where another died.
 //
 // # Two or more cores
 //
