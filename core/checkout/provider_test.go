@@ -90,10 +90,17 @@ func (p *provider) Refund(_ context.Context, i payment.Intent, r payment.Refund)
 	return p.outcome(f), nil
 }
 
-func (p *provider) LookupRefund(_ context.Context, _ payment.Intent, r payment.Refund) (payment.RefundOutcome, error) {
+func (p *provider) LookupRefund(_ context.Context, i payment.Intent, r payment.Refund) (payment.RefundOutcome, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.faults.lookups++
+	if r.Found { // it bears no id of ours
+		for _, f := range p.refunds {
+			if f.ref == r.ProviderRef && f.payment == i.PaymentID && f.amount == r.Amount {
+				return p.outcome(f), nil
+			}
+		}
+	}
 	if f := p.refunds[r.ID]; f != nil {
 		return p.outcome(f), nil
 	}

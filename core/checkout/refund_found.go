@@ -123,3 +123,8 @@ func (f *Refund) foundTransfers(ctx context.Context, tx pgx.Tx, organizer string
 	}
 	return ledger.RefundTransfers(f.terms(organizer), f.ID, m, f.Parts, f.Amount.Minor)
 }
+
+// found tells whether somebody made the refund in the provider's own pages: its id follows from the provider's name of it.
+func (f *Refund) found() bool {
+	return f.ProviderRef != "" && f.ID == payment.FoundRefundID(f.Order, f.Provider, f.ProviderRef)
+}

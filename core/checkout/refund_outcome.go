@@ -63,7 +63,7 @@ func (s *Service) callRefund(ctx context.Context, f *Refund) (payment.RefundOutc
 	if err != nil {
 		return payment.RefundOutcome{}, err
 	}
-	r := payment.Refund{ID: f.ID, Amount: f.Amount, ProviderRef: f.ProviderRef}
+	r := payment.Refund{ID: f.ID, Amount: f.Amount, ProviderRef: f.ProviderRef, Found: f.found()}
 	if f.State == RefundTaken {
 		return refunder.LookupRefund(ctx, a.intent, r)
 	}

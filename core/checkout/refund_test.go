@@ -387,6 +387,23 @@ func TestARefundMadeAtTheProviderIsFoundBookedAndFlagged(t *testing.T) {
 	s.audit()
 }
 
+func TestAPendingRefundMadeAtTheProviderIsAskedAboutUntilItHasEnded(t *testing.T) {
+	s := newShop(t)
+	n := s.open(true)
+	o := s.sold(n, buyer, floor(2))
+	out := s.provider.dashboard(o.Payment.ID, 1234)
+	out.State = payment.RefundPending // it has ended since, and the webhook about that was lost
+	e := payment.Event{Provider: "stripe", ID: "evt", OrderID: o.ID, PaymentID: o.Payment.ID, Refund: &payment.RefundNews{Outcome: out}}
+	if err := n.Webhooks(context.Background(), []payment.Event{e}); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("it is paid", func() bool {
+		return s.count(`SELECT count(*) FROM refunds WHERE state = 'succeeded' AND kind = 'found'`) == 1
+	})
+	s.await(n, o.ID, TicketIssued)
+	s.audit()
+}
+
 func TestAPaymentThatIsNotCapturedYetCannotBeRefunded(t *testing.T) {
 	s := newShop(t)
 	n := s.open(false)

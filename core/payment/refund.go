@@ -14,6 +14,9 @@ type Refund struct {
 	Amount ledger.Amount // > 0, in the payment's currency
 	// ProviderRef is the provider's own name of the refund, "" while it is not known.
 	ProviderRef string
+	// Found says that somebody made it in the provider's own pages: it bears no id of ours, and ProviderRef alone names it. It can be
+	// looked up, and is told by its reference, its payment and its amount.
+	Found bool
 }
 
 // Key is the idempotency key of the refund: the same for ever, on every machine.

@@ -2,6 +2,7 @@ package paypal_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -402,5 +403,83 @@ func TestARefundThatPayPalCannotPayOutComesBack(t *testing.T) {
 		if b := a.books(); (b.Refunded["EUR"] == 600) != (c.want == payment.RefundSucceeded) {
 			t.Errorf("the books: %+v", b)
 		}
+	}
+}
+
+func TestARefundMadeInPayPalsPagesIsToldByItsReferenceItsPaymentAndItsAmount(t *testing.T) {
+	a := newAccount(t, paysim.Config{Faults: paysim.Faults{RefundPending: 1}})
+	i, other := a.captured(1000), a.captured(1000)
+	captured := a.inbox.of(t, "PAYMENT.CAPTURE.COMPLETED", i.PaymentID)
+	ref := a.refundByHand(i, "3.00")
+	e := a.inbox.of(t, "PAYMENT.REFUND.PENDING", i.PaymentID)
+	if e.Refund == nil || e.Refund.RefundID != uuid.Nil || e.Refund.Outcome.ProviderRef != ref {
+		t.Fatalf("after %+v the webhook says %+v", captured, e.Refund)
+	}
+	r := newRefund(300)
+	r.ProviderRef = ref
+	if _, err := a.provider.LookupRefund(t.Context(), i, r); !errors.Is(err, payment.ErrRejected) {
+		t.Errorf("taken for one of ours: %v", err)
+	}
+	r.Found = true
+	if out, err := a.provider.LookupRefund(t.Context(), i, r); err != nil || out != e.Refund.Outcome || out.State != payment.RefundPending {
+		t.Errorf("%+v, %v", out, err)
+	}
+	a.sim.Advance(t.Context(), 24*time.Hour)
+	if out, err := a.provider.LookupRefund(t.Context(), i, r); err != nil || out.State != payment.RefundSucceeded || out.Amount != r.Amount || out.ProviderRef != ref {
+		t.Errorf("in the end: %+v, %v", out, err)
+	}
+	if _, err := a.provider.LookupRefund(t.Context(), other, r); !errors.Is(err, payment.ErrNotFound) {
+		t.Errorf("of another payment: %v", err)
+	}
+	r.Amount.Minor++
+	if _, err := a.provider.LookupRefund(t.Context(), i, r); !errors.Is(err, payment.ErrRejected) {
+		t.Errorf("of another amount: %v", err)
+	}
+}
+
+// refundByHand gives money back as somebody in PayPal's pages would, with nothing of ours in it, and returns PayPal's id of it.
+func (a *account) refundByHand(i payment.Intent, value string) string {
+	a.t.Helper()
+	var token struct {
+		Token string `json:"access_token"`
+	}
+	a.call(http.MethodPost, "/v1/oauth2/token", "", "grant_type=client_credentials", &token)
+	var order struct {
+		Units []struct {
+			Payments struct {
+				Captures []struct {
+					ID string `json:"id"`
+				} `json:"captures"`
+			} `json:"payments"`
+		} `json:"purchase_units"`
+	}
+	a.call(http.MethodGet, "/v2/checkout/orders/"+i.ProviderRef, token.Token, "", &order)
+	var made struct {
+		ID string `json:"id"`
+	}
+	a.call(http.MethodPost, "/v2/payments/captures/"+order.Units[0].Payments.Captures[0].ID+"/refund", token.Token, `{"amount":{"currency_code":"EUR","value":"`+value+`"}}`, &made)
+	return made.ID
+}
+
+// call makes one call of PayPal's API; without a token it is the one that gets one.
+func (a *account) call(method, path, token, body string, into any) {
+	a.t.Helper()
+	req, err := http.NewRequestWithContext(a.t.Context(), method, a.url+path, strings.NewReader(body))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+token)
+	if token == "" {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.SetBasicAuth(clientID, clientSecret)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode > 299 || json.NewDecoder(resp.Body).Decode(into) != nil {
+		a.t.Fatalf("%s %s: %d", method, path, resp.StatusCode)
 	}
 }

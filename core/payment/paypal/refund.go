@@ -86,10 +86,18 @@ func refundRefused(issue string) bool {
 	}
 }
 
-// LookupRefund asks where the refund stands: by ProviderRef, or else in the order.
+// LookupRefund asks where the refund stands: by ProviderRef, or else in the order. One that somebody made in PayPal's pages is looked
+// for among the order's by its ProviderRef: that it is of this payment nothing else says.
 func (p *Provider) LookupRefund(ctx context.Context, i payment.Intent, r payment.Refund) (payment.RefundOutcome, error) {
 	fail := func(err error) (payment.RefundOutcome, error) {
 		return payment.RefundOutcome{}, fmt.Errorf("look up refund %s of payment %s: %w", r.ID, i.PaymentID, err)
+	}
+	if r.Found {
+		out, err := p.lookupFound(ctx, i, r)
+		if err != nil {
+			return fail(err)
+		}
+		return out, nil
 	}
 	if r.ProviderRef == "" {
 		_, made, err := p.refundsOf(ctx, i)
@@ -114,6 +122,27 @@ func (p *Provider) LookupRefund(ctx context.Context, i payment.Intent, r payment
 		return fail(fmt.Errorf("%w: it has status %q", payment.ErrUnknown, clean(found.Status)))
 	}
 	return outcome, nil
+}
+
+func (p *Provider) lookupFound(ctx context.Context, i payment.Intent, r payment.Refund) (payment.RefundOutcome, error) {
+	_, made, err := p.refundsOf(ctx, i)
+	if err != nil {
+		return payment.RefundOutcome{}, err
+	}
+	for _, known := range made {
+		if r.ProviderRef == "" || known.ID != r.ProviderRef {
+			continue
+		}
+		switch out := known.outcome(r.Amount.Currency); {
+		case out.Amount != r.Amount:
+			return out, fmt.Errorf("%w: refund %s is of %s, not %s", payment.ErrRejected, clean(known.ID), out.Amount, r.Amount)
+		case out.State == "":
+			return out, fmt.Errorf("%w: it has status %q", payment.ErrUnknown, clean(known.Status))
+		default:
+			return out, nil
+		}
+	}
+	return payment.RefundOutcome{}, payment.ErrNotFound
 }
 
 // refundsOf reads the payment's order and the refunds in it.

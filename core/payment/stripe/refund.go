@@ -68,7 +68,7 @@ func (p *Provider) makeRefund(ctx context.Context, i payment.Intent, r payment.R
 
 // LookupRefund asks where the refund stands.
 func (p *Provider) LookupRefund(ctx context.Context, i payment.Intent, r payment.Refund) (payment.RefundOutcome, error) {
-	if r.ProviderRef == "" {
+	if r.ProviderRef == "" || r.Found {
 		var err error
 		if i, err = p.named(ctx, i); err != nil {
 			return payment.RefundOutcome{}, fmt.Errorf("look up refund %s: %w", r.ID, err)
@@ -147,12 +147,20 @@ func listing(ctx context.Context, after string) stripego.ListParams {
 	return params
 }
 
+// isRefund tells whether found is r: by the ids that we gave it, or, since one made in Stripe's pages bears none, by its reference
+// and its intent.
+func isRefund(i payment.Intent, r payment.Refund, found *stripego.Refund) bool {
+	if r.Found {
+		return r.ProviderRef != "" && found.ID == r.ProviderRef && found.PaymentIntent != nil && found.PaymentIntent.ID != "" && found.PaymentIntent.ID == i.ProviderRef
+	}
+	return found.Metadata[payment.MetadataRefund] == r.ID.String() && found.Metadata[payment.MetadataPayment] == i.PaymentID.String()
+}
+
 // judgeRefund reads an answer about r. A refund of another payment or amount is refused.
 func judgeRefund(i payment.Intent, r payment.Refund, found *stripego.Refund) (payment.RefundOutcome, error) {
 	outcome := refundOutcome(found)
-	ours := found.Metadata[payment.MetadataRefund] == r.ID.String() && found.Metadata[payment.MetadataPayment] == i.PaymentID.String()
 	switch {
-	case !ours:
+	case !isRefund(i, r, found):
 		return payment.RefundOutcome{}, fmt.Errorf("refund %s: %w: %s is not it", r.ID, payment.ErrRejected, found.ID)
 	case outcome.Amount != r.Amount:
 		return outcome, fmt.Errorf("refund %s: %w: %s is of %s, not %s", r.ID, payment.ErrRejected, found.ID, outcome.Amount, r.Amount)

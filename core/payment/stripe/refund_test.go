@@ -70,6 +70,32 @@ func newRefund() (payment.Intent, payment.Refund) {
 	return i, payment.Refund{ID: uuid.New(), Amount: ledger.Amount{Minor: 500, Currency: "EUR"}}
 }
 
+func TestARefundMadeInStripesPagesIsToldByItsReferenceItsPaymentAndItsAmount(t *testing.T) {
+	book := &refundBook{}
+	p := scripted(t, book.answer)
+	i, r := newRefund()
+	r.ID, r.ProviderRef = payment.FoundRefundID(i.OrderID, "stripe", "re_dash"), "re_dash"
+	made := object{
+		"id": "re_dash", "object": "refund", "amount": int(r.Amount.Minor), "currency": "eur", "status": "succeeded", "payment_intent": i.ProviderRef, "metadata": object{},
+	}
+	book.all = append(book.all, made)
+	if _, err := p.LookupRefund(t.Context(), i, r); !errors.Is(err, payment.ErrRejected) {
+		t.Errorf("taken for one of ours: %v", err)
+	}
+	r.Found = true
+	if out, err := p.LookupRefund(t.Context(), i, r); err != nil || out.State != payment.RefundSucceeded || out.ProviderRef != "re_dash" || out.Amount != r.Amount {
+		t.Errorf("%+v, %v", out, err)
+	}
+	made["amount"] = int(r.Amount.Minor) + 1
+	if _, err := p.LookupRefund(t.Context(), i, r); !errors.Is(err, payment.ErrRejected) {
+		t.Errorf("of another amount: %v", err)
+	}
+	made["amount"], made["payment_intent"] = int(r.Amount.Minor), "pi_other"
+	if _, err := p.LookupRefund(t.Context(), i, r); !errors.Is(err, payment.ErrRejected) {
+		t.Errorf("of another payment: %v", err)
+	}
+}
+
 func TestARefundIsMadeOnceHoweverOftenItIsAskedFor(t *testing.T) {
 	book := &refundBook{}
 	p := scripted(t, book.answer)
