@@ -33,6 +33,10 @@ var (
 	errCertForbidden = errors.New("the certificate's address is not one of PayPal's")
 	// errCertUntrusted means that the certificate is not PayPal's.
 	errCertUntrusted = errors.New("the certificate is not PayPal's")
+	// errCertUnknown means that PayPal has no certificate at the address: whoever signed made it up.
+	errCertUnknown = errors.New("PayPal has no such certificate")
+	// errCertBusy means that too many other certificates are being fetched, as when somebody makes up many.
+	errCertBusy = errors.New("too many certificates are being fetched")
 	// errCertMissing means that the certificate cannot be had now.
 	errCertMissing = errors.New("the certificate cannot be had")
 )
@@ -115,7 +119,7 @@ func (c *certCache) entry(address string) (entry *certEntry, mine bool, err erro
 		delete(c.known, address)
 	}
 	if len(c.known) >= maxCerts && !c.evict() {
-		return nil, false, fmt.Errorf("%w: too many are being fetched", errCertMissing)
+		return nil, false, errCertBusy
 	}
 	entry = &certEntry{done: make(chan struct{}), used: now}
 	c.known[address] = entry
@@ -154,6 +158,10 @@ func (c *certCache) fetch(address string) (*rsa.PublicKey, time.Time, error) {
 	defer cancel()
 	now := c.cfg.Now()
 	text, err := c.get(ctx, address)
+	var answered errUnread
+	if errors.As(err, &answered) && absent(answered.status) {
+		return nil, now.Add(certRetry), fmt.Errorf("%w: %s", errCertUnknown, describe(err))
+	}
 	if err != nil {
 		return nil, now.Add(certRetry), fmt.Errorf("%w: %s", errCertMissing, describe(err))
 	}
@@ -166,6 +174,11 @@ func (c *certCache) fetch(address string) (*rsa.PublicKey, time.Time, error) {
 		until = ends
 	}
 	return key, until, nil
+}
+
+// absent tells whether a status says that there is nothing, rather than that it cannot be had just now.
+func absent(status int) bool {
+	return status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooEarly && status != http.StatusTooManyRequests
 }
 
 func (c *certCache) get(ctx context.Context, address string) ([]byte, error) {

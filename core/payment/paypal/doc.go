@@ -42,8 +42,10 @@
 // # Webhooks
 //
 // The signature is checked here, with a certificate that is fetched from PayPal's own hosts only and must be signed, through
-// its chain, by a root of the system. Only when the certificate cannot be had does the webhook go to PayPal's call that
-// verifies signatures.
+// its chain, by a root of the system. An address at which PayPal has none is made up, and so is the webhook. Only when the
+// certificate cannot be had does the webhook go to PayPal's call that verifies signatures; strangers can bring that about, so
+// it has a small allowance of its own, beside the one that payments are made with, and what PayPal does not know is not asked
+// about again for an hour.
 //
 // A Provider is safe for concurrent use.
 package paypal

@@ -35,6 +35,7 @@ type Provider struct {
 	client  *paypalgo.Client // its own token and log are never used
 	token   tokenCache
 	certs   *certCache
+	denied  *denials
 	total   *payment.Bucket
 	byParts [endpoints]*payment.Bucket
 }
@@ -55,12 +56,14 @@ func New(cfg Config) (*Provider, error) {
 	bounded.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	client.SetHTTPClient(&bounded)
 	p := &Provider{
-		cfg: cfg, client: client, token: newTokenCache(), certs: newCertCache(cfg),
+		cfg: cfg, client: client, token: newTokenCache(), certs: newCertCache(cfg), denied: newDenials(),
 		total: payment.NewBucket(cfg.RequestsPerSecond, burst(cfg.RequestsPerSecond), cfg.MaxWait, cfg.Now),
 	}
 	for part := range p.byParts {
 		p.byParts[part] = payment.NewBucket(cfg.EndpointRequestsPerSecond, burst(cfg.EndpointRequestsPerSecond), cfg.MaxWait, cfg.Now)
 	}
+	// Strangers can cause these calls: they wait for nothing and take nothing from what payments are made with.
+	p.byParts[endpointVerify] = payment.NewBucket(verifyPerSecond, verifyBurst, verifyMaxWait, nil)
 	return p, nil
 }
 
@@ -86,9 +89,9 @@ func (p *Provider) Form(_, clientSecret string) payment.Form {
 	return payment.Form{URL: clientSecret}
 }
 
-// wait takes one call out of both limits that it counts against.
+// wait takes one call out of both limits that it counts against; the checks of webhooks count against their own alone.
 func (p *Provider) wait(ctx context.Context, part endpoint) error {
-	if err := p.byParts[part].Wait(ctx); err != nil {
+	if err := p.byParts[part].Wait(ctx); err != nil || part == endpointVerify {
 		return err
 	}
 	return p.total.Wait(ctx)

@@ -42,7 +42,8 @@ type transmission struct {
 }
 
 // Verify checks that PayPal signed these bytes within the tolerance. It may fetch a certificate, or ask PayPal when that
-// cannot be had; when neither can be reached its error is ErrTemporary, and the webhook should come again.
+// cannot be had; when neither can be reached its error is ErrTemporary, and the webhook should come again. Anybody may send
+// webhooks, so asking has an allowance of its own, which is small, and what PayPal does not know is not asked about again.
 func (p *Provider) Verify(raw []byte, header http.Header) error {
 	t, err := readTransmission(header)
 	if err == nil {
@@ -57,6 +58,8 @@ func (p *Provider) Verify(raw []byte, header http.Header) error {
 	switch {
 	case errors.Is(err, errCertMissing):
 		return p.ask(ctx, raw, t, err)
+	case errors.Is(err, errCertBusy):
+		return fmt.Errorf("%w: %w", payment.ErrTemporary, err)
 	case err != nil:
 		return fmt.Errorf("%w: %w", payment.ErrSignature, err)
 	}
@@ -120,9 +123,22 @@ type verifyBody struct {
 	Event     json.RawMessage `json:"webhook_event"`
 }
 
-// ask has PayPal check a signature. The checksum is of the very bytes, so the event is sent as it came; one that JSON would
-// not leave as it is cannot be asked about.
+// ask has PayPal check a signature, unless it has said lately that it does not know it.
 func (p *Provider) ask(ctx context.Context, raw []byte, t transmission, missing error) error {
+	what := t.digest(raw)
+	if p.denied.has(what, p.cfg.Now()) {
+		return fmt.Errorf("%w: PayPal did not know it", payment.ErrSignature)
+	}
+	err := p.askPayPal(ctx, raw, t, missing)
+	if errors.Is(err, payment.ErrSignature) {
+		p.denied.add(what, p.cfg.Now())
+	}
+	return err
+}
+
+// askPayPal makes the call. The checksum is of the very bytes, so the event is sent as it came; one that JSON would
+// not leave as it is cannot be asked about.
+func (p *Provider) askPayPal(ctx context.Context, raw []byte, t transmission, missing error) error {
 	if !json.Valid(raw) {
 		return fmt.Errorf("%w: it is no JSON", payment.ErrSignature)
 	}

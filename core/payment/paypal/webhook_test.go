@@ -280,6 +280,7 @@ func TestPayPalIsAskedOnlyWhenTheCertificateCannotBeHad(t *testing.T) {
 		"PayPal does not":          {http.StatusBadGateway, "FAILURE", payment.ErrSignature},
 		"PayPal cannot be reached": {http.StatusBadGateway, "", payment.ErrTemporary},
 		"a redirect is not gone":   {http.StatusFound, "FAILURE", payment.ErrSignature},
+		"too many fetch it":        {http.StatusTooManyRequests, "SUCCESS", nil},
 	} {
 		p, h, a := verifier(t, nil)
 		h.status, h.verdict = c.status, c.verdict
@@ -294,6 +295,75 @@ func TestPayPalIsAskedOnlyWhenTheCertificateCannotBeHad(t *testing.T) {
 	}
 }
 
+func TestAWebhookWhoseCertificatePayPalDoesNotHaveIsForgedAndNobodyIsAsked(t *testing.T) {
+	p, h, a := verifier(t, nil)
+	h.verdict = "SUCCESS"
+	body := []byte(`{}`)
+	for _, status := range []int{0, http.StatusNotFound, http.StatusForbidden, http.StatusGone} {
+		h.mu.Lock()
+		h.status = status
+		h.mu.Unlock()
+		cert := fmt.Sprintf("%s/v1/notifications/certs/made-up-%d", h.URL, status)
+		if err := p.Verify(body, signed(t, a.key, body, time.Now(), webhookID, cert)); !errors.Is(err, payment.ErrSignature) || errors.Is(err, payment.ErrTemporary) {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+	if n := h.asked.Load(); n != 0 {
+		t.Errorf("PayPal was asked %d times", n)
+	}
+}
+
+func TestForgedWebhooksTakeNothingFromTheCallsThatPaymentsAreMadeWith(t *testing.T) {
+	for name, status := range map[string]int{"made-up certificates": 0, "certificates cannot be fetched": http.StatusBadGateway} {
+		p, h, a := verifier(t, nil)
+		h.verdict, h.status = "FAILURE", status
+		before, body := p.SpareRate(), []byte(`{}`)
+		var all sync.WaitGroup
+		for n := range 60 {
+			header := signed(t, a.key, body, time.Now(), "forged", fmt.Sprintf("%s/v1/notifications/certs/x%d", h.URL, n))
+			all.Go(func() {
+				if err := p.Verify(body, header); err == nil {
+					t.Errorf("%s: a forged webhook is believed", name)
+				}
+				if spare := p.SpareRate(); spare != before {
+					t.Errorf("%s: %.1f payments a second are left of %.1f", name, spare, before)
+				}
+			})
+		}
+		all.Wait()
+		if n := h.asked.Load(); status == 0 && n != 0 || n > 30 {
+			t.Errorf("%s: PayPal was asked %d times", name, n)
+		}
+	}
+}
+
+func TestPayPalIsAskedOnceAboutAWebhookThatItDoesNotKnow(t *testing.T) {
+	var ahead atomic.Int64
+	p, h, a := verifier(t, func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) })
+	h.verdict, h.status = "FAILURE", http.StatusBadGateway
+	body := []byte(`{}`)
+	header := signed(t, a.key, body, time.Now().Add(33*time.Minute), webhookID, h.URL+"/v1/notifications/certs/good")
+	ahead.Store(int64(29 * time.Minute))
+	for range 3 {
+		if err := p.Verify(body, header); !errors.Is(err, payment.ErrSignature) {
+			t.Fatal(err)
+		}
+	}
+	if n := h.asked.Load(); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+	if err := p.Verify([]byte(`{"other":1}`), header); !errors.Is(err, payment.ErrSignature) || h.asked.Load() != 2 {
+		t.Errorf("about another text: %v, asked %d times", err, h.asked.Load())
+	}
+	ahead.Store(int64(29*time.Minute + 61*time.Minute)) // within the tolerance still, and no answer is remembered for ever
+	if err := p.Verify(body, header); !errors.Is(err, payment.ErrSignature) {
+		t.Fatal(err)
+	}
+	if n := h.asked.Load(); n != 3 {
+		t.Errorf("an hour later asked %d times", n)
+	}
+}
+
 // The stand-in checks the very bytes, so the question must carry them as they came.
 func TestTheStandInAgreesAboutItsOwnWebhooksWhenItIsAsked(t *testing.T) {
 	a := newAccount(t, paysim.Config{})
@@ -303,7 +373,14 @@ func TestTheStandInAgreesAboutItsOwnWebhooksWhenItIsAsked(t *testing.T) {
 	a.inbox.mu.Lock()
 	raw, header := a.inbox.raw[0], a.inbox.headers[0]
 	a.inbox.mu.Unlock()
-	header.Set("PAYPAL-CERT-URL", a.url+"/v1/notifications/certs/CERT-not-there")
+	a.between.intercept(func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		if !strings.HasPrefix(r.URL.Path, "/v1/notifications/certs/") {
+			return false
+		}
+		w.WriteHeader(http.StatusBadGateway)
+		return true
+	})
+	header.Set("PAYPAL-CERT-URL", a.url+"/v1/notifications/certs/CERT-not-seen-yet")
 	if err := a.provider.Verify(raw, header); err != nil {
 		t.Errorf("asked: %v", err)
 	}
