@@ -340,6 +340,34 @@ func TestOneConnectionTooManyIsToldToComeBack(t *testing.T) {
 	})
 }
 
+func TestWhoFloodsTheWebhooksIsRefusedAndTheProviderIsNot(t *testing.T) {
+	world := newWorld(t)
+	c := testConfig(t, world.start())
+	c.TrustedProxies = []string{"127.0.0.1"}
+	c.Guard.Webhook = guard.Rate{PerSecond: 0.1, Burst: 5}
+	n, b := startNode(t, c), newBuyer(t)
+	post := func(addr string) reply {
+		return b.do(n, "POST", "/webhooks/paypal", "{}", "X-Forwarded-For: "+addr)
+	}
+	for range 5 {
+		post("192.0.2.1").expectCode(t, "a burst", 200, "")
+	}
+	r := post("192.0.2.1")
+	r.expect(t, "an address that floods", 429, "rate_limited")
+	var p struct {
+		RetryAfter int `json:"retry_after"`
+	}
+	if r.into(t, &p); p.RetryAfter < 1 || p.RetryAfter > 10 {
+		t.Errorf("told to wait %d s", p.RetryAfter)
+	}
+	post("192.0.2.2").expectCode(t, "another address", 200, "")
+	world.mu.Lock()
+	defer world.mu.Unlock()
+	if len(world.webhooks) != 6 {
+		t.Errorf("core got %d webhooks", len(world.webhooks))
+	}
+}
+
 func TestTheGuardsLimitsAreToldWithTheTimeToWait(t *testing.T) {
 	world := newWorld(t)
 	world.addEvent("arena", time.Hour)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/valyala/fasthttp"
+
+	"fairgate/edge/guard"
 )
 
 // webhookHeaders are what providers sign their webhooks with.
@@ -19,7 +21,8 @@ func (s *Server) webhook(ctx *fasthttp.RequestCtx) {
 		refuse(ctx, problemNotFound)
 		return
 	}
-	if !s.enter(ctx) {
+	subject := guard.AddressSubject(s.proxies.client(ctx)) // whether a provider sent it is known after the work is done
+	if s.limited(ctx, guard.Webhook, s.now(), subject[:]) || !s.enter(ctx) {
 		return
 	}
 	defer s.leave()

@@ -22,6 +22,8 @@ const (
 	Address
 	// NewDevice limits how many device secrets one address is given.
 	NewDevice
+	// Webhook limits what is passed on as a provider's webhook, per client address.
+	Webhook
 	limitCount
 )
 
@@ -31,18 +33,21 @@ type Config struct {
 	Session   Rate `mapstructure:"session"`
 	Address   Rate `mapstructure:"address"`
 	NewDevice Rate `mapstructure:"new_device"`
+	Webhook   Rate `mapstructure:"webhook"`
 	// Subjects is how many subjects each limit remembers, some 50 bytes each.
 	Subjects int `mapstructure:"subjects"`
 }
 
 // DefaultConfig is tight per device and session and generous per address, since a school or a mobile carrier may
-// share one address.
+// share one address, and most of all for webhooks: a provider sends those of a whole on-sale from a few addresses, and sends
+// again what was refused.
 func DefaultConfig() Config {
 	return Config{
 		Device:    Rate{PerSecond: 2, Burst: 20},
 		Session:   Rate{PerSecond: 10, Burst: 40},
 		Address:   Rate{PerSecond: 200, Burst: 2000},
 		NewDevice: Rate{PerSecond: 50, Burst: 1000},
+		Webhook:   Rate{PerSecond: 2000, Burst: 20000},
 		Subjects:  1_000_000,
 	}
 }
@@ -53,7 +58,7 @@ func (c Config) Validate() error {
 	for _, limit := range []struct {
 		name string
 		rate Rate
-	}{{"device", c.Device}, {"session", c.Session}, {"address", c.Address}, {"new_device", c.NewDevice}} {
+	}{{"device", c.Device}, {"session", c.Session}, {"address", c.Address}, {"new_device", c.NewDevice}, {"webhook", c.Webhook}} {
 		if err := limit.rate.Check(); err != nil {
 			problems = append(problems, fmt.Errorf("guard.%s: %w", limit.name, err))
 		}
@@ -75,7 +80,7 @@ type Guard struct {
 // New makes a guard whose clock starts at now and whose metrics go to set.
 func New(c Config, now time.Time, set *metrics.Set) *Guard {
 	g := &Guard{}
-	for limit, rate := range [limitCount]Rate{Device: c.Device, Session: c.Session, Address: c.Address, NewDevice: c.NewDevice} {
+	for limit, rate := range [limitCount]Rate{Device: c.Device, Session: c.Session, Address: c.Address, NewDevice: c.NewDevice, Webhook: c.Webhook} {
 		g.limits[limit] = newLimiter(rate, c.Subjects, now)
 	}
 	g.counts = newCounts(set, g)
@@ -107,7 +112,7 @@ func (g *Guard) subjects(limit Limit) float64 {
 	return 0
 }
 
-// AddressSubject is the subject of Address and NewDevice limits: the whole IPv4 address, or the /64 of an IPv6 one, which
+// AddressSubject is the subject of Address, NewDevice and Webhook limits: the whole IPv4 address, or the /64 of an IPv6 one, which
 // is what a single subscriber is given.
 func AddressSubject(addr netip.Addr) [16]byte {
 	addr = addr.Unmap()
