@@ -77,7 +77,7 @@ func (f *fakeCore) payouts(mux *http.ServeMux) {
 		lines := []any{}
 		if state == "" {
 			state = "proposed"
-			lines = append(lines, map[string]any{"organizer": "lumen-live", "released": eur(900000), "reserved": eur(100000), "unreserved": eur(0), "covered": eur(0), "payout_id": fakePayout})
+			lines = append(lines, map[string]any{"organizer": "lumen-live", "released": eur(900000), "reserved": eur(100000), "unreserved": eur(0), "covered": eur(0), "used": eur(0), "payout_id": fakePayout})
 		}
 		answer(w, 200, map[string]any{"run_id": fakeItem, "lines": lines})
 	})

@@ -64,6 +64,7 @@ first left undone and says the same. Another --run is another run.`,
 					Reserved   money  `json:"reserved"`
 					Unreserved money  `json:"unreserved"`
 					Covered    money  `json:"covered"`
+					Used       money  `json:"used"`
 					PayoutID   string `json:"payout_id"`
 					Note       string `json:"note"`
 				} `json:"lines"`
@@ -73,13 +74,13 @@ first left undone and says the same. Another --run is another run.`,
 					out.line("nothing is to be released")
 					return
 				}
-				out.row("ORGANIZER", "RELEASED", "RESERVED", "OUT OF RESERVE", "COVERED", "PAYOUT", "NOTE")
+				out.row("ORGANIZER", "RELEASED", "RESERVED", "OUT OF RESERVE", "COVERED", "OUT OF AVAILABLE", "PAYOUT", "NOTE")
 				for _, l := range view.Lines {
 					payout := l.PayoutID
 					if strings.Trim(payout, "0-") == "" {
 						payout = "-"
 					}
-					out.row(l.Organizer, l.Released, l.Reserved, l.Unreserved, l.Covered, payout, dash(l.Note))
+					out.row(l.Organizer, l.Released, l.Reserved, l.Unreserved, l.Covered, l.Used, payout, dash(l.Note))
 				}
 			})
 		},

@@ -97,6 +97,7 @@
 //	                       payout_reserve           single   organizer_payable/<organizer>    organizer_reserve/<organizer>    reserve
 //	reserve released       reserve_release          single   organizer_reserve/<organizer>    organizer_available/<organizer>  reserve
 //	reserve used           reserve_used             single   organizer_reserve/<organizer>    organizer_payable/<organizer>    reserve
+//	available used         available_used           single   organizer_available/<organizer>  organizer_payable/<organizer>    due
 //	payout sent            payout_sent              single   organizer_available/<organizer>  payout_clearing                  due
 //	payout arrived         payout_arrived           single   payout_clearing                  bank                             due
 //	payout came back       each of payout sent      reverse

@@ -114,6 +114,7 @@ func happenings(t *testing.T) map[string][]ledger.Transfer {
 		"payout released":     must(ledger.PayoutReleasedTransfers(theRun, "lumen-live", eur("due"), eur("reserve"))),
 		"reserve released":    must(ledger.ReserveReleasedTransfers(theRun, "lumen-live", eur("reserve"))),
 		"reserve used":        must(ledger.ReserveUsedTransfers(theRun, "lumen-live", eur("reserve"))),
+		"available used":      must(ledger.AvailableUsedTransfers(theRun, "lumen-live", eur("due"))),
 		"payout sent":         must(ledger.PayoutSentTransfers(thePayout, "lumen-live", eur("due"))),
 		"payout arrived":      must(ledger.PayoutArrivedTransfers(thePayout, eur("due"))),
 		"provider settles":    must(ledger.SettlementSentTransfers(theSettlement, "stripe", eur("due"), eur("cost"))),

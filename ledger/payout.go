@@ -27,6 +27,11 @@ func ReserveUsedTransfers(run uuid.UUID, organizer string, a Amount) ([]Transfer
 	return compose(run, "", Single, leg{"reserve_used", OrganizerReserve(organizer, a.Currency), OrganizerPayable(organizer, a.Currency), a.Minor})
 }
 
+// AvailableUsedTransfers cover what an organizer owes with what was to be paid out to them. Reference is the run that does so.
+func AvailableUsedTransfers(run uuid.UUID, organizer string, a Amount) ([]Transfer, error) {
+	return compose(run, "", Single, leg{"available_used", OrganizerAvailable(organizer, a.Currency), OrganizerPayable(organizer, a.Currency), a.Minor})
+}
+
 // PayoutSentTransfers book that money was sent to an organizer. More than is available is refused when they are recorded.
 func PayoutSentTransfers(payout uuid.UUID, organizer string, a Amount) ([]Transfer, error) {
 	return compose(payout, "", Single, leg{"payout_sent", OrganizerAvailable(organizer, a.Currency), PayoutClearing(a.Currency), a.Minor})

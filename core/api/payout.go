@@ -70,6 +70,7 @@ type payoutLineJSON struct {
 	Reserved   ledger.Amount `json:"reserved"`
 	Unreserved ledger.Amount `json:"unreserved"`
 	Covered    ledger.Amount `json:"covered"`
+	Used       ledger.Amount `json:"used"`
 	PayoutID   uuid.UUID     `json:"payout_id"` // zero when none was proposed
 	Note       string        `json:"note"`
 }
@@ -97,7 +98,7 @@ func (s *Server) runPayouts(w http.ResponseWriter, r *http.Request) error {
 	list := make([]payoutLineJSON, len(lines))
 	for i, l := range lines {
 		amount := func(minor int64) ledger.Amount { return ledger.Amount{Minor: minor, Currency: l.Currency} }
-		list[i] = payoutLineJSON{l.Organizer, amount(l.Released), amount(l.Reserved), amount(l.Unreserved), amount(l.Covered), l.PayoutID, l.Note}
+		list[i] = payoutLineJSON{l.Organizer, amount(l.Released), amount(l.Reserved), amount(l.Unreserved), amount(l.Covered), amount(l.Used), l.PayoutID, l.Note}
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"run_id": body.RunID, "lines": list})
 	return nil

@@ -107,6 +107,7 @@ var outcomes = []outcome{
 	{settlement.ErrDecided, 409, "item_decided", "The item was decided otherwise, or has healed by itself.", 0},
 	{payout.ErrUnknown, 404, "payout_unknown", "There is no such payout.", 0},
 	{payout.ErrState, 409, "payout_state", "The payout's state does not allow that.", 0},
+	{payout.ErrShort, 409, "payout_short", "Less than that is available, or the organizer owes us some of it. The next run withdraws the payout and proposes what is left.", 0},
 	{ledger.ErrMismatch, 409, "correction_stale", "The books have changed since this was proposed. Read the day again and look anew.", 0},
 	{ledger.ErrEnded, 409, "correction_stale", "The books have changed since this was proposed. Read the day again and look anew.", 0},
 	{ledger.ErrInsufficient, 409, "balance_insufficient", "The account has less than that.", 0},

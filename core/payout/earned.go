@@ -19,15 +19,16 @@ WHERE (organizer, currency) > ($1::TEXT, $2::TEXT)
 ORDER BY organizer, currency
 LIMIT $3::INT8`
 
-	// sqlRipe lists an organizer's events that ended long enough ago. An event whose reserve was released long ago is left alone.
+	// sqlRipe lists, by page, an organizer's events that ended long enough ago. An event whose reserve was released long ago is left alone.
 	sqlRipe = `
 SELECT e.event_id, e.starts_at
 FROM events AS e
 LEFT JOIN payout_events AS p ON p.event_id = e.event_id
 WHERE e.organizer = $1::TEXT AND e.currency = $2::TEXT AND e.state = 'active' AND e.starts_at <= $3::TIMESTAMPTZ
+  AND (e.starts_at, e.event_id) > ($5::TIMESTAMPTZ, $6::UUID)
   AND (p.event_id IS NULL OR p.reserved_minor > 0 OR p.reserve_until > $4::TIMESTAMPTZ)
 ORDER BY e.starts_at, e.event_id
-LIMIT $5::INT8`
+LIMIT $7::INT8`
 
 	sqlEventOrders = `
 SELECT order_id, created_at FROM orders
@@ -36,10 +37,10 @@ ORDER BY created_at, order_id
 LIMIT $4::INT8`
 )
 
-// Bounds of what is read at once, and of an organizer's events in one run; the next run does the rest.
+// Bounds of what is read at once.
 const (
-	pageRows   = 500
-	mostEvents = 1000
+	pageRows  = 500
+	eventRows = 1000
 	// settled is how long after its reserve an event is still looked at: refunds and disputes have come by then.
 	settled = 90 * 24 * time.Hour
 )
@@ -68,23 +69,31 @@ func (s *Service) organizers(ctx context.Context, after pair) ([]pair, error) {
 // ripe adds up what an organizer's events that ended long enough ago have earned.
 func (s *Service) ripe(ctx context.Context, p pair, now time.Time) ([]earning, error) {
 	r := s.rules(p.organizer)
-	rows, err := s.db.Reader.Query(ctx, sqlRipe, p.organizer, p.currency, now.Add(-r.After), now.Add(-settled), mostEvents)
-	if err != nil {
-		return nil, fmt.Errorf("list the events of %s: %w", p.organizer, err)
-	}
-	events, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (e earning, err error) {
-		err = r.Scan(&e.event, &e.starts)
-		return e, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list the events of %s: %w", p.organizer, err)
-	}
-	for i := range events {
-		if events[i].minor, err = s.earned(ctx, events[i].event); err != nil {
-			return nil, err
+	var all []earning
+	var last earning
+	for {
+		rows, err := s.db.Reader.Query(ctx, sqlRipe, p.organizer, p.currency, now.Add(-r.After), now.Add(-settled), last.starts, last.event, eventRows)
+		if err != nil {
+			return nil, fmt.Errorf("list the events of %s: %w", p.organizer, err)
 		}
+		events, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (e earning, err error) {
+			err = r.Scan(&e.event, &e.starts)
+			return e, err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list the events of %s: %w", p.organizer, err)
+		}
+		for i := range events {
+			if events[i].minor, err = s.earned(ctx, events[i].event); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, events...)
+		if len(events) < eventRows {
+			return all, nil
+		}
+		last = events[len(events)-1]
 	}
-	return events, nil
 }
 
 // earned pages through an event's orders and adds up their money, as the ledger has it.

@@ -98,7 +98,7 @@ func (s *Service) List(ctx context.Context, state State, organizer string, after
 }
 
 // Move takes a step of a payout and books what it means. A payout that is there already is answered as it is; ErrState where the step is
-// not possible; ledger.ErrInsufficient when less is available than is to be sent.
+// not possible; ErrShort when less is available than is to be approved or sent, or the organizer owes us some of it.
 func (s *Service) Move(ctx context.Context, id uuid.UUID, to State, actor, reason string) (Payout, error) {
 	var p Payout
 	fresh := false
@@ -111,6 +111,11 @@ func (s *Service) Move(ctx context.Context, id uuid.UUID, to State, actor, reaso
 		if !slices.Contains(from[to], p.State) {
 			return fmt.Errorf("%w: payout %s is %s and cannot be %s", ErrState, id, p.State, to)
 		}
+		if to == Approved || to == Sent {
+			if err := afford(ctx, tx, p); err != nil {
+				return err
+			}
+		}
 		book, err := transfers(p, to)
 		if err != nil {
 			return err
@@ -118,11 +123,8 @@ func (s *Service) Move(ctx context.Context, id uuid.UUID, to State, actor, reaso
 		if err := s.writer.Record(ctx, tx, book); err != nil {
 			return fmt.Errorf("book payout %s as %s: %w", id, to, err)
 		}
-		if err := insertHistory(ctx, tx, id, events, p.State, to, actor, reason); err != nil {
+		if err := step(ctx, tx, p, events, to, actor, reason); err != nil {
 			return err
-		}
-		if _, err := tx.Exec(ctx, sqlMovePayout, id, string(p.State), string(to)); err != nil {
-			return fmt.Errorf("move payout %s: %w", id, err)
 		}
 		fresh = true
 		p, _, err = load(ctx, tx, id)
@@ -135,6 +137,17 @@ func (s *Service) Move(ctx context.Context, id uuid.UUID, to State, actor, reaso
 		steps[to].Inc()
 	}
 	return p, nil
+}
+
+// step moves a payout on and writes its history.
+func step(ctx context.Context, tx pgx.Tx, p Payout, events int64, to State, actor, reason string) error {
+	if err := insertHistory(ctx, tx, p.ID, events, p.State, to, actor, reason); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, sqlMovePayout, p.ID, string(p.State), string(to)); err != nil {
+		return fmt.Errorf("move payout %s: %w", p.ID, err)
+	}
+	return nil
 }
 
 // transfers are what a step means in the ledger.

@@ -17,11 +17,11 @@ import (
 
 const (
 	sqlFindLine = `
-SELECT released_minor, reserved_minor, unreserved_minor, covered_minor, payout_id, note FROM payout_lines WHERE line_id = $1::UUID`
+SELECT released_minor, reserved_minor, unreserved_minor, covered_minor, used_minor, payout_id, note FROM payout_lines WHERE line_id = $1::UUID`
 
 	sqlInsertLine = `
-INSERT INTO payout_lines (line_id, run_id, organizer, currency, released_minor, reserved_minor, unreserved_minor, covered_minor, payout_id, note, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now())`
+INSERT INTO payout_lines (line_id, run_id, organizer, currency, released_minor, reserved_minor, unreserved_minor, covered_minor, used_minor, payout_id, note, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now())`
 
 	sqlReleased = `
 SELECT event_id, released_minor, reserved_minor, reserve_until FROM payout_events
@@ -35,9 +35,9 @@ FROM unnest($3::UUID[], $4::INT8[], $5::INT8[], $6::TIMESTAMPTZ[]) AS u(event_id
 ON CONFLICT (event_id) DO UPDATE
 SET released_minor = excluded.released_minor, reserved_minor = excluded.reserved_minor, reserve_until = excluded.reserve_until`
 
-	sqlNet = `SELECT COALESCE(sum(credits_posted - debits_posted), 0)::INT8 FROM ledger_balances WHERE account_id = $1::UUID`
-
-	sqlOpenPayout = `SELECT payout_id FROM payouts WHERE organizer = $1::TEXT AND currency = $2::TEXT AND state IN ('proposed', 'approved')`
+	sqlOpenPayout = `
+SELECT payout_id, amount_minor, state, events FROM payouts
+WHERE organizer = $1::TEXT AND currency = $2::TEXT AND state IN ('proposed', 'approved')`
 
 	sqlInsertPayout = `
 INSERT INTO payouts (payout_id, organizer, currency, amount_minor, state, events, created_at, updated_at)
@@ -99,7 +99,7 @@ func (s *Service) line(ctx context.Context, run uuid.UUID, p pair, now time.Time
 func (s *Service) lineTx(ctx context.Context, tx pgx.Tx, run uuid.UUID, p pair, earnings []earning, now time.Time) (Line, error) {
 	l := Line{ID: LineID(run, p.organizer, p.currency), Run: run, Organizer: p.organizer, Currency: p.currency}
 	var payoutID pgtype.UUID
-	err := tx.QueryRow(ctx, sqlFindLine, l.ID).Scan(&l.Released, &l.Reserved, &l.Unreserved, &l.Covered, &payoutID, &l.Note)
+	err := tx.QueryRow(ctx, sqlFindLine, l.ID).Scan(&l.Released, &l.Reserved, &l.Unreserved, &l.Covered, &l.Used, &payoutID, &l.Note)
 	if err == nil {
 		l.PayoutID = payoutID.Bytes
 		return l, nil
@@ -111,14 +111,12 @@ func (s *Service) lineTx(ctx context.Context, tx pgx.Tx, run uuid.UUID, p pair, 
 	if err != nil {
 		return l, err
 	}
-	var net [3]int64 // payable, reserve, available
-	for i, a := range []ledger.Account{ledger.OrganizerPayable(p.organizer, p.currency), ledger.OrganizerReserve(p.organizer, p.currency), ledger.OrganizerAvailable(p.organizer, p.currency)} {
-		if err := tx.QueryRow(ctx, sqlNet, a.ID()).Scan(&net[i]); err != nil {
-			return l, fmt.Errorf("read the balance of %s: %w", a.Code, err)
-		}
+	net, err := readStanding(ctx, tx, p)
+	if err != nil {
+		return l, err
 	}
-	changed := l.plan(earnings, known, s.rules(p.organizer), net[0], net[1], now)
-	available := net[2] + l.Released + l.Unreserved
+	changed := l.plan(earnings, known, s.rules(p.organizer), net, now)
+	available := net.available - l.Used + l.Released + l.Unreserved
 	if err := s.record(ctx, tx, l); err != nil {
 		return l, err
 	}
@@ -131,7 +129,7 @@ func (s *Service) lineTx(ctx context.Context, tx pgx.Tx, run uuid.UUID, p pair, 
 	if l == (Line{ID: l.ID, Run: run, Organizer: p.organizer, Currency: p.currency}) {
 		return l, nil // nothing was done, so nothing has to be remembered
 	}
-	_, err = tx.Exec(ctx, sqlInsertLine, l.ID, run, p.organizer, p.currency, l.Released, l.Reserved, l.Unreserved, l.Covered,
+	_, err = tx.Exec(ctx, sqlInsertLine, l.ID, run, p.organizer, p.currency, l.Released, l.Reserved, l.Unreserved, l.Covered, l.Used,
 		pgtype.UUID{Bytes: l.PayoutID, Valid: l.PayoutID != uuid.Nil}, l.Note)
 	return l, again(err)
 }
@@ -161,18 +159,29 @@ func (s *Service) known(ctx context.Context, tx pgx.Tx, p pair) (map[uuid.UUID]r
 	return known, nil
 }
 
-// plan decides amounts, changes known, and names the events it changed.
-func (l *Line) plan(earnings []earning, known map[uuid.UUID]released, rules Rules, payable, reserve int64, now time.Time) []uuid.UUID {
-	var changed []uuid.UUID
-	if payable < 0 {
-		l.Covered = min(reserve, -payable)
-		reserve -= l.Covered
-		payable += l.Covered
-		l.Note = "owed us; covered from the reserve"
-		if payable < 0 {
-			l.Note = "owes us more than the reserve covers"
-		}
+// offset covers what an organizer owes: from their reserve first, and then from what was to be paid out to them.
+func (l *Line) offset(net standing) (payable, reserve int64) {
+	if net.payable >= 0 {
+		return net.payable, net.reserve
 	}
+	l.Covered = min(net.reserve, -net.payable)
+	l.Used = min(net.available, -net.payable-l.Covered)
+	payable = net.payable + l.Covered + l.Used
+	switch {
+	case payable < 0:
+		l.Note = "owes us more than the reserve and what is available cover"
+	case l.Used > 0:
+		l.Note = "owed us; covered from the reserve and from what was available"
+	default:
+		l.Note = "owed us; covered from the reserve"
+	}
+	return payable, net.reserve - l.Covered
+}
+
+// plan decides amounts, changes known, and names the events it changed.
+func (l *Line) plan(earnings []earning, known map[uuid.UUID]released, rules Rules, net standing, now time.Time) []uuid.UUID {
+	var changed []uuid.UUID
+	payable, reserve := l.offset(net)
 	// Reserves whose time is over, before new ones are made.
 	for id, k := range known {
 		if k.reserved == 0 || k.until.After(now) {
@@ -184,7 +193,7 @@ func (l *Line) plan(earnings []earning, known map[uuid.UUID]released, rules Rule
 		known[id] = k
 		changed = append(changed, id)
 	}
-	changed = append(changed, repaid(earnings, known, l.Covered, now)...)
+	changed = append(changed, repaid(earnings, known, l.Covered+l.Used, now)...)
 	// What an event has given back since counts against what the others may release.
 	var due int64
 	for _, e := range earnings {
@@ -223,7 +232,7 @@ func (l *Line) plan(earnings []earning, known map[uuid.UUID]released, rules Rule
 	return changed
 }
 
-// repaid notes what the reserve has paid back of events that gave back more than they had left.
+// repaid notes what the reserve and available money have paid back of events that gave back more than they had left.
 func repaid(earnings []earning, known map[uuid.UUID]released, covered int64, now time.Time) []uuid.UUID {
 	var changed []uuid.UUID
 	for _, e := range earnings {
@@ -250,6 +259,10 @@ func (s *Service) record(ctx context.Context, tx pgx.Tx, l Line) error {
 	if err != nil {
 		return err
 	}
+	taken, err := ledger.AvailableUsedTransfers(l.ID, l.Organizer, amount(l.Used))
+	if err != nil {
+		return err
+	}
 	made, err := ledger.PayoutReleasedTransfers(l.ID, l.Organizer, amount(l.Released), amount(l.Reserved))
 	if err != nil {
 		return err
@@ -258,7 +271,7 @@ func (s *Service) record(ctx context.Context, tx pgx.Tx, l Line) error {
 	if err != nil {
 		return err
 	}
-	return s.writer.Record(ctx, tx, append(append(used, made...), freed...))
+	return s.writer.Record(ctx, tx, slices.Concat(used, taken, made, freed))
 }
 
 func saveEvents(ctx context.Context, tx pgx.Tx, p pair, changed []uuid.UUID, known map[uuid.UUID]released) error {
@@ -281,21 +294,4 @@ func saveEvents(ctx context.Context, tx pgx.Tx, p pair, changed []uuid.UUID, kno
 		return fmt.Errorf("note what is released: %w", err)
 	}
 	return nil
-}
-
-// propose makes a payout of all that is available, unless one is open or it is too little.
-func (s *Service) propose(ctx context.Context, tx pgx.Tx, l *Line, available int64) error {
-	if available <= 0 || available < s.rules(l.Organizer).MinimumMinor {
-		return nil
-	}
-	var open uuid.UUID
-	err := tx.QueryRow(ctx, sqlOpenPayout, l.Organizer, l.Currency).Scan(&open)
-	if err == nil || !errors.Is(err, pgx.ErrNoRows) {
-		return err
-	}
-	l.PayoutID = uuid.NewSHA1(l.ID, []byte("payout"))
-	if _, err := tx.Exec(ctx, sqlInsertPayout, l.PayoutID, l.Organizer, l.Currency, available); err != nil {
-		return again(fmt.Errorf("propose a payout: %w", err))
-	}
-	return insertHistory(ctx, tx, l.PayoutID, 0, "", Proposed, "core", "run "+l.Run.String())
 }

@@ -18,6 +18,8 @@ var (
 	ErrUnknown = errors.New("payout: no such payout")
 	// ErrState means that the payout's state does not allow the step.
 	ErrState = errors.New("payout: not possible in this state")
+	// ErrShort means that less is available than the payout, what the organizer owes us taken off. The next run withdraws it.
+	ErrShort = errors.New("payout: less than that is available")
 	// ErrRules means that rules make no sense.
 	ErrRules = errors.New("payout: rules")
 )
@@ -95,6 +97,7 @@ type Line struct {
 	Reserved   int64 // went into the reserve
 	Unreserved int64 // came out of the reserve and became available
 	Covered    int64 // came out of the reserve for what the organizer owed
+	Used       int64 // was available and went for what the organizer owed beyond that
 	PayoutID   uuid.UUID
 	Note       string
 }

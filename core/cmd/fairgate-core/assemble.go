@@ -50,6 +50,9 @@ const sealEvery = 2 * time.Second
 // outboxWatch is how often the metrics are told how the outbox stands.
 const outboxWatch = 15 * time.Second
 
+// payoutWatch is how often the metrics are told which payouts wait.
+const payoutWatch = 30 * time.Second
+
 // orphanRounds is how many of those rounds pass between two looks for what dead cores left.
 const orphanRounds = 30
 
@@ -178,6 +181,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 			}
 			return reconciler.Run(ctx, settlements)
 		},
+		"payouts":    func(ctx context.Context) error { return payouts.Watch(ctx, payoutWatch) },
 		"late money": watchClearing(d, deadlines, cfg.Ledger.ClearingEvery, log),
 	}
 	return c, nil
