@@ -22,14 +22,17 @@ const sqlUnderWay = `SELECT
 (SELECT count(*) FROM outbox WHERE state = 'ready' AND due_at < now() + INTERVAL '10 minutes')::INT8,
 (SELECT count(*) FROM webhooks WHERE handled_at IS NULL)::INT8,
 (SELECT count(*) FROM orders WHERE state IN ('payment_pending', 'payment_failed', 'payment_review', 'payment_complete', 'refund_pending'))::INT8,
-(SELECT count(*) FROM payments WHERE live OR state = 'voiding')::INT8`
+(SELECT count(*) FROM payments WHERE live OR state = 'voiding')::INT8,
+(SELECT count(*) FROM refunds WHERE state IN ('requested', 'pending'))::INT8,
+(SELECT count(*) FROM refund_runs WHERE state <> 'done')::INT8,
+(SELECT count(*) FROM disputes WHERE state NOT IN ('won', 'lost'))::INT8`
 
 // underWay is what is not over yet.
-type underWay struct{ Holds, Outbox, Webhooks, Orders, Payments, Deliveries int64 }
+type underWay struct{ Holds, Outbox, Webhooks, Orders, Payments, Refunds, Runs, Disputes, Deliveries int64 }
 
 func (u underWay) String() string {
-	return fmt.Sprintf("%d holds, %d outbox tasks, %d webhooks to handle, %d orders, %d payments, %d webhooks on their way",
-		u.Holds, u.Outbox, u.Webhooks, u.Orders, u.Payments, u.Deliveries)
+	return fmt.Sprintf("%d holds, %d outbox tasks, %d webhooks to handle, %d orders, %d payments, %d refunds, %d cancelled events, %d disputes, %d webhooks on their way",
+		u.Holds, u.Outbox, u.Webhooks, u.Orders, u.Payments, u.Refunds, u.Runs, u.Disputes, u.Deliveries)
 }
 
 // rest waits until nothing is under way any more, at most so long; what is left then it answers.
@@ -59,7 +62,7 @@ func readUnderWay(ctx context.Context, conn *pgx.Conn) (left underWay, err error
 		return left, fmt.Errorf("see what is under way: %w", err)
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // nothing was written
-	err = tx.QueryRow(ctx, sqlUnderWay).Scan(&left.Holds, &left.Outbox, &left.Webhooks, &left.Orders, &left.Payments)
+	err = tx.QueryRow(ctx, sqlUnderWay).Scan(&left.Holds, &left.Outbox, &left.Webhooks, &left.Orders, &left.Payments, &left.Refunds, &left.Runs, &left.Disputes)
 	if err != nil {
 		return left, fmt.Errorf("see what is under way: %w", err)
 	}
