@@ -110,6 +110,7 @@ type dispute struct {
 
 	row       Dispute
 	known     bool
+	counted   bool // it was known, and its money as taken back
 	record    *record
 	late      bool // the money never bought anything: the order's tickets have to do with another payment, or there are none
 	refunds   []Refund
@@ -176,18 +177,21 @@ func (d *dispute) read(ctx context.Context, tx pgx.Tx, provider string, order, a
 	if p.State.Live() { // its capture is told later than its dispute
 		return fmt.Errorf("order %s: payment is %s: %w", order, p.State, errNotSettled)
 	}
-	d.late = p.State != PaymentCaptured || p.Failure == lateMoney
+	d.late = p.State != PaymentCaptured || p.late()
 	if err := d.record.decode(); err != nil {
 		return err
 	}
 	if d.refunds, err = refundsOf(ctx, tx, order); err != nil {
 		return err
 	}
+	if err := d.record.readTaken(ctx, tx); err != nil {
+		return err
+	}
 	if d.terms, err = d.service.catalog(ctx, d.record.order.Event); err != nil {
 		return fmt.Errorf("terms of event %s: %w", d.record.order.Event, err)
 	}
 	d.row, err = scanDispute(tx.QueryRow(ctx, sqlDisputeForUpdate, d.news.Ref, provider))
-	d.known = err == nil
+	d.known, d.counted = err == nil, err == nil && d.row.Taken
 	if errors.Is(err, pgx.ErrNoRows) {
 		var id uuid.UUID
 		if id, err = d.identify(ctx, tx, provider, order); err != nil {

@@ -26,6 +26,7 @@ func (d *dispute) won(ctx context.Context, tx pgx.Tx) error {
 	}
 	d.transfers = append(d.transfers, transfers...)
 	if d.late {
+		d.tasks = append(d.tasks, lateTask(d.row.ID, d.row.Order, d.row.Payment))
 		return d.note(CauseLateDisputed, "won: the money is ours again")
 	}
 	others, err := d.others(ctx, tx)
@@ -151,13 +152,35 @@ func (d *dispute) lost(ctx context.Context, tx pgx.Tx) error {
 		said += fmt.Sprintf("; %d failed refunds are settled by it", settled)
 	}
 	if d.late {
-		return d.note(CauseLateDisputed, "lost: "+said)
+		return d.lostLate(said, settled > 0)
 	}
 	if err := d.note(CauseDisputeLost, said); err != nil || !d.terms.ResellLost {
 		return err
 	}
 	_, err = inventory.Unsell(ctx, tx, []uuid.UUID{d.record.order.Hold}) // what was given back before is no error
 	return err
+}
+
+// lostLate has the outbox give back what the dispute has left of late money. An order that waited for an operator to see to a refund
+// which the dispute has settled waits no more.
+func (d *dispute) lostLate(said string, settled bool) error {
+	d.tasks = append(d.tasks, lateTask(d.row.ID, d.row.Order, d.row.Payment))
+	if err := d.note(CauseLateDisputed, "lost: "+said); err != nil || !settled {
+		return err
+	}
+	if t := d.record.taken[d.row.Payment]; d.record.taken != nil {
+		if !d.counted {
+			t.minor += d.row.Amount.Minor
+		}
+		d.record.taken[d.row.Payment] = taken{t.minor, true}
+	}
+	switch to := standing(d.record, d.refunds); {
+	case d.record.order.State != RefundFailed || to == RefundFailed:
+		return nil
+	case to == RefundPending:
+		return d.note(CauseRefundResumed, "the dispute settled what had failed")
+	}
+	return d.note(CausePaidOtherwise, "the dispute settled what had failed")
 }
 
 // settleRefunds settles refunds that have failed: what is left after the dispute is not enough for them, and the buyer has it.
@@ -248,13 +271,13 @@ func (s *Service) disputedAway(ctx context.Context, tx pgx.Tx, f *Refund) (settl
 const sqlUndecided = `SELECT coalesce(sum(amount_minor), 0)::INT8 FROM disputes WHERE order_id = $1 AND payment_id = $2 AND taken AND closed_at IS NULL`
 
 // lateLeft is what of an order's late money may be given back: it was neither promised nor lost, and no bank has taken this payment back.
-func lateLeft(ctx context.Context, tx pgx.Tx, order, attempt uuid.UUID) (int64, error) {
-	m, err := ledger.ReadOrder(ctx, tx, order)
+func lateLeft(ctx context.Context, q ledger.Querier, order, attempt uuid.UUID) (int64, error) {
+	m, err := ledger.ReadOrder(ctx, q, order)
 	if err != nil {
 		return 0, err
 	}
 	undecided := int64(0)
-	if err := tx.QueryRow(ctx, sqlUndecided, order, attempt).Scan(&undecided); err != nil {
+	if err := q.QueryRow(ctx, sqlUndecided, order, attempt).Scan(&undecided); err != nil {
 		return 0, fmt.Errorf("look for disputes of order %s: %w", order, err)
 	}
 	return m.LateMinor - undecided, nil

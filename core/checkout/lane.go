@@ -62,6 +62,7 @@ type batch struct {
 	issue     []ticket.Item
 	signed    []ticket.Signed
 	bought    []Order
+	lateSales []lateSale
 	causes    []Cause
 }
 
@@ -181,6 +182,9 @@ func (b *batch) writes() bool {
 // expires with its order.
 func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 	var kept inventory.Kept
+	if err := b.stillWhole(ctx, tx); err != nil {
+		return err
+	}
 	if len(b.keep) > 0 {
 		var err error
 		if kept, err = inventory.Keep(ctx, tx, b.keep); err != nil {

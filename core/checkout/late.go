@@ -130,6 +130,12 @@ func (b *batch) reseat(ctx context.Context, r *record, p *Payment, o *Outcome) e
 	if !due || r.order.State != Expired || !known || h.State != inventory.Active || h.Entrant != r.order.Entrant || h.Amount != r.order.Amount {
 		return nil
 	}
+	if o.Cause == CauseLateSold {
+		if whole, err := lateWhole(ctx, b.service.db.Reader, r, p); err != nil || !whole {
+			return err
+		}
+		b.lateSales = append(b.lateSales, lateSale{record: r, payment: *p})
+	}
 	terms, err := b.termsOf(ctx, r.order.Event)
 	if err != nil {
 		return err
@@ -211,7 +217,8 @@ func (b *batch) capturedLate(ctx context.Context, r *record, p *Payment, o *Outc
 // lateDisputedLook is how often late money is looked at while it is disputed; banks take weeks.
 const lateDisputedLook = time.Hour
 
-// decideLate is the outbox's handler of late money that is captured: another hold, or all of it back.
+// decideLate is the outbox's handler of late money that is captured: another hold, or all that is left of it back. It looks for
+// disputes before it calls anybody; whether the money is all there to be sold for, the sale's own transaction asks.
 func (s *Service) decideLate(ctx context.Context, t payment.Task) error {
 	a, err := s.attempt(ctx, t)
 	if err != nil || a.state != PaymentCaptured || a.failure != lateMoney {
@@ -244,24 +251,22 @@ func (s *Service) decideLate(ctx context.Context, t payment.Task) error {
 	return s.refundLate(ctx, t)
 }
 
-// refundLate promises late money back.
+// refundLate promises late money back: as much of it as is left.
 func (s *Service) refundLate(ctx context.Context, t payment.Task) error {
-	id := RefundID(t.OrderID, "late/"+t.PaymentID.String())
 	return s.change(ctx, t.OrderID, func(ctx context.Context, tx pgx.Tx, r *record, refunds []Refund) error {
 		p := r.payment(t.PaymentID)
-		if p == nil || p.State != PaymentCaptured || p.Failure != lateMoney {
+		if p == nil || !p.late() {
 			return nil // sold meanwhile
 		}
-		for i := range refunds {
-			if refunds[i].Payment == p.ID {
-				return nil // promised before, or somebody made it at the provider
-			}
+		left, err := lateLeft(ctx, tx, r.order.ID, p.ID)
+		if err != nil {
+			return err
 		}
-		if left, err := lateLeft(ctx, tx, r.order.ID, p.ID); err != nil || left < r.order.Amount.Minor {
-			return err // the buyer has it by a dispute
+		if left = min(left, r.lateOwed(p, refunds)); left <= 0 {
+			return nil // promised before, made at the provider by somebody, or the buyer's by a dispute
 		}
-		f := Refund{ID: id, Order: r.order.ID, Event: r.order.Event, Payment: p.ID, Provider: p.Provider, Kind: RefundOfLate, State: RefundAsked,
-			Amount: r.order.Amount, Reason: "paid too late", Actor: "outbox"}
+		f := Refund{ID: lateRefundID(r.order.ID, p.ID, refunds), Order: r.order.ID, Event: r.order.Event, Payment: p.ID, Provider: p.Provider, Kind: RefundOfLate, State: RefundAsked,
+			Amount: ledger.Amount{Minor: left, Currency: r.order.Amount.Currency}, Reason: "paid too late", Actor: "outbox"}
 		transfers, err := s.transfersOf(ctx, &f)
 		if err != nil {
 			return err

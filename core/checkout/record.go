@@ -79,6 +79,8 @@ type record struct {
 	reseated bool      // the order has another hold than it was read with
 	head     []byte    // of the order's chain when it was read; see chain.go
 	now      time.Time // by the database's clock, when it was read: the time of its entries
+
+	taken map[uuid.UUID]taken // by payment: what banks have of it; read where there is late money and somebody asks
 }
 
 // dirty tells whether there is anything to write.

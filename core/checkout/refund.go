@@ -169,6 +169,9 @@ func standing(r *record, refunds []Refund) State {
 			state = RefundPending
 		}
 	}
+	if state == Refunded && r.owesLate(refunds) {
+		return RefundPending // the outbox has yet to give it back
+	}
 	return state
 }
 

@@ -161,7 +161,23 @@ func (s *Service) applyRefund(ctx context.Context, tx pgx.Tx, r *record, refunds
 	if settled {
 		why += "; the buyer has it by a dispute that was lost"
 	}
+	if settled && f.late() {
+		return s.settledLate(ctx, tx, r, refunds, f, by, why)
+	}
 	return r.come(refunds, CauseRefundFailed, CausePartRefundFailed, by, why)
+}
+
+// settledLate is what follows when a refund of late money has failed that a lost dispute settles: what that has left of the money goes
+// back by another refund.
+func (s *Service) settledLate(ctx context.Context, tx pgx.Tx, r *record, refunds []Refund, f *Refund, by origin, why string) error {
+	moves := CauseRefunded
+	if standing(r, refunds) == RefundPending {
+		moves = CauseLateRefundRequested
+	}
+	if err := r.come(refunds, moves, CauseLateRefunded, by, why); err != nil {
+		return err
+	}
+	return s.outbox.Enqueue(ctx, tx, []payment.Task{lateTask(f.ID, f.Order, f.Payment)})
 }
 
 // refundNews applies what a webhook says of a refund: one of ours, or one that somebody made in the provider's pages.

@@ -192,6 +192,9 @@ func (s *Service) change(ctx context.Context, order uuid.UUID, fn func(ctx conte
 			if err != nil {
 				return err
 			}
+			if err := r.readTaken(ctx, tx); err != nil {
+				return err
+			}
 			if err := fn(ctx, tx, r, refunds); err != nil {
 				return err
 			}

@@ -30,7 +30,7 @@ func (e *askerError) Error() string { return e.err.Error() }
 func (e *askerError) Unwrap() error { return e.err }
 
 // reviewEnds is how a review ends with its hold.
-var reviewEnds = map[Cause]string{CauseHoldExpired: "expired", CauseHoldReleased: "released"}
+var reviewEnds = map[Cause]string{CauseHoldExpired: "expired", CauseHoldReleased: "released", CauseEventCancelled: "released"}
 
 // reviewRow is a row of reviews to be opened, or with a decision to be closed.
 type reviewRow struct {

@@ -441,3 +441,18 @@ func TestWithoutAFraudStoreMoneyIsNeitherLostNorTakenTwice(t *testing.T) {
 	s.await(n, o.ID, TicketIssued)
 	s.audit()
 }
+
+func TestReviewsEndWithTheEventThatIsCancelled(t *testing.T) {
+	s := newShop(t)
+	s.screened(nil)
+	n := s.open(true)
+	o := s.inReview(n)
+	s.off.Store(true)
+	if _, err := n.RefundEvent(t.Context(), s.event, "storm", "operator"); err != nil {
+		t.Fatal(err)
+	}
+	s.await(n, o.ID, Cancelled)
+	if cases, err := n.Reviews(t.Context(), 10); err != nil || len(cases) != 0 {
+		t.Errorf("%d reviews are open: %+v, %v", len(cases), cases, err)
+	}
+}

@@ -72,6 +72,7 @@ var refundTransitions = []Transition{
 	{From: PaymentReview, Cause: CauseLateRefunded, To: PaymentReview, UntilHold: true, Retry: beforeRetry},
 	{From: RefundPending, Cause: CauseLateRefunded, To: RefundPending, Limit: maxRefund, Retry: refundRetry},
 	{From: RefundFailed, Cause: CauseLateRefunded, To: RefundFailed, Retry: operatorRetry},
+	{From: Refunded, Cause: CauseLateRefunded, To: Refunded},
 	{From: PaymentPending, Cause: CausePartRefundFailed, To: PaymentPending, UntilHold: true, Retry: operatorRetry},
 	{From: PaymentFailed, Cause: CausePartRefundFailed, To: PaymentFailed, UntilHold: true, Retry: operatorRetry},
 	{From: PaymentReview, Cause: CausePartRefundFailed, To: PaymentReview, UntilHold: true, Retry: operatorRetry},
