@@ -248,6 +248,10 @@ type runView struct {
 	Failed   int64  `json:"failed"`
 	Skipped  int64  `json:"skipped"`
 	Amount   money  `json:"amount"`
+	Failures []struct {
+		Order string `json:"order_id"`
+		Error string `json:"error"`
+	} `json:"failures"`
 }
 
 func (r runView) line() string {
@@ -264,7 +268,8 @@ func (t *tool) refundsRun() *cobra.Command {
 		Use:   "run EVENT",
 		Short: "Show how far the refund of a cancelled event has come",
 		Long: `run tells how many orders of a cancelled event are refunded, failed, skipped (never paid, or refunded before), open (the provider has still to
-answer) and waiting; they add up to its orders. It goes on by itself in core, see ticketctl event cancel. With --follow it is told until it is done.`,
+answer) and waiting; they add up to its orders. It goes on by itself in core, see ticketctl event cancel. With --follow it is told until it is done.
+Orders that it could not refund are listed with the reason; ticketctl event cancel, once more, has it try them again.`,
 		Example: `  ticketctl refunds run arena
   ticketctl refunds run arena --follow`,
 		Args:              cobra.ExactArgs(1),
@@ -284,7 +289,12 @@ answer) and waiting; they add up to its orders. It goes on by itself in core, se
 					return err
 				}
 				if !follow || t.wantsJSON(cmd) && r.State == "done" {
-					return t.show(cmd, answer, &r, func(out *table) { out.line("%s", r.line()) })
+					return t.show(cmd, answer, &r, func(out *table) {
+						out.line("%s", r.line())
+						for _, f := range r.Failures {
+							out.line("not refunded: order %s: %s", oneLine(f.Order), oneLine(f.Error))
+						}
+					})
 				}
 				if line := r.line(); line != last && !t.wantsJSON(cmd) {
 					fmt.Fprintln(t.env.Stdout, line)

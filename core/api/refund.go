@@ -256,6 +256,15 @@ type runJSON struct {
 	Amount    moneyJSON `json:"amount"`
 	CreatedAt timeJSON  `json:"created_at"`
 	DoneAt    *timeJSON `json:"done_at,omitempty"`
+
+	Failures []runFailureJSON `json:"failures,omitempty"`
+}
+
+// runFailureJSON is an order for which a run could not even make a refund.
+type runFailureJSON struct {
+	Order string   `json:"order_id"`
+	Error string   `json:"error"`
+	At    timeJSON `json:"at"`
 }
 
 func runOf(run checkout.Run, e *event.Event) runJSON {
@@ -264,6 +273,9 @@ func runOf(run checkout.Run, e *event.Event) runJSON {
 	if !run.DoneAt.IsZero() {
 		done := timeJSON(run.DoneAt)
 		j.DoneAt = &done
+	}
+	for _, f := range run.Failures {
+		j.Failures = append(j.Failures, runFailureJSON{Order: f.Order.String(), Error: f.Error, At: timeJSON(f.At)})
 	}
 	return j
 }

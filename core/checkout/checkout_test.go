@@ -222,7 +222,7 @@ func (s *shop) open(run bool) *node {
 			return n.stock.ActiveHolds(ctx, event)
 		},
 		Selling:    func(context.Context, string) bool { return !s.ended.Load() },
-		RefundRate: func() float64 { return 200 },
+		RefundRate: func(context.Context, uuid.UUID) float64 { return 200 },
 	}
 	if s.adjust != nil {
 		s.adjust(&cfg)

@@ -80,3 +80,28 @@ func TestARetriedBeginNeverGoesToAnotherProvider(t *testing.T) {
 		t.Errorf("it went to %s", s.providerOf(o.ID))
 	}
 }
+
+func TestARefundWhoseTaskIsDiscardedHasFailedAndCanBeMadeAgain(t *testing.T) {
+	s := newShop(t)
+	n := s.open(true)
+	o := s.sold(n, buyer, floor(2))
+	s.provider.fault(func(f *faults) { f.down = 1000 })
+	f, err := n.Refund(t.Context(), RefundRequest{Order: o.ID, Key: "k"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.exec(`UPDATE outbox SET state = 'dead', attempts = 25, done_at = now(), lease_until = NULL, last_error = 'no' WHERE kind = 'refund'`)
+	if err := n.DiscardTask(t.Context(), o.ID, payment.TaskID(f.ID, taskRefund), "operator:ann", "their service is gone"); err != nil {
+		t.Fatal(err)
+	}
+	got := s.await(n, o.ID, RefundFailed)
+	if got.Refunds[0].State != RefundRefused || got.Refunds[0].Failure != "discarded" {
+		t.Errorf("%+v", got.Refunds)
+	}
+	s.provider.fault(func(f *faults) { f.down = 0 })
+	if _, err := n.RetryRefund(t.Context(), f.ID, "again", "operator:ann"); err != nil {
+		t.Fatal(err)
+	}
+	s.await(n, o.ID, Refunded)
+	s.audit()
+}

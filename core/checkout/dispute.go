@@ -173,6 +173,13 @@ func (d *dispute) read(ctx context.Context, tx pgx.Tx, provider string, order, a
 		d.record = nil
 		return nil
 	}
+	if d.news.Amount.Currency != d.record.order.Amount.Currency {
+		d.service.metrics.disputeCurrency.Inc()
+		d.service.log.Error("a dispute in another currency than its order's is not booked; see to it by hand", "provider", provider, "dispute", d.news.Ref,
+			"order_id", order, "paid", d.record.order.Amount.Currency, "disputed", d.news.Amount.String())
+		d.record = nil
+		return nil
+	}
 	p := d.record.payment(attempt)
 	if p.State.Live() { // its capture is told later than its dispute
 		return fmt.Errorf("order %s: payment is %s: %w", order, p.State, errNotSettled)

@@ -382,3 +382,17 @@ func TestEvidenceIsHandedInByItselfBeforeTheDeadline(t *testing.T) {
 		return err == nil && d.SubmittedBy == "deadline"
 	})
 }
+
+func TestADisputeInAnotherCurrencyIsAnOperatorsAndNeverAddedUp(t *testing.T) {
+	s, n, _, o := disputable(t, floor(1))
+	before := n.metrics.disputeCurrency.Get()
+	news := claim(o, payment.DisputeOpen)
+	news.Amount.Currency = "USD"
+	s.says(n, news)
+	if got, err := n.Find(t.Context(), o.ID); err != nil || got.State != TicketIssued {
+		t.Errorf("the order is %s, %v", got.State, err)
+	}
+	if n.metrics.disputeCurrency.Get() != before+1 || s.count(`SELECT count(*) FROM disputes`) != 0 || s.net("disputes/stripe") != 0 {
+		t.Errorf("told %d times; %d are disputed", n.metrics.disputeCurrency.Get()-before, s.net("disputes/stripe"))
+	}
+}

@@ -12,7 +12,8 @@ type metricSet struct {
 	refundsPaid, refundsFailed      *metrics.Counter
 	refundFound, refundContradicted *metrics.Counter
 	runs                            *metrics.Counter
-	disputeExcess                   *metrics.Counter
+	disputeExcess, disputeCurrency  *metrics.Counter
+	runGivenUp                      *metrics.Counter
 	causes                          map[Cause]*metrics.Counter
 }
 
@@ -29,6 +30,8 @@ func newMetrics() metricSet {
 		refundContradicted: metrics.GetOrCreateCounter(`core_refunds_contradicted_total`), // failed, and told to have succeeded
 		runs:               metrics.GetOrCreateCounter(`core_refund_run_orders_total`),    // orders that runs have been through
 		disputeExcess:      metrics.GetOrCreateCounter(`core_disputes_lost_twice_total`),  // over money that the buyer has back already
+		disputeCurrency:    metrics.GetOrCreateCounter(`core_disputes_foreign_total`),     // in another currency than their orders: not booked
+		runGivenUp:         metrics.GetOrCreateCounter(`core_refund_run_failures_total`),  // orders that a run has given up
 
 		outdated: metrics.GetOrCreateCounter(`core_order_batches_outdated_total`), // batches read again because somebody was quicker
 	}

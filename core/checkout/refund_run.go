@@ -55,7 +55,8 @@ type Run struct {
 	Amount        ledger.Amount
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
-	DoneAt        time.Time // zero until it is done
+	DoneAt        time.Time    // zero until it is done
+	Failures      []RunFailure // of the failed, those for which not even a refund could be made; the first hundred
 
 	pass       int64
 	clear      bool
@@ -102,18 +103,23 @@ FROM (SELECT CASE
         WHEN f.state = 'succeeded' OR f.resolution = 'paid_otherwise' THEN 'refunded'
         WHEN f.state = 'failed' THEN 'failed'
         WHEN f.refund_id IS NOT NULL THEN 'open'
+        WHEN o.state = 'ticket_issued' AND g.order_id IS NOT NULL THEN 'failed'
         WHEN o.state IN ('capture_failed', 'expired', 'cancelled', 'refund_pending', 'refunded', 'refund_failed', 'disputed', 'dispute_lost')
             OR o.state = 'ticket_issued' AND NOT $3::BOOL THEN 'skipped'
         ELSE 'waiting' END AS what, f.amount_minor, f.currency
     FROM orders AS o LEFT JOIN refunds AS f ON f.order_id = o.order_id AND f.run_id = $2 AND f.resolution <> 'retried'
+        LEFT JOIN refund_run_failures AS g ON g.run_id = $2 AND g.order_id = o.order_id
     WHERE o.event_id = $1) AS c
 GROUP BY c.what`
 
 // RefundEvent begins the refund of everything that was paid for an event; it goes on by itself, in any core whose Run is
-// running. Asking again changes nothing. The event must have been cancelled before, so that nothing more is sold.
+// running. Asking again has a run that is done try once more what it could not refund, and else changes nothing. The event must have been cancelled before, so that nothing more is sold.
 func (s *Service) RefundEvent(ctx context.Context, event uuid.UUID, reason, actor string) (Run, error) {
 	err := s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, sqlInsertRun, RunID(event), event, reason, actor)
+		if _, err := tx.Exec(ctx, sqlInsertRun, RunID(event), event, reason, actor); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, sqlRestartRun, RunID(event))
 		return err
 	})
 	if err != nil {
@@ -134,6 +140,9 @@ func (s *Service) RunOf(ctx context.Context, event uuid.UUID) (Run, error) {
 	}
 	if err != nil {
 		return Run{}, fmt.Errorf("read the refund of event %s: %w", event, err)
+	}
+	if run.Failures, err = s.runFailures(ctx, run.ID); err != nil {
+		return Run{}, err
 	}
 	return run, s.count(ctx, &run)
 }
@@ -285,7 +294,7 @@ func (s *Service) step(ctx context.Context, run *Run) (more bool, err error) {
 		return false, err
 	}
 	for _, o := range orders {
-		if err := s.runOrder(ctx, run, &o); err != nil {
+		if err := s.tryOrder(ctx, run, &o); err != nil {
 			return false, err
 		}
 		run.afterAt, run.afterOrder = o.CreatedAt, o.ID
@@ -327,16 +336,16 @@ func (s *Service) runOrder(ctx context.Context, run *Run, o *Summary) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(s.pace()):
+	case <-time.After(s.pace(ctx, run.Event)):
 		return nil
 	}
 }
 
 // pace is how long a run waits between two refunds, so that the provider has calls to spare for those who buy.
-func (s *Service) pace() time.Duration {
+func (s *Service) pace(ctx context.Context, event uuid.UUID) time.Duration {
 	rate := float64(defaultRefundRate)
 	if s.cfg.RefundRate != nil {
-		rate = max(s.cfg.RefundRate(), 1)
+		rate = max(s.cfg.RefundRate(ctx, event), 1)
 	}
 	return time.Duration(float64(time.Second) / rate)
 }

@@ -167,3 +167,44 @@ func TestARunKnowsEveryState(t *testing.T) {
 		t.Errorf("only %d states", len(seen))
 	}
 }
+
+func TestAnOrderThatCannotBeRefundedKeepsNoOtherFromItsMoney(t *testing.T) {
+	s := newShop(t)
+	n := s.open(true)
+	ctx := context.Background()
+	bad, good := s.sold(n, lottery.Entrant{1}, floor(1)), s.sold(n, lottery.Entrant{2}, floor(1))
+	part, err := n.Refund(ctx, RefundRequest{Order: bad.ID, Key: "part", Minor: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.refundState(n, part.ID, RefundPaid)
+	s.exec(`UPDATE refunds SET items = 'illegible' WHERE refund_id = $1`, part.ID)
+	s.off.Store(true)
+	s.keptOff = 2
+	done := func() (run Run) {
+		s.eventually("the run is done", func() bool {
+			var err error
+			run, err = n.RunOf(ctx, s.event)
+			return err == nil && run.State == "done"
+		})
+		return run
+	}
+	if _, err := n.RefundEvent(ctx, s.event, "storm", "operator"); err != nil {
+		t.Fatal(err)
+	}
+	run := done()
+	if run.Refunded != 1 || run.Failed != 1 || run.Orders != 2 || len(run.Failures) != 1 || run.Failures[0].Order != bad.ID || run.Failures[0].Error == "" {
+		t.Errorf("%+v", run)
+	}
+	s.await(n, good.ID, Refunded)
+
+	s.exec(`UPDATE refunds SET items = '[]' WHERE refund_id = $1`, part.ID)
+	if run, err := n.RefundEvent(ctx, s.event, "storm", "operator"); err != nil || run.State != "running" {
+		t.Fatalf("asked again: %+v, %v", run, err)
+	}
+	if run = done(); run.Refunded != 2 || run.Failed != 0 || len(run.Failures) != 0 {
+		t.Errorf("after it was mended: %+v", run)
+	}
+	s.await(n, bad.ID, Refunded)
+	s.audit()
+}

@@ -46,7 +46,7 @@ type Config struct {
 	// Selling tells whether an event, by its slug, sells at the moment. Nil: always.
 	Selling func(ctx context.Context, slug string) bool
 	// RefundRate is how many refunds a second may be asked for in the name of a cancelled event. Nil: 10.
-	RefundRate func() float64
+	RefundRate func(ctx context.Context, event uuid.UUID) float64
 
 	MaxBatch    int                // most openings or outcomes in one commit; default 500
 	MaxQueue    int                // most of them waiting; default 20 × MaxBatch

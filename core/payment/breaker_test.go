@@ -258,3 +258,29 @@ func TestNobodyWhoChoseNothingIsSentToABank(t *testing.T) {
 		t.Errorf("a bank transfer is routed to %q, %v", name, err)
 	}
 }
+
+// limited says what it has to spare for refunds.
+type limited struct {
+	moody
+	refunds float64
+}
+
+func (l *limited) SpareRefundRate() float64 { return l.refunds }
+
+func TestTheSpareRateOfRefundsIsTheLeastOfTheProvidersThatTookTheMoney(t *testing.T) {
+	euros := &limited{moody: moody{plain: plain{name: "euros"}, spare: 90}, refunds: 30}
+	other := &moody{plain: plain{name: "other"}, spare: 40}
+	dollars := &moody{plain: plain{name: "dollars"}, spare: 3}
+	providers, err := payment.NewRouted(payment.Routing{Routes: []payment.Route{
+		{Currencies: []string{"EUR"}, Providers: []payment.Choice{{Provider: "euros"}, {Provider: "other"}}},
+		{Currencies: []string{"USD"}, Providers: []payment.Choice{{Provider: "dollars"}}},
+	}}, payment.Member{Provider: euros}, payment.Member{Provider: other}, payment.Member{Provider: dollars})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for currency, want := range map[string]float64{"EUR": 30, "USD": 3, "JPY": 0} {
+		if spare := providers.SpareRefundRate(currency, "ES"); spare != want {
+			t.Errorf("%s: %v, want %v", currency, spare, want)
+		}
+	}
+}

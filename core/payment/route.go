@@ -256,5 +256,33 @@ func (p *Providers) SpareRate(currency, country string) float64 {
 	return spare
 }
 
+// SpareRefundRate is how many more refunds a second could be made of what was paid in a currency at venues of a country. A refund goes
+// to the provider that took the payment, so it is what the least of those that are up has to spare; 0 when none is. A provider that
+// does not say what it has to spare for refunds has as much as for payments.
+func (p *Providers) SpareRefundRate(currency, country string) float64 {
+	spare, up := unlimited, false
+	for i := range p.routes {
+		if !p.routes[i].fits(currency, country) {
+			continue
+		}
+		for _, m := range p.routes[i].members {
+			if !m.breaker.up() || m.breaker.probing() {
+				continue // its refunds wait in the outbox; the others' need not
+			}
+			up = true
+			switch s := m.raw.(type) {
+			case interface{ SpareRefundRate() float64 }:
+				spare = min(spare, s.SpareRefundRate())
+			case interface{ SpareRate() float64 }:
+				spare = min(spare, s.SpareRate())
+			}
+		}
+	}
+	if !up {
+		return 0
+	}
+	return spare
+}
+
 // unlimited is the spare rate of what has no limit.
 const unlimited = 1e9

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"time"
+
+	"github.com/google/uuid"
 
 	"fairgate/core/access"
 	"fairgate/core/checkout"
@@ -14,10 +17,18 @@ import (
 // the rest.
 const refundShare = 0.5
 
-// refundRate is how many refunds a second a cancelled event may ask for. Without a limit of the provider's it is maxRefundRate.
-func refundRate(providers *payment.Providers) func() float64 {
+// refundRate is how many refunds a second a cancelled event may ask for, of the providers that its buyers can have paid by. Without a
+// limit of theirs it is maxRefundRate.
+func refundRate(providers *payment.Providers, events *event.Store, log *slog.Logger) func(context.Context, uuid.UUID) float64 {
 	const maxRefundRate = 50
-	return func() float64 { return min(providers.SpareRate("", "")*refundShare, maxRefundRate) }
+	return func(ctx context.Context, id uuid.UUID) float64 {
+		e, err := events.ByID(ctx, id)
+		if err != nil {
+			log.Warn("ask for the rate of an event's refunds", "event_id", id, "error", err)
+			return 0
+		}
+		return min(providers.SpareRefundRate(e.Spec.Currency, e.Spec.Venue.Country)*refundShare, maxRefundRate)
+	}
 }
 
 // selling tells whether an on-sale of the event is under way, so that late money may buy something.
