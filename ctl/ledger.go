@@ -17,10 +17,12 @@ type ledgerView struct {
 }
 
 func (t *tool) ledger() *cobra.Command {
-	return group("ledger", "Read and check the books", `  ticketctl ledger verify
+	return group("ledger", "Read and check the books, and book what the bank says", `  ticketctl ledger verify
   ticketctl ledger trial-balance
-  ticketctl ledger clearing`,
-		t.ledgerVerify(), t.ledgerBalances(), t.ledgerStatement(), t.ledgerTrial(), t.ledgerSettlement(), t.ledgerClearing())
+  ticketctl ledger clearing
+  ticketctl ledger arrived --provider stripe --payout po_1 --amount 6500.00 --currency EUR --reason "statement 12"`,
+		t.ledgerVerify(), t.ledgerBalances(), t.ledgerStatement(), t.ledgerTrial(), t.ledgerSettlement(), t.ledgerClearing(),
+		t.ledgerArrived(), t.ledgerTaxPaid(), t.ledgerCloseRounding())
 }
 
 func (t *tool) ledgerVerify() *cobra.Command {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fairgate/core/access"
+	"fairgate/core/booking"
 	"fairgate/core/catalog"
 	"fairgate/core/checkout"
 	"fairgate/core/db"
@@ -107,6 +108,10 @@ var outcomes = []outcome{
 	{settlement.ErrDecided, 409, "item_decided", "The item was decided otherwise, or has healed by itself.", 0},
 	{payout.ErrUnknown, 404, "payout_unknown", "There is no such payout.", 0},
 	{payout.ErrState, 409, "payout_state", "The payout's state does not allow that.", 0},
+	{booking.ErrUnknown, 404, "payout_not_sent", "Nothing of this payout is on its way to the bank. Reconcile the day of the payout first, or look at its name.", 0},
+	{booking.ErrAmount, 409, "booking_amount", "That is not the amount.", 0},
+	{booking.ErrOther, 409, "booked_otherwise", "This was booked before, with another amount.", 0},
+	{booking.ErrNothing, 409, "nothing_to_book", "The account has nothing to be booked.", 0},
 	{payout.ErrShort, 409, "payout_short", "Less than that is available, or the organizer owes us some of it. The next run withdraws the payout and proposes what is left.", 0},
 	{ledger.ErrMismatch, 409, "correction_stale", "The books have changed since this was proposed. Read the day again and look anew.", 0},
 	{ledger.ErrEnded, 409, "correction_stale", "The books have changed since this was proposed. Read the day again and look anew.", 0},

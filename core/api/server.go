@@ -18,6 +18,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"fairgate/core/access"
+	"fairgate/core/booking"
 	"fairgate/core/catalog"
 	"fairgate/core/checkout"
 	"fairgate/core/db"
@@ -61,6 +62,8 @@ type Server struct {
 	// what was taken before is finished. Nil: never.
 	Stopping <-chan struct{}
 	Log      *slog.Logger
+	// Bookings books what operators know from the bank.
+	Bookings *booking.Service
 	// Settlement reconciles; Settlements reads what the providers settled, by name.
 	Settlement  *settlement.Service
 	Settlements map[string]payment.SettlementReader
@@ -212,6 +215,7 @@ func (s *Server) Admin() http.Handler {
 	admin("GET /admin/v1/ledger/balances", s.balances)
 	admin("GET /admin/v1/ledger/statement", s.statement)
 	admin("GET /admin/v1/ledger/trial-balance", s.trialBalance)
+	admin("POST /admin/v1/ledger/bookings/{verb}", s.book)
 	admin("GET /admin/v1/ledger/settlement", s.settlement)
 	admin("GET /admin/v1/ledger/clearing", s.clearing)
 	mux.HandleFunc("POST /admin/v1/settlement/{provider}/days/{day}", s.long(maxSettlementFile, bearer(s.AdminSecret, s.reconcileDay)))

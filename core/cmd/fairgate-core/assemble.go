@@ -15,6 +15,7 @@ import (
 
 	"fairgate/core/access"
 	"fairgate/core/api"
+	"fairgate/core/booking"
 	"fairgate/core/catalog"
 	"fairgate/core/checkout"
 	"fairgate/core/db"
@@ -151,6 +152,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	payouts := payout.New(d, payout.Config{Rules: cfg.Payouts.rules(), Organizers: cfg.organizerRules(), Log: log})
 	server := &api.Server{
 		Payouts:    payouts,
+		Bookings:   booking.New(d),
 		Settlement: reconciler, Settlements: settlements,
 		ClearingDeadlines: deadlines,
 		DB:                d, Events: events, Catalog: listed, Inventory: stock, Feed: feed, Checkout: orders, Room: room, Inbox: inbox, Outbox: outbox,
