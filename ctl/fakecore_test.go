@@ -66,6 +66,7 @@ func newFakeCore(transcript []byte) *fakeCore {
 	f.settlement(mux)
 	f.outbox(mux)
 	f.payouts(mux)
+	f.bookings(mux)
 	mux.HandleFunc("GET /admin/v1/bans", f.listBans)
 	mux.HandleFunc("POST /admin/v1/bans", f.addBan)
 	mux.HandleFunc("DELETE /admin/v1/bans/{kind}/{subject}", f.liftBan)

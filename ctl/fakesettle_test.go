@@ -63,6 +63,33 @@ func (f *fakeCore) settlement(mux *http.ServeMux) {
 	})
 }
 
+// bookings books everything once, by its name; one payout of 65.00 EUR is on its way.
+func (f *fakeCore) bookings(mux *http.ServeMux) {
+	booked := map[string]map[string]any{}
+	kinds := map[string]string{"arrived": "settlement_arrived", "tax-paid": "tax_paid", "close-rounding": "rounding_cleared"}
+	mux.HandleFunc("POST /admin/v1/ledger/bookings/{verb}", func(w http.ResponseWriter, r *http.Request) {
+		var body struct{ Provider, Payout, Name, Amount, Currency, Reason string }
+		_ = json.NewDecoder(r.Body).Decode(&body)
+		verb, minor := r.PathValue("verb"), 634
+		if verb == "arrived" {
+			body.Name, minor = body.Provider+"/"+body.Payout, 6500
+		}
+		switch known := booked[verb+body.Name]; {
+		case known != nil:
+			known["known"] = true
+			answer(w, 200, known)
+		case verb == "arrived" && body.Payout != "po_1":
+			refuse(w, 404, "payout_not_sent", "Nothing of this payout is on its way to the bank.")
+		case verb == "arrived" && body.Amount != "65.00":
+			refuse(w, 409, "booking_amount", "booking: not that amount: 65.00 EUR of payout po_1 is on its way.")
+		default:
+			booked[verb+body.Name] = map[string]any{"reference": fakeItem, "kind": kinds[verb], "name": body.Name, "amount": map[string]any{"minor": minor, "currency": "EUR"},
+				"actor": "operator:" + r.Header.Get("Fairgate-Operator"), "reason": body.Reason, "at": f.clock, "known": false}
+			answer(w, 200, booked[verb+body.Name])
+		}
+	})
+}
+
 const fakePayout = "00000000-0000-4000-8000-00000000000c"
 
 // payouts adds one payout with its life; it is made by the first run.
