@@ -2,6 +2,7 @@ package soak
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -87,8 +88,11 @@ func (e *evidence) checkCharges() loadtest.Verdict {
 	}
 	for id, o := range orders {
 		q.That(taken[id] <= 1, "order %s was charged %d times", id, taken[id])
-		due := e.worth(o) + e.otherwise(o.ID)
-		q.That(kept[id] == due, "order %s is %s, its valid tickets are worth %d and the provider kept %d", id, o.State, due, kept[id])
+		due := e.worth(o)
+		if !e.lost(o.ID) { // the bank takes all that is left, what was paid otherwise too
+			due += e.otherwise(o.ID)
+		}
+		q.That(kept[id] == due, "order %s is %s, is due %d for its valid tickets and what was paid back otherwise, and the provider kept %d", id, o.State, due, kept[id])
 	}
 	return q.Verdict()
 }
@@ -107,6 +111,11 @@ func (e *evidence) worth(o orderRow) int64 {
 		}
 	}
 	return total
+}
+
+// lost tells whether a dispute of an order was lost.
+func (e *evidence) lost(order uuid.UUID) bool {
+	return slices.ContainsFunc(e.disputes, func(d disputeRow) bool { return d.Order == order && d.State == "lost" })
 }
 
 // otherwise is what an order's buyer got back without the provider.
