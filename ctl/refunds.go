@@ -68,10 +68,18 @@ sold again is as the event's file says, unless --keep-fee or --resell say otherw
 				return usagef("say why: --reason TEXT")
 			}
 			body := map[string]any{"reason": reason}
+			for _, id := range tickets {
+				if id == "" { // a script whose variable is not set must not refund the whole order
+					return usagef("--ticket is empty: name a ticket, or leave it out to refund all that are left")
+				}
+			}
 			if len(tickets) > 0 {
 				body["tickets"] = tickets
 			}
-			if amount != "" {
+			if cmd.Flags().Changed("amount-minor") {
+				if amount == "" {
+					return usagef("--amount-minor is empty: name an amount, or leave it out to refund the whole order")
+				}
 				minor, err := strconv.ParseInt(amount, 10, 64)
 				if err != nil || minor < 1 || len(tickets) > 0 {
 					return usagef("--amount-minor is a whole number of the smallest unit above 0, without --ticket")
