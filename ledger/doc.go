@@ -71,6 +71,8 @@
 //	                       dispute_fee_part         single   platform_fees                    refunds                          fee
 //	                       dispute_tax              single   taxes_payable                    refunds                          tax
 //	                       dispute_rounding         single   rounding                         refunds                          total - face - fee - tax
+//	dispute lost in part   each of dispute lost, of the part that is lost
+//	                       dispute_won              single   provider_clearing/<provider>     disputes/<provider>              total - lost
 //	dispute lost twice     dispute_lost             single   refunds                          disputes/<provider>              total
 //	                       dispute_face             single   organizer_payable/<organizer>    refunds                          face
 //	                       dispute_excess           single   provider_costs/<provider>        refunds                          total - face

@@ -110,7 +110,9 @@ type dispute struct {
 
 	row       Dispute
 	known     bool
-	counted   bool // it was known, and its money as taken back
+	counted   bool  // it was known, and its money as taken back
+	asked     bool  // it was a mere inquiry until now
+	taken     int64 // what the provider has taken back, once it has
 	record    *record
 	late      bool // the money never bought anything: the order's tickets have to do with another payment, or there are none
 	refunds   []Refund
@@ -131,6 +133,7 @@ func (d *dispute) apply(ctx context.Context, tx pgx.Tx, provider string, order, 
 	// Of one that was won without our having seen the money go, it went nowhere: nothing is to be moved.
 	moved := d.row.Taken || d.news.State == payment.DisputeOpen || d.news.State == payment.DisputeReview || d.news.State == payment.DisputeLost
 	was := d.row.State
+	d.asked = d.known && was == payment.DisputeInquiry
 	d.row.State = d.news.State
 	if moved {
 		if err := d.open(ctx, tx); err != nil {
@@ -250,6 +253,10 @@ func (d *dispute) book() ledger.Terms {
 // open books that the money is gone, once, and the fee as soon as it is known; tickets become void.
 func (d *dispute) open(ctx context.Context, tx pgx.Tx) error {
 	amount, fee := d.row.Amount.Minor, int64(0)
+	if !d.row.Taken && d.asked {
+		amount = d.lostMinor() // of an inquiry that ended so, no more was ever taken
+	}
+	d.taken = amount
 	if d.row.Taken {
 		amount = 0
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/inventory"
+	"fairgate/core/payment"
 	"fairgate/core/ticket"
 	"fairgate/ledger"
 )
@@ -121,23 +122,43 @@ func (d *dispute) theirs(ctx context.Context, tx pgx.Tx) ([]ticket.Ticket, error
 	return left, nil
 }
 
-// lost charges the money to those who had earned it, and puts the places back on sale where the event says so.
+// lostMinor is what the buyer gets of a dispute that is lost: all of it, unless the provider says that it is a part.
+func (d *dispute) lostMinor() int64 {
+	part, all := d.news.Lost, d.row.Amount
+	if d.row.State != payment.DisputeLost || part.Currency != all.Currency || part.Minor <= 0 || part.Minor > all.Minor {
+		return all.Minor
+	}
+	return part.Minor
+}
+
+// lost charges the money to those who had earned it, and puts the places back on sale where the event says so. Of one that is lost in
+// part the rest is ours again, the tickets stay void, and the places are kept until an operator has looked at it.
 func (d *dispute) lost(ctx context.Context, tx pgx.Tx) error {
 	m, err := ledger.ReadOrder(ctx, tx, d.row.Order)
 	if err != nil {
 		return err
 	}
-	loss, err := lossOf(m, d.row.Amount.Minor, d.late)
+	lost := ledger.Amount{Minor: d.lostMinor(), Currency: d.row.Amount.Currency}
+	loss, err := lossOf(m, lost.Minor, d.late)
 	if err != nil {
 		return err
 	}
-	loss.ExcessMinor = d.row.Amount.Minor - loss.minor
-	transfers, err := ledger.DisputeLostTransfers(d.book(), d.row.ID, loss.Loss, d.row.Amount.Minor)
+	loss.ExcessMinor = lost.Minor - loss.minor
+	transfers, err := ledger.DisputeLostTransfers(d.book(), d.row.ID, loss.Loss, lost.Minor)
 	if err != nil {
 		return err
 	}
 	d.transfers = append(d.transfers, transfers...)
-	said := fmt.Sprintf("%s is the buyer's", d.row.Amount)
+	if d.taken > lost.Minor {
+		if transfers, err = ledger.DisputeWonTransfers(d.book(), d.row.ID, d.taken-lost.Minor, 0); err != nil {
+			return err
+		}
+		d.transfers = append(d.transfers, transfers...)
+	}
+	said, part := fmt.Sprintf("%s is the buyer's", lost), lost.Minor < d.row.Amount.Minor
+	if part {
+		said = fmt.Sprintf("%s of %s is the buyer's, the rest is ours; look what becomes of the tickets and places", lost, d.row.Amount)
+	}
 	if loss.ExcessMinor > 0 {
 		excess := ledger.Amount{Minor: loss.ExcessMinor, Currency: d.row.Amount.Currency}
 		d.service.metrics.disputeExcess.Inc()
@@ -154,7 +175,7 @@ func (d *dispute) lost(ctx context.Context, tx pgx.Tx) error {
 	if d.late {
 		return d.lostLate(said, settled > 0)
 	}
-	if err := d.note(CauseDisputeLost, said); err != nil || !d.terms.ResellLost {
+	if err := d.note(CauseDisputeLost, said); err != nil || part || !d.terms.ResellLost {
 		return err
 	}
 	_, err = inventory.Unsell(ctx, tx, []uuid.UUID{d.record.order.Hold}) // what was given back before is no error

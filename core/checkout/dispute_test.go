@@ -319,6 +319,41 @@ func TestADisputeThatIsToldBeforeItsPaymentIsCapturedIsAskedAboutUntilItIs(t *te
 }
 
 // Many cores hear of it at once.
+func TestADisputeLostInPartChargesThePartAndGivesTheRestBack(t *testing.T) {
+	for name, before := range map[string]payment.DisputeState{"taken at once": payment.DisputeOpen, "an inquiry": payment.DisputeInquiry, "told at the end": payment.DisputeLost} {
+		s, n, _, o := disputable(t)
+		decided := claim(o, payment.DisputeLost)
+		decided.Lost = ledger.Amount{Minor: 3310, Currency: "EUR"}
+		if before != payment.DisputeLost {
+			s.says(n, claim(o, before))
+		}
+		s.says(n, decided, decided, claim(o, payment.DisputeLost)) // twice, and once more without the part
+		o = s.await(n, o.ID, DisputeLost)
+		s.expectTickets(o, ticket.Voided, 1)
+		kept := o.Amount.Minor - 3310
+		if provider, disputed := s.balance(ledger.ProviderClearing("stripe", "EUR")), s.balance(ledger.Disputes("stripe", "EUR")); provider != kept-fee || disputed != 0 {
+			t.Errorf("%s: the provider has %d, want %d; disputed %d", name, provider, kept-fee, disputed)
+		}
+		if costs, open := s.balance(ledger.ProviderCosts("stripe", "EUR")), s.balance(ledger.Refunds("EUR")); costs != fee || open != 0 {
+			t.Errorf("%s: costs %d, refunds %d", name, costs, open)
+		}
+		m, err := ledger.ReadOrder(t.Context(), s.db.Pool, o.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rest, minor := m.Rest(); minor != kept || rest.Face+rest.Fee+rest.Tax < kept-1 || rest.Face+rest.Fee+rest.Tax > kept+1 || rest.Face <= 0 {
+			t.Errorf("%s: left are %+v, %d in all, of %d", name, rest, minor, kept)
+		}
+		taken := s.count(`SELECT coalesce(sum(amount_minor), 0)::INT8 FROM ledger_transfers WHERE code = 'dispute_funds'`)
+		if want := map[bool]int64{true: 3310, false: o.Amount.Minor}[before == payment.DisputeInquiry]; taken != want {
+			t.Errorf("%s: %d taken, want %d", name, taken, want)
+		}
+		if report, err := ledger.Verify(t.Context(), s.db.Pool); err != nil || !report.OK {
+			t.Errorf("%s: ledger: %+v, %v", name, report, err)
+		}
+	}
+}
+
 func TestADisputeToldToManyAtOnceIsBookedOnce(t *testing.T) {
 	s, n, _, o := disputable(t)
 	other := s.open(true)

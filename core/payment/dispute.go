@@ -27,6 +27,7 @@ type DisputeNews struct {
 	PaymentRef string // and of the payment that is disputed
 	State      DisputeState
 	Amount     ledger.Amount // what is disputed
+	Lost       ledger.Amount // of one that is lost, what the buyer gets of Amount; zero for all of it
 	Fee        ledger.Amount // what the provider charges for it; zero where it did not say
 	Reason     string        // a code of the provider: fraudulent, product_not_received …
 	RespondBy  time.Time     // when evidence must be in; zero where there is nothing to answer

@@ -79,7 +79,7 @@
 //	POST  /checkoutnow                                  token, action: approve, decline or cancel; JSON if that is accepted
 //	GET   /_paysim/paypal/ca.pem                        who vouches for the certificate, made anew at each start
 //	POST  /_paysim/paypal/disputes                      secret key; capture or payment, reason, stage
-//	POST  /_paysim/paypal/disputes/{id}                 secret key; outcome, or stage=CHARGEBACK
+//	POST  /_paysim/paypal/disputes/{id}                 secret key; outcome, amount_refunded, or stage=CHARGEBACK
 //
 // A PayPal-Request-Id is kept for 6 hours for orders and 45 days for payments; a repeated call is answered with what the
 // object is like by then. An order ends after 6 hours, an authorization after 29 days, by the provider's clock.

@@ -157,27 +157,44 @@ func (s *Server) ppDecide(d *ppDispute, status, outcome string) []*event {
 		return nil
 	}
 	d.status, d.outcome, d.updated = "RESOLVED", outcome, s.clock.now()
-	lost := outcome == "RESOLVED_BUYER_FAVOUR" || outcome == "ACCEPTED"
+	lost := ppLost(outcome)
 	if lost && !d.held {
 		s.ppHold(d)
-	} else if !lost && d.held {
-		s.ppRelease(d)
+	}
+	switch {
+	case lost && d.rest() > 0:
+		s.ppRelease(d, d.rest())
+	case !lost && d.held:
+		d.held = false
+		s.ppRelease(d, d.minor)
 	}
 	return []*event{s.ppEvent("CUSTOMER.DISPUTE.RESOLVED", d.capture.order, d.json())}
 }
 
-// ppHold takes the disputed money back; ppRelease gives it to the merchant again.
+// ppLost tells whether an outcome is for the buyer.
+func ppLost(outcome string) bool { return outcome == "RESOLVED_BUYER_FAVOUR" || outcome == "ACCEPTED" }
+
+// rest is what the merchant keeps of a dispute that is lost in part.
+func (d *ppDispute) rest() int64 {
+	if d.lost == 0 {
+		return 0
+	}
+	return d.minor - d.lost
+}
+
+// ppHold takes the disputed money back; ppRelease gives it, or a part of it, to the merchant again.
 func (s *Server) ppHold(d *ppDispute) {
 	d.held, d.capture.taken = true, d.capture.taken+d.minor
 	s.ppMove(&ppRow{id: s.newID("PD"), reference: d.capture.id, code: "T1201", custom: d.capture.custom, currency: d.capture.order.currency, minor: -d.minor})
 }
 
-func (s *Server) ppRelease(d *ppDispute) {
-	d.held, d.capture.taken = false, d.capture.taken-d.minor
-	s.ppMove(&ppRow{id: s.newID("PD"), reference: d.capture.id, code: "T1202", custom: d.capture.custom, currency: d.capture.order.currency, minor: d.minor})
+func (s *Server) ppRelease(d *ppDispute, minor int64) {
+	d.capture.taken -= minor
+	s.ppMove(&ppRow{id: s.newID("PD"), reference: d.capture.id, code: "T1202", custom: d.capture.custom, currency: d.capture.order.currency, minor: minor})
 }
 
-// ppMoveDispute brings a dispute further: field outcome (RESOLVED_SELLER_FAVOUR, RESOLVED_BUYER_FAVOUR …) or stage=CHARGEBACK.
+// ppMoveDispute brings a dispute further: field outcome (RESOLVED_SELLER_FAVOUR, RESOLVED_BUYER_FAVOUR …), where the buyer gets a part
+// only with amount_refunded (such as 3.00), or stage=CHARGEBACK.
 func (s *Server) ppMoveDispute(w http.ResponseWriter, r *http.Request) {
 	fields, ok := s.control(w, r)
 	if !ok {
@@ -202,6 +219,14 @@ func (s *Server) ppMoveDispute(w http.ResponseWriter, r *http.Request) {
 	case !slices.Contains(outcomes, outcome):
 		answer = ppInvalid("INVALID_PARAMETER_VALUE")
 	default:
+		if part := fields["amount_refunded"]; part != "" {
+			minor, ok := ppParse(part, d.capture.order.currency)
+			if !ok || !ppLost(outcome) || minor <= 0 || minor > d.minor {
+				answer = ppInvalid("INVALID_PARAMETER_VALUE")
+				break
+			}
+			d.lost = minor
+		}
 		events = s.ppDecide(d, d.status, outcome)
 		answer = &ppReply{http.StatusOK, d.json()}
 	}

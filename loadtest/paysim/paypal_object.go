@@ -64,7 +64,8 @@ type ppDispute struct {
 	stage       string
 	outcome     string
 	minor       int64
-	held        bool // the money is taken back for now
+	lost        int64 // what the buyer gets in the end, when it is a part; 0: all
+	held        bool  // the money is taken back for now
 	submissions int
 	evidence    []string
 	created     time.Time
@@ -240,7 +241,11 @@ func (d *ppDispute) json() map[string]any {
 		j["seller_response_due_date"] = ppTime(d.respondBy)
 	}
 	if d.outcome != "" {
-		j["dispute_outcome"] = map[string]any{"outcome_code": d.outcome, "amount_refunded": ppMoney(d.minor, o.currency)}
+		outcome := map[string]any{"outcome_code": d.outcome}
+		if ppLost(d.outcome) {
+			outcome["amount_refunded"] = ppMoney(d.minor-d.rest(), o.currency)
+		}
+		j["dispute_outcome"] = outcome
 	}
 	return j
 }

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"fairgate/core/payment"
+	"fairgate/ledger"
 )
 
 // Bounds of evidence: what PayPal takes in one note, and how many notes we send.
@@ -36,7 +37,8 @@ type dispute struct {
 		Custom string `json:"custom"`
 	} `json:"disputed_transactions"`
 	Outcome struct {
-		Code string `json:"outcome_code"`
+		Code     string `json:"outcome_code"`
+		Refunded money  `json:"amount_refunded"` // by us or by PayPal
 	} `json:"dispute_outcome"`
 }
 
@@ -58,6 +60,9 @@ func (d *dispute) news() (payment.DisputeNews, error) {
 	}
 	n := payment.DisputeNews{Ref: clean(d.ID), State: d.state(), Amount: amount, Reason: lower(d.Reason), RespondBy: d.RespondBy.UTC(), At: d.Updated.UTC()}
 	n.Fee.Currency = amount.Currency
+	if n.State == payment.DisputeLost {
+		n.Lost = d.lost(amount)
+	}
 	if n.At.IsZero() {
 		n.At = d.Created.UTC()
 	}
@@ -68,6 +73,15 @@ func (d *dispute) news() (payment.DisputeNews, error) {
 		n.PaymentRef = clean(d.Transactions[0].Seller)
 	}
 	return n, nil
+}
+
+// lost is what the buyer got of a dispute that was decided for them, where that is a part; what cannot be a part of it is nothing said.
+func (d *dispute) lost(of ledger.Amount) ledger.Amount {
+	part, err := d.Outcome.Refunded.amount()
+	if err != nil || part.Currency != of.Currency || part.Minor <= 0 || part.Minor >= of.Minor {
+		return ledger.Amount{}
+	}
+	return part
 }
 
 func (d *dispute) state() payment.DisputeState {

@@ -147,6 +147,30 @@ func TestADisputeIsSeenAnsweredAndDecided(t *testing.T) {
 	}
 }
 
+func TestADisputeLostInPartSaysWhatTheBuyerGets(t *testing.T) {
+	for part, want := range map[string]int64{"3.00": 300, "": 0, "10.00": 0} {
+		a := newAccount(t, paysim.Config{})
+		i := a.captured(1000)
+		a.control("/_paysim/paypal/disputes", "payment", i.PaymentID.String())
+		ref := a.inbox.of(t, "CUSTOMER.DISPUTE.CREATED", i.PaymentID).Dispute.Ref
+		a.control("/_paysim/paypal/disputes/"+ref, "outcome", "RESOLVED_BUYER_FAVOUR", "amount_refunded", part)
+		d := a.inbox.of(t, "CUSTOMER.DISPUTE.RESOLVED", i.PaymentID).Dispute
+		if d == nil || d.State != payment.DisputeLost || d.Amount != i.Amount || d.Lost.Minor != want || want > 0 && d.Lost.Currency != "EUR" {
+			t.Errorf("%q: told %+v", part, d)
+		}
+		if found, err := a.provider.LookupDispute(t.Context(), ref); err != nil || d == nil || found != *d {
+			t.Errorf("%q: looked up %+v, %v", part, found, err)
+		}
+		gone := int64(1000)
+		if want > 0 {
+			gone = want
+		}
+		if b := a.books(); b.Disputed["EUR"] != gone || b.Balances["EUR"] != 1000-gone {
+			t.Errorf("%q: the books: %+v", part, b)
+		}
+	}
+}
+
 func TestNobodysObjectsAreNotIdentified(t *testing.T) {
 	a := newAccount(t, paysim.Config{})
 	for _, ref := range []string{"", "nothing", "../../x?y"} {
