@@ -30,16 +30,17 @@ func (t *tool) ledgerVerify() *cobra.Command {
 		Use:   "verify",
 		Short: "Recompute the whole ledger and compare",
 		Long: `verify has core read every transfer, recompute every balance and every link of the hash chains, and compare. It exits with 3
-when anything does not agree. Each line says how many things it checked.`,
+when anything does not agree. Each line says how many things it checked. A large ledger takes minutes: meanwhile a line on standard
+error says so now and then, and core bounds it at half an hour; --timeout does not count.`,
 		Example: `  ticketctl ledger verify
-  ticketctl ledger verify --json --timeout 10m`,
+  ticketctl ledger verify --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := t.client(cmd)
 			if err != nil {
 				return err
 			}
-			answer, err := c.get(cmd.Context(), path("ledger", "verify"), nil)
+			answer, err := c.getLong(cmd.Context(), cmd.ErrOrStderr(), path("ledger", "verify"), nil)
 			if err != nil {
 				return err
 			}

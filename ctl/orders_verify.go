@@ -35,7 +35,8 @@ func (t *tool) ordersVerify() *cobra.Command {
 they were, and recomputes the seals that each core makes over the ends of the chains. It finds rows that were altered, taken
 away, put in or moved, and tails that were cut off, as far as they were sealed: some seconds after the step. With --order it
 looks at one order; the chain of the seals themselves is checked only with all of them. It exits with 3
-when something is found.
+when something is found. Many orders take minutes: meanwhile a line on standard error says so now and then, and core bounds it
+at half an hour; --timeout does not count.
 
 Who owns the database can rewrite the latest seals with everything they cover. So the newest seals are printed, and each is in
 core's log: keep one elsewhere, and give it back with --seal later: it must still be there.`,
@@ -55,7 +56,7 @@ core's log: keep one elsewhere, and give it back with --seal later: it must stil
 			for _, seal := range seals {
 				query.Add("seal", seal)
 			}
-			answer, err := c.get(cmd.Context(), path("orders", "verify"), query)
+			answer, err := c.getLong(cmd.Context(), cmd.ErrOrStderr(), path("orders", "verify"), query)
 			if err != nil {
 				return err
 			}

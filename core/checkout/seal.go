@@ -21,6 +21,13 @@ const (
 	sealPending = time.Minute
 	// searchRounds is how many rounds of sealing pass between two searches for what was left behind.
 	searchRounds = 120
+	// searchOverlap is how far a search goes back behind the start of the one before: what was too young for that, and what was
+	// being written then, which a transaction does for less.
+	searchOverlap = 10 * time.Minute
+	// searchWhole is how many searches pass between two that look at everything ever made, as the first does.
+	searchWhole = 144
+	// searchPage is how many orders the database looks through at once; it answers with those that were left behind.
+	searchPage = 10_000
 	// sealAtEnd is how long the last seal of a process that stops may take.
 	sealAtEnd = 5 * time.Second
 )
@@ -42,20 +49,31 @@ FROM unnest($1::UUID[], $2::INT8[], $3::BYTEA[]) AS u (order_id, events, head)`
 
 const sqlInsertOrderSeal = `INSERT INTO order_seals (writer, sequence, heads, hash, sealed_at) VALUES ($1, $2, $3, $4, $5)`
 
-// Orders are looked through in the order of their ids; a search reads each of them, and no hot path keeps an index for it.
+// Orders are looked through in the order of their ids, since no hot path keeps an index for it; heads are looked at of those alone that
+// were moved since $4.
 const sqlLeftBehind = `
-SELECT l.order_id, (l.head <> '' AND h.order_id IS NULL AND l.updated_at < now() - $2::INT8 * INTERVAL '1 millisecond') AS behind
-FROM (SELECT o.order_id, o.events, o.head, o.updated_at FROM orders AS o WHERE o.order_id > $1 ORDER BY o.order_id LIMIT $3) AS l
-LEFT JOIN order_heads AS h ON h.order_id = l.order_id AND h.events = l.events
-ORDER BY l.order_id`
+WITH page AS (
+    SELECT order_id, events, head, updated_at FROM orders WHERE order_id > $1 ORDER BY order_id LIMIT $3
+)
+SELECT now(), (SELECT count(*) FROM page), (SELECT order_id FROM page ORDER BY order_id DESC LIMIT 1), ARRAY(
+    SELECT l.order_id FROM page AS l
+    LEFT JOIN order_heads AS h ON h.order_id = l.order_id AND h.events = l.events
+    WHERE l.head <> '' AND l.updated_at >= $4 AND l.updated_at < now() - $2::INT8 * INTERVAL '1 millisecond' AND h.order_id IS NULL
+    ORDER BY l.order_id)`
 
 // seals keeps sealing until ctx ends, and once more then.
 func (s *Service) seals(ctx context.Context) {
 	tick := time.NewTicker(sealEvery)
 	defer tick.Stop()
+	var since time.Time
 	for round := 0; ; round++ {
 		if round%searchRounds == 0 {
-			if err := s.searchUnsealed(ctx); err != nil && ctx.Err() == nil {
+			if round%(searchRounds*searchWhole) == 0 {
+				since = time.Time{}
+			}
+			if began, err := s.searchUnsealed(ctx, since); err == nil {
+				since = began.Add(-searchOverlap)
+			} else if ctx.Err() == nil {
 				s.log.Warn("look for unsealed orders", "error", err)
 			}
 		}
@@ -156,32 +174,28 @@ type sealedHead struct {
 	head   []byte
 }
 
-// searchUnsealed seals what processes that died have left unsealed.
-func (s *Service) searchUnsealed(ctx context.Context) error {
+// searchUnsealed seals what processes that died have left unsealed of orders that were moved since then, or ever for a zero time. It
+// returns when it began, by the database's clock.
+func (s *Service) searchUnsealed(ctx context.Context, since time.Time) (began time.Time, err error) {
 	var after uuid.UUID
 	for {
+		var at time.Time
+		var seen int64
+		var last *uuid.UUID
 		var behind []uuid.UUID
-		seen := 0
-		rows, err := s.db.Reader.Query(ctx, sqlLeftBehind, after, sealPending.Milliseconds(), sealHeads)
+		err := s.db.Reader.QueryRow(ctx, sqlLeftBehind, after, sealPending.Milliseconds(), searchPage, since).Scan(&at, &seen, &last, &behind)
 		if err != nil {
-			return fmt.Errorf("read orders: %w", err)
+			return began, fmt.Errorf("read orders: %w", err)
 		}
-		var id uuid.UUID
-		var left bool
-		_, err = pgx.ForEachRow(rows, []any{&id, &left}, func() error {
-			if seen, after = seen+1, id; left {
-				behind = append(behind, id)
-			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("read orders: %w", err)
+		if began.IsZero() {
+			began = at
 		}
 		if _, err := s.sealOrders(ctx, behind); err != nil {
-			return err
+			return began, err
 		}
-		if seen < sealHeads {
-			return nil
+		if seen < searchPage || last == nil {
+			return began, nil
 		}
+		after = *last
 	}
 }

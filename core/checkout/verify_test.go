@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -264,7 +265,7 @@ func TestWhatADeadCoreLeftUnsealedAnotherSeals(t *testing.T) {
 	dead.touched.take() // it dies here
 	s.exec(`UPDATE orders SET updated_at = now() - INTERVAL '2 minutes' WHERE order_id = $1`, o.ID)
 	n := s.open(false)
-	if err := n.searchUnsealed(t.Context()); err != nil {
+	if _, err := n.searchUnsealed(t.Context(), time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	if sealed := s.count(`SELECT count(*) FROM order_heads WHERE order_id = $1 AND events = 5`, o.ID); sealed != 1 {
@@ -274,6 +275,36 @@ func TestWhatADeadCoreLeftUnsealedAnotherSeals(t *testing.T) {
 		t.Errorf("an order that its own core may be about to seal was sealed")
 	}
 	if v := s.verify(n, uuid.Nil); !v.OK() || v.Unsealed != 1 {
+		t.Errorf("got %+v", v)
+	}
+}
+
+func TestASearchForUnsealedOrdersGoesNoFurtherBackThanItIsTold(t *testing.T) {
+	s := newShop(t)
+	dead := s.open(true)
+	old, late := s.bought(dead, 1), s.bought(dead, 2)
+	dead.touched.take() // it dies here
+	s.exec(`UPDATE orders SET updated_at = now() - INTERVAL '2 hours' WHERE order_id = $1`, old.ID)
+	s.exec(`UPDATE orders SET updated_at = now() - INTERVAL '2 minutes' WHERE order_id = $1`, late.ID)
+	n := s.open(false)
+	now, err := s.db.Now(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := func(o Order) int64 {
+		return s.count(`SELECT count(*) FROM order_heads WHERE order_id = $1 AND events = 5`, o.ID)
+	}
+	began, err := n.searchUnsealed(t.Context(), now.Add(-time.Hour))
+	if err != nil || began.Before(now) || began.After(now.Add(time.Minute)) {
+		t.Fatalf("began at %s, %v", began, err)
+	}
+	if sealed(late) != 1 || sealed(old) != 0 {
+		t.Errorf("of the last hour %d orders are sealed, of before %d", sealed(late), sealed(old))
+	}
+	if _, err := n.searchUnsealed(t.Context(), time.Time{}); err != nil || sealed(old) != 1 {
+		t.Errorf("the whole search sealed %d, %v", sealed(old), err)
+	}
+	if v := s.verify(n, uuid.Nil); !v.OK() || v.Unsealed != 0 {
 		t.Errorf("got %+v", v)
 	}
 }
