@@ -23,13 +23,30 @@ const SignatureHeader = "Stripe-Signature"
 // maxIDBytes bounds the ids and types of events; Stripe promises 255 at most.
 const maxIDBytes = 255
 
-// Verify checks that Stripe signed these bytes within the tolerance.
+// Verify checks that Stripe signed these bytes within the tolerance of now, before it or after it.
 func (p *Provider) Verify(raw []byte, header http.Header) error {
-	err := webhook.ValidatePayloadWithTolerance(raw, header.Get(SignatureHeader), p.cfg.WebhookSecret, p.cfg.WebhookTolerance)
+	signature := header.Get(SignatureHeader)
+	err := webhook.ValidatePayloadWithTolerance(raw, signature, p.cfg.WebhookSecret, p.cfg.WebhookTolerance)
 	if err != nil {
 		return fmt.Errorf("%w: %w", payment.ErrSignature, err)
 	}
+	if ahead := time.Until(signedAt(signature)); ahead > p.cfg.WebhookTolerance {
+		return fmt.Errorf("%w: it was signed %s in the future", payment.ErrSignature, ahead.Round(time.Second))
+	}
 	return nil
+}
+
+// signedAt is the time in a signature header that stripe-go has found valid, and of whose times it takes the last one; stripe-go
+// itself compares it with the past only.
+func signedAt(header string) (at time.Time) {
+	for pair := range strings.SplitSeq(header, ",") {
+		if text, is := strings.CutPrefix(pair, "t="); is {
+			if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
+				at = time.Unix(seconds, 0)
+			}
+		}
+	}
+	return at
 }
 
 // Parse reads an event. Events of other kinds, and of objects that are not ours, come back without an outcome or payment.

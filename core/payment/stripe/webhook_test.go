@@ -164,6 +164,7 @@ func TestAForgedOrStaleWebhookIsRefused(t *testing.T) {
 		"no secret":                 {body, paysim.Sign(body, now, "")},
 		"another body":              {[]byte(`{"id":"evt_2","type":"payment_intent.succeeded"}`), good},
 		"stale":                     {body, paysim.Sign(body, now.Add(-6*time.Minute), webhookSecret)},
+		"from the future":           {body, paysim.Sign(body, now.Add(6*time.Minute), webhookSecret)},
 		"an old one made new":       {body, "t=" + now.Format("20060102") + good[len(stamp):]},
 		"the time alone":            {body, stamp},
 		"an empty mac":              {body, stamp + ",v1="},
