@@ -14,6 +14,9 @@
 // A rule counts what was seen of a subject within a window, and has a verdict for more than so many. A signal has a weight; the
 // weights add up to a score, which has a threshold for each verdict. The severest verdict counts, and every reason is kept with it.
 //
+// Nobody proves the e-mail address they write. What was seen of one may be a stranger's doing, so it has no verdict of its own: it
+// is a signal beside others and leads to a challenge at most. Reviews and refusals follow from the entrant, the card and the provider.
+//
 // # When it is asked
 //
 // Twice for each payment. Before the provider is called (Begin) only account and address are known. When the money is authorized and

@@ -95,6 +95,40 @@ func TestAnAccountThatKeepsBeingDeclinedIsDeniedAndRemembered(t *testing.T) {
 	}
 }
 
+// A stranger who writes somebody's address and has cards declined must not hold up or refuse what the owner buys next.
+func TestWhatStrangersDoWithAnAddressNeverHoldsItsOwnerUp(t *testing.T) {
+	s := open(t, dbtest.New(t), config())
+	address := marker.Mark("email", "ann@example.org")
+	for n := range 30 {
+		stranger := paid(fmt.Sprint("stranger", n), fmt.Sprint("card", n))
+		stranger.Email, stranger.Stage = address, Begin
+		s.Declined(t.Context(), stranger, "try")
+		s.Judge(t.Context(), stranger)
+		stranger.Stage, stranger.Risk.IPCountry = Authorized, string(rune('A'+n%26))+"X"
+		stranger.Risk.Level, stranger.Risk.CVCCheck = "highest", "fail" // denied, and remembered
+		if j := s.Judge(t.Context(), stranger); j.Verdict != Deny {
+			t.Fatalf("stranger %d: %+v", n, j)
+		}
+	}
+	for name, c := range map[string]struct {
+		risk  payment.Risk
+		stage Stage
+		want  Verdict
+		score int
+	}{
+		"at the beginning":          {stage: Begin, want: Allow},
+		"authorized":                {stage: Authorized, want: Allow},
+		"beside a small signal":     {stage: Authorized, risk: payment.Risk{Funding: "prepaid", Challenged: true}, want: Allow, score: 30},
+		"beside enough, and proved": {stage: Authorized, risk: payment.Risk{Level: "elevated", Challenged: true}, want: Allow, score: 80},
+	} {
+		ann := paid("ann "+name, "card of "+name)
+		ann.Email, ann.Stage, ann.Risk = address, c.stage, c.risk
+		if j := s.Judge(t.Context(), ann); j.Verdict != c.want || j.Score != c.score {
+			t.Errorf("%s: %+v; want %s with %d", name, j, c.want, c.score)
+		}
+	}
+}
+
 func TestWhatWasSeenOftenIsCountedLikeWhatWasSeenSeldom(t *testing.T) {
 	d := dbtest.New(t)
 	for _, most := range []int{fewSeen - 2, fewSeen - 1, fewSeen, fewSeen + 1} { // around where the database begins to count

@@ -15,7 +15,7 @@ type Question struct {
 	Payment uuid.UUID
 	Stage   Stage
 	Account Mark // the entrant
-	Email   Mark // likewise an account; zero without an address
+	Email   Mark // what the buyer wrote, proved by nothing: it weighs and decides nothing; zero without an address
 	Address Mark // the network the order was opened from
 	Card    Mark // zero while it is not known, or no card was used
 	Country string
@@ -35,7 +35,7 @@ const (
 	relDenied  = "denied"
 )
 
-// accounts are the marks that stand for the buyer.
+// accounts are the marks that stand for the buyer: the entrant, and the e-mail address, which anybody may have written.
 func (q *Question) accounts() []Mark {
 	var marks []Mark
 	for _, m := range []Mark{q.Account, q.Email} {
@@ -85,6 +85,7 @@ type ask struct {
 	subject  Mark
 	relation string
 	noun     string
+	unproved bool // the subject may be somebody else's: the rule weighs and has no verdict
 }
 
 // asks are the counts that the question's rules need.
@@ -92,7 +93,7 @@ func (r *Rules) asks(q *Question) []ask {
 	var all []ask
 	add := func(name string, rule Rule, subject Mark, relation, noun string) {
 		if rule.Verdict != Off && subject != (Mark{}) {
-			all = append(all, ask{name, rule, subject, relation, noun})
+			all = append(all, ask{name, rule, subject, relation, noun, subject == q.Email})
 		}
 	}
 	for _, a := range q.accounts() {
@@ -114,8 +115,14 @@ func (r *Rules) asks(q *Question) []ask {
 // decide makes the judgement of a question from its counts, which are in the order of asks.
 func (c *Config) decide(q *Question, asks []ask, counts []int64) Judgement {
 	j := Judgement{Order: q.Order, Payment: q.Payment, Stage: q.Stage, Verdict: Allow}
+	var unproved []Reason
 	for i, a := range asks {
-		if counts[i] > int64(a.of.Most) {
+		switch {
+		case counts[i] <= int64(a.of.Most):
+		case a.unproved:
+			unproved = append(unproved, Reason{Rule: ruleEmail, Said: fmt.Sprintf("%d %s within %s, more than %d, by its e-mail address alone",
+				counts[i], a.noun, a.of.Within, a.of.Most)})
+		default:
 			j.Verdict = Severer(j.Verdict, a.of.Verdict)
 			j.Reasons = append(j.Reasons, Reason{Rule: a.rule, Verdict: a.of.Verdict,
 				Said: fmt.Sprintf("%d %s within %s, more than %d", counts[i], a.noun, a.of.Within, a.of.Most)})
@@ -129,8 +136,27 @@ func (c *Config) decide(q *Question, asks []ask, counts []int64) Judgement {
 		j.Verdict = Severer(j.Verdict, Challenge)
 		j.Reasons = append(j.Reasons, Reason{Rule: "event", Verdict: Challenge, Said: "the event asks everybody for the proof to their bank"})
 	}
-	j.Verdict = Severer(j.Verdict, c.Thresholds.Tighten(q.Tighter).verdict(j.Score))
+	thresholds := c.Thresholds.Tighten(q.Tighter)
+	j.Verdict = Severer(j.Verdict, thresholds.verdict(j.Score))
+	c.weighEmail(&j, thresholds, unproved)
 	return settled(q, j)
+}
+
+// ruleEmail is the rule of reasons that only an e-mail address gives.
+const ruleEmail = "email_velocity"
+
+// weighEmail adds what was seen of an e-mail address, which a stranger may have written. It weighs once however many rules it
+// breaks, only beside another signal, and leads no further than to a challenge: nobody is held up for what others did in their name.
+func (c *Config) weighEmail(j *Judgement, thresholds Thresholds, seen []Reason) {
+	if len(seen) == 0 || c.Weights.EmailVelocity == 0 || j.Score == 0 {
+		return
+	}
+	seen[0].Weight = c.Weights.EmailVelocity
+	j.Score += seen[0].Weight
+	j.Reasons = append(j.Reasons, seen...)
+	if thresholds.verdict(j.Score) != Allow {
+		j.Verdict = Severer(j.Verdict, Challenge)
+	}
 }
 
 // settled takes the stage before into account, and whether the buyer has proved who they are.

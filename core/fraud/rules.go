@@ -18,7 +18,8 @@ type Rule struct {
 	Verdict Verdict       `mapstructure:"verdict"`
 }
 
-// Rules are about how fast things turn up together. An account is an entrant and, as another one, the e-mail address.
+// Rules are about how fast things turn up together. An account is an entrant. E-mail addresses are counted like accounts, but
+// since nobody proves theirs, more than so many of one is only a signal (Weights.EmailVelocity).
 type Rules struct {
 	CardsPerAccount    Rule `mapstructure:"cards_per_account"`
 	AccountsPerCard    Rule `mapstructure:"accounts_per_card"`
@@ -39,7 +40,8 @@ type Weights struct {
 	Prepaid           int `mapstructure:"prepaid"`
 	RiskElevated      int `mapstructure:"risk_elevated"`
 	RiskHighest       int `mapstructure:"risk_highest"`
-	RiskScore         int `mapstructure:"risk_score"` // at the provider's 99, less in proportion
+	RiskScore         int `mapstructure:"risk_score"`     // at the provider's 99, less in proportion
+	EmailVelocity     int `mapstructure:"email_velocity"` // the e-mail address breaks a rule for accounts; beside other signals, at most to a challenge
 }
 
 // Thresholds are the scores from which a verdict is given; 0 is never.
@@ -112,7 +114,7 @@ func (c Config) Validate() error {
 	}
 	w, t := c.Weights, c.Thresholds
 	if slices.Min([]int{w.CardCountryOther, w.IPCountryOther, w.PostalCheckFailed, w.CVCCheckFailed, w.Prepaid, w.RiskElevated, w.RiskHighest,
-		w.RiskScore, t.Challenge, t.Review, t.Deny}) < 0 {
+		w.RiskScore, w.EmailVelocity, t.Challenge, t.Review, t.Deny}) < 0 {
 		errs = append(errs, errors.New("weights and thresholds must not be negative"))
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
@@ -135,7 +137,7 @@ func DefaultRules() Rules {
 
 // DefaultWeights are the weights that go with DefaultThresholds.
 func DefaultWeights() Weights {
-	return Weights{CardCountryOther: 10, IPCountryOther: 20, PostalCheckFailed: 20, CVCCheckFailed: 40, Prepaid: 10, RiskElevated: 60, RiskHighest: 100, RiskScore: 30}
+	return Weights{CardCountryOther: 10, IPCountryOther: 20, PostalCheckFailed: 20, CVCCheckFailed: 40, Prepaid: 10, RiskElevated: 60, RiskHighest: 100, RiskScore: 30, EmailVelocity: 20}
 }
 
 // DefaultThresholds are the scores from which something is done.

@@ -37,7 +37,7 @@ var fraudDefaults = map[string]any{
 	"fraud.rules.declines_per_account.most": 20, "fraud.rules.declines_per_account.within": "1h", "fraud.rules.declines_per_account.verdict": "deny",
 	"fraud.rules.denied_before.most": 0, "fraud.rules.denied_before.within": "24h", "fraud.rules.denied_before.verdict": "review",
 	"fraud.weights.card_country_other": 10, "fraud.weights.ip_country_other": 20, "fraud.weights.postal_check_failed": 20, "fraud.weights.cvc_check_failed": 40,
-	"fraud.weights.prepaid": 10, "fraud.weights.risk_elevated": 60, "fraud.weights.risk_highest": 100, "fraud.weights.risk_score": 30,
+	"fraud.weights.prepaid": 10, "fraud.weights.risk_elevated": 60, "fraud.weights.risk_highest": 100, "fraud.weights.risk_score": 30, "fraud.weights.email_velocity": 20,
 	"fraud.thresholds.challenge": 40, "fraud.thresholds.review": 70, "fraud.thresholds.deny": 120,
 }
 
