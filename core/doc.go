@@ -11,6 +11,7 @@
 //	settlement reconciliation: what providers settled against what the ledger has, and the corrections
 //	fraud      judges payments before they are begun and when they are authorized: velocity, signals, verdicts with reasons
 //	payout     what organizers are paid: releases, reserves, payouts
+//	booking    what only the bank or an operator knows: provider payouts that arrived, taxes paid, rounding closed
 //	ticket     tickets and their signed codes
 //	access     waiting room: pool, draw ceremony, admission controller, sessions, bans
 //	story      everything that is known of one order, in the order in which it happened; reads only
