@@ -10,6 +10,8 @@ var (
 	ErrNotOpen = errors.New("the waiting room is not open yet")
 	// ErrEnded means the on-sale is over.
 	ErrEnded = errors.New("the on-sale is over")
+	// ErrCancelled means the event will not take place: it is not put on sale any more.
+	ErrCancelled = errors.New("the event is cancelled")
 	// ErrStarted means the on-sale is past its sale instant and cannot be scheduled anew before it has ended.
 	ErrStarted = errors.New("the on-sale has started")
 	// ErrTimes means the times of an on-sale contradict each other or the clock.

@@ -32,7 +32,7 @@ func (r *Room) Schedule(ctx context.Context, slug string, opensAt, joiningAt, en
 }
 
 // Open makes now the sale instant: of the scheduled on-sale, or of a new one when none is. Once the sale instant has
-// come it does nothing.
+// come it does nothing. ErrCancelled for an event that was cancelled, as of Schedule and Resume.
 func (r *Room) Open(ctx context.Context, slug string) (Status, error) {
 	return r.schedule(ctx, slug, time.Time{}, time.Time{}, time.Time{})
 }
@@ -92,9 +92,27 @@ const (
 	WHERE event_id = $1`
 )
 
+const sqlCancelledEvent = `SELECT EXISTS (SELECT 1 FROM events WHERE event_id = $1 AND state = 'cancelled')`
+
+// takesPlace is ErrCancelled for an event that was cancelled. It asks in the transaction that puts it on sale: another core may
+// have cancelled it a moment ago.
+func takesPlace(ctx context.Context, tx pgx.Tx, event uuid.UUID) error {
+	var cancelled bool
+	if err := tx.QueryRow(ctx, sqlCancelledEvent, event).Scan(&cancelled); err != nil {
+		return fmt.Errorf("look whether the event is cancelled: %w", err)
+	}
+	if cancelled {
+		return ErrCancelled
+	}
+	return nil
+}
+
 var noValue = make([]byte, 8) // of a cursor that is not set
 
 func (p *plan) run(ctx context.Context, tx pgx.Tx, event uuid.UUID, slug string) error {
+	if err := takesPlace(ctx, tx, event); err != nil {
+		return err
+	}
 	old, err := loadDraw(ctx, tx, event)
 	known := true
 	if errors.Is(err, ErrNoSale) {
@@ -194,6 +212,8 @@ const (
 	phase = CASE WHEN phase = 'paused' THEN 'open' ELSE phase END WHERE event_id = $1 AND phase <> 'ended'`
 	sqlEnd = `UPDATE draws SET phase = 'ended', message = $2, version = version + 1, updated_at = now()
 	WHERE event_id = $1 AND phase <> 'ended'`
+	sqlCancel = `UPDATE draws SET phase = 'ended', message = $2, version = version + 1, updated_at = now()
+	WHERE event_id = $1 AND (phase <> 'ended' OR message <> $2)`
 )
 
 // Pause stops calling, admitting and new holds, with a message for the page. Joining and the draw go on, and whoever holds
@@ -212,6 +232,16 @@ func (r *Room) End(ctx context.Context, slug, message string) (Status, error) {
 	return r.operate(ctx, slug, sqlEnd, message)
 }
 
+// Cancel is End for an event that will not take place: the message is shown even if the on-sale was over before. Doing it again
+// changes nothing.
+func (r *Room) Cancel(ctx context.Context, slug, message string) (Status, error) {
+	status, err := r.operate(ctx, slug, sqlCancel, message)
+	if errors.Is(err, ErrEnded) {
+		return r.Status(ctx, slug)
+	}
+	return status, err
+}
+
 func (r *Room) operate(ctx context.Context, slug, statement, message string) (Status, error) {
 	s, err := r.onSaleOf(ctx, slug)
 	if err != nil {
@@ -223,6 +253,11 @@ func (r *Room) operate(ctx context.Context, slug, statement, message string) (St
 	}
 	changed := false
 	err = r.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if statement == sqlResume {
+			if err := takesPlace(ctx, tx, s.event); err != nil {
+				return err
+			}
+		}
 		tag, err := tx.Exec(ctx, statement, s.event, message)
 		if err != nil {
 			return fmt.Errorf("change the on-sale: %w", err)

@@ -147,6 +147,9 @@ func (s *Server) changeOnSale(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	if !plainText(body.Message, 0, len(body.Message)) {
+		return &detailed{errRequest, "message must be a text without control characters."}
+	}
 	ctx, slug := r.Context(), r.PathValue("id")
 	if _, err := s.Events.BySlug(ctx, slug); err != nil {
 		return err
@@ -375,6 +378,9 @@ func (s *Server) addBan(w http.ResponseWriter, r *http.Request) error {
 	subject, err := hex.DecodeString(body.Subject)
 	if err != nil {
 		return access.ErrBanInvalid
+	}
+	if !plainText(body.Reason, 0, len(body.Reason)) {
+		return &detailed{errRequest, "reason must be a text without control characters."}
 	}
 	if err := s.Room.AddBan(r.Context(), access.Ban{Kind: access.BanKind(body.Kind), Subject: subject, Reason: body.Reason, Actor: operatorOf(r)}); err != nil {
 		return err

@@ -40,7 +40,7 @@ func (s *Server) book(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !plainText(body.Reason, 1, maxReason) {
-		return &detailed{errRequest, "A booking needs a reason, for whoever asks later."}
+		return &detailed{errRequest, "A booking needs a reason, without control characters, for whoever asks later."}
 	}
 	verb := r.PathValue("verb")
 	amount := ledger.Amount{Currency: body.Currency}

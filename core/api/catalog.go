@@ -40,6 +40,7 @@ type rangeJSON struct {
 type eventJSON struct {
 	ID       string      `json:"id"`
 	Name     string      `json:"name"`
+	State    string      `json:"state,omitempty"` // active or cancelled; of one event
 	Category string      `json:"category"`
 	Summary  string      `json:"summary,omitempty"`
 	StartsAt timeJSON    `json:"starts_at"`
@@ -78,6 +79,7 @@ func (s *Server) onSaleInMemory(slug string) *onSaleJSON {
 // eventView is an event with what one needs to choose: prices, what is left, sections.
 func (s *Server) eventView(ctx context.Context, e *event.Event) (eventJSON, error) {
 	view := s.describe(e)
+	view.State = e.State
 	switch phase, opensAt, err := s.Room.Phase(ctx, e.Slug); {
 	case err == nil:
 		view.OnSale = &onSaleJSON{Phase: string(phase), OpensAt: timeJSON(opensAt)}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -73,11 +74,13 @@ func (s *Server) recordReceipts(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// plainText tells whether a text is UTF-8 of so many characters without zero bytes.
+// plainText tells whether a text is UTF-8 of so many characters, without control characters other than tabs and line breaks and
+// without those that turn the direction of writing, which hide what is written.
 func plainText(text string, least, most int) bool {
 	n := utf8.RuneCountInString(text)
 	for _, c := range text {
-		if c == 0 {
+		bidi := c >= 0x202A && c <= 0x202E || c >= 0x2066 && c <= 0x2069
+		if bidi || unicode.IsControl(c) && c != '\n' && c != '\r' && c != '\t' {
 			return false
 		}
 	}
@@ -104,7 +107,7 @@ func (s *Server) confirmRefund(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !plainText(body.Reason, 0, 500) {
-		return &detailed{errRequest, "reason must be a text of at most 500 characters."}
+		return &detailed{errRequest, "reason must be a text of at most 500 characters, without control characters."}
 	}
 	if err := s.Offline.Confirm(r.Context(), id, verb == "confirm", operatorOf(r), body.Reason); err != nil {
 		return err

@@ -3,7 +3,6 @@ package api
 import (
 	"net/http"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -134,8 +133,8 @@ func (s *Server) changeTask(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	reason := strings.TrimSpace(body.Reason)
-	if !utf8.ValidString(reason) || utf8.RuneCountInString(reason) > maxTaskReason || strings.ContainsRune(reason, 0) {
-		return &detailed{errRequest, "reason must be a text of at most 500 characters."}
+	if !plainText(reason, 0, maxTaskReason) {
+		return &detailed{errRequest, "reason must be a text of at most 500 characters, without control characters."}
 	}
 	order, task, err := s.taskPath(r)
 	if err != nil {

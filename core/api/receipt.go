@@ -98,7 +98,7 @@ func (s *Server) decideReceipt(w http.ResponseWriter, r *http.Request) error {
 	case !plainText(body.Receipt, 1, 128):
 		return offline.ErrReceiptUnknown
 	case !plainText(body.Reason, 1, 500):
-		return &detailed{errRequest, "A decision needs a reason of 1 to 500 characters, which is kept."}
+		return &detailed{errRequest, "A decision needs a reason of 1 to 500 characters, without control characters, which is kept."}
 	case (verb == "assign") != (body.Order != uuid.Nil):
 		return &detailed{errRequest, "order_id is needed to assign, and only then."}
 	}

@@ -1,9 +1,9 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -131,8 +131,8 @@ func (s *Server) refundOrder(w http.ResponseWriter, r *http.Request) error {
 }
 
 func reasonable(reason string) error {
-	if reason == "" || utf8.RuneCountInString(reason) > maxRefundReason {
-		return &detailed{errRequest, fmt.Sprintf("Say why, in 1 to %d characters of reason.", maxRefundReason)}
+	if !plainText(reason, 1, maxRefundReason) {
+		return &detailed{errRequest, fmt.Sprintf("Say why, in 1 to %d characters, without control characters.", maxRefundReason)}
 	}
 	return nil
 }
@@ -300,11 +300,8 @@ func (s *Server) cancelEvent(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.Catalog.Nudge()
-	phase, _, err := s.Room.Phase(r.Context(), e.Slug)
-	if err == nil && phase != access.Ended {
-		_, err = s.Room.End(r.Context(), e.Slug, "The event is cancelled. What you paid comes back by itself.")
-	}
-	if err != nil && problemOf(err).Code != "sale_not_open" {
+	_, err = s.Room.Cancel(r.Context(), e.Slug, "The event is cancelled. What you paid comes back by itself.")
+	if err != nil && !errors.Is(err, access.ErrNoSale) {
 		return err
 	}
 	run, err := s.Checkout.RefundEvent(r.Context(), e.ID, body.Reason, operatorOf(r))

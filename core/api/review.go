@@ -105,6 +105,9 @@ func (s *Server) decideReview(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &body); err != nil {
 		return err
 	}
+	if !plainText(body.Reason, 0, len(body.Reason)) {
+		return &detailed{errRequest, "reason must be a text without control characters."}
+	}
 	switch r.PathValue("verb") {
 	case "approve":
 		err = s.Checkout.Approve(r.Context(), id, operatorOf(r), body.Reason)

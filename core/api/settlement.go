@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -63,7 +66,11 @@ func (s *Server) reconcileDay(w http.ResponseWriter, r *http.Request) error {
 		}
 		reader = settlement.NewFile(r.Body)
 	} else if reader = s.Settlements[provider]; reader == nil {
-		return fmt.Errorf("%w: %s", settlement.ErrUnreadable, provider)
+		if len(s.Settlements) == 0 {
+			return fmt.Errorf("%w: %s", settlement.ErrUnreadable, provider)
+		}
+		return &detailed{settlement.ErrUnreadable, fmt.Sprintf("There is no provider %q whose settlement core reads by itself; there are %s. Send others' settlements as a file.",
+			provider[:min(len(provider), 32)], strings.Join(slices.Sorted(maps.Keys(s.Settlements)), ", "))}
 	}
 	report, err := s.Settlement.Reconcile(r.Context(), provider, day, reader)
 	if err != nil {
@@ -196,8 +203,8 @@ func (d *decision) read(r *http.Request) error {
 	if err := decode(r, d); err != nil {
 		return err
 	}
-	if d.Reason == "" || len(d.Reason) > maxReason {
-		return &detailed{errRequest, "A decision needs a reason, for whoever asks later."}
+	if !plainText(d.Reason, 1, maxReason) {
+		return &detailed{errRequest, "A decision needs a reason, without control characters, for whoever asks later."}
 	}
 	return nil
 }

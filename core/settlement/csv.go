@@ -46,15 +46,21 @@ func (f *File) Settlement(ctx context.Context, from, until time.Time, each func(
 	}
 	for _, name := range Columns[:needed] {
 		if _, ok := at[name]; !ok {
-			return fmt.Errorf("%w: it has no column %s", ErrFile, name)
+			if len(head) == 1 && strings.Contains(head[0], ";") {
+				return fmt.Errorf("%w: its columns are parted by semicolons; commas are expected, and the columns %s", ErrFile, strings.Join(Columns[:needed], ", "))
+			}
+			return fmt.Errorf("%w: it has no column %s; it needs %s", ErrFile, name, strings.Join(Columns[:needed], ", "))
 		}
 	}
-	for {
+	for rows := 0; ; rows++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		fields, err := lines.Read()
 		if errors.Is(err, io.EOF) {
+			if rows == 0 {
+				return fmt.Errorf("%w: it has no rows below the names of its columns", ErrFile)
+			}
 			return nil
 		}
 		if err != nil {

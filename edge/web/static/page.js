@@ -80,15 +80,21 @@ export function countdown(thing, over) {
   return node;
 }
 
-/** Why a payment failed, in a sentence; a code that has none is shown as it is. */
+/** Why a payment failed, in a sentence. */
 export function failureText(failure) {
   const sentences = {
     card_over_limit: 'This card has bought as many tickets as one card may. You were not charged, and the tickets are back on sale. Choose again and pay with another card.',
     card_declined: 'The card was declined.',
     'card_declined/insufficient_funds': 'There is not enough money on the card.',
     expired_card: 'The card has expired.',
+    insufficient_funds: 'There is not enough money on the card.',
     incorrect_cvc: 'The security code of the card is wrong.',
+    invalid_cvc: 'The security code of the card is wrong.',
+    incorrect_number: 'The card number is wrong.',
+    invalid_number: 'The card number is wrong.',
+    processing_error: 'The card could not be processed just now. Try again in a moment.',
+    authentication_required: 'The bank wants to confirm that it is you. Try again and follow its steps.',
     payment_intent_authentication_failure: 'The bank could not confirm that it is you.',
   };
-  return sentences[failure] || sentences[failure.split('/')[0]] || `The payment did not go through: ${failure}.`;
+  return sentences[failure] || sentences[failure.split('/')[0]] || 'The payment did not go through.';
 }
