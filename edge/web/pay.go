@@ -92,7 +92,7 @@ func (p *Pages) Pay(event string, body []byte) (page []byte, policy string, err 
 		}
 	}
 	if o.Payment.Failure != "" {
-		view.Failure = "The payment did not go through. Your tickets are still held: try another card."
+		view.Failure = failureText(o.Payment.Failure) + " Your tickets are still held: try another card."
 	}
 	for _, l := range o.Lines {
 		price := priceJSON{Minor: l.Face.Minor + l.Fee.Minor + l.Tax.Minor, Currency: o.Amount.Currency}
@@ -103,6 +103,34 @@ func (p *Pages) Pay(event string, body []byte) (page []byte, policy string, err 
 		return nil, "", fmt.Errorf("write a payment page: %w", err)
 	}
 	return out.Bytes(), policy, nil
+}
+
+// failureText is why a payment failed, in a sentence. The page's script says the same, see failureText of static/page.js.
+func failureText(code string) string {
+	kind, detail, _ := strings.Cut(code, "/")
+	if kind == "card_declined" && detail == "insufficient_funds" {
+		kind = detail
+	}
+	switch kind {
+	case "card_declined":
+		return "The card was declined."
+	case "insufficient_funds":
+		return "There is not enough money on the card."
+	case "expired_card":
+		return "The card has expired."
+	case "incorrect_cvc", "invalid_cvc":
+		return "The security code of the card is wrong."
+	case "incorrect_number", "invalid_number":
+		return "The card number is wrong."
+	case "processing_error":
+		return "The card could not be processed just now. Try again in a moment."
+	case "authentication_required":
+		return "The bank wants to confirm that it is you. Try again and follow its steps."
+	case "payment_intent_authentication_failure":
+		return "The bank could not confirm that it is you."
+	default:
+		return "The payment did not go through."
+	}
 }
 
 // payPolicy opens the policy of every page for a provider's form: for Stripe's, what Stripe says its script needs; for a frame

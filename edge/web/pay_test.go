@@ -111,3 +111,20 @@ func TestWhatIsNotToBePaidHereHasNoPaymentPage(t *testing.T) {
 		t.Errorf("half an answer: %v", err)
 	}
 }
+
+func TestWhyAPaymentFailedIsSaidInASentenceAndNeverAsACode(t *testing.T) {
+	p := pages(t)
+	for code, want := range map[string]string{
+		"card_declined/insufficient_funds":      "There is not enough money on the card. Your tickets are still held",
+		"card_declined/lost_card":               "The card was declined.",
+		"incorrect_number":                      "The card number is wrong.",
+		"payment_intent_authentication_failure": "The bank could not confirm that it is you.",
+		"some_new_code":                         "The payment did not go through.",
+	} {
+		body := bytes.Replace(paying("stripe_elements", ""), []byte(`"failure":""`), []byte(`"failure":"`+code+`"`), 1)
+		page, _, err := p.Pay("arena", body)
+		if err != nil || !bytes.Contains(page, []byte(want)) || bytes.Contains(page, []byte(code)) {
+			t.Errorf("%s: %v\n%s", code, err, page)
+		}
+	}
+}
