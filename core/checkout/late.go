@@ -221,6 +221,9 @@ const lateDisputedLook = time.Hour
 // disputes before it calls anybody; whether the money is all there to be sold for, the sale's own transaction asks.
 func (s *Service) decideLate(ctx context.Context, t payment.Task) error {
 	a, err := s.attempt(ctx, t)
+	if err == nil && t.Payload == settledLate && a.state != PaymentCaptured {
+		return s.capturedUnheard(ctx, t, &a)
+	}
 	if err != nil || a.state != PaymentCaptured || a.failure != lateMoney {
 		return err
 	}

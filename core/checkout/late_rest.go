@@ -136,3 +136,25 @@ func lateRefundID(order, attempt uuid.UUID, refunds []Refund) uuid.UUID {
 	}
 	return RefundID(order, key)
 }
+
+// settledLate is the payload of a task about a payment of which the provider's settlement told first that it was captured.
+const settledLate = "settled"
+
+// SettledLate, in the transaction in which a reconciliation books a payment as its order's late money, has the outbox ask the provider
+// about it: what it says to have captured is then sold or given back like all late money. The money is booked once, whoever does it.
+func (s *Service) SettledLate(ctx context.Context, tx pgx.Tx, order, attempt uuid.UUID) error {
+	return s.outbox.Enqueue(ctx, tx, []payment.Task{{ID: payment.TaskID(attempt, taskLate+"/"+settledLate), Kind: taskLate, OrderID: order, PaymentID: attempt,
+		Payload: settledLate}})
+}
+
+// capturedUnheard applies a capture that only the settlement told of.
+func (s *Service) capturedUnheard(ctx context.Context, t payment.Task, a *attempt) error {
+	out, err := a.provider.Lookup(ctx, a.intent)
+	if err != nil {
+		return fmt.Errorf("look up a payment that was settled: %w", err)
+	}
+	if out.State != payment.Captured {
+		return fmt.Errorf("the settlement has payment %s as captured, and its provider as %s: %w", t.PaymentID, out.State, payment.ErrPermanent)
+	}
+	return s.tell(ctx, t, out)
+}

@@ -184,3 +184,72 @@ func TestARefundThatNoLongerFitsTheOrderIsNotApproved(t *testing.T) {
 	}
 	s.audit()
 }
+
+// voidedLate is an order whose payment was voided, as far as we know; its provider captured it and nobody told.
+func (s *shop) voidedLate(n *node) Order {
+	s.t.Helper()
+	o := s.order(n, buyer, s.hold(n, buyer, "k", floor(1)))
+	id := payment.PaymentID(o.ID, 1)
+	s.eventually("the intent exists", func() bool { return s.provider.confirm(id, payment.Begun) })
+	if _, err := n.stock.Release(context.Background(), o.Hold, buyer); err != nil {
+		s.t.Fatal(err)
+	}
+	s.eventually("the payment is voided", func() bool {
+		got, err := n.Find(context.Background(), o.ID)
+		return err == nil && got.Payment.State == PaymentVoided
+	})
+	s.provider.mu.Lock()
+	s.provider.intents[id].state, s.provider.intents[id].captures = payment.Captured, 1
+	s.provider.mu.Unlock()
+	o, err := n.Find(context.Background(), o.ID)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return o
+}
+
+func TestLateMoneyThatOnlyTheSettlementTellsOfIsBookedOnceAndGoesBack(t *testing.T) {
+	s := newShop(t)
+	n := s.open(true)
+	reader := settlement.New(s.db, settlement.Config{Grace: time.Nanosecond, BookPlain: true, Late: n.SettledLate})
+	o := s.voidedLate(n)
+	rows := statement{charge(o)}
+	s.settled(reader, rows)
+	item := s.openItem(reader)
+	if item.Proposal.Late != o.Payment.ID {
+		t.Fatalf("proposed: %+v", item.Proposal)
+	}
+	if _, err := reader.Decide(t.Context(), item.ID, settlement.Approved, "ann", "seen"); err != nil {
+		t.Fatal(err)
+	}
+	got := s.await(n, o.ID, Refunded)
+	if len(got.Refunds) != 1 || got.Refunds[0].Amount != o.Amount || s.net("late_money") != 0 || s.net("provider_clearing/stripe") != 0 {
+		t.Errorf("late money is at %d, the provider's account at %d, refunds %+v", s.net("late_money"), s.net("provider_clearing/stripe"), got.Refunds)
+	}
+	rows = append(rows, payment.SettlementRow{ID: "txn_back", Kind: payment.SettledRefund, SourceRef: got.Refunds[0].ProviderRef, PaymentRef: o.Payment.ProviderRef,
+		OrderID: o.ID, RefundID: got.Refunds[0].ID, Gross: ledger.Amount{Minor: -o.Amount.Minor, Currency: o.Amount.Currency}})
+	s.allExplained(reader, rows)
+	s.audit()
+}
+
+func TestLateMoneyOfNobodyIsClosedByTheRefundThatAnOperatorMakesAtTheProvider(t *testing.T) {
+	s := newShop(t)
+	reader := settlement.New(s.db, settlement.Config{Grace: time.Nanosecond, BookPlain: true})
+	amount := ledger.Amount{Minor: 4200, Currency: "EUR"}
+	rows := statement{{ID: "txn_nobody", Kind: payment.SettledCharge, SourceRef: "ch_n", PaymentRef: "pi_n", Gross: amount}}
+	for _, late := range []int64{4200, 0} {
+		s.settled(reader, rows)
+		if _, err := reader.Decide(t.Context(), s.openItem(reader).ID, settlement.Approved, "ann", "seen"); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.net("late_money"); got != -late && got != late {
+			t.Errorf("late money is at %d, want %d", got, late)
+		}
+		rows = append(rows, payment.SettlementRow{ID: "txn_nobody_back", Kind: payment.SettledRefund, SourceRef: "re_n", PaymentRef: "pi_n",
+			Gross: ledger.Amount{Minor: -amount.Minor, Currency: amount.Currency}})
+	}
+	if got := s.net("provider_clearing/stripe"); got != 0 {
+		t.Errorf("the provider's account is at %d", got)
+	}
+	s.allExplained(reader, rows[:2])
+}

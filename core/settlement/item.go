@@ -131,6 +131,11 @@ func (s *Service) correct(ctx context.Context, tx pgx.Tx, item Item) (extra uuid
 	if err := s.writer.Record(ctx, tx, p.Transfers); err != nil {
 		return extra, fmt.Errorf("record the correction of item %s: %w", item.ID, err)
 	}
+	if p.Late != uuid.Nil && s.cfg.Late != nil && len(p.Transfers) > 0 {
+		if err := s.cfg.Late(ctx, tx, p.Transfers[0].Reference, p.Late); err != nil {
+			return extra, fmt.Errorf("hand late money of item %s over: %w", item.ID, err)
+		}
+	}
 	extra = p.Extra
 	if item.Class == AmountDiffers && len(p.Transfers) > 0 {
 		extra = p.Transfers[0].ID // the row is matched with the transfer it differs from; this one is the item's

@@ -61,6 +61,8 @@ type matcher struct {
 	legs     map[string][]leg            // conversions by source
 	clearing map[string]uuid.UUID        // currency → our account at the provider
 	accounts map[uuid.UUID]ledger.Account
+	attempts map[uuid.UUID][]attempt // by order: with this provider, of charges that the books do not have
+	strays   map[string][]uuid.UUID  // by the provider's name of a payment: references of charges that were booked as nobody's
 }
 
 // leg is one side of a change of currencies.
@@ -290,7 +292,7 @@ func (m *matcher) differs(r row, move ledger.Move) (verdict, error) {
 }
 
 // surplus proposes what to do with money that the provider has moved beyond what the books explain: below nothing it is a cost, above
-// it is somebody's, and waits among late money for a refund.
+// it is somebody's, and waits among late money until an operator has refunded it at the provider: stray finds that refund.
 func (m *matcher) surplus(r row, minor int64) (Proposal, error) {
 	reference := RowReference(m.provider, r.ID)
 	var p Proposal
@@ -300,7 +302,7 @@ func (m *matcher) surplus(r row, minor int64) (Proposal, error) {
 		p.Action = "book it as a cost of the provider"
 		p.Transfers, err = ledger.SettlementSentTransfers(reference, m.provider, ledger.Amount{Currency: r.Gross.Currency}, ledger.Amount{Minor: -minor, Currency: r.Gross.Currency})
 	case minor > 0:
-		p.Action = "book it as late money, to be refunded"
+		p.Action = "book it as late money of nobody; then refund it in the provider's own pages, and approve the row of that refund"
 		p.Transfers, err = ledger.LateMoneyTransfers(ledger.Terms{Order: reference, Provider: m.provider, Currency: r.Gross.Currency}, minor)
 		if err == nil {
 			p.Claims = p.Transfers[0].ID

@@ -65,6 +65,7 @@ type Proposal struct {
 	Transfers []ledger.Transfer `json:"transfers,omitempty"` // recorded when it is approved; none: it is only marked as explained
 	Claims    uuid.UUID         `json:"claims,omitzero"`     // of Transfers, or recorded before: what the row is matched with then
 	Extra     uuid.UUID         `json:"extra,omitzero"`      // of Transfers: explained by the item beside what the row is matched with
+	Late      uuid.UUID         `json:"late,omitzero"`       // the payment whose late money Transfers are: checkout is told of it
 	Digest    []byte            `json:"digest,omitempty"`    // of an altered row: what it says now
 	Was       []byte            `json:"was,omitempty"`       // and what it said when this was proposed
 	Gross     *int64            `json:"gross,omitempty"`     // in minor units, as it says now

@@ -25,6 +25,16 @@ func (m *matcher) theirs(r row) (verdict, error) {
 // correction is what the books would say if the row were right: of an order we know what the kind of row means for it, else what
 // surplus makes of it.
 func (m *matcher) correction(r row) (Proposal, error) {
+	if right(r) && r.Kind == payment.SettledCharge {
+		if p, ok, err := m.charged(r); ok || err != nil {
+			return p, err
+		}
+	}
+	if right(r) && r.Kind == payment.SettledRefund {
+		if p, ok, err := m.stray(r); ok || err != nil {
+			return p, err
+		}
+	}
 	if r.order == uuid.Nil || !right(r) || len(m.byOrder[r.order]) == 0 {
 		return m.surplus(r, r.Gross.Minor)
 	}

@@ -161,6 +161,9 @@ func (s *Service) look(ctx context.Context, from books, provider string, rows []
 	if m.byOrder, err = ledger.ReferenceMoves(ctx, from, orders); err != nil {
 		return nil, err
 	}
+	if err := s.lookLate(ctx, from, m, rows); err != nil {
+		return nil, err
+	}
 	m.accounts = map[uuid.UUID]ledger.Account{}
 	for _, moves := range m.byOrder {
 		for _, move := range moves {
@@ -172,4 +175,23 @@ func (s *Service) look(ctx context.Context, from books, provider string, rows []
 		}
 	}
 	return m, nil
+}
+
+// lookLate reads what decides about money that the books do not have: whose payment a charge is of, and what a refund may be of.
+func (s *Service) lookLate(ctx context.Context, from books, m *matcher, rows []row) error {
+	var orders []uuid.UUID
+	var refs []string
+	for _, r := range rows {
+		switch {
+		case len(m.possible(r)) > 0:
+		case r.Kind == payment.SettledCharge && r.order != uuid.Nil && s.cfg.Late != nil:
+			orders = append(orders, r.order)
+		case r.Kind == payment.SettledRefund && r.PaymentRef != "":
+			refs = append(refs, r.PaymentRef)
+		}
+	}
+	if err := m.attemptsOf(ctx, from, orders); err != nil {
+		return err
+	}
+	return m.straysOf(ctx, from, refs)
 }

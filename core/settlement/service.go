@@ -27,6 +27,9 @@ type Config struct {
 	Hour      int           // of the UTC day, when the day before is read
 	CatchUp   int           // most days that were missed and are read after all; default 60
 	Log       *slog.Logger  // default: discarded
+	// Late, in the transaction that books a payment as late money of its order, has whoever sells orders decide what becomes of it.
+	// Nil: such money is nobody's, and waits for an operator.
+	Late func(ctx context.Context, tx pgx.Tx, order, attempt uuid.UUID) error
 }
 
 func (c Config) withDefaults() Config {

@@ -145,6 +145,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		return nil, err
 	}
 	reconciler := settlement.New(d, settlement.Config{
+		Late:  orders.SettledLate,
 		Grace: cfg.Settlement.Grace, BookPlain: cfg.Settlement.BookPlain, Reread: cfg.Settlement.RereadDays, Hour: cfg.Settlement.Hour,
 		CatchUp: cfg.Settlement.CatchUpDays, Log: log,
 	})
