@@ -88,6 +88,7 @@ var outcomes = []outcome{
 	{checkout.ErrRefundRefused, 403, "refund_not_allowed", "The event does not take tickets back, or not any more. Its organizer can.", 0},
 	{checkout.ErrRefundEarly, 409, "payment_not_captured", "The payment is not captured yet. Ask again in a moment.", 2 * time.Second},
 	{checkout.ErrRefundNothing, 409, "nothing_to_refund", "Nothing of that is left to be refunded.", 0},
+	{checkout.ErrRefundDispute, 409, "refund_disputed", "The payment is disputed: the bank has the money. Wait until the dispute is decided.", 0},
 	{checkout.ErrRefundOpen, 409, "refund_not_failed", "The refund has not failed, or has been settled already. Look at it.", 0},
 	{checkout.ErrTicketsNot, 422, "tickets_not_refundable", "One of the tickets is not the order's, or was refunded before.", 0},
 	{checkout.ErrRunUnknown, 404, "refund_run_unknown", "The event was not cancelled, so nothing of it is being refunded as a whole.", 0},

@@ -147,7 +147,7 @@ func TestARefundThatIsRefusedBecauseADisputeCameFirstCanBeRetriedWhenThatIsWon(t
 	s.exec(`UPDATE outbox SET due_at = now() WHERE kind = 'refund' AND done_at IS NULL`)
 	s.refundState(n, f.ID, RefundRefused)
 	s.lastCause(n, o, CausePartRefundFailed)
-	if _, err := n.RetryRefund(t.Context(), f.ID, "r", "operator"); !errors.Is(err, ledger.ErrOverRefund) {
+	if _, err := n.RetryRefund(t.Context(), f.ID, "r", "operator"); !errors.Is(err, ledger.ErrOverRefund) || !errors.Is(err, ErrRefundDispute) {
 		t.Errorf("a refund beside a dispute of the same money: %v", err)
 	}
 	s.says(n, claim(o, payment.DisputeWon))

@@ -21,6 +21,7 @@ var (
 	ErrRefundRefused = errors.New("checkout: the event does not let its buyers ask for that refund")
 	ErrRefundEarly   = errors.New("checkout: the payment is not captured yet")
 	ErrRefundNothing = errors.New("checkout: nothing of that is left to be refunded")
+	ErrRefundDispute = errors.New("checkout: the payment is disputed, and the bank has its money until that is decided")
 	ErrRefundOpen    = errors.New("checkout: the refund has not failed, or somebody has settled it already")
 	ErrTicketsNot    = errors.New("checkout: the tickets are not the order's, or have been refunded already")
 )

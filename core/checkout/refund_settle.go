@@ -2,6 +2,7 @@ package checkout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -12,14 +13,16 @@ import (
 
 // RetryRefund makes another refund in the place of one that failed: the same amount, under a new id, since the provider
 // keeps its answer to the old one. Asking again with the same key returns the same refund. Errors: ErrRefundUnknown,
-// ErrRefundOpen, ErrRefundKey, ledger.ErrOverRefund.
+// ErrRefundOpen, ErrRefundKey, ErrRefundDispute, ledger.ErrOverRefund.
 func (s *Service) RetryRefund(ctx context.Context, id uuid.UUID, key, actor string) (Refund, error) {
 	f, err := s.FindRefund(ctx, id)
 	if err != nil {
 		return Refund{}, err
 	}
 	again := RefundID(f.Order, "retry/"+id.String()+"/"+key)
+	disputed := false
 	err = s.change(ctx, f.Order, func(ctx context.Context, tx pgx.Tx, r *record, refunds []Refund) error {
+		disputed = r.order.State == Disputed
 		failed, err := unsettledOf(refunds, id, again)
 		if failed == nil || err != nil {
 			return err
@@ -43,6 +46,9 @@ func (s *Service) RetryRefund(ctx context.Context, id uuid.UUID, key, actor stri
 		}
 		return s.promise(ctx, tx, &next, transfers)
 	})
+	if disputed && (errors.Is(err, ErrTransition) || errors.Is(err, ledger.ErrOverRefund)) {
+		err = fmt.Errorf("%w: %w", ErrRefundDispute, err)
+	}
 	if err != nil {
 		return Refund{}, fmt.Errorf("retry refund %s: %w", id, err)
 	}
