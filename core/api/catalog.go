@@ -106,7 +106,7 @@ func (s *Server) eventView(ctx context.Context, e *event.Event) (eventJSON, erro
 	for _, section := range e.Spec.Sections {
 		view.Sections = append(view.Sections, section.ID)
 	}
-	view.Methods = s.Checkout.Methods(checkout.Terms{Currency: e.Spec.Currency, Country: e.Spec.Venue.Country, Methods: e.Spec.Payment.Methods})
+	view.Methods = s.Checkout.Methods(checkout.Terms{Currency: e.Spec.Currency, Country: e.Spec.Venue.Country, StartsAt: e.Spec.StartsAt, Methods: e.Spec.Payment.Methods})
 	return view, nil
 }
 

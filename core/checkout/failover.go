@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -15,12 +16,12 @@ import (
 
 // payable says what provider an opening wants, or ErrMethod: a method must be one that somebody takes and the event allows.
 // Who names none gets any of the first one's providers.
-func (s *Service) payable(terms *Terms, amount ledger.Amount, method string) (payment.Want, error) {
+func (s *Service) payable(terms *Terms, amount ledger.Amount, method string, now time.Time) (payment.Want, error) {
 	want := terms.want(amount, method)
 	if method == "" && len(terms.Methods) == 0 {
 		return want, nil
 	}
-	offered := s.Methods(*terms)
+	offered := s.methodsAt(*terms, now)
 	if method == "" {
 		if len(offered) == 0 {
 			return want, fmt.Errorf("%w: no method of the event is taken by a provider", ErrMethod)
@@ -36,10 +37,21 @@ func (s *Service) payable(terms *Terms, amount ledger.Amount, method string) (pa
 	return want, fmt.Errorf("%w: %q", ErrMethod, method)
 }
 
-// keeping is how far a payment by a method may push its hold's deadline: a bank takes days.
-func (t *Terms) keeping(hold uuid.UUID, method string) inventory.Keeping {
-	if method == payment.MethodBankTransfer && t.TransferWithin > 0 {
-		return inventory.Keeping{Hold: hold, For: t.TransferWithin, Most: t.TransferWithin}
+// minTransfer is how long before an event starts bank transfers are taken at the latest: banks settle within a working day.
+const minTransfer = 24 * time.Hour
+
+// transferable tells whether there is time for a bank transfer before the event.
+func (t *Terms) transferable(now time.Time) bool {
+	return t.StartsAt.IsZero() || t.StartsAt.Sub(now) >= minTransfer
+}
+
+// keeping is how far a payment by a method may push its hold's deadline: a bank takes days, but the event does not wait for it.
+func (t *Terms) keeping(hold uuid.UUID, method string, now time.Time) inventory.Keeping {
+	if within := t.TransferWithin; method == payment.MethodBankTransfer && within > 0 {
+		if !t.StartsAt.IsZero() {
+			within = max(min(within, t.StartsAt.Sub(now)), time.Minute)
+		}
+		return inventory.Keeping{Hold: hold, For: within, Most: within}
 	}
 	return inventory.Keeping{Hold: hold, For: t.PaymentExtension}
 }

@@ -109,7 +109,7 @@ func (b *batch) openOne(ctx context.Context, o *Opening) (answer, error) {
 	if err := r.apply(CauseOpened, "buyer", ""); err != nil {
 		return answer{}, err
 	}
-	want, unpayable := b.service.payable(terms, h.Amount, o.Method)
+	want, unpayable := b.service.payable(terms, h.Amount, o.Method, b.now)
 	if unpayable != nil {
 		return answer{err: unpayable}, nil //nolint:nilerr // likewise
 	}
@@ -119,7 +119,7 @@ func (b *batch) openOne(ctx context.Context, o *Opening) (answer, error) {
 	}
 	p := r.attempt(provider, want.Method)
 	b.tasks = append(b.tasks, task(taskBegin, id, p.ID))
-	b.keep = append(b.keep, terms.keeping(h.ID, want.Method))
+	b.keep = append(b.keep, terms.keeping(h.ID, want.Method, b.now))
 	b.records[id], b.keys[key] = r, id
 	opened := r.order
 	opened.Payment = *p

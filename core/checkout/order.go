@@ -134,10 +134,10 @@ type Terms struct {
 	Cards            CardLimits
 	// Methods are those by which the event may be paid, as far as a provider takes them; empty: all that are paid at once.
 	Methods []string
-	// TransferWithin is how long a buyer who pays by bank transfer has for it; the hold lives as long.
+	// TransferWithin is how long a buyer who pays by bank transfer has for it, at most until StartsAt; the hold lives as long.
 	TransferWithin time.Duration
 	Fraud          FraudTerms
-	StartsAt       time.Time // for the evidence of disputes
+	StartsAt       time.Time // bounds bank transfers, and is in the evidence of disputes; zero: unknown
 	RefundPolicy   string    // likewise, in words
 	ResellLost     bool      // places of lost disputes go back on sale
 	Refunds        RefundPolicy
@@ -160,8 +160,14 @@ func (t *Terms) allows(method string) bool {
 }
 
 // Methods are those by which an event can be paid with the providers there are, the first for who chooses none.
-func (s *Service) Methods(t Terms) []string {
+// Bank transfers are none of them when less than a day is left until the event.
+func (s *Service) Methods(t Terms) []string { return s.methodsAt(t, time.Now()) }
+
+func (s *Service) methodsAt(t Terms, now time.Time) []string {
 	taken := s.providers.Methods(t.Currency, t.Country)
+	if !t.transferable(now) {
+		taken = slices.DeleteFunc(slices.Clone(taken), func(method string) bool { return method == payment.MethodBankTransfer })
+	}
 	if len(t.Methods) == 0 {
 		return slices.DeleteFunc(taken, func(method string) bool { return !t.allows(method) })
 	}
