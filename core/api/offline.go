@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -22,6 +23,8 @@ const maxReceipts = 500
 //	POST /admin/v1/payments/receipts
 //	{"receipts": [{"id": "BANK-1", "reference": "RF…", "amount": "65.00", "currency": "EUR", "received_at": "…", "note": ""}]}
 //	200 {"results": [{"id", "known", "paid", "review"}]}   in the order of the rows
+//	422 receipt_amount      a row is over more than offline.MaxReceipt; nothing was recorded
+//	422 amount_overflow     the books have no room for a row; the detail says which rows were recorded, as for any other failure
 func (s *Server) recordReceipts(w http.ResponseWriter, r *http.Request) error {
 	if s.Offline == nil {
 		return errNotFound
@@ -46,6 +49,9 @@ func (s *Server) recordReceipts(w http.ResponseWriter, r *http.Request) error {
 	for i, row := range body.Receipts {
 		amount, err := ledger.ParseAmount(row.Amount, row.Currency)
 		switch {
+		case errors.Is(err, ledger.ErrOverflow) || err == nil && amount.Minor > offline.MaxReceipt:
+			return &detailed{offline.ErrReceiptAmount, fmt.Sprintf("Row %d: a receipt may be over %s at most. Nothing was recorded.", i+1,
+				ledger.Amount{Minor: offline.MaxReceipt, Currency: row.Currency})}
 		case err != nil || amount.Minor <= 0:
 			return &detailed{errRequest, fmt.Sprintf("Row %d: %q %q is no amount of money.", i+1, row.Amount, row.Currency)}
 		case !plainText(row.ID, 1, 128) || !plainText(row.Reference, 0, 140) || !plainText(row.Note, 0, 500):
@@ -66,12 +72,26 @@ func (s *Server) recordReceipts(w http.ResponseWriter, r *http.Request) error {
 	for i, receipt := range receipts {
 		done, err := s.Offline.Record(r.Context(), receipt, operatorOf(r))
 		if err != nil {
-			return err
+			return &detailed{err, refusedRow(i, receipts, err)}
 		}
 		results[i] = resultJSON{receipt.ID, done.Known, done.Paid, done.Review}
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"results": results})
 	return nil
+}
+
+// refusedRow says which rows of a file were recorded when one was refused. The rows before it are, whatever became of it.
+func refusedRow(i int, receipts []offline.Receipt, err error) string {
+	detail := fmt.Sprintf("Row %d, receipt %q: %s", i+1, receipts[i].ID, problemOf(err).Detail)
+	switch {
+	case i == 0:
+		detail += " No row before it, and none after it was recorded."
+	case i == 1:
+		detail += " Row 1 was recorded, and none after it."
+	default:
+		detail += fmt.Sprintf(" Rows 1 to %d were recorded, and none after it.", i)
+	}
+	return detail + " Rows that were recorded may be sent again."
 }
 
 // plainText tells whether a text is UTF-8 of so many characters, without control characters other than tabs and line breaks and

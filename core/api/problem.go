@@ -150,6 +150,8 @@ var outcomes = []outcome{
 	{offline.ErrNothingLeft, 409, "receipt_used", "Nothing is left of the receipt: it is used, or was sent back.", 0},
 	{offline.ErrNotDue, 409, "order_not_due", "The order waits for no money by bank transfer or at a box office.", 0},
 	{offline.ErrTooLittle, 409, "receipt_too_little", "What is left of the receipt does not complete what the order waits for, or is in another currency.", 0},
+	{offline.ErrReceiptAmount, 422, "receipt_amount", "No bank transfers that much in one row. Look at the file.", 0},
+	{ledger.ErrOverflow, 422, "amount_overflow", "The books have no room for that amount. Look at what stands in them before you go on.", 0},
 	{offline.ErrRefundUnknown, 404, "refund_unknown", "No refund of this id waits for a transfer by hand.", 0},
 	{offline.ErrRefundDecided, 409, "refund_decided", "The contrary was said of this refund before.", 0},
 	{payment.ErrTaskAlive, 409, "task_alive", "Only dead tasks can be retried or discarded. This one is not, or no more.", 0},
@@ -214,8 +216,13 @@ func problemOf(err error) Problem {
 		}
 		return p
 	}
-	return Problem{Type: "about:blank", Title: http.StatusText(500), Status: 500, Code: "internal",
+	p := Problem{Type: "about:blank", Title: http.StatusText(500), Status: 500, Code: "internal",
 		Detail: "Something went wrong on our side. It is logged; repeat the request with the same Idempotency-Key."}
+	var said *detailed
+	if errors.As(err, &said) {
+		p.Detail = said.detail
+	}
+	return p
 }
 
 // detailed says more about an error than the table does, to the client.

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/db"
+	"fairgate/core/payment/offline"
+	"fairgate/ledger"
 )
 
 // A lone statement that finds no database says so in its own way; a buyer must hear "wait", not "internal".
@@ -49,5 +52,19 @@ func TestEveryOutcomeHasACodeOfItsOwnMeaning(t *testing.T) {
 	}
 	if p := problemOf(errors.New("secret text")); p.Code != "internal" || p.Status != 500 {
 		t.Errorf("an unknown error: %+v", p)
+	}
+}
+
+func TestARefusedRowSaysWhichWereRecorded(t *testing.T) {
+	receipts := []offline.Receipt{{ID: "a"}, {ID: "b"}, {ID: "c"}}
+	full := fmt.Errorf("record: %w", ledger.ErrOverflow)
+	p := problemOf(&detailed{full, refusedRow(2, receipts, full)})
+	if p.Status != 422 || p.Code != "amount_overflow" || !strings.Contains(p.Detail, `Row 3, receipt "c"`) || !strings.Contains(p.Detail, "Rows 1 to 2 were recorded") {
+		t.Errorf("%+v", p)
+	}
+	unknown := errors.New("secret text")
+	p = problemOf(&detailed{unknown, refusedRow(1, receipts, unknown)})
+	if p.Status != 500 || !strings.Contains(p.Detail, "Row 1 was recorded") || strings.Contains(p.Detail, "secret") {
+		t.Errorf("%+v", p)
 	}
 }

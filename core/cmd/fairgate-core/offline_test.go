@@ -154,6 +154,9 @@ func TestATransferRecordedByTwoOperatorsAtOnceBuysTicketsOnce(t *testing.T) {
 	r.edge(http.MethodGet, "/v1/events/"+slug, nil, http.StatusOK, &shown)
 	r.is("what the event offers", shown.Methods, []string{"card", "bank_transfer", "box_office"})
 
+	absurd := []row{{"fine", "", "1.00", "EUR"}, {"absurd", "", "3000000000000000.00", "EUR"}}
+	r.is("an absurd amount", r.code(r.request("admin", http.MethodPost, "/admin/v1/payments/receipts", map[string]any{"receipts": absurd}), http.StatusUnprocessableEntity), "receipt_amount")
+
 	o := r.orders(s, slug, tier, 2, "bank_transfer")
 	if left := o.Deadline.Sub(o.ServerTime); left < 47*time.Hour || left > 49*time.Hour {
 		t.Errorf("the hold lives for %s, want until the bank had its 48 hours", left)

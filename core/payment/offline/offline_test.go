@@ -2,6 +2,7 @@ package offline
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -257,4 +258,15 @@ func rests(t *testing.T, p *Provider) (sum int64) {
 		sum += r.Rest.Minor
 	}
 	return sum
+}
+
+func TestAnAbsurdReceiptIsRefused(t *testing.T) {
+	d := dbtest.New(t)
+	p := New(Config{DB: d, Outbox: payment.NewOutbox(d, payment.OutboxConfig{})})
+	for minor, refused := range map[int64]bool{-1: true, 0: true, 1: false, MaxReceipt: false, MaxReceipt + 1: true, 1 << 62: true} {
+		_, err := p.Record(t.Context(), Receipt{ID: fmt.Sprint(minor), Amount: eur(minor), ReceivedAt: time.Now()}, "operator:ann")
+		if errors.Is(err, ErrReceiptAmount) != refused || !refused && err != nil {
+			t.Errorf("%d: %v", minor, err)
+		}
+	}
 }

@@ -22,6 +22,13 @@ type Receipt struct {
 	Note       string
 }
 
+// MaxReceipt is the most that one receipt may be, in minor units of any currency: more is a mistake in the file, and what is left
+// of receipts has to fit into the books, which have room for nine million of these.
+const MaxReceipt = 1_000_000_000_000
+
+// ErrReceiptAmount means that a receipt is of nothing, or of more than MaxReceipt.
+var ErrReceiptAmount = errors.New("offline: no bank transfers that amount")
+
 // Result is what became of a Receipt.
 type Result struct {
 	Known  bool   // it was recorded before
@@ -82,8 +89,12 @@ type part struct {
 }
 
 // Record takes one receipt in, in one transaction, and has its payment completed when everything due is there. Recording it
-// again changes nothing.
+// again changes nothing. Errors: ErrReceiptAmount, ledger.ErrOverflow when the books have no room for it, those of db.DB.InTx; after
+// any of them the receipt is not recorded, except after db.ErrAmbiguous, when it may be.
 func (p *Provider) Record(ctx context.Context, r Receipt, actor string) (result Result, err error) {
+	if r.Amount.Minor <= 0 || r.Amount.Minor > MaxReceipt {
+		return Result{}, fmt.Errorf("%w: receipt %s over %s", ErrReceiptAmount, r.ID, r.Amount)
+	}
 	err = p.cfg.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
 		result, err = p.record(ctx, tx, r, actor)
 		return err
