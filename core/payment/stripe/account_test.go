@@ -144,7 +144,7 @@ func lossy(seed int) func(http.ResponseWriter, *http.Request, http.Handler) bool
 
 func TestARefundMayWaitAndFailLater(t *testing.T) {
 	box := newMailbox(t)
-	a := newAccount(t, paysim.Config{WebhookURL: box.url, WebhookEvents: []string{"refund.created", "refund.updated", "refund.failed", "charge.refunded"}})
+	a := newAccount(t, paysim.Config{WebhookWorkers: 1, WebhookURL: box.url, WebhookEvents: []string{"refund.created", "refund.updated", "refund.failed", "charge.refunded"}})
 	for card, want := range map[string][]payment.RefundState{
 		"4000000000007726": {payment.RefundPending, payment.RefundSucceeded},
 		"4000000000005126": {payment.RefundSucceeded, payment.RefundFailed},
@@ -186,7 +186,7 @@ func TestARefundMayWaitAndFailLater(t *testing.T) {
 func TestADisputeLivesItsLife(t *testing.T) {
 	for evidence, want := range map[string]payment.DisputeState{"winning_evidence": payment.DisputeWon, "losing_evidence": payment.DisputeLost, "": payment.DisputeLost} {
 		box := newMailbox(t)
-		a := newAccount(t, paysim.Config{WebhookURL: box.url, WebhookEvents: []string{"charge.dispute.created", "charge.dispute.closed"}})
+		a := newAccount(t, paysim.Config{WebhookWorkers: 1, WebhookURL: box.url, WebhookEvents: []string{"charge.dispute.created", "charge.dispute.closed"}})
 		i := a.captured("4000000000000259")
 		a.sim.Advance(t.Context(), 73*time.Hour)
 		told, err := a.provider.Parse(box.wait(t, 1)[0].raw)
@@ -234,7 +234,7 @@ func TestADisputeLivesItsLife(t *testing.T) {
 
 func TestAnInquiryTakesNoMoney(t *testing.T) {
 	box := newMailbox(t)
-	a := newAccount(t, paysim.Config{WebhookURL: box.url, WebhookEvents: []string{"charge.dispute.created"}})
+	a := newAccount(t, paysim.Config{WebhookWorkers: 1, WebhookURL: box.url, WebhookEvents: []string{"charge.dispute.created"}})
 	i := a.captured("4000000000001976")
 	a.sim.Advance(t.Context(), 73*time.Hour)
 	told, err := a.provider.Parse(box.wait(t, 1)[0].raw)
@@ -344,7 +344,7 @@ func TestASettlementInAnotherCurrencyHasTheRate(t *testing.T) {
 
 func TestTheRiskIsToldWithTheChargeAndWhenAsked(t *testing.T) {
 	box := newMailbox(t)
-	a := newAccount(t, paysim.Config{WebhookURL: box.url, WebhookEvents: []string{"charge.succeeded"}})
+	a := newAccount(t, paysim.Config{WebhookWorkers: 1, WebhookURL: box.url, WebhookEvents: []string{"charge.succeeded"}})
 	seen := 0
 	for card, check := range map[string]func(payment.Risk) bool{
 		"4000000000009235": func(r payment.Risk) bool { return r.Level == "elevated" && r.Score > 0 },

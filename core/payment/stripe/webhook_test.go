@@ -72,7 +72,7 @@ func (b *mailbox) wait(t *testing.T, n int) []mail {
 
 func TestWebhooksSayWhatHappened(t *testing.T) {
 	box := newMailbox(t)
-	a := newAccount(t, paysim.Config{WebhookURL: box.url})
+	a := newAccount(t, paysim.Config{WebhookWorkers: 1, WebhookURL: box.url})
 	seen := 0
 	var e payment.Event
 	next := func(kind string, state payment.OutcomeState, i payment.Intent) payment.Event {
