@@ -71,8 +71,6 @@
 //	                       dispute_fee_part         single   platform_fees                    refunds                          fee
 //	                       dispute_tax              single   taxes_payable                    refunds                          tax
 //	                       dispute_rounding         single   rounding                         refunds                          total - face - fee - tax
-//	dispute lost in part   each of dispute lost, of the part that is lost
-//	                       dispute_won              single   provider_clearing/<provider>     disputes/<provider>              total - lost
 //	dispute lost twice     dispute_lost             single   refunds                          disputes/<provider>              total
 //	                       dispute_face             single   organizer_payable/<organizer>    refunds                          face
 //	                       dispute_excess           single   provider_costs/<provider>        refunds                          total - face
@@ -130,7 +128,7 @@
 //	tax paid               tax_paid                 single   taxes_payable                    bank                             due
 //	rounding cleared       rounding_cleared         single   rounding                         platform_fees                    due
 //
-// Rounding goes either way: where the parts come to more than the total, debit and credit change places. A seller's payout arrives
+// A dispute that is lost in part is a dispute lost, of that part, and a dispute won, of the rest. Rounding goes either way: where the parts come to more than the total, debit and credit change places. A seller's payout arrives
 // as an organizer's does. What a refund may still take of an order, OrderMoney says.
 //
 // A dispute may be lost over money that its buyer has back already, or is being given: the provider takes it twice. Nobody has earned
