@@ -75,7 +75,7 @@ func (w *world) record(transfers []ledger.Transfer, err error) []ledger.Transfer
 func (w *world) add(r payment.SettlementRow) {
 	w.n++
 	r.ID = fmt.Sprintf("txn_%04d_%s", w.n, uuid.NewString()[:8])
-	r.CreatedAt = w.day.Add(12 * time.Hour).Add(time.Duration(w.n) * time.Second)
+	r.CreatedAt = w.day.Add(time.Duration(w.n) * time.Microsecond) // of today, and never later than now
 	w.rows = append(w.rows, r)
 }
 
