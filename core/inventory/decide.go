@@ -33,6 +33,25 @@ type op struct {
 	window  *Window  // grant only: the presale it comes through; nil for general sale
 	counts  []count  // grant only: the limits that the hold counts in, all different
 	never   error    // grant only: why it can be nothing but a repetition; the writer need not see it
+
+	instead   uuid.UUID // grant only: the buyer's own earlier hold, which is closed first if it is due; uuid.Nil for none
+	otherwise []Item    // grant only: asked for where items are refused; nil for nothing else
+}
+
+// mentioned are all items that an op may get, in whichever way.
+func (o *op) mentioned() []Item {
+	if len(o.otherwise) == 0 {
+		return o.items
+	}
+	return slices.Concat(o.items, o.otherwise)
+}
+
+// last are the items that a refusal of the op is about.
+func (o *op) last() []Item {
+	if len(o.otherwise) == 0 {
+		return o.items
+	}
+	return o.otherwise
 }
 
 // count is a row of quota that a hold's units count in.
@@ -227,22 +246,19 @@ func (d *decider) grant(i int, o *op) error {
 		d.plan.answers[i].hold = h
 		return nil
 	}
+	d.takeOver(o)
 	if o.window != nil {
 		if err := cmp.Or(d.refused[o.id], o.window.refuses(d.was.now)); err != nil {
 			return err
 		}
 	}
-	lines, units, err := d.lines(o)
+	lines, units, err := d.fitting(o, o.items)
+	if err != nil && len(o.otherwise) > 0 {
+		d.settle(false)
+		lines, units, err = d.fitting(o, o.otherwise)
+	}
 	if err != nil {
 		return err
-	}
-	if err := d.overLimit(o, units); err != nil {
-		return err
-	}
-	for n := range lines {
-		if err := d.fits(o.event, &lines[n]); err != nil {
-			return err
-		}
 	}
 	g := granted{
 		first: stockKey{o.event, lines[0].Tier, lines[0].Allocation}, ttl: o.offer.HoldTTL, window: o.window, op: i,
@@ -269,6 +285,34 @@ func (d *decider) grant(i int, o *op) error {
 	return nil
 }
 
+// takeOver closes the hold instead of which the op wants another, if it is past its deadline and nobody has closed it yet. What it
+// gives back is there for the op before anybody else; it stays closed if the op is refused, as the sweep would have it.
+func (d *decider) takeOver(o *op) {
+	if o.instead == uuid.Nil {
+		return
+	}
+	h, known := d.was.holds[o.instead]
+	if _, shut := d.shut[o.instead]; known && !shut && h.Event == o.event && h.Entrant == o.entrant && h.due() {
+		d.close(h, Expired)
+	}
+}
+
+// fitting turns items into those of a hold that can be granted now, or says why there can be none.
+func (d *decider) fitting(o *op, items []Item) (lines []Item, units int, err error) {
+	if lines, units, err = d.lines(o, items); err != nil {
+		return nil, 0, err
+	}
+	if err := d.overLimit(o, units); err != nil {
+		return nil, 0, err
+	}
+	for n := range lines {
+		if err := d.fits(o.event, &lines[n]); err != nil {
+			return nil, 0, err
+		}
+	}
+	return lines, units, nil
+}
+
 // overLimit refuses so many more if that would be more than one of the op's limits allows.
 func (d *decider) overLimit(o *op, units int) error {
 	for i := range o.counts {
@@ -281,8 +325,8 @@ func (d *decider) overLimit(o *op, units int) error {
 }
 
 // lines turns what was asked for into a hold's items: one per tier and allocation, in order of first mention.
-func (d *decider) lines(o *op) (lines []Item, units int, err error) {
-	lines = make([]Item, 0, len(o.items))
+func (d *decider) lines(o *op, items []Item) (lines []Item, units int, err error) {
+	lines = make([]Item, 0, len(items))
 	add := func(tier, allocation, seat string, quantity int) {
 		units += quantity
 		n := 0
@@ -297,13 +341,13 @@ func (d *decider) lines(o *op) (lines []Item, units int, err error) {
 			lines[n].Seats = append(lines[n].Seats, seat)
 		}
 	}
-	for _, item := range o.items {
+	for _, item := range items {
 		for _, seat := range item.Seats { // before any are picked
 			d.reserve(o.event, d.was.seats[seatKey{o.event, seat}].allocation, seat)
 		}
 	}
-	for i := range o.items {
-		item := &o.items[i]
+	for i := range items {
+		item := &items[i]
 		if item.Best != nil {
 			tier, ok := o.offer.Tiers[item.Tier]
 			if !ok || tier.Kind != Seated {
@@ -441,9 +485,9 @@ func (d *decider) expire(i int, o *op) error {
 }
 
 // close ends an active hold; its seats are free for the ops that follow.
-func (d *decider) close(h Hold, next State, i int) {
+func (d *decider) close(h Hold, next State, ops ...int) {
 	d.shut[h.ID] = len(d.plan.closes)
-	d.plan.giveBack(h, Active, next, i)
+	d.plan.giveBack(h, Active, next, ops...)
 	for _, item := range h.Items {
 		for _, seat := range item.Seats {
 			d.free[seatKey{h.Event, seat}] = true

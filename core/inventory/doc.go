@@ -15,7 +15,8 @@
 // Return gives back a part of a sold hold, whose items and units then are what is left of it.
 //
 // Every state but active and sold is final. A hold whose deadline has passed counts as expired for everybody from that
-// instant, by the database's clock; the sweep (Run) gives its units back a little later.
+// instant, by the database's clock; the sweep (Run) gives its units back a little later, or whoever asks for another hold instead
+// of it (HoldAgain), in the transaction that grants that one.
 //
 // # What is counted where
 //

@@ -134,8 +134,9 @@ func (s *Service) follow(ctx context.Context, ops []op, snap *snapshot) error {
 		if o.do != grant {
 			continue
 		}
-		for n := range o.items {
-			item := &o.items[n]
+		items := o.mentioned()
+		for n := range items {
+			item := &items[n]
 			tier, ok := o.offer.Tiers[item.Tier]
 			if item.Best == nil || !ok || tier.Kind != Seated {
 				continue

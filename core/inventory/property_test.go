@@ -38,7 +38,7 @@ func (d deed) String() string {
 func drawDeed(t *rapid.T, w *world, known []inventory.Hold) deed {
 	d := deed{core: rapid.IntRange(0, 1).Draw(t, "core"), what: "hold"}
 	if len(known) > 0 {
-		d.what = rapid.SampledFrom([]string{"hold", "hold", "release", "pass", "sell", "sell", "unsell", "extend"}).Draw(t, "what")
+		d.what = rapid.SampledFrom([]string{"hold", "hold", "release", "pass", "sell", "sell", "unsell", "extend", "again"}).Draw(t, "what")
 	}
 	if d.what != "hold" {
 		d.hold = rapid.SampledFrom(known).Draw(t, "hold").ID
@@ -85,6 +85,12 @@ func (w *world) do(cores []*inventory.Service, d deed, granted func(inventory.Ho
 			granted(h)
 		}
 		may = []error{inventory.ErrSoldOut, inventory.ErrNotEnoughLeft, inventory.ErrSeatTaken, inventory.ErrSeatSetAside, inventory.ErrOverLimit, inventory.ErrKeyReused}
+	case "again":
+		var h inventory.Hold
+		if h, err = s.HoldAgain(w.ctx, d.hold, "late/"+d.hold.String()); err == nil {
+			granted(h)
+		}
+		may = []error{inventory.ErrHoldLives, inventory.ErrSoldOut, inventory.ErrNotEnoughLeft, inventory.ErrSeatTaken, inventory.ErrOverLimit}
 	case "release":
 		_, err = s.Release(w.ctx, d.hold, w.load(s, d.hold).Entrant)
 		may = []error{inventory.ErrHoldExpired, inventory.ErrHoldClosed}

@@ -62,7 +62,7 @@ func (s *Service) read(ctx context.Context, ops []op, trusting bool) (*snapshot,
 	}
 	keys := keysOf(ops)
 	for i := range ops {
-		if trusting && ops[i].do == grant && !s.buyers.knowAny(ops[i].counts) {
+		if trusting && ops[i].do == grant && ops[i].instead == uuid.Nil && !s.buyers.knowAny(ops[i].counts) {
 			snap.strangers = append(snap.strangers, i)
 			continue
 		}
@@ -87,6 +87,9 @@ func (s *Service) read(ctx context.Context, ops []op, trusting bool) (*snapshot,
 	for i := range ops {
 		if ops[i].do != grant || snap.counted(ops[i].counts) {
 			ids = append(ids, ops[i].id)
+		}
+		if ops[i].instead != uuid.Nil {
+			ids = append(ids, ops[i].instead)
 		}
 	}
 	var err error
@@ -126,7 +129,7 @@ func keysOf(ops []op) rowKeys {
 		if o.do != grant {
 			continue
 		}
-		for _, item := range o.items {
+		for _, item := range o.mentioned() {
 			if len(item.Seats) == 0 {
 				if tier, ok := o.offer.Tiers[item.Tier]; ok {
 					keys.stock[stockKey{o.event, item.Tier, orElse(item.Allocation, tier.Allocation)}] = struct{}{}

@@ -167,10 +167,10 @@ func (s *Service) record(batch []op, p *plan, readAt time.Time) {
 	}
 }
 
-// asked are the items of a request, with the allocation that they mean.
+// asked are the items that a request was refused, with the allocation that they mean.
 func (o *op) asked() []Item {
-	items := make([]Item, len(o.items))
-	for i, item := range o.items {
+	items := make([]Item, len(o.last()))
+	for i, item := range o.last() {
 		if tier, ok := o.offer.tier(item.Tier); ok {
 			item.Allocation = orElse(item.Allocation, tier.Allocation)
 		}

@@ -266,11 +266,11 @@ func (s *Service) prepare(ctx context.Context, r *Request, offers map[uuid.UUID]
 	return o, nil
 }
 
-// turn is what ops of a lane take turns by: the event. What gives back has turns of its own, so that a crowd that wants
-// units does not keep back those that come free.
+// turn is what ops of a lane take turns by: the event. What gives back, or is paid for already, has turns of its own, so that a
+// crowd that wants units does not keep back those that come free.
 func (o *op) turn() backlog.Key {
 	key := backlog.Key(o.event)
-	if o.do != grant {
+	if o.do != grant || o.instead != uuid.Nil {
 		key[0] ^= 0x80
 	}
 	return key
@@ -283,7 +283,7 @@ func (s *Service) lane(event uuid.UUID) *db.Lane[op, answer] {
 
 // route sends a request to its event's writer, or past it when it is clear that it will be refused.
 func (s *Service) route(o *op) *db.Lane[op, answer] {
-	if o.never != nil || s.soldOut.refuses(o, time.Now()) {
+	if o.never != nil || o.instead == uuid.Nil && s.soldOut.refuses(o, time.Now()) {
 		return s.lookups
 	}
 	return s.lane(o.event)
