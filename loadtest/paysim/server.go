@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"html/template"
 	"net/http"
+	"net/http/pprof"
 	"net/url"
 	"strings"
 	"sync"
@@ -129,6 +130,7 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("POST /_paysim/dispute", s.disputeByHand)
 	s.mux.HandleFunc("GET /_paysim/clock", s.showClock)
 	s.mux.HandleFunc("POST /_paysim/clock", s.moveClock)
+	s.mux.HandleFunc("GET /_paysim/profile", pprof.Profile) // of the processor, over ?seconds=
 	s.mux.HandleFunc("GET /_paysim/health", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 }
 

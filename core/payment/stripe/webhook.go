@@ -92,6 +92,21 @@ type envelope struct {
 	} `json:"data"`
 }
 
+// Events are the kinds of events that an endpoint of ours is to be set to, sorted. Others may come and are stored, but nothing
+// follows from them: of an intent that was made or asks for a proof, the buyer's page knows; payment_intent.amount_capturable_updated
+// says less than the charge.succeeded beside it, and charge.captured the same as payment_intent.succeeded.
+func Events() []string {
+	return []string{
+		string(stripego.EventTypeChargeDisputeClosed), string(stripego.EventTypeChargeDisputeCreated),
+		string(stripego.EventTypeChargeDisputeFundsReinstated), string(stripego.EventTypeChargeDisputeFundsWithdrawn),
+		string(stripego.EventTypeChargeDisputeUpdated), string(stripego.EventTypeChargeRefundUpdated),
+		string(stripego.EventTypeChargeSucceeded),
+		string(stripego.EventTypePaymentIntentCanceled), string(stripego.EventTypePaymentIntentPaymentFailed),
+		string(stripego.EventTypePaymentIntentSucceeded),
+		string(stripego.EventTypeRefundCreated), string(typeRefundFailed), string(stripego.EventTypeRefundUpdated),
+	}
+}
+
 // typeRefundFailed is an event of API versions after the one that stripe-go knows; endpoints may be set to one.
 const typeRefundFailed stripego.EventType = "refund.failed"
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -133,6 +134,35 @@ func TestWebhooksSayWhatHappened(t *testing.T) {
 		t.Fatal(err)
 	}
 	next("payment_intent.canceled", payment.Voided, i)
+}
+
+func TestTheEventsOfAnEndpointTellTheWholeLifeOfAPayment(t *testing.T) {
+	if !slices.IsSorted(stripe.Events()) {
+		t.Errorf("not sorted: %q", stripe.Events())
+	}
+	box := newMailbox(t)
+	a := newAccount(t, paysim.Config{WebhookWorkers: 1, WebhookURL: box.url, WebhookEvents: stripe.Events()})
+	paid, secret := a.began()
+	a.pay(paid, secret, "4000000000000002")
+	a.pay(paid, secret, "4000002760003184")
+	a.pay(paid, secret, "", "authentication", "approve")
+	if _, err := a.provider.Capture(t.Context(), paid); err != nil {
+		t.Fatal(err)
+	}
+	void, _ := a.began()
+	if _, err := a.provider.Void(t.Context(), void); err != nil {
+		t.Fatal(err)
+	}
+	want := []payment.OutcomeState{payment.Failed, payment.Authorized, payment.Captured, payment.Voided}
+	for n, m := range box.wait(t, len(want)) {
+		e, err := a.provider.Parse(m.raw)
+		if err != nil || n >= len(want) || e.Outcome.State != want[n] {
+			t.Fatalf("event %d is %s, %v; want the states %v", n+1, e, err, want)
+		}
+		if want[n] == payment.Authorized && (e.Outcome.Card == "" || !e.Outcome.Risk.Challenged) {
+			t.Errorf("the authorization does not say who paid: card %q, risk %+v", e.Outcome.Card, e.Outcome.Risk)
+		}
+	}
 }
 
 func TestAForgedOrStaleWebhookIsRefused(t *testing.T) {

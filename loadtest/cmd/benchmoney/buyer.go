@@ -51,7 +51,7 @@ type outcome struct {
 	completed int64 // in the time measured
 	all       int64 // with the warm-up, and what ended after
 	latency   *hdrhistogram.Histogram
-	used      map[string]float64 // processor seconds in the time measured
+	used      map[string]seconds // in the time measured
 	counts    counts             // of the time measured
 	failures  map[string]int
 }
@@ -106,7 +106,7 @@ func (w *world) purchases(ctx context.Context, o options) (outcome, error) {
 	wait()
 	group.Wait()
 	for part := range used {
-		used[part] -= before[part]
+		used[part] = used[part].minus(before[part])
 	}
 	c.out.used = used
 	if c.out.completed == 0 {

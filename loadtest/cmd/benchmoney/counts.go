@@ -23,7 +23,7 @@ const sqlLog = `SELECT wal_sync, wal_bytes::INT8 FROM pg_stat_wal`
 // counted reads the counts as they are now. What a database does not count is left out.
 func (w *world) counted(ctx context.Context) counts {
 	c := counts{}
-	if resp, err := http.Get("http://" + w.pprof["core"] + "/metrics"); err == nil {
+	if resp, err := http.Get("http://" + w.private + "/metrics"); err == nil {
 		c.read(resp.Body)
 		resp.Body.Close()
 	}

@@ -45,7 +45,7 @@ func main() {
 	flag.IntVar(&o.buyers, "buyers", 800, "buyers at a time; each that has bought makes way for another")
 	flag.IntVar(&o.tickets, "tickets", 1, "tickets of each purchase")
 	flag.StringVar(&o.bin, "bin", filepath.Dir(os.Args[0]), "folder of the programs")
-	flag.StringVar(&o.profile, "profile", "", "`folder` for CPU profiles of core and edge")
+	flag.StringVar(&o.profile, "profile", "", "`folder` for CPU profiles of the programs and the load")
 	flag.Parse()
 	o.seconds, o.warmUp = time.Duration(*seconds)*time.Second, time.Duration(*warmUp)*time.Second
 	if dir, err := filepath.Abs(o.bin); err == nil {
@@ -94,14 +94,7 @@ func run(ctx context.Context, o options) error {
 	if len(got.failures) > 0 {
 		fmt.Printf("purchases that came to nothing: %v\n", got.failures)
 	}
-	fmt.Println("\nprocessor time of a purchase, µs")
-	total := 0.0
-	for _, part := range parts {
-		each := got.used[part] * 1e6 / float64(max(got.completed, 1))
-		total += each
-		fmt.Printf("%-22s %10.0f\n", part, each)
-	}
-	fmt.Printf("%-22s %10.0f\n", "all", total)
+	total := got.printUsed()
 	got.counts.print(os.Stdout, float64(max(got.completed, 1)), o.seconds.Seconds())
 	checked, err := w.check(ctx, o, got)
 	if err != nil {
@@ -111,4 +104,20 @@ func run(ctx context.Context, o options) error {
 	return json.NewEncoder(os.Stdout).Encode(map[string]any{
 		"purchases_per_second": rate, "purchase_p50_ms": ms(50), "purchase_p99_ms": ms(99), "purchase_cpu_us": math.Round(total),
 	})
+}
+
+// printUsed prints what a purchase costs each part in processor time, and returns the sum in µs.
+func (got *outcome) printUsed() float64 {
+	each := 1e6 / float64(max(got.completed, 1))
+	var all seconds
+	fmt.Printf("\n%-22s %10s %10s %10s\n", "µs of a purchase", "user", "system", "both")
+	row := func(part string, s seconds) {
+		fmt.Printf("%-22s %10.0f %10.0f %10.0f\n", part, s.user*each, s.system*each, (s.user+s.system)*each)
+	}
+	for _, part := range parts {
+		all = all.plus(got.used[part])
+		row(part, got.used[part])
+	}
+	row("all", all)
+	return (all.user + all.system) * each
 }

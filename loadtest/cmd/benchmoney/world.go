@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"fairgate/core/db"
+	"fairgate/core/payment/stripe"
 	"fairgate/loadtest"
 	"fairgate/loadtest/stage"
 )
@@ -34,16 +36,17 @@ const unlimited = 1_000_000
 
 // world is what is measured: a database, a core, an edge and paysim, real processes on this machine.
 type world struct {
-	dir    string
-	server *db.Server
-	db     *db.DB
-	procs  []*stage.Process
-	pids   map[string]int
-	edge   string // host:port
-	paysim string
-	pprof  map[string]string
-	admin  *loadtest.Admin
-	mint   *loadtest.Mint
+	dir     string
+	server  *db.Server
+	db      *db.DB
+	procs   []*stage.Process
+	pids    map[string]int
+	edge    string // host:port
+	paysim  string
+	private string            // of core
+	pprof   map[string]string // where each program's CPU profile is, by its part
+	admin   *loadtest.Admin
+	mint    *loadtest.Mint
 }
 
 // newWorld starts everything. The caller closes it, also after an error.
@@ -68,12 +71,15 @@ func newWorld(ctx context.Context, o options) (w *world, err error) {
 		}
 	}
 	w.paysim, w.edge = ports[6], ports[4]
-	w.pprof["core"], w.pprof["edge"] = ports[3], ports[5]
+	w.private = ports[3]
+	w.pprof["core"], w.pprof["edge"] = ports[3]+"/debug/pprof/profile", ports[5]+"/debug/pprof/profile"
+	w.pprof["paysim"] = w.paysim + "/_paysim/profile"
 	secrets := filepath.Join(w.dir, "secrets")
 	type m = map[string]any
 	if err := w.launch(ctx, o, "paysim", "http://"+w.paysim+"/_paysim/health", m{
 		"listen": w.paysim, "webhook_url": "http://" + ports[2] + "/webhooks/stripe", "rate": unlimited,
 		"secret_key": secretKey, "publishable_key": publishable, "webhook_secret": webhookSecret, "log_level": "warn",
+		"webhook_events": stripe.Events(),
 	}); err != nil {
 		return w, err
 	}
@@ -163,13 +169,17 @@ func (w *world) lastWords(out io.Writer) {
 	}
 }
 
-// profiled saves CPU profiles of core and edge over some seconds.
+// profiled saves CPU profiles of every program and of the load over some seconds.
 func (w *world) profiled(dir string, seconds int) (wait func()) {
 	done := make(chan struct{})
-	for part, private := range w.pprof {
+	own, err := os.Create(filepath.Join(dir, "purchases.load.pprof"))
+	if err == nil {
+		err = pprof.StartCPUProfile(own)
+	}
+	for part, address := range w.pprof {
 		go func() {
 			defer func() { done <- struct{}{} }()
-			resp, err := http.Get("http://" + private + "/debug/pprof/profile?seconds=" + strconv.Itoa(seconds))
+			resp, err := http.Get("http://" + address + "?seconds=" + strconv.Itoa(seconds))
 			if err != nil {
 				return
 			}
@@ -181,15 +191,25 @@ func (w *world) profiled(dir string, seconds int) (wait func()) {
 		}()
 	}
 	return func() {
+		if err == nil {
+			pprof.StopCPUProfile()
+			own.Close()
+		}
 		for range w.pprof {
 			<-done
 		}
 	}
 }
 
-// spent is the processor time in seconds that each part has used so far; what is no program of ours is the database.
-func (w *world) spent() map[string]float64 {
-	used := map[string]float64{"load": cpu(os.Getpid(), false)}
+// seconds are processor time, in the programs and in the kernel for them.
+type seconds struct{ user, system float64 }
+
+func (s seconds) plus(t seconds) seconds  { return seconds{s.user + t.user, s.system + t.system} }
+func (s seconds) minus(t seconds) seconds { return seconds{s.user - t.user, s.system - t.system} }
+
+// spent is the processor time that each part has used so far; what is no program of ours is the database.
+func (w *world) spent() map[string]seconds {
+	used := map[string]seconds{"load": cpu(os.Getpid(), false)}
 	ours := map[int]bool{}
 	for part, pid := range w.pids {
 		used[part], ours[pid] = cpu(pid, false), true
@@ -197,40 +217,39 @@ func (w *world) spent() map[string]float64 {
 	children := loadtest.ProcessTree()
 	for _, pid := range children[os.Getpid()] {
 		if !ours[pid] {
-			used["database"] += tree(pid, children)
+			used["database"] = used["database"].plus(tree(pid, children))
 		}
 	}
 	return used
 }
 
 // tree is the time of a process with all that it has started.
-func tree(pid int, children map[int][]int) float64 {
+func tree(pid int, children map[int][]int) seconds {
 	sum := cpu(pid, true)
 	for _, child := range children[pid] {
-		sum += tree(child, children)
+		sum = sum.plus(tree(child, children))
 	}
 	return sum
 }
 
 // cpu reads a process's time from /proc; with dead also that of its children that have ended.
-func cpu(pid int, dead bool) float64 {
+func cpu(pid int, dead bool) seconds {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0
+		return seconds{}
 	}
 	_, rest, _ := strings.Cut(string(text), ") ") // the name before it may have spaces
 	f := strings.Fields(rest)
 	if len(f) < 15 {
-		return 0
+		return seconds{}
 	}
-	last := 13
+	field := func(n int) float64 {
+		ticks, _ := strconv.ParseFloat(f[n], 64)
+		return ticks / 100 // USER_HZ is 100 on Linux
+	}
+	sum := seconds{field(11), field(12)}
 	if dead {
-		last = 15
-	}
-	sum := 0.0
-	for _, field := range f[11:last] {
-		n, _ := strconv.ParseFloat(field, 64)
-		sum += n / 100 // USER_HZ is 100 on Linux
+		sum = sum.plus(seconds{field(13), field(14)})
 	}
 	return sum
 }
