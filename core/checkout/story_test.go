@@ -94,6 +94,12 @@ func TestTheStoryOfAnOrderIsToldInOrder(t *testing.T) {
 		'[{"rule":"cards_per_account","verdict":"review","said":"4 cards within 1h0m0s, more than 3"}]', now())`, o.ID, o.Payment.ID)
 	s.exec(`INSERT INTO reviews (order_id, payment_id, event_id, why, opened_at, closed_at, decision, actor, reason)
 		VALUES ($1, $2, $3, 'four cards', now(), now(), 'approved', 'operator:ann', 'spoke to the buyer')`, o.ID, o.Payment.ID, s.event)
+	s.exec(`INSERT INTO offline_payments (reference, payment_id, order_id, attempt, method, amount_minor, currency, state, created_at, updated_at)
+		VALUES ('RF18539007547034', $1, $2, 1, 'bank_transfer', 23595, 'EUR', 'paid', now(), now())`, o.Payment.ID, o.ID)
+	s.exec(`INSERT INTO offline_receipts (receipt_id, reference, amount_minor, currency, used_minor, returned_minor, review, actor, note, received_at, recorded_at)
+		VALUES ('b1', 'RF18539007547034', 24000, 'EUR', 23595, 0, 'too much', 'operator:ann', 'from Jane Doe', now(), now())`)
+	s.exec(`INSERT INTO offline_decisions (decision_id, receipt_id, verb, amount_minor, currency, actor, reason, decided_at)
+		VALUES ($1, 'b1', 'returned', 405, 'EUR', 'operator:ben', 'paid in cash', now())`, uuid.New())
 	entries, err := story.Tell(t.Context(), s.db.Reader, o.ID, true)
 	if err != nil {
 		t.Fatal(err)
@@ -134,10 +140,16 @@ func TestTheStoryOfAnOrderIsToldInOrder(t *testing.T) {
 	for _, want := range []string{"came again 2 times, last at ", "the hold is sold", "outbox/: begin: done after 1 attempt", "outbox/: capture: done after 1 attempt",
 		"caused step 3: declined", "caused step 5: authorized", " transfers, post | ", "ticket/: issued for A/1/1 | ",
 		"fraud/: judged at authorized: review, the provider's score 71 | cards_per_account says review: 4 cards within 1h0m0s, more than 3",
+		"receipt/offline: 235.95 EUR is due by bank_transfer under the reference RF18539007547034", "what was due under RF18539007547034 is paid",
+		"receipt/operator:ann: 240.00 EUR came in | receipt b1, by the bank at ", "235.95 EUR of it went to a payment, 0.00 EUR back to its sender | waits for a person: too much",
+		"receipt/operator:ben: 4.05 EUR of receipt b1 returned | paid in cash",
 		"review/: waits for an operator | four cards", "review/operator:ann: the review ends: approved | spoke to the buyer"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("%q is not told:\n%s", want, all)
 		}
+	}
+	if strings.Contains(all, "Jane Doe") {
+		t.Error("what the bank wrote beside a transfer is told")
 	}
 	raws := 0
 	for _, e := range entries {
