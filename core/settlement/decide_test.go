@@ -338,3 +338,62 @@ func TestAFileOfABankIsASettlement(t *testing.T) {
 		t.Errorf("a wrong amount: %v", err)
 	}
 }
+
+func TestARefundThatFailedBeforeItWasDoneIsExplainedByBothOfItsRowsOrNone(t *testing.T) {
+	for name, c := range map[string]struct {
+		refund, back bool
+		accused      ledger.Kind // "" for nothing
+	}{
+		"both rows": {refund: true, back: true}, "none": {},
+		"never came back": {refund: true, accused: ledger.Void}, "came back from nowhere": {back: true, accused: ledger.Pending},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, dbtest.New(t), time.Nanosecond)
+			order := w.sell(6966)
+			m := w.money(order)
+			parts, total, err := m.Share(1, 3, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			failed, done := uuid.New(), uuid.New()
+			promised := w.record(ledger.RefundTransfers(w.terms(order), failed, m, parts, total))
+			row := payment.SettlementRow{SourceRef: "re_1", PaymentRef: "pi_" + order.String(), OrderID: order, RefundID: failed}
+			if c.refund {
+				row.Kind, row.Gross = payment.SettledRefund, eur(-total)
+				w.add(row)
+				w.reconcile(w.rows)
+				if item := w.only(Open); item.Class != TheirsOnly || item.Proposal.Action != "confirm the refund that was promised" {
+					t.Errorf("while it is under way: %+v", item)
+				}
+			}
+			void := w.record(ledger.VoidAll(promised), nil)
+			// Another is made in its place, and must be taken for neither.
+			w.record(ledger.PostAll(w.record(ledger.RefundTransfers(w.terms(order), done, w.money(order), parts, total))), nil)
+			w.add(payment.SettlementRow{Kind: payment.SettledRefund, SourceRef: "re_2", PaymentRef: row.PaymentRef, OrderID: order, RefundID: done, Gross: eur(-total)})
+			if c.back {
+				row.Kind, row.Gross = payment.SettledRefundFailure, eur(total)
+				w.add(row)
+			}
+			for range 2 {
+				report := w.reconcile(w.rows)
+				open := w.items(Open)
+				if c.accused == "" {
+					if report.ExplainedPPM != whole || len(open) != 0 {
+						t.Errorf("%+v, %+v", report, open)
+					}
+					continue
+				}
+				if len(open) != 1 || open[0].Class != OursOnly || report.ExplainedPPM == whole || len(open[0].Proposal.Transfers) != 0 {
+					t.Fatalf("%+v, %+v", report, open)
+				}
+				among := promised
+				if c.accused == ledger.Void {
+					among = void
+				}
+				if !slices.ContainsFunc(among, func(t ledger.Transfer) bool { return t.ID == open[0].TransferID && t.Code == "refund_payment" }) {
+					t.Errorf("accused: %+v", open[0])
+				}
+			}
+		})
+	}
+}

@@ -18,6 +18,7 @@
 //	charge            sale_payment, late_money, resale_payment        the order's id, which decides the transfer's id
 //	refund            refund_payment, late_refund, resale_…_back      the order's and the refund's id
 //	refund_failure    the reversal of one of those                    the order's id
+//	both of a refund  what was promised, and its being void           the same: one that failed before it was thought to be done
 //	dispute           dispute_funds                                   the order's id
 //	dispute_reversal  dispute_won                                     the order's id
 //	payout, fee, conversion                                           make their transfers: the row itself is the reason

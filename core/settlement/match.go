@@ -115,7 +115,42 @@ func (m *matcher) possible(r row) []ledger.Move {
 			found = append(found, move)
 		}
 	}
+	return append(found, m.givenUp(r)...)
+}
+
+// givenUp lists the refunds that the books only promised and then gave up, since the provider said that they failed: the provider
+// settles such a refund and its return. The row of the refund is about what was promised, that of the return about its being
+// void. Neither moved final balances, and so neither is taken to agree with a row in another currency.
+func (m *matcher) givenUp(r row) (found []ledger.Move) {
+	kind := ledger.Void
+	if r.Kind == payment.SettledRefund {
+		kind = ledger.Pending
+	} else if r.Kind != payment.SettledRefundFailure {
+		return nil
+	}
+	void := map[uuid.UUID]bool{}
+	for _, move := range m.byOrder[r.order] {
+		if move.Kind == ledger.Void {
+			void[move.PriorID] = true
+		}
+	}
+	for _, move := range m.byOrder[r.order] {
+		promise := move.ID
+		if kind == ledger.Void {
+			promise = move.PriorID
+		}
+		this := r.RefundID == uuid.Nil || promise == ledger.TransferID(r.order, r.RefundID.String()+"/"+move.Code)
+		_, ours := m.side(move)
+		if ours && this && move.Kind == kind && void[promise] && returnable(move) && move.Amount.Currency == r.Gross.Currency {
+			found = append(found, move)
+		}
+	}
 	return found
+}
+
+// returnable reports whether a move is of a refund, whatever became of it.
+func returnable(move ledger.Move) bool {
+	return slices.Contains(sought[payment.SettledRefund].codes, move.Code)
 }
 
 // agrees reports whether amounts are the same: in the currency of the balance, or in the one the buyer paid in, at the rate that the row

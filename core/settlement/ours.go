@@ -68,7 +68,8 @@ func (s *Service) walk(ctx context.Context, provider string, day time.Time, read
 func (s *Service) accuse(ctx context.Context, provider string, moves []ledger.Move, debits bool, reading int64, now time.Time, young transit) error {
 	expected := moves[:0]
 	for _, move := range moves {
-		if move.Final() && walked[move.Code] {
+		// Of a promised refund that was given up the provider has both rows or none.
+		if move.Final() && walked[move.Code] || !move.Final() && returnable(move) {
 			expected = append(expected, move)
 		}
 	}
@@ -135,23 +136,20 @@ func missing(ctx context.Context, q ledger.Querier, moves []ledger.Move) (map[uu
 	return missing, nil
 }
 
-// unpaired leaves out transfers and their reversals where neither has a row: together they are nothing.
+// unpaired leaves out transfers and their reversals, and promises and their being void, where neither has a row: together they
+// are nothing. A promise that stands or was kept is nothing by itself.
 func (s *Service) unpaired(ctx context.Context, moves []ledger.Move) ([]ledger.Move, error) {
 	var others []uuid.UUID
 	for _, move := range moves {
-		if move.Kind == ledger.Reverse {
-			others = append(others, move.PriorID)
-		} else {
-			others = append(others, reverseID(move))
-		}
+		others = append(others, counterpart(move))
 	}
-	recorded := map[uuid.UUID]bool{}
+	kinds := map[uuid.UUID]ledger.Kind{} // of those that are recorded; a post has the id that being void would have
 	found, err := ledger.FindMoves(ctx, s.db.Reader, others)
 	if err != nil {
 		return nil, err
 	}
 	for _, move := range found {
-		recorded[move.ID] = true
+		kinds[move.ID] = move.Kind
 	}
 	unmatched, err := missing(ctx, s.db.Reader, found)
 	if err != nil {
@@ -159,7 +157,9 @@ func (s *Service) unpaired(ctx context.Context, moves []ledger.Move) ([]ledger.M
 	}
 	open := moves[:0]
 	for _, move := range moves {
-		if move.Kind == ledger.Reverse && unmatched[move.PriorID] || move.Kind != ledger.Reverse && recorded[reverseID(move)] && unmatched[reverseID(move)] {
+		other := counterpart(move)
+		switch {
+		case unmatched[other], move.Kind == ledger.Pending && kinds[other] != ledger.Void:
 			continue
 		}
 		open = append(open, move)
@@ -167,13 +167,21 @@ func (s *Service) unpaired(ctx context.Context, moves []ledger.Move) ([]ledger.M
 	return open, nil
 }
 
-func reverseID(move ledger.Move) uuid.UUID {
-	return ledger.ReverseAll([]ledger.Transfer{{ID: move.ID, Reference: move.Reference, Kind: move.Kind}})[0].ID
+// counterpart is the id of what makes nothing of a move: its reversal, or of a promise its being void; of these what they undo.
+func counterpart(move ledger.Move) uuid.UUID {
+	this := []ledger.Transfer{{ID: move.ID, Reference: move.Reference, Kind: move.Kind}}
+	switch move.Kind {
+	case ledger.Reverse, ledger.Void:
+		return move.PriorID
+	case ledger.Pending:
+		return ledger.VoidAll(this)[0].ID
+	}
+	return ledger.ReverseAll(this)[0].ID
 }
 
 // reversal is the transfer that takes a move back.
 func (s *Service) reversal(ctx context.Context, move ledger.Move) ([]ledger.Transfer, error) {
-	if move.Kind == ledger.Reverse {
+	if move.Kind == ledger.Reverse || !move.Final() {
 		return nil, nil
 	}
 	debit, err := s.account(ctx, move.Debit)

@@ -192,9 +192,16 @@ func unclaimed(provider string, move ledger.Move, reversal []ledger.Transfer, de
 	}
 	p := Proposal{Action: "reverse it: the money goes back to where it is owed", Transfers: reversal}
 	why := fmt.Sprintf("The books say that the provider %s %s (%s of order %s); its settlement has no such row.", did, move.Amount, move.Code, move.Reference)
-	if move.Kind == ledger.Reverse {
+	switch move.Kind {
+	case ledger.Reverse:
 		p = Proposal{Action: "note that it is explained"}
 		why = fmt.Sprintf("The books took back %s (%s of order %s) that the provider's settlement still has.", move.Amount, move.Code, move.Reference)
+	case ledger.Void:
+		p = Proposal{Action: "note that it is explained; ask the provider before the refund is tried again or paid another way"}
+		why = fmt.Sprintf("The books gave up a refund of %s (%s of order %s) that the provider's settlement has, without its return.", move.Amount, move.Code, move.Reference)
+	case ledger.Pending:
+		p = Proposal{Action: "note that it is explained"}
+		why = fmt.Sprintf("The provider's settlement has the return of a refund of %s (%s of order %s), but not the refund.", move.Amount, move.Code, move.Reference)
 	}
 	return Item{ID: idOf("transfer", provider, move.ID.String()), Provider: provider, Day: Day(move.At), Class: OursOnly, TransferID: move.ID,
 		Amount: move.Amount, Why: why, Proposal: p, Since: move.At, State: Open}
