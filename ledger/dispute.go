@@ -76,7 +76,16 @@ func (t Terms) losers(l Loss) []leg {
 
 // RecordedDispute finds a dispute of this id among an order's transfers: what was taken back for it.
 func RecordedDispute(moves []Move, order, dispute uuid.UUID) (minor int64, ok bool) {
-	id := TransferID(order, instance(dispute)+"dispute_funds")
+	return recorded(moves, TransferID(order, instance(dispute)+"dispute_funds"))
+}
+
+// RecordedLoss finds how a dispute of this id was lost among an order's transfers: what of it is the buyer's.
+func RecordedLoss(moves []Move, order, dispute uuid.UUID) (minor int64, ok bool) {
+	return recorded(moves, TransferID(order, instance(dispute)+"dispute_lost"))
+}
+
+// recorded finds the amount of a transfer.
+func recorded(moves []Move, id uuid.UUID) (minor int64, ok bool) {
 	for _, m := range moves {
 		if m.ID == id {
 			return m.Amount.Minor, true

@@ -190,10 +190,10 @@ func (d *dispute) lostLate(said string, settled bool) error {
 		return err
 	}
 	if t := d.record.taken[d.row.Payment]; d.record.taken != nil {
-		if !d.counted {
-			t.minor += d.row.Amount.Minor
+		if d.counted {
+			t.minor -= d.row.Amount.Minor // it was there as disputed
 		}
-		d.record.taken[d.row.Payment] = taken{t.minor, true}
+		d.record.taken[d.row.Payment] = taken{t.minor + d.lostMinor(), true}
 	}
 	switch to := standing(d.record, d.refunds); {
 	case d.record.order.State != RefundFailed || to == RefundFailed:

@@ -12,19 +12,26 @@ import (
 	"fairgate/ledger"
 )
 
-// taken is what banks have of a payment: by disputes that are undecided, or that were lost.
+// taken is what banks have of a payment: by disputes that are undecided all that is disputed, by those that were lost what is the
+// buyer's, which may be a part.
 type taken struct {
 	minor int64
 	lost  bool // one of them
 }
 
-const sqlTaken = `SELECT payment_id, amount_minor, state = 'lost' FROM disputes WHERE order_id = $1 AND taken AND state <> 'won'`
+const sqlTaken = `SELECT payment_id, dispute_id, amount_minor, state = 'lost' FROM disputes WHERE order_id = $1 AND taken AND state <> 'won'`
+
+// books is what reads the ledger: a transaction, or the reading pool.
+type books interface {
+	ledger.Querier
+	ledger.Reader
+}
 
 // late tells whether the attempt's money came too late and has not bought anything since.
 func (p *Payment) late() bool { return p.State == PaymentCaptured && p.Failure == lateMoney }
 
 // readTaken finds out what banks have of an order's payments, where that matters: of late money.
-func (r *record) readTaken(ctx context.Context, q ledger.Querier) error {
+func (r *record) readTaken(ctx context.Context, q books) error {
 	r.taken = nil
 	matters := false
 	for i := range r.payments {
@@ -38,18 +45,33 @@ func (r *record) readTaken(ctx context.Context, q ledger.Querier) error {
 	if err != nil {
 		return fmt.Errorf("read what is disputed of order %s: %w", r.order.ID, err)
 	}
-	var id uuid.UUID
-	var minor int64
-	var lost bool
-	_, err = pgx.ForEachRow(rows, []any{&id, &minor, &lost}, func() error {
-		t := r.taken[id]
-		r.taken[id] = taken{t.minor + minor, t.lost || lost}
-		return nil
+	disputes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d disputed, err error) {
+		return d, row.Scan(&d.payment, &d.id, &d.minor, &d.lost)
 	})
 	if err != nil {
 		return fmt.Errorf("read what is disputed of order %s: %w", r.order.ID, err)
 	}
+	var moves map[uuid.UUID][]ledger.Move // read when one was lost
+	for _, d := range disputes {
+		if d.lost && moves == nil {
+			if moves, err = ledger.ReferenceMoves(ctx, q, []uuid.UUID{r.order.ID}); err != nil {
+				return err
+			}
+		}
+		if part, booked := ledger.RecordedLoss(moves[r.order.ID], r.order.ID, d.id); d.lost && booked {
+			d.minor = part
+		}
+		t := r.taken[d.payment]
+		r.taken[d.payment] = taken{t.minor + d.minor, t.lost || d.lost}
+	}
 	return nil
+}
+
+// disputed is a row of sqlTaken.
+type disputed struct {
+	payment, id uuid.UUID
+	minor       int64
+	lost        bool
 }
 
 // lateOwed is what of an attempt's late money is neither with a bank nor any refund's. One that failed and is not settled is an
@@ -78,7 +100,7 @@ func (r *record) owesLate(refunds []Refund) bool {
 
 // lateWhole tells whether all of an attempt's late money is there to buy something: nothing of it was given back or promised, and no
 // bank has anything of it.
-func lateWhole(ctx context.Context, q ledger.Querier, r *record, p *Payment) (bool, error) {
+func lateWhole(ctx context.Context, q books, r *record, p *Payment) (bool, error) {
 	refunds, err := refundsOf(ctx, q, r.order.ID)
 	if err != nil {
 		return false, err

@@ -9,6 +9,7 @@ import (
 
 	"fairgate/core/inventory"
 	"fairgate/core/payment"
+	"fairgate/ledger"
 )
 
 // paidLate is an order whose money came after its hold had expired, or was released. Nobody has decided about the money yet.
@@ -78,6 +79,16 @@ func TestLateMoneyOfWhichAPartIsGoneBuysNothingAndTheRestGoesBack(t *testing.T) 
 			open.Amount.Minor, lost.Amount.Minor = 1000, 1000
 			s.says(n, open, lost)
 		},
+		"a part lost of what was disputed whole": func(s *shop, n *node, o Order) {
+			open, lost := claim(o, payment.DisputeOpen), claim(o, payment.DisputeLost)
+			lost.Lost = ledger.Amount{Minor: 1000, Currency: "EUR"}
+			s.says(n, open, lost)
+		},
+		"a part lost of what was disputed whole, and told first": func(s *shop, n *node, o Order) {
+			lost := claim(o, payment.DisputeLost)
+			lost.Lost = ledger.Amount{Minor: 1000, Currency: "EUR"}
+			s.says(n, lost)
+		},
 		"a part refunded by hand": func(s *shop, n *node, o Order) {
 			if err := n.Webhooks(context.Background(), []payment.Event{partFound(o, 1000, payment.RefundSucceeded)}); err != nil {
 				s.t.Fatal(err)
@@ -141,16 +152,22 @@ func TestADisputeThatOpensWhileLateMoneyIsSoldEndsTheSale(t *testing.T) {
 
 // The refund of all of it fails, and then the bank gives a part to the buyer: the failed one is settled by that, and the rest goes back.
 func TestWhatADisputeLeavesOfLateMoneyGoesBackToo(t *testing.T) {
-	s := newShop(t)
-	still, o := s.paidLate(true)
-	s.provider.fault(func(f *faults) { f.refuse = 1 })
-	n := s.open(true)
-	s.await(n, o.ID, RefundFailed)
-	open, lost := claim(o, payment.DisputeOpen), claim(o, payment.DisputeLost)
-	open.Amount.Minor, lost.Amount.Minor = 1000, 1000
-	s.says(still, open, lost)
-	got := s.await(n, o.ID, Refunded)
-	if late := s.net("late_money"); late != 0 {
-		t.Errorf("late money is at %d: %+v", late, got.Refunds)
+	for what, disputed := range map[string]int64{"all that was disputed": 1000, "a part of what was disputed": 13310} {
+		t.Run(what, func(t *testing.T) {
+			s := newShop(t)
+			still, o := s.paidLate(true)
+			s.provider.fault(func(f *faults) { f.refuse = 1 })
+			n := s.open(true)
+			s.await(n, o.ID, RefundFailed)
+			open, lost := claim(o, payment.DisputeOpen), claim(o, payment.DisputeLost)
+			open.Amount.Minor, lost.Amount.Minor = disputed, disputed
+			lost.Lost = ledger.Amount{Minor: 1000, Currency: "EUR"}
+			s.says(still, open, lost)
+			got := s.await(n, o.ID, Refunded)
+			s.lateDecided()
+			if rest := got.Refunds[len(got.Refunds)-1]; s.net("late_money") != 0 || rest.Amount.Minor != o.Amount.Minor-1000 {
+				t.Errorf("late money is at %d: %+v", s.net("late_money"), got.Refunds)
+			}
+		})
 	}
 }
