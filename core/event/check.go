@@ -19,6 +19,7 @@ func (d *decoder) check(s *Spec) {
 	allocations := d.checkAllocations(s, tiers)
 	d.checkSections(s, tiers, allocations)
 	d.checkPresales(s)
+	d.checkZones(s)
 }
 
 func (d *decoder) checkClock(s *Spec) {

@@ -22,8 +22,9 @@
 //
 // # Keys
 //
-// An event has its own keys for passes, receipts, tickets and invitations, made when it is first applied. The newest key signs, all
-// that are not retired verify.
+// An event has its own keys for passes, receipts, tickets and invitations, made when it is first applied, and for its gates, made
+// when they are first asked for. The newest key signs, all that are not retired verify. Rotate adds one; what was signed before
+// stays good.
 //
 // A Store is safe for concurrent use; the events it hands out are shared and must not be changed.
 package event

@@ -105,6 +105,7 @@ func (d *decoder) event(n *yaml.Node, s *Spec) {
 		key{"on_sale", false, func(n *yaml.Node, path string) { d.onSale(n, path, &s.OnSale) }},
 		key{"fraud", false, func(n *yaml.Node, path string) { d.fraud(n, path, &s.Fraud) }},
 		key{"disputes", false, func(n *yaml.Node, path string) { d.disputes(n, path, &s.Disputes) }},
+		key{"gates", false, func(n *yaml.Node, path string) { d.gates(n, path, &s.Gates) }},
 	)
 	for i := range s.Tiers {
 		path := fmt.Sprintf("tiers[%d].price", i)

@@ -28,6 +28,8 @@ const (
 	ReceiptPurpose       Purpose = "receipt"        // Ed25519 of receipts
 	TicketPurpose        Purpose = "ticket"         // Ed25519 of ticket codes
 	InvitationPurpose    Purpose = "invitation"     // Ed25519 of invitations
+	GatePurpose          Purpose = "gate"           // makes the seeds of rotating ticket codes
+	PackPurpose          Purpose = "pack"           // Ed25519 of the packs that gates load before they go off line
 	FraudPurpose         Purpose = "fraud"          // hashes accounts, addresses and cards to judge payments, in GlobalScope
 	LimitPurpose         Purpose = "limit"          // hashes addresses and cards for the limits of a tour, in TourScope
 )
@@ -100,7 +102,7 @@ func Scope(event uuid.UUID) string { return event.String() }
 
 // asymmetric reports whether the purpose's keys are Ed25519 pairs.
 func (p Purpose) asymmetric() bool {
-	return p == ReceiptPurpose || p == TicketPurpose || p == InvitationPurpose
+	return p == ReceiptPurpose || p == TicketPurpose || p == InvitationPurpose || p == PackPurpose
 }
 
 // Keys reads the unretired keys of a purpose and scope, newest first. ErrNoKey when there is none.
@@ -128,6 +130,9 @@ func Keys(ctx context.Context, q Querier, purpose Purpose, scope string) (KeyRin
 	return ring, nil
 }
 
+// publicOf is the public half of an Ed25519 seed.
+func publicOf(seed []byte) []byte { return ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey) }
+
 // Ensure makes key number 1 of a purpose and scope, with secret bytes from random (crypto/rand when nil), unless there is one.
 func Ensure(ctx context.Context, tx pgx.Tx, random io.Reader, purpose Purpose, scope string) error {
 	return ensureAll(ctx, tx, random, []ringKey{{purpose, scope}})
@@ -147,7 +152,7 @@ func ensureAll(ctx context.Context, tx pgx.Tx, random io.Reader, rings []ringKey
 			return fmt.Errorf("make a %s key: %w", ring.purpose, err)
 		}
 		if ring.purpose.asymmetric() {
-			publics[i] = ed25519.NewKeyFromSeed(secrets[i]).Public().(ed25519.PublicKey)
+			publics[i] = publicOf(secrets[i])
 		}
 	}
 	if _, err := tx.Exec(ctx, sqlInsertKeys, purposes, scopes, secrets, publics); err != nil {

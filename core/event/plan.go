@@ -1,6 +1,7 @@
 package event
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -270,6 +271,9 @@ func (s Spec) leaves() []leaf {
 		{"on_sale.claim_within", s.OnSale.ClaimWithin, false},
 		{"on_sale.max_inside", s.OnSale.MaxInside, false},
 		{"on_sale.pace_per_second", s.OnSale.PacePerSecond, false},
+		{"gates.rotating", s.Gates.Rotating, false},
+		{"gates.reentry", cmp.Or(s.Gates.Reentry, EnterOnce), false},
+		{"gates.close_after", cmp.Or(s.Gates.CloseAfter, Duration{defaultCloseAfter}), false},
 	}
 }
 

@@ -53,6 +53,7 @@ type Spec struct {
 	OnSale      OnSale       `json:"on_sale"`
 	Fraud       Fraud        `json:"fraud,omitzero"`
 	Disputes    Disputes     `json:"disputes,omitzero"`
+	Gates       Gates        `json:"gates,omitzero"`
 
 	at map[string]position // where the file says what, by path; nil for a Spec from the database
 }

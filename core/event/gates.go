@@ -1,0 +1,101 @@
+package event
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// How often a ticket opens the gates of a zone.
+const (
+	EnterOnce      = "once"       // the default
+	EnterAfterExit = "after_exit" // again after it was scanned on the way out
+	EnterFree      = "free"       // always
+)
+
+// defaultCloseAfter is how long after its start an event's tickets still open the gates.
+const defaultCloseAfter = 24 * time.Hour
+
+// maxZones bounds the zones of an event.
+const maxZones = 50
+
+// Gates are the rules at an event's doors; the zero value is one zone, which is entered once.
+type Gates struct {
+	Rotating   bool     `json:"rotating,omitempty"`   // codes are shown with a part that changes, and refused without it
+	Reentry    string   `json:"reentry,omitempty"`    // EnterAfterExit or EnterFree; empty: EnterOnce
+	CloseAfter Duration `json:"close_after,omitzero"` // zero: 24h
+	Zones      []Zone   `json:"zones,omitempty"`
+}
+
+// Zone is a part of the venue with gates of its own.
+type Zone struct {
+	ID       string   `json:"id"`
+	Tiers    []string `json:"tiers,omitempty"`    // whose tickets open its gates, …
+	Sections []string `json:"sections,omitempty"` // … and those of seats in these sections
+}
+
+// ClosesAt is when an event's tickets no longer open a gate.
+func (s Spec) ClosesAt() time.Time {
+	if s.Gates.CloseAfter.Duration > 0 {
+		return s.StartsAt.Add(s.Gates.CloseAfter.Duration)
+	}
+	return s.StartsAt.Add(defaultCloseAfter)
+}
+
+func (d *decoder) gates(n *yaml.Node, path string, g *Gates) {
+	d.mapping(n, path,
+		key{"rotating", false, func(n *yaml.Node, path string) { g.Rotating = d.boolean(n, path) }},
+		key{"reentry", false, func(n *yaml.Node, path string) {
+			if g.Reentry = d.choice(n, path, EnterOnce, EnterAfterExit, EnterFree); g.Reentry == EnterOnce {
+				g.Reentry = ""
+			}
+		}},
+		key{"close_after", false, func(n *yaml.Node, path string) {
+			if g.CloseAfter = d.duration(n, path, time.Minute, 90*24*time.Hour); g.CloseAfter.Duration == defaultCloseAfter {
+				g.CloseAfter = Duration{}
+			}
+		}},
+		key{"zones", false, func(n *yaml.Node, path string) {
+			d.list(n, path, maxZones, func(n *yaml.Node, path string) {
+				var z Zone
+				d.mapping(n, path,
+					key{"id", true, func(n *yaml.Node, path string) { z.ID = d.name(n, path, idForm, idRule) }},
+					key{"tiers", false, func(n *yaml.Node, path string) { z.Tiers = d.texts(n, path, maxTiers, 32) }},
+					key{"sections", false, func(n *yaml.Node, path string) {
+						d.list(n, path, maxSections, func(n *yaml.Node, path string) {
+							z.Sections = append(z.Sections, d.name(n, path, sectionForm, sectionRule))
+						})
+					}},
+				)
+				g.Zones = append(g.Zones, z)
+			})
+		}},
+	)
+}
+
+// checkZones complains about zones that nothing can enter, and names that refer to nothing.
+func (d *decoder) checkZones(s *Spec) {
+	seen := make(map[string]bool)
+	for i, z := range s.Gates.Zones {
+		path := fmt.Sprintf("gates.zones[%d]", i)
+		if z.ID != "" && seen[z.ID] {
+			d.add(path+".id", "%s is the id of an earlier zone", z.ID)
+		}
+		seen[z.ID] = true
+		if len(z.Tiers)+len(z.Sections) == 0 && !d.badUnder(path) {
+			d.add(path, "nobody could enter: name tiers or sections")
+		}
+		for _, name := range z.Tiers {
+			if _, at := s.tier(name); at < 0 {
+				d.add(path+".tiers", "there is no tier %s", quote(name))
+			}
+		}
+		for _, name := range z.Sections {
+			if name != "" && !slices.ContainsFunc(s.Sections, func(c Section) bool { return c.ID == name }) {
+				d.add(path+".sections", "there is no section %s", name)
+			}
+		}
+	}
+}
