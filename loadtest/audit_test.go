@@ -14,7 +14,7 @@ import (
 
 	"fairgate/core/db"
 	"fairgate/core/db/dbtest"
-	"fairgate/core/ticket"
+	"fairgate/core/ticket/code"
 	"fairgate/edge/lottery"
 	"fairgate/ledger"
 
@@ -162,13 +162,13 @@ func (s *sale) purchase(t *testing.T, i int, item heldItem, bought bool) {
 func (s *sale) ticket(t *testing.T, order uuid.UUID, n int64, tier, seat string, key ed25519.PrivateKey) {
 	t.Helper()
 	id, event := uuid.New(), lottery.EventID(saleEvent)
-	code, err := ticket.Code{KeyNo: 1, TicketID: id, EventID: event, Epoch: 1, Place: ticket.Place(tier, seat)}.Sign(key)
+	text, err := code.Code{KeyNo: 1, TicketID: id, EventID: event, Epoch: 1, Place: code.Place(tier, seat)}.Sign(key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.exec(t, `INSERT INTO tickets (ticket_id, event_id, order_id, item, tier, seat, owner, epoch, key_no, code, state, issued_at)
-		VALUES ($1, $2, $3, $4, $5, $6, '\x00', 1, 1, $7, 'valid', now())`, id, event, order, n, tier, seat, code)
-	s.evidence.witness.Ticket(SeenTicket{ID: id.String(), Order: order.String(), Tier: tier, Seat: seat, Code: code})
+		VALUES ($1, $2, $3, $4, $5, $6, '\x00', 1, 1, $7, 'valid', now())`, id, event, order, n, tier, seat, text)
+	s.evidence.witness.Ticket(SeenTicket{ID: id.String(), Order: order.String(), Tier: tier, Seat: seat, Code: text})
 }
 
 // draw holds a draw of five entrants, the last of them a bot, and calls all but the bot's place last.
@@ -503,7 +503,7 @@ func TestTheAuditCannotWrite(t *testing.T) {
 
 func TestTheGateRefusesWhatIsNoCode(t *testing.T) {
 	id := uuid.New()
-	good, err := ticket.Code{KeyNo: 1, TicketID: id, EventID: lottery.EventID(saleEvent), Epoch: 3, Place: "A/1/2"}.Sign(testKey(0))
+	good, err := code.Code{KeyNo: 1, TicketID: id, EventID: lottery.EventID(saleEvent), Epoch: 3, Place: "A/1/2"}.Sign(testKey(0))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,16 @@
 package api
 
 import (
+	"encoding/hex"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
+	"fairgate/core/event"
 	"fairgate/core/ticket"
+	"fairgate/core/ticket/code"
 )
 
 type ticketJSON struct {
@@ -19,6 +23,16 @@ type ticketJSON struct {
 	State    string    `json:"state"`
 	Code     string    `json:"code"`
 	IssuedAt timeJSON  `json:"issued_at"`
+
+	Rotating *rotatingJSON `json:"rotating,omitempty"` // where the event asks for it
+}
+
+// rotatingJSON is what the owner's page or wallet makes the rotating part from: code, a full stop, and RFC 6238's digits.
+type rotatingJSON struct {
+	Seed      string `json:"seed"` // hex
+	Algorithm string `json:"algorithm"`
+	Period    string `json:"period"`
+	Digits    int    `json:"digits"`
 }
 
 // loadTicket shows a ticket to its owner: as JSON, or its QR code as a picture where that is what is accepted.
@@ -43,22 +57,48 @@ func (s *Server) loadTicket(w http.ResponseWriter, r *http.Request) error {
 	return ticket.ErrUnknown
 }
 
+// pictures are the forms in which a code is drawn; the first that is accepted is taken.
+var pictures = []struct {
+	media string
+	draw  func(string) ([]byte, error)
+}{{"image/png", code.PNG}, {"image/svg+xml", code.SVG}}
+
+// writeTicket writes a ticket as JSON or as a picture. Where the event asks for it the picture has the rotating part of now.
 func (s *Server) writeTicket(w http.ResponseWriter, r *http.Request, t ticket.Ticket) error {
-	if strings.Contains(r.Header.Get("Accept"), "image/png") {
-		png, err := ticket.PNG(t.Code)
-		if err != nil {
-			return err
-		}
-		w.Header().Set("Content-Type", "image/png")
-		w.Header().Set("Cache-Control", "private, no-store")
-		_, _ = w.Write(png) // the client has gone
-		return nil
-	}
 	e, err := s.Events.ByID(r.Context(), t.Event)
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, ticketJSON{ID: t.ID, Event: e.Slug, OrderID: t.Order, Tier: t.Tier, Seat: t.Seat, Epoch: t.Epoch,
-		State: string(t.State), Code: t.Code, IssuedAt: timeJSON(t.IssuedAt)})
+	var seed []byte
+	if e.Spec.Gates.Rotating {
+		ring, err := s.Events.EnsureKeys(r.Context(), event.GatePurpose, event.Scope(t.Event))
+		if err != nil {
+			return err
+		}
+		seed = code.Seed(ring[0].Secret, t.ID, t.Epoch)
+	}
+	for _, p := range pictures {
+		if !strings.Contains(r.Header.Get("Accept"), p.media) {
+			continue
+		}
+		text := t.Code
+		if seed != nil {
+			text = code.Rotate(text, seed, time.Now())
+		}
+		picture, err := p.draw(text)
+		if err != nil {
+			return err
+		}
+		w.Header().Set("Content-Type", p.media)
+		w.Header().Set("Cache-Control", "private, no-store")
+		_, _ = w.Write(picture) // the client has gone
+		return nil
+	}
+	shown := ticketJSON{ID: t.ID, Event: e.Slug, OrderID: t.Order, Tier: t.Tier, Seat: t.Seat, Epoch: t.Epoch,
+		State: string(t.State), Code: t.Code, IssuedAt: timeJSON(t.IssuedAt)}
+	if seed != nil {
+		shown.Rotating = &rotatingJSON{hex.EncodeToString(seed), "SHA1", code.Period.String(), code.Digits}
+	}
+	writeJSON(w, http.StatusOK, shown)
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"fairgate/core/inventory"
 	"fairgate/core/payment"
 	"fairgate/core/ticket"
+	"fairgate/core/ticket/code"
 	"fairgate/edge/lottery"
 	"fairgate/ledger"
 )
@@ -180,7 +181,7 @@ func TestADisputeThatIsWonGivesTheTicketsBackWithNewCodes(t *testing.T) {
 	s.await(n, o.ID, TicketIssued)
 	s.expectTickets(o, ticket.Valid, 2)
 	for i, now := range s.tickets(o) {
-		c, err := ticket.Parse(now.Code)
+		c, err := code.Parse(now.Code)
 		if err != nil || c.Epoch != 2 || now.Code == before[i].Code {
 			t.Errorf("code of epoch %d, %v", c.Epoch, err)
 		}

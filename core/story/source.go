@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/ticket"
+	"fairgate/core/ticket/code"
 	"fairgate/ledger"
 )
 
@@ -243,7 +244,7 @@ func tickets(ctx context.Context, q Querier, o order) ([]Entry, error) {
 		if err := row.Scan(&id, &tier, &seat, &state, &issued, &reason, &voided); err != nil {
 			return nil, err
 		}
-		place := ticket.Place(tier, seat)
+		place := code.Place(tier, seat)
 		entries := []Entry{{At: issued, Kind: "ticket", Text: "issued for " + place, Lines: []string{id.String()}}}
 		if state == "void" && voided != nil {
 			entries = append(entries, Entry{At: *voided, Kind: "ticket", Text: "void: " + place, Lines: []string{id.String(), reason}})

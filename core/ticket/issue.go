@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
 
+	"fairgate/core/ticket/code"
 	"fairgate/edge/lottery"
 )
 
@@ -179,8 +180,8 @@ func (s *Issuer) Sign(ctx context.Context, items []Item) ([]Signed, error) {
 
 func (t *Signed) sign(item Item, key SigningKey) (err error) {
 	t.item, t.id, t.keyNo = item, item.TicketID(), key.No
-	t.code, err = Code{
-		KeyNo: key.No, TicketID: t.id, EventID: item.Event, Epoch: firstEpoch, Place: Place(item.Tier, item.Seat),
+	t.code, err = code.Code{
+		KeyNo: key.No, TicketID: t.id, EventID: item.Event, Epoch: firstEpoch, Place: code.Place(item.Tier, item.Seat),
 	}.Sign(key.Private)
 	if err != nil {
 		return fmt.Errorf("sign ticket %s: %w", t.id, err)

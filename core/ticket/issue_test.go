@@ -1,7 +1,9 @@
 package ticket_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"testing"
@@ -12,12 +14,22 @@ import (
 	"fairgate/core/db"
 	"fairgate/core/db/dbtest"
 	"fairgate/core/ticket"
+	"fairgate/core/ticket/code"
 	"fairgate/edge/lottery"
 )
 
 func TestMain(m *testing.M) { dbtest.Main(m) }
 
 var errNoKey = errors.New("no key")
+
+var testEvent = lottery.EventID("arena")
+
+func testKey(no uint32) (ed25519.PrivateKey, lottery.PublicKey) {
+	private := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(no)}, ed25519.SeedSize))
+	public := lottery.PublicKey{No: no}
+	copy(public.Public[:], private.Public().(ed25519.PublicKey))
+	return private, public
+}
 
 func issuer() *ticket.Issuer {
 	return ticket.NewIssuer(func(_ context.Context, event uuid.UUID) (ticket.SigningKey, error) {
@@ -56,8 +68,8 @@ func TestEveryItemGetsATicketWhoseCodeVerifies(t *testing.T) {
 		if x.ID != ticket.TicketID(order, i) || x.Item != i || x.State != ticket.Valid || x.Owner != (lottery.Entrant{1, 2, 3}) || x.IssuedAt.IsZero() {
 			t.Errorf("ticket %d is %+v", i, x)
 		}
-		c, err := ticket.Verify(x.Code, testEvent, lottery.PublicKeys{public})
-		if err != nil || c.TicketID != x.ID || c.Epoch != x.Epoch || c.KeyNo != x.KeyNo || c.Place != ticket.Place(x.Tier, x.Seat) {
+		c, err := code.Verify(x.Code, testEvent, lottery.PublicKeys{public})
+		if err != nil || c.TicketID != x.ID || c.Epoch != x.Epoch || c.KeyNo != x.KeyNo || c.Place != code.Place(x.Tier, x.Seat) {
 			t.Errorf("code %d is %+v, %v", i, c, err)
 		}
 		if one, err := ticket.Load(t.Context(), d.Pool, x.ID); err != nil || one != x {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"fairgate/core/ticket/code"
 )
 
 const sqlReinstateTickets = `
@@ -32,11 +34,11 @@ func (s *Issuer) Reinstate(ctx context.Context, tx pgx.Tx, tickets []Ticket) err
 		if err != nil {
 			return fmt.Errorf("find the ticket key of event %s: %w", t.Event, err)
 		}
-		code, err := Code{KeyNo: key.No, TicketID: t.ID, EventID: t.Event, Epoch: t.Epoch + 1, Place: Place(t.Tier, t.Seat)}.Sign(key.Private)
+		signed, err := code.Code{KeyNo: key.No, TicketID: t.ID, EventID: t.Event, Epoch: t.Epoch + 1, Place: code.Place(t.Tier, t.Seat)}.Sign(key.Private)
 		if err != nil {
 			return fmt.Errorf("sign ticket %s: %w", t.ID, err)
 		}
-		ids[i], epochs[i], keys[i], codes[i] = t.ID, int64(t.Epoch)+1, int64(key.No), code
+		ids[i], epochs[i], keys[i], codes[i] = t.ID, int64(t.Epoch)+1, int64(key.No), signed
 	}
 	tag, err := tx.Exec(ctx, sqlReinstateTickets, ids, epochs, keys, codes)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"fairgate/core/db/dbtest"
 	"fairgate/core/ticket"
+	"fairgate/core/ticket/code"
 )
 
 func TestAReinstatedTicketIsValidInItsNextEpochAndOnlyOnce(t *testing.T) {
@@ -41,7 +42,7 @@ func TestAReinstatedTicketIsValidInItsNextEpochAndOnlyOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := load()
-	code, err := ticket.Parse(now.Code)
+	code, err := code.Parse(now.Code)
 	if err != nil || now.State != ticket.Valid || now.VoidReason != "" || !now.VoidedAt.IsZero() || now.Epoch != before.Epoch+1 || code.Epoch != now.Epoch || now.Code == before.Code {
 		t.Errorf("%+v, code of epoch %d, %v", now, code.Epoch, err)
 	}

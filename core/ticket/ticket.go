@@ -46,7 +46,7 @@ type Ticket struct {
 	Owner    lottery.Entrant
 	Epoch    uint32
 	KeyNo    uint32
-	Code     string // text form, see Parse
+	Code     string // text form, see package code
 	State    State
 	IssuedAt time.Time
 

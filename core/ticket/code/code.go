@@ -1,4 +1,4 @@
-package ticket
+package code
 
 import (
 	"crypto/ed25519"
@@ -15,11 +15,11 @@ import (
 
 var (
 	// ErrMalformed means that a text is no ticket code at all.
-	ErrMalformed = errors.New("ticket: malformed code")
+	ErrMalformed = errors.New("code: malformed")
 	// ErrForged means that a code has no valid signature of the event it is shown at.
-	ErrForged = errors.New("ticket: forged code")
+	ErrForged = errors.New("code: forged")
 	// ErrOtherEvent means that a code is for another event.
-	ErrOtherEvent = errors.New("ticket: code of another event")
+	ErrOtherEvent = errors.New("code: of another event")
 )
 
 const (

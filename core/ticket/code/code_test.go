@@ -1,19 +1,17 @@
-package ticket_test
+package code_test
 
 import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/base32"
 	"errors"
-	"image/png"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/makiuchi-d/gozxing"
-	"github.com/makiuchi-d/gozxing/qrcode"
 
-	"fairgate/core/ticket"
+	"fairgate/core/ticket/code"
 	"fairgate/edge/lottery"
 )
 
@@ -29,11 +27,11 @@ func testKey(no uint32) (ed25519.PrivateKey, lottery.PublicKey) {
 	return private, public
 }
 
-func testCode() ticket.Code {
-	return ticket.Code{KeyNo: 3, TicketID: testTicket, EventID: testEvent, Epoch: 1, Place: "101/A/7"}
+func testCode() code.Code {
+	return code.Code{KeyNo: 3, TicketID: testTicket, EventID: testEvent, Epoch: 1, Place: "101/A/7"}
 }
 
-func sign(t testing.TB, c ticket.Code) (string, lottery.PublicKeys) {
+func sign(t testing.TB, c code.Code) (string, lottery.PublicKeys) {
 	t.Helper()
 	private, public := testKey(c.KeyNo)
 	text, err := c.Sign(private)
@@ -50,20 +48,20 @@ func TestTheCodesLayoutNeverChanges(t *testing.T) {
 	if text != golden {
 		t.Errorf("got  %s\nwant %s", text, golden)
 	}
-	if c, err := ticket.Verify(golden, testEvent, keys); err != nil || c != testCode() {
+	if c, err := code.Verify(golden, testEvent, keys); err != nil || c != testCode() {
 		t.Errorf("got %+v, %v", c, err)
 	}
 }
 
 func TestTheLongestCodeFitsItsBound(t *testing.T) {
 	c := testCode()
-	c.KeyNo, c.Epoch, c.Place = 3, 65535, ticket.Place("", strings.Repeat("x", 30))
+	c.KeyNo, c.Epoch, c.Place = 3, 65535, code.Place("", strings.Repeat("x", 30))
 	text, keys := sign(t, c)
 	b, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(text)
 	if err != nil || len(b) != 120 || len(c.Place) != 19 {
 		t.Errorf("%d bytes, place of %d, %v", len(b), len(c.Place), err)
 	}
-	if got, err := ticket.Verify(text, testEvent, keys); err != nil || got != c {
+	if got, err := code.Verify(text, testEvent, keys); err != nil || got != c {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
@@ -72,7 +70,7 @@ func TestThePlaceIsTheSeatOrElseTheTier(t *testing.T) {
 	for _, c := range []struct{ tier, seat, want string }{
 		{"floor", "", "floor"}, {"lower", "101/A/7", "101/A/7"}, {"a-tier-with-a-long-name", "", "a-tier-with-a-long-"},
 	} {
-		if got := ticket.Place(c.tier, c.seat); got != c.want {
+		if got := code.Place(c.tier, c.seat); got != c.want {
 			t.Errorf("%+v: got %q", c, got)
 		}
 	}
@@ -87,10 +85,10 @@ func TestEverySingleBitFlipIsRefused(t *testing.T) {
 	}
 	for bit := range len(b) * 8 {
 		b[bit/8] ^= 1 << (bit % 8)
-		c, err := ticket.Verify(e.EncodeToString(b), testEvent, keys)
+		c, err := code.Verify(e.EncodeToString(b), testEvent, keys)
 		if err == nil {
 			t.Errorf("bit %d flipped: accepted as %+v", bit, c)
-		} else if !errors.Is(err, ticket.ErrMalformed) && !errors.Is(err, ticket.ErrForged) && !errors.Is(err, ticket.ErrOtherEvent) {
+		} else if !errors.Is(err, code.ErrMalformed) && !errors.Is(err, code.ErrForged) && !errors.Is(err, code.ErrOtherEvent) {
 			t.Errorf("bit %d flipped: %v", bit, err)
 		}
 		b[bit/8] ^= 1 << (bit % 8)
@@ -107,7 +105,7 @@ func TestOneCodeHasOneText(t *testing.T) {
 		}
 	}
 	for _, v := range variants {
-		if c, err := ticket.Verify(v, testEvent, keys); err == nil {
+		if c, err := code.Verify(v, testEvent, keys); err == nil {
 			t.Errorf("%q is accepted as %+v", v, c)
 		}
 	}
@@ -125,15 +123,15 @@ func TestWrongCodesAreToldApart(t *testing.T) {
 		keys  lottery.PublicKeys
 		want  error
 	}{
-		{"another event", text, lottery.EventID("club"), keys, ticket.ErrOtherEvent},
-		{"a key of that number, but another", text, testEvent, lottery.PublicKeys{otherKey}, ticket.ErrForged},
-		{"a key of another number", text, testEvent, lottery.PublicKeys{otherNumber}, ticket.ErrForged},
-		{"no keys", text, testEvent, nil, ticket.ErrForged},
-		{"an address", "https://example.com/", testEvent, keys, ticket.ErrMalformed},
-		{"something long", strings.Repeat("A", 1<<20), testEvent, keys, ticket.ErrMalformed},
-		{"something short", "AAAA", testEvent, keys, ticket.ErrMalformed},
+		{"another event", text, lottery.EventID("club"), keys, code.ErrOtherEvent},
+		{"a key of that number, but another", text, testEvent, lottery.PublicKeys{otherKey}, code.ErrForged},
+		{"a key of another number", text, testEvent, lottery.PublicKeys{otherNumber}, code.ErrForged},
+		{"no keys", text, testEvent, nil, code.ErrForged},
+		{"an address", "https://example.com/", testEvent, keys, code.ErrMalformed},
+		{"something long", strings.Repeat("A", 1<<20), testEvent, keys, code.ErrMalformed},
+		{"something short", "AAAA", testEvent, keys, code.ErrMalformed},
 	} {
-		if _, err := ticket.Verify(c.text, c.event, c.keys); !errors.Is(err, c.want) {
+		if _, err := code.Verify(c.text, c.event, c.keys); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
 		}
 	}
@@ -141,18 +139,18 @@ func TestWrongCodesAreToldApart(t *testing.T) {
 
 func TestWhatDoesNotFitIsNotSigned(t *testing.T) {
 	private, _ := testKey(3)
-	for name, change := range map[string]func(*ticket.Code){
-		"key 0":               func(c *ticket.Code) { c.KeyNo = 0 },
-		"key of three bytes":  func(c *ticket.Code) { c.KeyNo = 65536 },
-		"epoch 0":             func(c *ticket.Code) { c.Epoch = 0 },
-		"epoch out of range":  func(c *ticket.Code) { c.Epoch = 65536 },
-		"long place":          func(c *ticket.Code) { c.Place = strings.Repeat("x", 20) },
-		"place with a letter": func(c *ticket.Code) { c.Place = "é" },
-		"place with a line":   func(c *ticket.Code) { c.Place = "a\nb" },
+	for name, change := range map[string]func(*code.Code){
+		"key 0":               func(c *code.Code) { c.KeyNo = 0 },
+		"key of three bytes":  func(c *code.Code) { c.KeyNo = 65536 },
+		"epoch 0":             func(c *code.Code) { c.Epoch = 0 },
+		"epoch out of range":  func(c *code.Code) { c.Epoch = 65536 },
+		"long place":          func(c *code.Code) { c.Place = strings.Repeat("x", 20) },
+		"place with a letter": func(c *code.Code) { c.Place = "é" },
+		"place with a line":   func(c *code.Code) { c.Place = "a\nb" },
 	} {
 		c := testCode()
 		change(&c)
-		if text, err := c.Sign(private); !errors.Is(err, ticket.ErrMalformed) {
+		if text, err := c.Sign(private); !errors.Is(err, code.ErrMalformed) {
 			t.Errorf("%s: got %q, %v", name, text, err)
 		}
 	}
@@ -161,37 +159,24 @@ func TestWhatDoesNotFitIsNotSigned(t *testing.T) {
 	}
 }
 
-func TestAScannerReadsTheQRCode(t *testing.T) {
-	c := testCode()
-	c.Place = strings.Repeat("X", 19)
-	text, keys := sign(t, c)
-	drawn, err := ticket.PNG(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	picture, err := png.Decode(bytes.NewReader(drawn))
-	if err != nil {
-		t.Fatal(err)
-	}
-	bitmap, err := gozxing.NewBinaryBitmapFromImage(picture)
-	if err != nil {
-		t.Fatal(err)
-	}
-	read, err := qrcode.NewQRCodeReader().Decode(bitmap, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := ticket.Verify(read.GetText(), testEvent, keys); err != nil || got != c {
-		t.Errorf("read %q: %+v, %v", read.GetText(), got, err)
-	}
-	if side := picture.Bounds().Dx(); side > 560 {
-		t.Errorf("the picture is %d pixels wide: the code is not in alphanumeric mode", side)
-	}
-}
-
-func TestWhatNoQRCodeHoldsIsNotDrawn(t *testing.T) {
-	if _, err := ticket.PNG(strings.Repeat("A", 8000)); err == nil {
-		t.Error("8000 characters were drawn")
+// Ten thousand codes of which one to three bits are wrong, wherever they are and whatever the code says.
+func TestRandomBitFlipsAreRefused(t *testing.T) {
+	e := base32.StdEncoding.WithPadding(base32.NoPadding)
+	random := rand.New(rand.NewPCG(7, 20261127))
+	for range 10_000 {
+		c := testCode()
+		c.Epoch, c.Place = 1+random.Uint32N(65535), strings.Repeat("x", random.IntN(20))
+		text, keys := sign(t, c)
+		b, err := e.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, bit := range random.Perm(len(b) * 8)[:1+random.IntN(3)] {
+			b[bit/8] ^= 1 << (bit % 8)
+		}
+		if got, err := code.Verify(e.EncodeToString(b), testEvent, keys); err == nil {
+			t.Fatalf("accepted as %+v", got)
+		}
 	}
 }
 
@@ -201,9 +186,9 @@ func FuzzVerify(f *testing.F) {
 	f.Add(strings.Repeat("A", 162))
 	f.Add("")
 	f.Fuzz(func(t *testing.T, s string) {
-		c, err := ticket.Verify(s, testEvent, keys)
+		c, err := code.Verify(s, testEvent, keys)
 		if err != nil {
-			if !errors.Is(err, ticket.ErrMalformed) && !errors.Is(err, ticket.ErrForged) && !errors.Is(err, ticket.ErrOtherEvent) {
+			if !errors.Is(err, code.ErrMalformed) && !errors.Is(err, code.ErrForged) && !errors.Is(err, code.ErrOtherEvent) {
 				t.Fatalf("unexpected error %v", err)
 			}
 			return
@@ -220,9 +205,9 @@ func FuzzParse(f *testing.F) {
 	f.Add(text)
 	f.Add("GA" + strings.Repeat("A", 160))
 	f.Fuzz(func(t *testing.T, s string) {
-		if c, err := ticket.Parse(s); err == nil && (c.KeyNo == 0 || c.Epoch == 0 || len(c.Place) > 19) {
+		if c, err := code.Parse(s); err == nil && (c.KeyNo == 0 || c.Epoch == 0 || len(c.Place) > 19) {
 			t.Fatalf("parsed %+v", c)
-		} else if err != nil && !errors.Is(err, ticket.ErrMalformed) {
+		} else if err != nil && !errors.Is(err, code.ErrMalformed) {
 			t.Fatalf("unexpected error %v", err)
 		}
 	})
