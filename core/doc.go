@@ -12,7 +12,7 @@
 //	fraud      judges payments before they are begun and when they are authorized: velocity, signals, verdicts with reasons
 //	payout     what organizers are paid: releases, reserves, payouts
 //	booking    what only the bank or an operator knows: provider payouts that arrived, taxes paid, rounding closed
-//	ticket     tickets and their signed codes
+//	ticket     tickets; code/ is what they show at the gate: signed, rotating where the event asks for it, drawn as QR
 //	access     waiting room: pool, draw ceremony, admission controller, sessions, bans
 //	story      everything that is known of one order, in the order in which it happened; reads only
 //	api        HTTP: four listeners, the only table from errors to answers

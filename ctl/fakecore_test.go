@@ -61,6 +61,7 @@ func newFakeCore(transcript []byte) *fakeCore {
 	f.money(mux)
 	f.payments(mux)
 	f.refundRoutes(mux)
+	f.ticketRoutes(mux)
 	mux.HandleFunc("GET /admin/v1/ledger/verify", f.verifyLedger)
 	mux.HandleFunc("GET /admin/v1/ledger/{report}", f.ledgerReport)
 	f.settlement(mux)

@@ -29,6 +29,7 @@ type fakeShop struct {
 
 	mu       sync.Mutex
 	paid     bool
+	pictures int // of the ticket's code, each one larger up to the third
 	order    uuid.UUID
 	ticket   uuid.UUID
 	provider *httptest.Server
@@ -82,13 +83,17 @@ func newShop(t *testing.T) *fakeShop {
 	s.HandleFunc("GET /v1/orders/", func(w http.ResponseWriter, _ *http.Request) { fakeJSON(w, 200, order()) })
 	s.HandleFunc("GET /v1/tickets/", func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Accept") == "image/png" {
+			s.mu.Lock()
+			s.pictures++
+			side := min(s.pictures, 3)
+			s.mu.Unlock()
 			var picture bytes.Buffer
-			_ = png.Encode(&picture, image.NewGray(image.Rect(0, 0, 8, 8)))
+			_ = png.Encode(&picture, image.NewGray(image.Rect(0, 0, 8*side, 8*side)))
 			w.Header().Set("Content-Type", "image/png")
 			_, _ = w.Write(picture.Bytes())
 			return
 		}
-		fakeJSON(w, 200, map[string]any{"id": s.ticket, "tier": "floor", "seat": "", "code": "CODE"})
+		fakeJSON(w, 200, map[string]any{"id": s.ticket, "tier": "floor", "seat": "", "code": "CODE", "rotating": map[string]any{"period": "1s"}})
 	})
 	return s
 }
@@ -200,9 +205,9 @@ func TestAPersonBuysATicketInARealBrowser(t *testing.T) {
 	step("order", chromedp.SendKeys("#email", "buyer@example.org"), chromedp.Click("form button"), chromedp.WaitVisible("a.button"))
 	step("pay", chromedp.Click("a.button"), chromedp.WaitVisible("#pay"), chromedp.Click("#pay"))
 	step("ticket", chromedp.WaitVisible(".ticket img"))
-	eventually(t, "the picture of the code is there", func() bool {
+	eventually(t, "the picture of the code is there, and drawn anew as the code rotates", func() bool {
 		width, err := chromedp.Run(ctx, chromedp.Evaluate[int](`document.querySelector('.ticket img').naturalWidth`))
-		return err == nil && width == 8
+		return err == nil && width == 24
 	})
 	if where, err := chromedp.Run(ctx, chromedp.Location()); err != nil || where != base+"/e/arena" {
 		t.Errorf("after paying the browser is at %s: %v", where, err)

@@ -304,33 +304,6 @@ type taskJSON struct {
 	PaymentID uuid.UUID `json:"payment_id"`
 }
 
-type publicKeyJSON struct {
-	No     uint32 `json:"no"`
-	Public string `json:"public"`
-}
-
-func publicKeys(ring event.KeyRing) []publicKeyJSON {
-	keys := make([]publicKeyJSON, len(ring))
-	for i, k := range ring {
-		keys[i] = publicKeyJSON{k.Number, hex.EncodeToString(k.Public)}
-	}
-	return keys
-}
-
-// ticketKeys are what a gate needs to verify an event's tickets.
-func (s *Server) ticketKeys(w http.ResponseWriter, r *http.Request) error {
-	e, err := s.Events.BySlug(r.Context(), r.URL.Query().Get("event"))
-	if err != nil {
-		return err
-	}
-	ring, err := s.Events.Keys(r.Context(), event.TicketPurpose, event.Scope(e.ID))
-	if err != nil && !errors.Is(err, event.ErrNoKey) {
-		return err
-	}
-	writeJSON(w, http.StatusOK, map[string]any{"event": e.Slug, "keys": publicKeys(ring)})
-	return nil
-}
-
 type banJSON struct {
 	Kind      string    `json:"kind"`
 	Subject   string    `json:"subject"`

@@ -99,6 +99,8 @@ var outcomes = []outcome{
 	{checkout.ErrMethod, 422, "method_unknown", "The event cannot be paid for that way. Take one of payment_methods from /v1/events/{id}.", 0},
 	{checkout.ErrPriceMismatch, 409, "price_changed", "The price changed while you chose. Give the hold back and make a new one.", 0},
 	{ticket.ErrUnknown, 404, "ticket_unknown", "There is no such ticket of yours.", 0},
+	{event.ErrKeyOrder, 409, "key_not_newest", "That is not the event's newest key. Look at its keys; somebody else may have rotated them.", 0},
+	{event.ErrKeysFull, 409, "keys_full", "The event has as many keys as a gate takes.", 0},
 	{ledger.ErrAccountUnknown, 404, "account_unknown", "The ledger has no such account in this currency.", 0},
 	{settlement.ErrDay, 422, "day_invalid", "A settlement is read of a day that has begun, in UTC.", 0},
 	{settlement.ErrStale, 409, "correction_stale", "The books have changed since this correction was proposed, and it does not fit any more. Read the day again to see what is proposed now.", 0},

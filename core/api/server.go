@@ -227,6 +227,7 @@ func (s *Server) Admin() http.Handler {
 	mux.HandleFunc("POST /admin/v1/payouts:run", s.long(maxBuyerBody, bearer(s.AdminSecret, s.runPayouts)))
 	admin("POST /admin/v1/payouts/{id}/{verb}", s.movePayout)
 	admin("GET /admin/v1/tickets/keys", s.ticketKeys)
+	admin("POST /admin/v1/tickets/keys:rotate", s.rotateTicketKeys)
 	admin("GET /admin/v1/bans", s.listBans)
 	admin("POST /admin/v1/bans", s.addBan)
 	admin("DELETE /admin/v1/bans/{kind}/{subject}", s.liftBan)

@@ -333,10 +333,14 @@ async function ticketsPage(order) {
     const { status, data: ticket } = await patiently('GET', `/v1/tickets/${id}`);
     if (status !== 200) return card(el('p', { class: 'notice bad' }, ticket.detail || 'This ticket cannot be shown.'));
     const picture = el('img', { alt: `QR code of the ticket ${ticket.seat || tierName(ticket.tier)}`, width: 272, height: 272 });
-    fetch(`/v1/tickets/${id}`, { headers: { Accept: 'image/png' } }).then((r) => (r.ok ? r.blob() : Promise.reject(r))).then((blob) => {
+    const draw = () => fetch(`/v1/tickets/${id}`, { headers: { Accept: 'image/png' } }).then((r) => (r.ok ? r.blob() : Promise.reject(r))).then((blob) => {
       picture.addEventListener('load', () => URL.revokeObjectURL(picture.src), { once: true });
       picture.src = URL.createObjectURL(blob);
-    }).catch(() => picture.replaceWith(el('code', {}, ticket.code)));
+    });
+    draw().catch(() => !ticket.rotating && picture.replaceWith(el('code', {}, ticket.code)));
+    if (ticket.rotating) { // a picture is good for some time after its period, so half of one late is early enough; a lost answer is asked for again
+      const turn = setInterval(() => { if (picture.isConnected) draw().catch(() => {}); else clearInterval(turn); }, parseFloat(ticket.rotating.period) * 500);
+    }
     return el('section', { class: 'card ticket' }, el('h2', {}, tierName(ticket.tier), ticket.seat ? ` · ${ticket.seat}` : ''), picture);
   }));
   say('');

@@ -1,0 +1,40 @@
+package ctl_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// ticketRoutes are core's routes about keys of tickets.
+func (f *fakeCore) ticketRoutes(mux *http.ServeMux) {
+	newest := map[string]int{"ticket": 1, "gate": 1, "pack": 1}
+	show := func(w http.ResponseWriter, event string) {
+		ring := func(kind string) (keys []map[string]any) {
+			for no := newest[kind]; no > 0; no-- {
+				keys = append(keys, map[string]any{"no": no, "public": strings.Repeat(string('a'+rune(no)), 64)})
+			}
+			return keys
+		}
+		answer(w, 200, map[string]any{"event": event, "keys": ring("ticket"), "pack_keys": ring("pack"), "gate_key": newest["gate"], "rotating": true})
+	}
+	mux.HandleFunc("GET /admin/v1/tickets/keys", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("event") != "arena" {
+			refuse(w, 404, "event_unknown", "There is no such event.")
+			return
+		}
+		show(w, "arena")
+	})
+	mux.HandleFunc("POST /admin/v1/tickets/keys:rotate", func(w http.ResponseWriter, r *http.Request) {
+		var body struct {
+			Event, Key string
+			Newest     int
+		}
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil || newest[body.Key] != body.Newest {
+			refuse(w, 409, "key_not_newest", "That is not the event's newest key.")
+			return
+		}
+		newest[body.Key]++
+		show(w, body.Event)
+	})
+}
