@@ -13,7 +13,8 @@
 //	leaf       = SHA-256("fairgate-leaf-v1" ‖ entrant ‖ band ‖ reason)
 //	node       = SHA-256("fairgate-node-v1" ‖ left ‖ right)
 //	empty root = SHA-256("fairgate-empty-v1")
-//	link(w-1)  = SHA-256("fairgate-chain-v1" ‖ event ‖ w ‖ link(w)); link(w) is the secret of window w, link(-1) the commitment
+//	link(w-1)  = SHA-256("fairgate-chain-v1" ‖ event ‖ w ‖ link(w)); link(w) is the secret of window w
+//	commitment = link(-1), or SHA-256("fairgate-beacon-v1" ‖ link(-1) ‖ name) when a beacon was named
 //	seed       = SHA-256("fairgate-draw-v1" ‖ event ‖ window ‖ secret ‖ root ‖ beacon)
 //	value      = HMAC-SHA256(seed, entrant)[:8]
 //
@@ -26,4 +27,12 @@
 // (window, band, value, entrant), lowest first. Nobody knows it while the window is open, because the secret is still
 // hidden; nobody can be added, removed or demoted once it is known, because the root went into the seed; and the
 // operator cannot choose the secret late, because one commitment, published before joining, covers all of them.
+//
+// # The beacon
+//
+// An operator alone could still try pools, with entrants of their own, until the seed pleases. A beacon ends that: a public
+// value that nobody can know yet (a round of a randomness service, an official drawing), named when the on-sale is
+// scheduled, and covered by the commitment. The root of window 0 is published first, then the value comes about, and only
+// then the secret is revealed and the seed made. Later windows have the same value in their seeds; it is known when they
+// are sealed, so for them the operator is trusted as without one. A draw without a beacon has no bytes in its place.
 package lottery

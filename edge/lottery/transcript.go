@@ -12,10 +12,12 @@ import (
 // Transcript is everything that is published about the draw of one on-sale once it is over, or so far: enough for
 // anybody to draw again and compare. It names nobody: entrants are pseudonyms.
 type Transcript struct {
-	Event      string     `json:"event"` // slug
-	Generation uint32     `json:"generation"`
-	Commitment Hex32      `json:"commitment"`
-	Length     int        `json:"chain_length"`
+	Event      string `json:"event"` // slug
+	Generation uint32 `json:"generation"`
+	Commitment Hex32  `json:"commitment"`
+	Length     int    `json:"chain_length"`
+	// BeaconName is where the public value in the seeds was to be read, as committed to; empty without a beacon.
+	BeaconName string     `json:"beacon_name,omitempty"`
 	Keys       PublicKeys `json:"receipt_keys"`
 	// Windows are all sealed windows from 0 on, empty ones too: a gap is a window kept secret.
 	Windows []SealedWindow `json:"windows"`
@@ -71,14 +73,26 @@ type Evidence struct {
 	Commitment *Hex32
 	// Windows are windows as state objects showed them.
 	Windows []SeenWindow
+	// Cursors are positions of the cursor as state objects showed them.
+	Cursors []SeenCursor
+	// Beacon is the public value as somebody read it where the beacon's name says.
+	Beacon []byte
 	// Receipts are signed receipts.
 	Receipts [][]byte
+	// Earlier are transcripts of other on-sales, whose secrets must not be used again.
+	Earlier []Transcript
 }
 
-// SeenWindow is a sealed window as a state object showed it.
+// SeenWindow is a sealed window as a state object showed it. Seed is zero where it was sealed and not drawn yet.
 type SeenWindow struct {
 	Window     uint32
 	Root, Seed Hex32
+}
+
+// SeenCursor is a position of the cursor as a state object showed it, and how many it had called.
+type SeenCursor struct {
+	Place  Place
+	Called int
 }
 
 // ParseTranscript reads a transcript's JSON: exactly one value without unknown fields.
@@ -94,6 +108,9 @@ func ParseTranscript(b []byte) (Transcript, error) {
 	}
 	if !ValidSlug(t.Event) {
 		return Transcript{}, fmt.Errorf("%w: transcript: %q is not an event", ErrMalformed, t.Event)
+	}
+	if t.BeaconName != "" && !ValidBeaconName(t.BeaconName) {
+		return Transcript{}, fmt.Errorf("%w: transcript: %.80q is not the name of a beacon", ErrMalformed, t.BeaconName)
 	}
 	return t, nil
 }

@@ -63,6 +63,9 @@ func honestDraw(t testing.TB) honest {
 		h.moveCursor(called, opening.Add(time.Duration(called/10)*time.Second))
 	}
 	h.moveCursor(75, opening.Add(8*time.Second))
+	for _, move := range h.Cursors {
+		h.kept.Cursors = append(h.kept.Cursors, SeenCursor{Place: move.Place(), Called: move.Called})
+	}
 	for i, d := range h.order[:75] {
 		if i%5 != 4 {
 			h.Sessions = append(h.Sessions, session(d, opening.Add(time.Duration(i/10+1)*time.Second+500*time.Millisecond)))
@@ -104,7 +107,7 @@ func TestAnHonestDrawPassesEveryCheckAndEveryCheckFindsSomethingToCheck(t *testi
 	}
 	for name, want := range map[string]int{
 		CheckRoots: 3, CheckSeeds: 3, CheckBands: 90, CheckEntrants: 90, CheckCalled: 8,
-		CheckPlaces: 60, CheckReceipts: 180, CheckPublished: 10,
+		CheckPlaces: 60, CheckReceipts: 180, CheckPublished: 18, CheckBeacon: 3,
 	} {
 		if got := v.Check(name).Checked; got != want {
 			t.Errorf("%s checked %d, want %d", name, got, want)
@@ -127,7 +130,7 @@ func TestEveryPlantedCheatIsFoundByTheCheckThatIsThereForIt(t *testing.T) {
 	}{
 		{"the seed is swapped for one that pleases", func(h *honest) {
 			h.Windows[0].Seed = other
-		}, []string{CheckSeeds, CheckPublished}, "window 0 has seed"},
+		}, []string{CheckSeeds, CheckPublished}, "the seed of window 0 was swapped"},
 		{"the seed is swapped and everything after it was drawn with it", func(h *honest) {
 			w := &h.Windows[0]
 			w.Seed = other
@@ -142,16 +145,16 @@ func TestEveryPlantedCheatIsFoundByTheCheckThatIsThereForIt(t *testing.T) {
 			w := &h.Windows[0]
 			w.Leaves = append(w.Leaves, Leaf{Entrant: Entrant{1}})
 			w.Entrants++
-		}, []string{CheckRoots, CheckCalled}, "its leaves have"},
+		}, []string{CheckRoots, CheckCalled}, "inserted, removed or demoted after the seal"},
 		{"an entrant is slipped in and root and seed made anew", func(h *honest) {
 			h.Windows[2].Leaves = append(h.Windows[2].Leaves, Leaf{Entrant: Entrant{1}})
 			h.reseal(2)
-		}, []string{CheckPublished}, "the root seen of window 2"},
+		}, []string{CheckPublished}, "window 2 has two roots"},
 		{"an entrant is removed after the seal", func(h *honest) {
 			w := &h.Windows[2]
 			w.Leaves = w.Leaves[1:]
 			w.Entrants--
-		}, []string{CheckRoots, CheckReceipts}, "is in no pool"},
+		}, []string{CheckRoots, CheckReceipts}, "was removed: they have a receipt"},
 		{"leaves are lost without the count", func(h *honest) {
 			h.Windows[2].Entrants++
 		}, []string{CheckWindows}, "says 11 entrants and has 10 leaves"},
@@ -161,7 +164,7 @@ func TestEveryPlantedCheatIsFoundByTheCheckThatIsThereForIt(t *testing.T) {
 		{"an entrant is demoted before the seal, against the receipt", func(h *honest) {
 			h.Windows[2].Leaves[0].Band, h.Windows[2].Leaves[0].Reason = 1, ReasonNetworkSurplus
 			h.reseal(2)
-		}, []string{CheckPublished, CheckReceipts}, "has a receipt for window 2, band 0"},
+		}, []string{CheckPublished, CheckReceipts}, "was moved or demoted: they have a receipt for window 2, band 0"},
 		{"an entrant is demoted without a reason", func(h *honest) {
 			h.Windows[2].Leaves[0].Band = 2
 			h.reseal(2)
@@ -189,19 +192,22 @@ func TestEveryPlantedCheatIsFoundByTheCheckThatIsThereForIt(t *testing.T) {
 			s := session(h.order[85], opening.Add(9*time.Second))
 			s.Window = 0
 			h.Sessions = append(h.Sessions, s)
-		}, []string{CheckPlaces, CheckSessions}, "got a session for window 0"},
+		}, []string{CheckPlaces, CheckSessions}, "got a session for another place than they drew: for window 0"},
 		{"somebody is admitted for a better value than they drew", func(h *honest) {
 			h.Sessions[3].Value--
-		}, []string{CheckPlaces}, "got a session for"},
+		}, []string{CheckPlaces}, "got a session for another place"},
+		{"the end of the log is cut off, and the sessions of that time with it", func(h *honest) {
+			h.Cursors, h.Sessions = h.Cursors[:4], h.Sessions[:32]
+		}, []string{CheckPublished}, "the log of the cursor is truncated or altered"},
 		{"the end of the cursor log is cut off", func(h *honest) {
 			h.Cursors = h.Cursors[:6]
-		}, []string{CheckSessions}, "the cursor had not reached them"},
+		}, []string{CheckSessions, CheckPublished}, "the cursor had not reached them"},
 		{"the beginning of the cursor log is cut off", func(h *honest) {
 			h.Cursors = h.Cursors[1:]
-		}, []string{CheckSessions}, "the cursor had not reached them"},
+		}, []string{CheckSessions, CheckPublished}, "the cursor had not reached them"},
 		{"a piece is cut out of the cursor log", func(h *honest) {
 			h.Cursors = slices.Delete(h.Cursors, 2, 5)
-		}, []string{CheckSessions}, "the cursor had not reached them"},
+		}, []string{CheckSessions, CheckPublished}, "the cursor had not reached them"},
 		{"the cursor goes back", func(h *honest) {
 			h.moveCursor(50, opening.Add(20*time.Second))
 		}, []string{CheckCursor}, "position 8 is before position 7"},
@@ -210,7 +216,7 @@ func TestEveryPlantedCheatIsFoundByTheCheckThatIsThereForIt(t *testing.T) {
 		}, []string{CheckCursor, CheckSessions}, "of an earlier time"},
 		{"the cursor skips over people that are in no transcript", func(h *honest) {
 			h.Cursors[7].Called++
-		}, []string{CheckCalled}, "says it had called 76, it had called 75"},
+		}, []string{CheckCalled, CheckPublished}, "says it had called 76, it had called 75"},
 		{"the cursor is in a window that was never sealed", func(h *honest) {
 			h.Cursors = append(h.Cursors, CursorMove{Window: 3, Called: 90, At: opening.Add(time.Minute)})
 		}, []string{CheckCursor}, "window 3, which is not sealed"},
@@ -222,7 +228,7 @@ func TestEveryPlantedCheatIsFoundByTheCheckThatIsThereForIt(t *testing.T) {
 		}, []string{CheckWindows}, "window 0 has two roots"},
 		{"a root was shown that is not the transcript's", func(h *honest) {
 			h.kept.Windows[1].Root = other
-		}, []string{CheckPublished}, "the root seen of window 1"},
+		}, []string{CheckPublished}, "window 1 has two roots"},
 		{"a window is left out", func(h *honest) {
 			h.Windows = slices.Delete(h.Windows, 1, 2)
 			h.Cursors, h.Sessions = h.Cursors[:6], nil
@@ -232,14 +238,14 @@ func TestEveryPlantedCheatIsFoundByTheCheckThatIsThereForIt(t *testing.T) {
 		}, []string{CheckWindows}, "there is nothing to verify"},
 		{"a receipt is altered", func(h *honest) {
 			h.kept.Receipts[0][45] ^= 1
-		}, []string{CheckReceipts}, "signature does not verify"},
+		}, []string{CheckReceipts}, "is altered, or not core's: lottery: signature does not verify"},
 		{"a receipt is cut", func(h *honest) {
 			h.kept.Receipts[0] = h.kept.Receipts[0][:100]
 		}, []string{CheckReceipts}, "malformed"},
 		{"a receipt is signed by a key that is not core's", func(h *honest) {
 			r, _ := ParseReceipt(h.kept.Receipts[0])
 			h.kept.Receipts[0] = r.Sign(ed25519.NewKeyFromSeed(counting(0x81, 32)))
-		}, []string{CheckReceipts}, "signature does not verify"},
+		}, []string{CheckReceipts}, "is altered, or not core's: lottery: signature does not verify"},
 		{"a receipt is of another on-sale", func(h *honest) {
 			r, _ := ParseReceipt(h.kept.Receipts[0])
 			r.Generation++
@@ -249,12 +255,32 @@ func TestEveryPlantedCheatIsFoundByTheCheckThatIsThereForIt(t *testing.T) {
 			r, _ := ParseReceipt(h.kept.Receipts[89])
 			r.Window = 1
 			h.kept.Receipts[89] = r.Sign(exampleKey())
-		}, []string{CheckReceipts}, "and is in window 2"},
+		}, []string{CheckReceipts}, "and are in window 2"},
 		{"a secret is used again", func(h *honest) {
 			h.Windows[1].Secret = h.Windows[0].Secret
 			h.reseal(1)
 			h.Sessions, h.Cursors = nil, nil
 		}, []string{CheckCommitment, CheckPublished}, "reveals the secret of window 0 again"},
+		{"the secrets of an earlier on-sale are used again", func(h *honest) {
+			again := h.Transcript
+			again.Generation--
+			h.kept.Earlier = []Transcript{again}
+		}, []string{CheckCommitment}, "reveals a secret again that sale 1 of arena has revealed"},
+		{"a value is put into the seed that nobody named in advance", func(h *honest) {
+			for i := range h.Windows {
+				h.Windows[i].Beacon = Hex("pleasing")
+				h.reseal(i)
+			}
+			h.Cursors, h.Sessions, h.kept.Windows, h.kept.Cursors = nil, nil, nil, nil
+		}, []string{CheckBeacon}, "none was named in advance"},
+		{"a beacon is named afterwards", func(h *honest) {
+			h.BeaconName = "the numbers of the lottery of yesterday"
+			for i := range h.Windows {
+				h.Windows[i].Beacon = Hex("1 2 3")
+				h.reseal(i)
+			}
+			h.Cursors, h.Sessions, h.kept.Windows, h.kept.Cursors = nil, nil, nil, nil
+		}, []string{CheckCommitment}, "is not the one committed to"},
 		{"a secret is not the one committed to", func(h *honest) {
 			h.Windows[2].Secret = other
 			h.reseal(2)
@@ -274,7 +300,7 @@ func TestEveryPlantedCheatIsFoundByTheCheckThatIsThereForIt(t *testing.T) {
 		{"the draw is told as that of another event", func(h *honest) {
 			h.Event = "club"
 			h.Sessions, h.Cursors = nil, nil
-		}, []string{CheckCommitment, CheckSeeds, CheckReceipts}, "is not the one committed to"},
+		}, []string{CheckCommitment, CheckSeeds, CheckReceipts, CheckPublished}, "is not the one committed to"},
 	} {
 		t.Run(cheat.name, func(t *testing.T) {
 			h := honestDraw(t)

@@ -7,8 +7,9 @@ import (
 
 // The checks that Transcript.Verify does, by the names they have in a Verdict.
 const (
-	CheckCommitment = "commitment" // every secret hashes to the commitment, and none was revealed twice
+	CheckCommitment = "commitment" // every secret hashes to the commitment, and none was revealed twice, nor in an earlier on-sale
 	CheckWindows    = "windows"    // every window from 0 on is there once, with as many leaves as it says
+	CheckBeacon     = "beacon"     // every seed has the value of the beacon that was named in advance, or none if none was
 	CheckRoots      = "roots"      // every root is that of its leaves
 	CheckSeeds      = "seeds"      // every seed is that of its secret, root and beacon
 	CheckBands      = "bands"      // every leaf outside band 0 gives its reason
@@ -17,7 +18,7 @@ const (
 	CheckCalled     = "called"     // every position of the cursor had called as many as it says
 	CheckPlaces     = "places"     // every session was given for the place its entrant drew
 	CheckSessions   = "sessions"   // every session was given to somebody the cursor had reached, once
-	CheckPublished  = "published"  // commitment, roots and seeds are those that were seen in time
+	CheckPublished  = "published"  // commitment, roots, seeds and positions of the cursor are those that were seen in time
 	CheckReceipts   = "receipts"   // every receipt is signed, and its entrant where it says
 )
 

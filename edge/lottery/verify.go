@@ -1,6 +1,7 @@
 package lottery
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"time"
@@ -28,7 +29,7 @@ type sealedLeaf struct {
 // Verify draws again and reports everything that does not agree, with the transcript itself and with what people kept.
 func (t Transcript) Verify(kept ...Evidence) Verdict {
 	names := []string{
-		CheckCommitment, CheckWindows, CheckRoots, CheckSeeds, CheckBands, CheckEntrants,
+		CheckCommitment, CheckWindows, CheckBeacon, CheckRoots, CheckSeeds, CheckBands, CheckEntrants,
 		CheckCursor, CheckCalled, CheckPlaces, CheckSessions, CheckPublished, CheckReceipts,
 	}
 	verdict := Verdict{Checks: make([]Check, len(names))}
@@ -44,12 +45,14 @@ func (t Transcript) Verify(kept ...Evidence) Verdict {
 	}
 	v.windows()
 	v.secrets()
+	v.beacon()
 	v.draw()
 	v.cursors()
 	v.sessions()
 	for _, e := range kept {
 		v.published(e)
 		v.receipts(e.Receipts)
+		v.earlier(e.Earlier)
 	}
 	return verdict
 }
@@ -95,11 +98,45 @@ func (v *verification) secrets() {
 			c.expect(false, "window %d is beyond the chain of %d", w.Window, v.Length)
 			continue
 		}
-		ok := descend(v.event, w.Secret, w.Window, at) == good
+		below := descend(v.event, w.Secret, w.Window, at)
+		if at < 0 {
+			below = Commit(below, v.BeaconName)
+		}
+		ok := below == good
 		c.expect(ok, "the secret of window %d is not the one committed to", w.Window)
 		if ok {
 			good, at = w.Secret, int64(w.Window)
 		}
+	}
+}
+
+// earlier holds the secrets against those that other on-sales have revealed: whoever knew one knew the order in advance.
+func (v *verification) earlier(transcripts []Transcript) {
+	c := v.checks[CheckCommitment]
+	for _, t := range transcripts {
+		if t.Event == v.Event && t.Generation == v.Generation {
+			continue // the same on-sale, maybe at another time
+		}
+		known := make(map[Hex32]bool, len(t.Windows))
+		for _, w := range t.Windows {
+			known[w.Secret] = true
+		}
+		for _, w := range v.sealed {
+			c.expect(!known[w.Secret], "window %d reveals a secret again that sale %d of %s has revealed", w.Window, t.Generation, t.Event)
+		}
+	}
+}
+
+// beacon finds values that were not named in advance, or not the same for all windows.
+func (v *verification) beacon() {
+	c := v.checks[CheckBeacon]
+	for _, w := range v.sealed {
+		if v.BeaconName == "" {
+			c.expect(len(w.Beacon) == 0, "window %d has a beacon in its seed, and none was named in advance", w.Window)
+			continue
+		}
+		c.expect(ValidBeaconValue(w.Beacon), "window %d has a beacon of %d bytes in its seed, %q was named in advance", w.Window, len(w.Beacon), v.BeaconName)
+		c.expect(bytes.Equal(w.Beacon, v.sealed[0].Beacon), "window %d has another beacon in its seed than window 0", w.Window)
 	}
 }
 
@@ -108,9 +145,9 @@ func (v *verification) draw() {
 	roots, seeds, bands, entrants := v.checks[CheckRoots], v.checks[CheckSeeds], v.checks[CheckBands], v.checks[CheckEntrants]
 	for _, w := range v.sealed {
 		root := Root(w.Leaves)
-		roots.expect(w.Root == root, "window %d has root %s, its leaves have %s", w.Window, w.Root, Hex32(root))
+		roots.expect(w.Root == root, "entrants of window %d were inserted, removed or demoted after the seal: its root is %s, its leaves have %s", w.Window, w.Root, Hex32(root))
 		seed := Seed(v.event, w.Window, w.Secret, w.Root, w.Beacon)
-		seeds.expect(w.Seed == seed, "window %d has seed %s, its secret, root and beacon make %s", w.Window, w.Seed, Hex32(seed))
+		seeds.expect(w.Seed == seed, "the seed of window %d was swapped: it is %s, its secret, root and beacon make %s", w.Window, w.Seed, Hex32(seed))
 		for _, d := range Order(seed, w.Window, w.Leaves) {
 			bands.expect((d.Band == 0) == (d.Reason == ReasonNone) && d.Reason < reasons,
 				"entrant %s of window %d is in band %d for reason %d", d.Entrant, w.Window, d.Band, d.Reason)
@@ -158,7 +195,7 @@ func (v *verification) sessions() {
 		if !found {
 			continue
 		}
-		places.expect(s.Place() == l.place, "entrant %s got a session for %s and drew %s", s.Entrant, s.Place(), l.place)
+		places.expect(s.Place() == l.place, "entrant %s got a session for another place than they drew: for %s, and drew %s", s.Entrant, s.Place(), l.place)
 		// How many positions the cursor had had by then: the last of them is where it stood.
 		n, _ := slices.BinarySearchFunc(v.Cursors, s.IssuedAt, func(c CursorMove, at time.Time) int {
 			if c.At.After(at) {
@@ -167,7 +204,7 @@ func (v *verification) sessions() {
 			return -1
 		})
 		sessions.expect(n > 0 && l.place.Compare(v.Cursors[n-1].Place()) <= 0,
-			"entrant %s (%s) got a session at %s, when the cursor had not reached them", s.Entrant, l.place, s.IssuedAt.UTC().Format(time.RFC3339Nano))
+			"entrant %s (%s) was admitted out of order, or the log of the cursor is truncated: they got a session at %s, when the cursor had not reached them", s.Entrant, l.place, s.IssuedAt.UTC().Format(time.RFC3339Nano))
 	}
 }
 
@@ -184,8 +221,19 @@ func (v *verification) published(e Evidence) {
 			continue
 		}
 		w := &v.sealed[i]
-		c.expect(w.Root == seen.Root, "the root seen of window %d was %s, the transcript has %s", seen.Window, seen.Root, w.Root)
-		c.expect(w.Seed == seen.Seed, "the seed seen of window %d was %s, the transcript has %s", seen.Window, seen.Seed, w.Seed)
+		c.expect(w.Root == seen.Root, "window %d has two roots: %s was seen, the transcript has %s", seen.Window, seen.Root, w.Root)
+		if seen.Seed != (Hex32{}) {
+			c.expect(w.Seed == seen.Seed, "the seed of window %d was swapped: %s was seen, the transcript has %s", seen.Window, seen.Seed, w.Seed)
+		}
+	}
+	for _, seen := range e.Cursors {
+		logged := slices.ContainsFunc(v.Cursors, func(m CursorMove) bool { return m.Called == seen.Called && m.Place() == seen.Place })
+		c.expect(logged, "the log of the cursor is truncated or altered: it was seen at %s with %d called, which the transcript does not have",
+			seen.Place, seen.Called)
+	}
+	if e.Beacon != nil && len(v.sealed) > 0 {
+		b := v.checks[CheckBeacon]
+		b.expect(bytes.Equal(e.Beacon, v.sealed[0].Beacon), "the beacon read was %q, the transcript has %q", e.Beacon, []byte(v.sealed[0].Beacon))
 	}
 }
 
@@ -199,7 +247,7 @@ func (v *verification) receipts(receipts [][]byte) {
 		}
 		switch {
 		case err != nil:
-			c.expect(false, "receipt %d: %v", i, err)
+			c.expect(false, "receipt %d is altered, or not core's: %v", i, err)
 			continue
 		case r.Event != v.event || r.Generation != v.Generation:
 			c.expect(false, "receipt %d is of another on-sale", i)
@@ -208,10 +256,10 @@ func (v *verification) receipts(receipts [][]byte) {
 			continue
 		}
 		l, found := v.pool[r.Entrant]
-		c.expect(found, "entrant %s has a receipt for window %d and is in no pool", r.Entrant, r.Window)
+		c.expect(found, "entrant %s was removed: they have a receipt for window %d and are in no pool", r.Entrant, r.Window)
 		if found {
 			c.expect(l.place.Window == r.Window && l.Band == r.Band && l.Reason == r.Reason,
-				"entrant %s has a receipt for window %d, band %d, reason %s and is in window %d, band %d, reason %s",
+				"entrant %s was moved or demoted: they have a receipt for window %d, band %d, reason %s and are in window %d, band %d, reason %s",
 				r.Entrant, r.Window, r.Band, r.Reason, l.place.Window, l.Band, l.Reason)
 		}
 	}
