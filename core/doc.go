@@ -30,7 +30,8 @@
 //     (access.JoinBatch). Edge dies before the receipt: the page joins again anywhere, gets the same entrant. Core dies
 //     after the commit: the repeated join finds the entrant with the window it had.
 //  2. Draw. At the sale instant the core that holds the event's lease waits for the edges' final markers, bounded, and
-//     seals the window: root, secret and seed are written together (access, draw ceremony). It dies before: another core
+//     seals the window: root, secret and seed are written together (access, draw ceremony); with a beacon the root first, the rest
+//     when the public value named in advance is told. It dies before: another core
 //     takes the lease within seconds and seals. After: the committed row is what everybody publishes. A join that comes
 //     too late for a sealed window is in the next one; the transaction on the draws row orders the two.
 //  3. Call. The controller moves the cursor by as many as fit (access, control). Fenced by the lease's epoch, so an old

@@ -55,6 +55,7 @@ func newFakeCore(transcript []byte) *fakeCore {
 	mux.HandleFunc("POST /admin/v1/events/{id}/onsale/{verb}", f.withEvent(f.changeSale))
 	mux.HandleFunc("GET /admin/v1/events/{id}/onsale", f.withEvent(f.showSale))
 	mux.HandleFunc("GET /admin/v1/events/{id}/lottery", f.withEvent(f.lottery))
+	mux.HandleFunc("POST /admin/v1/events/{id}/lottery/beacon", f.withEvent(f.beacon))
 	mux.HandleFunc("GET /admin/v1/orders", f.listOrders)
 	mux.HandleFunc("GET /admin/v1/orders/verify", f.verifyOrders)
 	mux.HandleFunc("GET /admin/v1/orders/{id}", f.showOrder)
@@ -247,6 +248,7 @@ func (f *fakeCore) changeSale(w http.ResponseWriter, r *http.Request, e *fakeEve
 	var body struct {
 		OpensAt time.Time `json:"opens_at"`
 		EndsAt  time.Time `json:"ends_at"`
+		Beacon  string    `json:"beacon"`
 		Message string    `json:"message"`
 	}
 	if json.NewDecoder(r.Body).Decode(&body) != nil {
@@ -263,6 +265,9 @@ func (f *fakeCore) changeSale(w http.ResponseWriter, r *http.Request, e *fakeEve
 			"event": r.PathValue("id"), "generation": 1, "phase": "announced", "message": "", "joining_at": body.OpensAt.Add(-time.Hour),
 			"opens_at": body.OpensAt, "ends_at": body.OpensAt.Add(24 * time.Hour), "commitment": strings.Repeat("ab", 32), "chain_length": 4096,
 			"joined": 0, "drawn": 0, "called": 0, "cursor": nil, "sessions": 0, "inside": 0, "live_edges": 2, "driver": "room-1", "epoch": 1, "windows": []any{},
+		}
+		if body.Beacon != "" {
+			e.sale["beacon"] = map[string]any{"name": body.Beacon, "value": "", "due": true}
 		}
 	case e.sale == nil:
 		refuse(w, 409, "sale_not_open", "The event has no on-sale yet. Schedule one first.")
@@ -286,6 +291,23 @@ func (f *fakeCore) showSale(w http.ResponseWriter, _ *http.Request, e *fakeEvent
 	view["server_time"], view["holds_active"], view["stock"] = f.clock, 37, fakeStock()
 	view["orders"] = map[string]any{"ticket_issued": 60, "payment_pending": 3}
 	answer(w, 200, view)
+}
+
+func (f *fakeCore) beacon(w http.ResponseWriter, r *http.Request, e *fakeEvent) {
+	var body struct {
+		Value string `json:"value"`
+	}
+	named, ok := e.sale["beacon"].(map[string]any)
+	switch {
+	case !ok:
+		refuse(w, 409, "beacon_none", "The on-sale was scheduled without a beacon.")
+		return
+	case json.NewDecoder(r.Body).Decode(&body) != nil:
+		refuse(w, 400, "bad_json", "The body is not the JSON this needs.")
+		return
+	}
+	e.sale["beacon"] = map[string]any{"name": named["name"], "value": body.Value, "due": false}
+	f.showSale(w, r, e)
 }
 
 func (f *fakeCore) lottery(w http.ResponseWriter, _ *http.Request, _ *fakeEvent) {

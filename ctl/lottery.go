@@ -1,26 +1,15 @@
 package ctl
 
 import (
-	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"fairgate/edge/lottery"
 )
-
-// lotteryFlags are the options of `lottery verify`.
-type lotteryFlags struct {
-	event      string
-	receipts   []string
-	commitment string
-	save       string
-}
 
 // receiptView says where the transcript has the owner of a receipt.
 type receiptView struct {
@@ -31,6 +20,9 @@ type receiptView struct {
 	Place   int             `json:"place"`  // in the window's order, from 1; 0 if the pool does not have them
 	Of      int             `json:"of"`
 	Called  bool            `json:"called"`
+	// CalledAt and AdmittedAt are when the cursor reached the place and when a session was given; null if not.
+	CalledAt   *time.Time `json:"called_at"`
+	AdmittedAt *time.Time `json:"admitted_at"`
 }
 
 type drawView struct {
@@ -38,13 +30,14 @@ type drawView struct {
 	Event      string          `json:"event"`
 	Generation uint32          `json:"generation"`
 	Commitment string          `json:"commitment"`
+	Beacon     string          `json:"beacon,omitempty"` // where its value is to be read
 	Checks     []lottery.Check `json:"checks"`
 	Receipts   []receiptView   `json:"receipts,omitempty"`
 }
 
 func (t *tool) lottery() *cobra.Command {
-	return group("lottery", "Check the draw", `  ticketctl lottery verify --event arena
-  ticketctl lottery verify transcript.json --receipt receipt.txt`, t.lotteryVerify())
+	return group("lottery", "Publish and check the draw", `  ticketctl lottery publish arena --output transcript.json
+  ticketctl lottery verify transcript.json --receipt receipt.txt`, t.lotteryVerify(), t.lotteryPublish(), t.lotteryBeacon())
 }
 
 func (t *tool) lotteryVerify() *cobra.Command {
@@ -59,12 +52,15 @@ and that nobody got in before their place was called. It exits with 3 when anyth
 It needs a transcript: a file, - for standard input, or --event, which fetches it from core. A file needs no core at all.
 
 A transcript can be consistent and still be of another draw than the one people saw. What somebody kept tells: --receipt, a
-file or the text itself, says that its owner is in the pool as promised; --commitment is the one seen before joining opened.`,
+file or the text itself, says that its owner is in the pool as promised; --state, an answer of /q/EVENT/state saved at any time,
+that commitment, roots, seeds and the cursor were already then as they are told now; --commitment is the one seen before joining
+opened; --beacon is the public value read where the transcript says it is to be read; --earlier is the transcript of another
+sale, whose secrets must not come again.`,
 		Example: `  # An operator, from core, and keeping the transcript for others
   ticketctl lottery verify --event arena --save transcript.json
 
   # Anybody, from a published transcript, with a receipt of their own
-  ticketctl lottery verify transcript.json --receipt receipt.txt`,
+  ticketctl lottery verify transcript.json --receipt receipt.txt --state state.json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 1) == (f.event != "") {
@@ -87,12 +83,15 @@ file or the text itself, says that its owner is in the pool as promised; --commi
 					return fmt.Errorf("save the transcript: %w", err)
 				}
 			}
-			return t.verdict(cmd, transcript, evidence)
+			return t.verdict(cmd, transcript, evidence...)
 		},
 	}
 	cmd.Flags().StringVar(&f.event, "event", "", "fetch the transcript of this event's sale from core")
 	cmd.Flags().StringArrayVar(&f.receipts, "receipt", nil, "a receipt, as a file or as its text (repeatable)")
 	cmd.Flags().StringVar(&f.commitment, "commitment", "", "the commitment as it was published before joining opened, in hex")
+	cmd.Flags().StringArrayVar(&f.states, "state", nil, "a file with a state object that was kept (repeatable)")
+	cmd.Flags().StringVar(&f.beacon, "beacon", "", "the value of the beacon as it is to be read in public")
+	cmd.Flags().StringArrayVar(&f.earlier, "earlier", nil, "the transcript of another sale (repeatable)")
 	cmd.Flags().StringVar(&f.save, "save", "", "also write the transcript to this file")
 	if err := cmd.RegisterFlagCompletionFunc("event", t.completeEvents); err != nil {
 		panic(err) // the flag stands above
@@ -112,57 +111,19 @@ func (t *tool) transcript(cmd *cobra.Command, f lotteryFlags, args []string) ([]
 	return c.get(cmd.Context(), path("events", f.event, "lottery"), nil)
 }
 
-// evidence reads what the caller kept.
-func (f lotteryFlags) evidence() (lottery.Evidence, error) {
-	var kept lottery.Evidence
-	if f.commitment != "" {
-		kept.Commitment = new(lottery.Hex32)
-		if err := kept.Commitment.UnmarshalText([]byte(f.commitment)); err != nil {
-			return kept, usagef("--commitment: %q is not 64 hex digits", f.commitment)
-		}
-	}
-	for _, given := range f.receipts {
-		text := given
-		content, err := os.ReadFile(given)
-		switch {
-		case err == nil:
-			text = strings.TrimSpace(string(content))
-		case !errors.Is(err, fs.ErrNotExist) && !isReceipt(given):
-			return kept, usagef("--receipt: %w", err)
-		}
-		if !isReceipt(text) {
-			return kept, usagef("--receipt: %.40q is neither a file nor a receipt", given)
-		}
-		receipt, err := base64.RawURLEncoding.DecodeString(text)
-		if err != nil {
-			return kept, usagef("--receipt: %w", err)
-		}
-		kept.Receipts = append(kept.Receipts, receipt)
-	}
-	return kept, nil
-}
-
-// isReceipt tells whether a text has the form of a receipt.
-func isReceipt(text string) bool {
-	b, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		return false
-	}
-	_, err = lottery.ParseReceipt(b)
-	return err == nil
-}
-
 // verdict verifies and prints.
-func (t *tool) verdict(cmd *cobra.Command, transcript lottery.Transcript, kept lottery.Evidence) error {
-	verdict := transcript.Verify(kept)
+func (t *tool) verdict(cmd *cobra.Command, transcript lottery.Transcript, kept ...lottery.Evidence) error {
+	verdict := transcript.Verify(kept...)
 	view := drawView{
 		OK: verdict.OK(), Event: transcript.Event, Generation: transcript.Generation,
-		Commitment: transcript.Commitment.String(), Checks: verdict.Checks,
+		Commitment: transcript.Commitment.String(), Beacon: transcript.BeaconName, Checks: verdict.Checks,
 	}
-	for _, receipt := range kept.Receipts {
-		found := locate(transcript, receipt)
-		view.Receipts = append(view.Receipts, found)
-		view.OK = view.OK && found.Sealed
+	for _, evidence := range kept {
+		for _, receipt := range evidence.Receipts {
+			found := locate(transcript, receipt)
+			view.Receipts = append(view.Receipts, found)
+			view.OK = view.OK && found.Sealed
+		}
 	}
 	answer, err := json.Marshal(view)
 	if err != nil {
@@ -194,9 +155,17 @@ func locate(t lottery.Transcript, receipt []byte) receiptView {
 				continue
 			}
 			found.Place = i + 1
-			if n := len(t.Cursors); n > 0 {
-				found.Called = drawn.Place().Compare(t.Cursors[n-1].Place()) <= 0
+			for _, move := range t.Cursors {
+				if drawn.Place().Compare(move.Place()) <= 0 {
+					found.Called, found.CalledAt = true, &move.At
+					break
+				}
 			}
+		}
+	}
+	for i := range t.Sessions {
+		if t.Sessions[i].Entrant == r.Entrant {
+			found.AdmittedAt = &t.Sessions[i].IssuedAt
 		}
 	}
 	return found
@@ -205,6 +174,9 @@ func locate(t lottery.Transcript, receipt []byte) receiptView {
 func printDraw(out *table, d drawView) {
 	out.row("event", fmt.Sprintf("%s, sale %d", d.Event, d.Generation))
 	out.row("commitment", d.Commitment)
+	if d.Beacon != "" {
+		out.row("beacon", d.Beacon)
+	}
 	out.gap()
 	out.row("CHECK", "CHECKED", "FAILED")
 	for _, c := range d.Checks {
@@ -224,8 +196,11 @@ func printDraw(out *table, d drawView) {
 			out.line("receipt of %s: NOT IN THE POOL of window %d", r.Entrant, r.Window)
 		default:
 			turn := "not called so far"
-			if r.Called {
-				turn = "called"
+			switch {
+			case r.AdmittedAt != nil && r.CalledAt != nil:
+				turn = fmt.Sprintf("called %s, admitted %s", instant{*r.CalledAt}, instant{*r.AdmittedAt})
+			case r.Called:
+				turn = fmt.Sprintf("called %s, did not come so far", instant{*r.CalledAt})
 			}
 			out.line("receipt of %s: window %d, place %d of %d, %s", r.Entrant, r.Window, r.Place, r.Of, turn)
 		}

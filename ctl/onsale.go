@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"fairgate/edge/lottery"
 )
 
 // saleView is what people want to see of an on-sale.
@@ -20,15 +22,20 @@ type saleView struct {
 	EndsAt     instant `json:"ends_at"`
 	ServerTime instant `json:"server_time"`
 	Commitment string  `json:"commitment"`
-	Joined     int     `json:"joined"`
-	Drawn      int     `json:"drawn"`
-	Called     int     `json:"called"`
-	Sessions   int     `json:"sessions"`
-	Inside     int     `json:"inside"`
-	Holds      int     `json:"holds_active"`
-	LiveEdges  int     `json:"live_edges"`
-	Driver     string  `json:"driver"`
-	Windows    []struct {
+	Beacon     *struct {
+		Name  string      `json:"name"`
+		Value lottery.Hex `json:"value"`
+		Due   bool        `json:"due"`
+	} `json:"beacon"`
+	Joined    int    `json:"joined"`
+	Drawn     int    `json:"drawn"`
+	Called    int    `json:"called"`
+	Sessions  int    `json:"sessions"`
+	Inside    int    `json:"inside"`
+	Holds     int    `json:"holds_active"`
+	LiveEdges int    `json:"live_edges"`
+	Driver    string `json:"driver"`
+	Windows   []struct {
 		Window   uint32 `json:"window"`
 		Sealed   bool   `json:"sealed"`
 		Entrants int    `json:"entrants"`
@@ -56,7 +63,7 @@ scheduled sale it makes one. Once a sale is open it does nothing.`, false),
 }
 
 func (t *tool) onSaleSchedule() *cobra.Command {
-	var opens, joining, ends string
+	var opens, joining, ends, beacon string
 	cmd := &cobra.Command{
 		Use:   "schedule EVENT --opens-at TIME",
 		Short: "Set when a sale opens",
@@ -64,13 +71,18 @@ func (t *tool) onSaleSchedule() *cobra.Command {
 Scheduling again moves the times, as long as the sale has not opened.
 
 A time is RFC 3339 with its zone, 2027-03-01T10:00:00Z or 2027-03-01T11:00:00+01:00, or counted from now by this machine's
-clock: +15m, +2h30m. Without --joining-at and --ends-at the event's and core's defaults count.`,
+clock: +15m, +2h30m. Without --joining-at and --ends-at the event's and core's defaults count.
+
+--beacon names a public value that nobody can know before the sale opens, such as a round of a randomness service: where and when
+it can be read. The commitment covers the name, the value goes into the seed, and so not even the operator could choose who
+goes first. The draw then waits until the value is told with lottery beacon.`,
 		Example: `  ticketctl onsale schedule arena --opens-at 2027-03-01T10:00:00Z
-  ticketctl onsale schedule arena --opens-at +10m --joining-at +1m`,
+  ticketctl onsale schedule arena --opens-at +10m --joining-at +1m
+  ticketctl onsale schedule arena --opens-at 2027-03-01T10:00:00Z --beacon "drand quicknet, round 19876543, randomness in hex"`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: t.completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			body := map[string]time.Time{}
+			body := map[string]any{}
 			for _, at := range []struct{ field, text string }{{"opens_at", opens}, {"joining_at", joining}, {"ends_at", ends}} {
 				if at.text == "" {
 					continue
@@ -81,12 +93,19 @@ clock: +15m, +2h30m. Without --joining-at and --ends-at the event's and core's d
 				}
 				body[at.field] = parsed
 			}
+			if beacon != "" {
+				if !lottery.ValidBeaconName(beacon) {
+					return usagef("--beacon: a name is 1 to %d bytes of printable text", lottery.MaxBeaconName)
+				}
+				body["beacon"] = beacon
+			}
 			return t.changeSale(cmd, args[0], "schedule", body)
 		},
 	}
 	cmd.Flags().StringVar(&opens, "opens-at", "", "the sale instant: window 0 is drawn then")
 	cmd.Flags().StringVar(&joining, "joining-at", "", "when people may join")
 	cmd.Flags().StringVar(&ends, "ends-at", "", "when the sale ends")
+	cmd.Flags().StringVar(&beacon, "beacon", "", "where a public value can be read that goes into the seed")
 	if err := cmd.MarkFlagRequired("opens-at"); err != nil {
 		panic(err) // the flag stands above
 	}
@@ -189,6 +208,15 @@ func printSale(out *table, s saleView) {
 	out.row("opens", s.OpensAt.String()+until(s.OpensAt.Time, s.ServerTime.Time))
 	out.row("ends", s.EndsAt)
 	out.row("commitment", s.Commitment)
+	if b := s.Beacon; b != nil {
+		out.row("beacon", b.Name)
+		switch {
+		case len(b.Value) > 0:
+			out.row("its value", fmt.Sprintf("%q", []byte(b.Value)))
+		case b.Due:
+			out.row("its value", "DUE: the draw waits for ticketctl lottery beacon "+s.Event)
+		}
+	}
 }
 
 // until tells how long something is still away by core's clock.

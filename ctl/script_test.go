@@ -127,13 +127,23 @@ func writeDraws(dir string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.Sessions, t.Generation = t.Sessions[:5], 7
+	earlier, err := json.Marshal(t)
+	if err != nil {
+		return nil, err
+	}
+	state := func(called int) []byte {
+		d := order[called-1]
+		return fmt.Appendf(nil, `{"event":"arena","commitment":%q,"windows":[{"window":0,"root":%q,"seed":%q}],"cursor":{"window":0,"band":0,"value":%q},"called":%d}`,
+			t.Commitment, w.Root, w.Seed, lottery.Fraction(d.Value), called)
+	}
 	receipt := func(e lottery.Entrant, window uint32) []byte {
 		r := lottery.Receipt{Event: event, Entrant: e, Generation: 1, Window: window, AcknowledgedAt: opened.Add(-time.Minute), KeyNo: 1}
 		return []byte(base64.RawURLEncoding.EncodeToString(r.Sign(signer)) + "\n")
 	}
 	commitment := chain.Commitment()
 	for name, content := range map[string][]byte{
-		"transcript.json": honest, "forged.json": forged,
+		"transcript.json": honest, "forged.json": forged, "earlier.json": earlier, "state.json": state(10), "truncated.json": state(12),
 		"receipt.txt":    receipt(order[2].Entrant, 0),
 		"stranger.txt":   receipt(lottery.NewEntrant([]byte("key"), "device", []byte("left out")), 0),
 		"later.txt":      receipt(order[2].Entrant, 1),

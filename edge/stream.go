@@ -50,7 +50,7 @@ func timingOf(s *queue.State) timing {
 		sealing:    s.Phase != queue.PhaseAnnounced && s.Phase != queue.PhaseJoining,
 	}
 	for i := range s.Windows {
-		if s.Windows[i].Sealed {
+		if s.Windows[i].Closed() {
 			t.unsealed = s.Windows[i].Window + 1
 		}
 	}

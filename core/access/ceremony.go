@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"fairgate/edge/lottery"
@@ -82,8 +81,11 @@ func (s *onSale) seal(ctx context.Context, v snapshot, window uint32) error {
 		if len(leaves) != len(known) {
 			root, known = lottery.Root(leaves), leaves
 		}
+		if v.draw.root != nil && window == 0 && root != *v.draw.root {
+			return fmt.Errorf("%w: window 0 was closed with another root", errPoolDiffers)
+		}
 		entrants = len(leaves)
-		rows, err := s.sealedRows(chain, v.draw.nextWindow, window, entrants, root)
+		rows, err := s.sealedRows(chain, &v.draw, window, entrants, root)
 		if err != nil {
 			return err
 		}
@@ -136,12 +138,13 @@ type windowRows struct {
 	roots, secrets, beacons, seeds [][]byte
 }
 
-// sealedRows are the rows of window and of the empty ones from first on before it. Those reveal their secret too: a
+// sealedRows are the rows of window and of the empty ones before it that are not sealed. Those reveal their secret too: a
 // transcript with a gap would be one that keeps something back.
-func (s *onSale) sealedRows(chain *lottery.Chain, first, window uint32, entrants int, root [32]byte) (windowRows, error) {
+func (s *onSale) sealedRows(chain *lottery.Chain, d *draw, window uint32, entrants int, root [32]byte) (windowRows, error) {
 	var rows windowRows
+	beacon := append([]byte{}, d.beaconValue...) // never NULL
 	empty := lottery.Root(nil)
-	for number := first; number <= window; number++ {
+	for number := d.nextWindow; number <= window; number++ {
 		n, r := 0, empty
 		if number == window {
 			n, r = entrants, root
@@ -150,22 +153,12 @@ func (s *onSale) sealedRows(chain *lottery.Chain, first, window uint32, entrants
 		if err != nil {
 			return rows, fmt.Errorf("reveal a secret: %w", err)
 		}
-		beacon := s.room.beacon(s.event, number, r)
 		seed := lottery.Seed(s.event, number, secret, r, beacon)
 		rows.numbers, rows.entrants = append(rows.numbers, int64(number)), append(rows.entrants, int64(n))
 		rows.roots, rows.secrets = append(rows.roots, r[:]), append(rows.secrets, secret[:])
 		rows.beacons, rows.seeds = append(rows.beacons, beacon), append(rows.seeds, seed[:])
 	}
 	return rows, nil
-}
-
-func (r *Room) beacon(event uuid.UUID, window uint32, root [32]byte) []byte {
-	if r.deps.Beacon != nil {
-		if b := r.deps.Beacon(event, window, root); b != nil {
-			return b
-		}
-	}
-	return []byte{}
 }
 
 // chainOf is the chain of an on-sale, made once per generation and checked against what was published.
@@ -175,7 +168,7 @@ func (s *onSale) chainOf(d *draw) (*lottery.Chain, error) {
 		if err != nil {
 			return nil, fmt.Errorf("make the chain: %w", err)
 		}
-		if chain.Commitment() != d.commitment {
+		if lottery.Commit(chain.Commitment(), d.beacon) != d.commitment {
 			return nil, fmt.Errorf("the chain of %s does not lead to its commitment", s.slug)
 		}
 		s.driver.chain, s.driver.chainGen = &chain, d.generation

@@ -23,6 +23,13 @@
 // is in that window's draw. Memory follows: blocks are applied in order of their number after their commit, and a sealed
 // window only if the pool has exactly the root that was committed.
 //
+// # The beacon
+//
+// An on-sale can be scheduled with the name of a public value that comes about after the sale instant. Window 0 is then sealed
+// in two transactions: the first writes its root into the row of draws, from when on nobody can join it; the second, once Beacon
+// has told the value, draws it as any other window, and only then is the secret told. In between the phase is sealing. A value
+// told before the root is refused, since entrants could have been chosen by it, and a second one too.
+//
 // # Who drives
 //
 // One core at a time drives an on-sale: it seals windows, moves the phase, and moves the cursor. The right is a row of

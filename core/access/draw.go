@@ -49,12 +49,15 @@ type draw struct {
 	message     string
 	version     uint64
 	epoch       int64
+	beacon      string    // name of the public value that goes into the seeds; empty: none
+	beaconValue []byte    // empty until it is known
+	root        *[32]byte // of window 0, from when it is closed to wait for the beacon's value
 	now         time.Time // the database's clock when it was read
 }
 
 const (
 	drawColumns = `event_id, slug, generation, phase, joining_at, opens_at, ends_at, window_seconds, chain_secret, chain_length, commitment,
-	blocks, next_window, cursor_set, cursor_window, cursor_band, cursor_value, called, paused, message, version, epoch, now()`
+	blocks, next_window, cursor_set, cursor_window, cursor_band, cursor_value, called, paused, message, version, epoch, beacon, beacon_value, root, now()`
 	sqlLoadDraw  = `SELECT ` + drawColumns + ` FROM draws WHERE event_id = $1`
 	sqlLoadDraws = `SELECT ` + drawColumns + ` FROM draws WHERE event_id = ANY($1::UUID[]) ORDER BY event_id`
 )
@@ -104,15 +107,18 @@ func scanDraw(row pgx.Row) (draw, error) {
 	var phase string
 	var generation, windowSeconds, chainLength, blocks, nextWindow, cursorWindow, cursorBand, called, version int64
 	var cursorSet bool
-	var secret, commitment, value []byte
+	var secret, commitment, value, root []byte
 	err := row.Scan(&d.event, &d.slug, &generation, &phase, &d.joiningAt, &d.opensAt, &d.endsAt, &windowSeconds, &secret, &chainLength,
 		&commitment, &blocks, &nextWindow, &cursorSet, &cursorWindow, &cursorBand, &value, &called, &d.paused, &d.message, &version,
-		&d.epoch, &d.now)
+		&d.epoch, &d.beacon, &d.beaconValue, &root, &d.now)
 	if err != nil {
 		return draw{}, err
 	}
-	if len(secret) != 32 || len(commitment) != 32 || len(value) != 8 {
-		return draw{}, fmt.Errorf("the on-sale of %s has a chain or cursor of the wrong length", d.slug)
+	if len(secret) != 32 || len(commitment) != 32 || len(value) != 8 || len(root) != 32 && len(root) != 0 {
+		return draw{}, fmt.Errorf("the on-sale of %s has a chain, cursor or root of the wrong length", d.slug)
+	}
+	if len(root) == 32 {
+		d.root = (*[32]byte)(root)
 	}
 	d.generation, d.phase, d.window = uint32(generation), Phase(phase), time.Duration(windowSeconds)*time.Second
 	d.chainSecret, d.chainLength, d.commitment = [32]byte(secret), int(chainLength), [32]byte(commitment)
@@ -143,7 +149,7 @@ func (d *draw) windowEnd(window uint32) time.Time {
 // entry is the window an entrant goes to who arrived in window arrived by the edge's clock: that one unless it is sealed
 // already or has not begun. The lag of an edge costs nobody their window as long as that is open.
 func (d *draw) entry(arrived uint32, now time.Time) uint32 {
-	w := coarse(max(min(arrived, d.windowAt(now)), d.nextWindow))
+	w := coarse(max(min(arrived, d.windowAt(now)), d.open()))
 	return min(w, uint32(d.chainLength-1))
 }
 

@@ -134,14 +134,11 @@ func (s *onSale) drive(ctx context.Context) error {
 		r.cfg.Log.Info("driving an on-sale", "event", s.slug, "generation", v.draw.generation, "epoch", s.driver.lease.epoch)
 	}
 	if window, due := v.dueWindow(); due {
-		ready, err := r.markersIn(ctx, v, window, s.driver.since)
+		sealed, err := s.sealDue(ctx, v, window)
 		if err != nil {
-			return err
+			return fmt.Errorf("seal window %d: %w", window, err)
 		}
-		if ready {
-			if err := s.seal(ctx, v, window); err != nil {
-				return fmt.Errorf("seal window %d: %w", window, err)
-			}
+		if sealed {
 			if err := s.refresh(ctx); err != nil {
 				return err
 			}
@@ -149,6 +146,25 @@ func (s *onSale) drive(ctx context.Context) error {
 		}
 	}
 	return s.control(ctx, v)
+}
+
+// sealDue seals a window whose time is over as soon as everybody in it has arrived. Window 0 of an on-sale with a beacon is
+// sealed in two steps: its root first, and the draw once the value has been told. It says whether something was written.
+func (s *onSale) sealDue(ctx context.Context, v snapshot, window uint32) (bool, error) {
+	waits := window == 0 && v.draw.awaitsBeacon()
+	if v.draw.root == nil || window > 0 {
+		ready, err := s.room.markersIn(ctx, v, window, s.driver.since)
+		if err != nil || !ready {
+			return false, err
+		}
+		if waits {
+			return true, s.closeForBeacon(ctx, v)
+		}
+	}
+	if waits {
+		return false, nil
+	}
+	return true, s.seal(ctx, v, window)
 }
 
 // dueWindow is the window to seal next, if its time is over: window 0 in any case, later ones if they have entrants.

@@ -229,9 +229,10 @@ type windowView struct {
 // minQuantiles is how many quantiles even a small window among large ones gets.
 const minQuantiles = 8
 
-// view tells of window 0 and of every window that has entrants, in order. The windows that are not wholly called share
+// view tells of window 0 and of every window that has entrants, in order. closed is the root of window 0 while that waits for
+// its beacon, or nil. The windows that are not wholly called share
 // the quantiles by their size; the others keep one each, since nobody in them still wants to know a place.
-func (p *pool) view(called, quantiles int) []windowView {
+func (p *pool) view(called, quantiles int, closed *[32]byte) []windowView {
 	p.mu.Lock() // for the summaries it may have to make
 	defer p.mu.Unlock()
 	var views []windowView
@@ -271,7 +272,11 @@ func (p *pool) view(called, quantiles int) []windowView {
 		open = append([]uint32{0}, open...)
 	}
 	for _, number := range open {
-		views = append(views, windowView{number: number, entrants: len(p.open[number])})
+		view := windowView{number: number, entrants: len(p.open[number])}
+		if number == 0 && closed != nil {
+			view.root = *closed
+		}
+		views = append(views, view)
 	}
 	return views
 }

@@ -119,7 +119,7 @@ func TestBlocksComeTwiceAndCountOnce(t *testing.T) {
 
 func TestWindowsWhollyCalledKeepOneQuantileABandAndTheOthersShareTheRest(t *testing.T) {
 	p := filled(t, 400, 0, 300, 100)
-	views := p.view(400, 200)
+	views := p.view(400, 200, nil)
 	if len(views) != 3 {
 		t.Fatalf("%d windows are told of, want those with entrants", len(views))
 	}

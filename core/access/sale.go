@@ -63,7 +63,4 @@ type Deps struct {
 	// Keys are the unretired keys of a purpose and scope, made if there are none: "receipt" (Ed25519), "invitation"
 	// (Ed25519) and "pass" (MAC) for an event id, "session" and "session_filter" (MAC) for "global".
 	Keys func(ctx context.Context, purpose, scope string) ([]Key, error)
-	// Beacon is public randomness for a window whose root is known. It is called inside the sealing transaction: no
-	// I/O. Nil: no beacon.
-	Beacon func(event uuid.UUID, window uint32, root [32]byte) []byte
 }

@@ -25,19 +25,29 @@ const chainSlack = 2
 // and the room's default. The first Schedule, and the first after an on-sale has ended, starts a generation with a new
 // chain, whose commitment is public from then on. A later one moves the times as long as the sale instant has not come.
 func (r *Room) Schedule(ctx context.Context, slug string, opensAt, joiningAt, endsAt time.Time) (Status, error) {
+	return r.ScheduleWithBeacon(ctx, slug, opensAt, joiningAt, endsAt, "")
+}
+
+// ScheduleWithBeacon is Schedule with the name of a public value that nobody can know before window 0 is sealed: where and
+// when it can be read. The commitment covers the name, so it cannot be changed later, ErrBeaconFixed; scheduling again
+// without a name leaves it as it is. Window 0 is drawn once Beacon has told the value. ErrBeaconName.
+func (r *Room) ScheduleWithBeacon(ctx context.Context, slug string, opensAt, joiningAt, endsAt time.Time, beacon string) (Status, error) {
 	if opensAt.IsZero() {
 		return Status{}, fmt.Errorf("%w: no sale instant is given", ErrTimes)
 	}
-	return r.schedule(ctx, slug, opensAt, joiningAt, endsAt)
+	if beacon != "" && !lottery.ValidBeaconName(beacon) {
+		return Status{}, ErrBeaconName
+	}
+	return r.schedule(ctx, slug, plan{opensAt: opensAt, joiningAt: joiningAt, endsAt: endsAt, beacon: beacon})
 }
 
 // Open makes now the sale instant: of the scheduled on-sale, or of a new one when none is. Once the sale instant has
 // come it does nothing. ErrCancelled for an event that was cancelled, as of Schedule and Resume.
 func (r *Room) Open(ctx context.Context, slug string) (Status, error) {
-	return r.schedule(ctx, slug, time.Time{}, time.Time{}, time.Time{})
+	return r.schedule(ctx, slug, plan{})
 }
 
-func (r *Room) schedule(ctx context.Context, slug string, opensAt, joiningAt, endsAt time.Time) (Status, error) {
+func (r *Room) schedule(ctx context.Context, slug string, asked plan) (Status, error) {
 	sale, err := r.deps.Sales(ctx, slug)
 	if err != nil {
 		return Status{}, fmt.Errorf("load the event %q: %w", slug, err)
@@ -52,7 +62,8 @@ func (r *Room) schedule(ctx context.Context, slug string, opensAt, joiningAt, en
 		return Status{}, err
 	}
 	err = r.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		plan := plan{room: r, sale: sale, opensAt: opensAt, joiningAt: joiningAt, endsAt: endsAt, secret: secret}
+		plan := asked
+		plan.room, plan.sale, plan.secret = r, sale, secret
 		return plan.run(ctx, tx, event, slug)
 	})
 	leave()
@@ -70,23 +81,24 @@ func newSecret() ([32]byte, error) {
 	return secret, nil
 }
 
-// plan is one attempt to schedule. A zero opensAt means now.
+// plan is one attempt to schedule. A zero opensAt means now, an empty beacon the one there is.
 type plan struct {
 	room                       *Room
 	sale                       Sale
 	opensAt, joiningAt, endsAt time.Time
+	beacon                     string
 	secret                     [32]byte
 }
 
 const (
 	sqlAddDraw = `INSERT INTO draws (event_id, slug, generation, phase, joining_at, opens_at, ends_at, window_seconds, chain_secret,
 	chain_length, commitment, blocks, next_window, cursor_set, cursor_window, cursor_band, cursor_value, called, paused, message,
-	version, epoch, updated_at)
-	VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, false, 0, 0, $11, 0, false, '', 1, 0, now())`
+	version, epoch, updated_at, beacon)
+	VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, false, 0, 0, $11, 0, false, '', 1, 0, now(), $12)`
 	sqlNextGeneration = `UPDATE draws SET generation = generation + 1, phase = $2, joining_at = $3, opens_at = $4, ends_at = $5,
 	window_seconds = $6, chain_secret = $7, chain_length = $8, commitment = $9, blocks = 0, next_window = 0, cursor_set = false,
 	cursor_window = 0, cursor_band = 0, cursor_value = $10, called = 0, paused = false, message = '', version = version + 1,
-	updated_at = now()
+	updated_at = now(), beacon = $11, beacon_value = $12, root = $12
 	WHERE event_id = $1`
 	sqlReschedule = `UPDATE draws SET phase = $2, joining_at = $3, opens_at = $4, ends_at = $5, version = version + 1, updated_at = now()
 	WHERE event_id = $1`
@@ -147,6 +159,9 @@ func (p *plan) run(ctx context.Context, tx pgx.Tx, event uuid.UUID, slug string)
 	next := draw{joiningAt: p.joiningAt, opensAt: p.opensAt, endsAt: p.endsAt}
 	phase := string(next.nextPhase(old.now, false))
 	if !over {
+		if p.beacon != "" && p.beacon != old.beacon {
+			return ErrBeaconFixed
+		}
 		if windows := p.windows(old.window); windows > old.chainLength {
 			return fmt.Errorf("%w: the committed chain covers %d windows, that would be %d", ErrTimes, old.chainLength, windows)
 		}
@@ -164,12 +179,13 @@ func (p *plan) run(ctx context.Context, tx pgx.Tx, event uuid.UUID, slug string)
 	if err != nil {
 		return fmt.Errorf("make the chain: %w", err)
 	}
-	commitment := chain.Commitment()
+	commitment := lottery.Commit(chain.Commitment(), p.beacon)
 	seconds := int64(window / time.Second)
 	if !known {
-		_, err = tx.Exec(ctx, sqlAddDraw, event, slug, phase, p.joiningAt, p.opensAt, p.endsAt, seconds, p.secret[:], int64(length), commitment[:], noValue)
+		_, err = tx.Exec(ctx, sqlAddDraw, event, slug, phase, p.joiningAt, p.opensAt, p.endsAt, seconds, p.secret[:], int64(length), commitment[:], noValue, p.beacon)
 	} else {
-		_, err = tx.Exec(ctx, sqlNextGeneration, event, phase, p.joiningAt, p.opensAt, p.endsAt, seconds, p.secret[:], int64(length), commitment[:], noValue)
+		_, err = tx.Exec(ctx, sqlNextGeneration, event, phase, p.joiningAt, p.opensAt, p.endsAt, seconds, p.secret[:], int64(length), commitment[:], noValue,
+			p.beacon, []byte{})
 	}
 	if err != nil {
 		return fmt.Errorf("write the on-sale: %w", err)

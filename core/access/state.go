@@ -44,6 +44,10 @@ func appendState(dst []byte, in *stateInput) []byte {
 	dst = appendString(append(dst, `,"identity":`...), in.sale.Identity)
 	dst = appendHex(append(dst, `,"commitment":`...), d.commitment[:])
 	dst = appendUint(append(dst, `,"chain_length":`...), uint64(d.chainLength))
+	if d.beacon != "" {
+		dst = appendString(append(dst, `,"beacon":{"name":`...), d.beacon)
+		dst = append(appendHex(append(dst, `,"value":`...), d.beaconValue), '}')
+	}
 	dst = append(dst, `,"windows":[`...)
 	for i := range in.windows {
 		dst = appendWindow(appendComma(dst, i), &in.windows[i])
@@ -80,8 +84,10 @@ func appendWindow(dst []byte, w *windowView) []byte {
 		dst = append(dst, "]}"...)
 	}
 	dst = append(dst, ']')
-	if w.sealed {
+	if w.sealed || w.root != [32]byte{} { // one that waits for the beacon has a root and no more
 		dst = appendHex(append(dst, `,"root":`...), w.root[:])
+	}
+	if w.sealed {
 		dst = appendHex(append(dst, `,"seed":`...), w.seed[:])
 		dst = appendHex(append(dst, `,"secret":`...), w.secret[:])
 	}

@@ -101,7 +101,7 @@ func TestTheStateObjectBeforeTheDrawMatchesItsGoldenFile(t *testing.T) {
 			message: "Doors at \"7\" <soon>\n",
 		},
 		sale:    Sale{TimeZone: "Europe/Madrid", Identity: "invitation"},
-		version: 1777628000123, serverTime: time.UnixMilli(1777628000123), windows: newPool(2).view(0, 1000),
+		version: 1777628000123, serverTime: time.UnixMilli(1777628000123), windows: newPool(2).view(0, 1000, nil),
 		pace: 150, pollAfter: 2 * time.Second,
 	}
 	got := append(appendState(nil, &in), '\n')

@@ -21,6 +21,7 @@ type Status struct {
 	ServerTime  time.Time      `json:"server_time"`
 	Commitment  lottery.Hex32  `json:"commitment"`
 	ChainLength int            `json:"chain_length"`
+	Beacon      *BeaconStatus  `json:"beacon,omitempty"`
 	Joined      int            `json:"joined"`
 	Drawn       int            `json:"drawn"` // of them, in sealed windows
 	Called      int            `json:"called"`
@@ -39,6 +40,13 @@ type CursorStatus struct {
 	Window uint32           `json:"window"`
 	Band   lottery.Band     `json:"band"`
 	Value  lottery.Fraction `json:"value"`
+}
+
+// BeaconStatus is the public value that goes into the seeds.
+type BeaconStatus struct {
+	Name  string      `json:"name"`
+	Value lottery.Hex `json:"value"` // empty until it is known
+	Due   bool        `json:"due"`   // the pool is sealed, and the draw waits for the value
 }
 
 // WindowStatus is one window.
@@ -74,10 +82,13 @@ func (r *Room) Status(ctx context.Context, slug string) (Status, error) {
 		JoiningAt: d.joiningAt, OpensAt: d.opensAt, EndsAt: d.endsAt, ServerTime: d.now,
 		Commitment: d.commitment, ChainLength: d.chainLength, Joined: joined, Drawn: drawn, Called: d.called, Blocks: d.blocks,
 	}
+	if d.beacon != "" {
+		status.Beacon = &BeaconStatus{d.beacon, d.beaconValue, d.root != nil && d.awaitsBeacon()}
+	}
 	if d.cursor != nil {
 		status.Cursor = &CursorStatus{d.cursor.Window, d.cursor.Band, lottery.Fraction(d.cursor.Value)}
 	}
-	for _, w := range v.pool.view(d.called, r.cfg.Quantiles) {
+	for _, w := range v.pool.view(d.called, r.cfg.Quantiles, d.root) {
 		status.Windows = append(status.Windows, WindowStatus{w.number, w.sealed, w.entrants, w.root, w.seed})
 	}
 	var sessions, inside, edges int64

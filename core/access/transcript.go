@@ -33,7 +33,7 @@ func (r *Room) Transcript(ctx context.Context, slug string) (lottery.Transcript,
 			return err
 		}
 		t = lottery.Transcript{
-			Event: slug, Generation: d.generation, Commitment: d.commitment, Length: d.chainLength, Keys: ring.receiptKeys,
+			Event: slug, Generation: d.generation, Commitment: d.commitment, Length: d.chainLength, BeaconName: d.beacon, Keys: ring.receiptKeys,
 		}
 		if t.Windows, err = transcriptWindows(ctx, tx, d); err != nil {
 			return err

@@ -140,6 +140,7 @@ func (s *Server) changeOnSale(w http.ResponseWriter, r *http.Request) error {
 		OpensAt   time.Time `json:"opens_at"`
 		JoiningAt time.Time `json:"joining_at"`
 		EndsAt    time.Time `json:"ends_at"`
+		Beacon    string    `json:"beacon"` // name of the public value that goes into the seeds
 		Message   string    `json:"message"`
 	}
 	if r.ContentLength != 0 {
@@ -157,7 +158,7 @@ func (s *Server) changeOnSale(w http.ResponseWriter, r *http.Request) error {
 	var err error
 	switch verb := r.PathValue("verb"); verb {
 	case "schedule":
-		_, err = s.Room.Schedule(ctx, slug, body.OpensAt, body.JoiningAt, body.EndsAt)
+		_, err = s.Room.ScheduleWithBeacon(ctx, slug, body.OpensAt, body.JoiningAt, body.EndsAt, body.Beacon)
 	case "open":
 		_, err = s.Room.Open(ctx, slug)
 	case "pause":
@@ -183,6 +184,20 @@ func (s *Server) lottery(w http.ResponseWriter, r *http.Request) error {
 	}
 	writeJSON(w, http.StatusOK, transcript)
 	return nil
+}
+
+// beacon takes the value of the beacon, in hex, which draws window 0.
+func (s *Server) beacon(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Value lottery.Hex `json:"value"`
+	}
+	if err := decode(r, &body); err != nil {
+		return err
+	}
+	if _, err := s.Room.Beacon(r.Context(), r.PathValue("id"), body.Value); err != nil {
+		return err
+	}
+	return s.onSale(w, r)
 }
 
 // invite makes invitation codes for an event that asks for them.

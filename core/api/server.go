@@ -184,6 +184,7 @@ func (s *Server) Admin() http.Handler {
 	admin("POST /admin/v1/events/{id}/onsale/{verb}", s.changeOnSale)
 	admin("GET /admin/v1/events/{id}/onsale", s.onSale)
 	admin("GET /admin/v1/events/{id}/lottery", s.lottery)
+	admin("POST /admin/v1/events/{id}/lottery/beacon", s.beacon)
 	admin("POST /admin/v1/events/{id}/invitations", s.invite)
 	admin("POST /admin/v1/events/{id}/allocations/{allocation}/release", s.releaseAllocation)
 	admin("GET /admin/v1/events/{id}/releases", s.listReleases)

@@ -55,6 +55,8 @@ func (s *State) validate() error {
 		return fmt.Errorf("poll_after_ms is %d, want 1 to %d", s.PollAfterMS, maxPollMS)
 	case s.ChainLength < 0 || s.ChainLength > lottery.MaxChain:
 		return fmt.Errorf("chain_length is %d, want at most %d", s.ChainLength, lottery.MaxChain)
+	case s.Beacon != nil && !lottery.ValidBeaconName(s.Beacon.Name):
+		return errors.New("the beacon has no valid name")
 	case s.Joined < 0 || s.CalledCount < 0 || s.PacePerSecond < 0:
 		return errors.New("a count is negative")
 	}
@@ -62,6 +64,9 @@ func (s *State) validate() error {
 		w := &s.Windows[i]
 		if i > 0 && w.Window <= s.Windows[i-1].Window {
 			return fmt.Errorf("window %d is out of order", w.Window)
+		}
+		if w.Closed() && !w.Sealed && (s.Beacon == nil || w.Window > 0) {
+			return fmt.Errorf("window %d has a root and is not sealed", w.Window)
 		}
 		if err := w.validate(); err != nil {
 			return fmt.Errorf("window %d: %w", w.Window, err)
@@ -78,7 +83,7 @@ func (s *State) validate() error {
 
 func (w *Window) validate() error {
 	var none lottery.Hex32
-	if w.Sealed != (w.Root != none) || w.Sealed != (w.Seed != none) || w.Sealed != (w.Secret != none) {
+	if w.Sealed && w.Root == none || w.Sealed != (w.Seed != none) || w.Sealed != (w.Secret != none) {
 		return errors.New("sealed, and root, seed and secret do not go together")
 	}
 	if w.Entrants < 0 || w.Entrants > maxEntrants {

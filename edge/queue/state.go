@@ -39,6 +39,7 @@ type State struct {
 	Identity      string        `json:"identity"` // what an entrant is made of: device, invitation or account
 	Commitment    lottery.Hex32 `json:"commitment"`
 	ChainLength   int           `json:"chain_length"`
+	Beacon        *Beacon       `json:"beacon,omitempty"`
 	Windows       []Window      `json:"windows"` // ascending by number
 	Joined        int           `json:"joined"`
 	Cursor        *Cursor       `json:"cursor"` // null until somebody is called
@@ -55,7 +56,14 @@ type State struct {
 	Doubt bool `json:"doubt,omitempty"`
 }
 
-// Window is one window of the on-sale. Root, Seed, Secret and the bands' quantiles are there once it is sealed.
+// Beacon is the public value that goes into the seeds, as named in advance. Value is empty until it is known.
+type Beacon struct {
+	Name  string      `json:"name"`
+	Value lottery.Hex `json:"value"`
+}
+
+// Window is one window of the on-sale. Root, Seed, Secret and the bands' quantiles are there once it is sealed; window 0 of an
+// on-sale with a beacon has its root before: it is closed and waits for the value.
 type Window struct {
 	Window   uint32                `json:"window"`
 	Sealed   bool                  `json:"sealed"`
@@ -65,6 +73,9 @@ type Window struct {
 	Seed     lottery.Hex32         `json:"seed,omitzero"`
 	Secret   lottery.Hex32         `json:"secret,omitzero"`
 }
+
+// Closed reports whether nobody can join the window any more.
+func (w *Window) Closed() bool { return w.Sealed || w.Root != (lottery.Hex32{}) }
 
 // Cursor is the last place that has been called.
 type Cursor struct {

@@ -205,3 +205,28 @@ func FuzzDecodeState(f *testing.F) {
 		}
 	})
 }
+
+func TestAWindowWithARootThatIsNotSealedNeedsABeacon(t *testing.T) {
+	const waiting = `{"event":"arena","generation":1,"version":1,"phase":"sealing","server_time":"2026-05-01T10:00:00.000Z",` +
+		`"joining_at":"2026-05-01T09:00:00.000Z","opens_at":"2026-05-01T10:00:00.000Z","ends_at":"2026-05-01T12:00:00.000Z","time_zone":"UTC",` +
+		`"window_seconds":30,"identity":"device","commitment":"0000000000000000000000000000000000000000000000000000000000000001","chain_length":9,` +
+		`"beacon":{"name":"round 4242","value":""},"windows":[{"window":0,"sealed":false,"entrants":3,"bands":[],` +
+		`"root":"0000000000000000000000000000000000000000000000000000000000000002"}],"joined":3,"cursor":null,"called":0,"pace_per_second":0,` +
+		`"stock":[],"price_range":null,"sold_out":false,"message":"","poll_after_ms":2000,"receipt_keys":[]}`
+	s, err := DecodeState([]byte(waiting))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := &s.Windows[0]; !w.Closed() || w.Sealed || s.Beacon.Name != "round 4242" {
+		t.Errorf("it is read as %+v, %+v", w, s.Beacon)
+	}
+	for what, text := range map[string]string{
+		"no beacon":           strings.Replace(waiting, `"beacon":{"name":"round 4242","value":""},`, "", 1),
+		"a beacon of no name": strings.Replace(waiting, "round 4242", "", 1),
+		"a later window":      strings.Replace(waiting, `"window":0`, `"window":1`, 1),
+	} {
+		if _, err := DecodeState([]byte(text)); err == nil {
+			t.Errorf("%s: it is read", what)
+		}
+	}
+}

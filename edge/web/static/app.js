@@ -130,6 +130,8 @@ function roomParts(state, mine, place) {
       ? 'The order is drawn when the sale opens. You may close this page; this browser keeps your place.'
       : 'You queue behind those who were here before the draw. Your order among the latecomers is drawn shortly.'));
   }
+  const first = state.windows.find((w) => w.window === 0);
+  if (state.beacon && first && first.root && !first.sealed) parts.push(el('p', { class: 'notice' }, `The pool is sealed. The order is drawn with a public value that nobody knows yet: ${state.beacon.name}.`));
   if (mine && mine.elsewhere) parts.push(el('p', { class: 'notice bad' }, 'This invitation was used in another browser first. Take your turn there.'));
   if (mine && mine.band > 0) parts.push(el('p', { class: 'notice' }, 'Many entries came from your network, so this one queues behind the first ones.'));
   if (!mine && state.phase === 'announced') parts.push(el('p', {}, `The waiting room opens ${when(state.joining_at, state.time_zone)}.`));
@@ -138,6 +140,7 @@ function roomParts(state, mine, place) {
   if (opens > 0) facts.append(fact('Sale opens', when(state.opens_at, state.time_zone)), fact('That is in', duration(opens)));
   facts.append(fact('Phase', phaseName(state.phase)), fact('In the waiting room', number(state.joined)));
   if (state.price_range) facts.append(fact('Prices, all included', `${money(state.price_range.from)} – ${money(state.price_range.to)}`));
+  if (mine && mine.receipt) facts.append(fact('Your receipt', el('a', { href: `data:text/plain,${encodeURIComponent(mine.receipt)}`, download: `receipt-${slug}.txt` }, 'Save it')));
   const stock = (state.stock || []).map((s) => el('div', { class: 'row' }, el('span', {}, s.name),
     el('span', {}, money(s.price), el('small', {}, s.left ? `${s.rounded ? 'about ' : ''}${number(s.left)} left` : 'none left'))));
   return [card(...parts, facts), ...(stock.length ? [card(el('h2', {}, 'Still available'), ...stock)] : [])];
