@@ -131,6 +131,7 @@ func (s *sale) purchase(t *testing.T, i int, item heldItem, bought bool) {
 	}
 	s.exec(t, `INSERT INTO orders (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, key_id, events, created_at, updated_at)
 		VALUES ($1, $2, $3, '\x00', 'ticket_issued', $4, 'EUR', '[]', '', '\x00', $1, 0, now(), now())`, order, event, hold, amount)
+	s.payment(t, order, 1, "captured", "", amount)
 	eur := func(n int64) ledger.Amount { return ledger.Amount{Minor: n, Currency: "EUR"} }
 	transfers, err := ledger.SaleTransfers(order, "theatre", "stripe", eur(amount-300), eur(200), eur(100))
 	if err != nil {
@@ -157,6 +158,13 @@ func (s *sale) purchase(t *testing.T, i int, item heldItem, bought bool) {
 		s.ticket(t, order, n, item.Tier, seat, s.key)
 	}
 	s.evidence.witness.Order(SeenOrder{ID: order.String(), Minor: amount, Currency: "EUR", Tickets: int(item.Quantity)})
+}
+
+// payment writes an attempt to pay.
+func (s *sale) payment(t *testing.T, order uuid.UUID, attempt int, state, failure string, amount int64) {
+	t.Helper()
+	s.exec(t, `INSERT INTO payments (order_id, attempt, payment_id, provider, provider_ref, client_secret, state, live, failure, declines, amount_minor, currency, created_at, updated_at)
+		VALUES ($1, $2, $3, 'stripe', '', '', $4, false, $5, '', $6, 'EUR', now(), now())`, order, attempt, uuid.New(), state, failure, amount)
 }
 
 func (s *sale) ticket(t *testing.T, order uuid.UUID, n int64, tier, seat string, key ed25519.PrivateKey) {

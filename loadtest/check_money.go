@@ -10,13 +10,9 @@ import (
 
 // What the audit asks of money.
 
-// paid reports whether an order in that state has been paid for.
-func paid(state string) bool {
-	return state == "payment_complete" || state == "ticket_issued" || state == "disputed"
-}
-
-// checkCharges matches the provider's books with the orders one by one: each paid order was captured once and in full, nothing else
-// was captured and kept, and no authorization still ties up somebody's money.
+// checkCharges matches the provider's books with the orders one by one: each order that was sold was captured once and in full, of
+// which it keeps all but what was refunded and what banks have; nothing else was captured and kept, and no authorization still ties up
+// somebody's money.
 func checkCharges(e *evidence) Verdict {
 	q := Inquire("charges", "Provider charges equal to paid orders", "charges and paid orders")
 	orders := make(map[string]orderRow, len(e.orders))
@@ -39,23 +35,25 @@ func checkCharges(e *evidence) Verdict {
 			continue
 		}
 		q.That(strings.EqualFold(c.Currency, o.Currency), "%s: order %s is in %s and was charged in %s", c.ID, c.Order, o.Currency, c.Currency)
-		kept[c.Order] += c.Captured - c.Refunded
-		if c.Captured > c.Refunded {
+		kept[c.Order] += c.kept()
+		if c.kept() > 0 {
 			captures[c.Order]++
 		}
 	}
+	accounts := e.accounts(q)
 	for id, o := range orders {
-		due := int64(0)
-		if paid(o.State) {
+		a := accounts[o.ID]
+		a.check(q, o)
+		due := a.due(o)
+		if a.sold > 0 {
 			q.Checked(1)
-			due = o.Minor
 		}
 		q.That(captures[id] <= 1, "order %s was charged %d times", id, captures[id])
 		q.That(kept[id] == due, "order %s is %s over %d %s, the provider kept %d", id, o.State, due, o.Currency, kept[id])
 	}
 	for _, told := range e.witness.Orders() {
 		o, ok := orders[told.ID]
-		q.That(ok && paid(o.State), "a buyer was told order %s is complete; the database says %q", told.ID, o.State)
+		q.That(ok && accounts[o.ID].sold == 1, "a buyer was told order %s is complete; the database says %q", told.ID, o.State)
 	}
 	return q.Verdict()
 }
@@ -67,9 +65,17 @@ func checkProviderBalance(e *evidence) Verdict {
 	ours := make(map[string]int64)
 	for _, b := range e.balances {
 		if strings.HasPrefix(b.Code, "provider_clearing/") {
-			ours[b.Currency] += b.DebitsPosted - b.CreditsPosted
 			q.That(b.DebitsPending == 0 && b.CreditsPending == 0, "%s %s still has %d pending", b.Code, b.Currency, b.DebitsPending+b.CreditsPending)
 		}
+	}
+	booked := make(map[uuid.UUID]int64)
+	for _, r := range e.paidIn {
+		ours[r.Currency] += r.Minor
+		booked[r.Reference] += r.Minor
+	}
+	for _, r := range e.paidBack {
+		ours[r.Currency] -= r.Minor
+		booked[r.Reference] -= r.Minor
 	}
 	currencies := make(map[string]bool)
 	for c := range maps.Keys(ours) {
@@ -82,18 +88,12 @@ func checkProviderBalance(e *evidence) Verdict {
 		q.Checked(1)
 		q.That(ours[c] == e.books.Balances[c], "the ledger has %d %s at the provider, the provider says %d", ours[c], c, e.books.Balances[c])
 	}
-	booked := make(map[uuid.UUID]int64)
-	for _, r := range e.paidIn {
-		booked[r.Reference] += r.Minor
-	}
-	for _, r := range e.paidBack {
-		booked[r.Reference] -= r.Minor
-	}
+	accounts := e.accounts(nil)
 	for _, o := range e.orders {
-		due := int64(0)
-		if paid(o.State) {
+		a := accounts[o.ID]
+		due := a.due(o)
+		if a.sold > 0 {
 			q.Checked(1)
-			due = o.Minor
 		}
 		q.That(booked[o.ID] == due, "order %s is %s over %d %s, the ledger has %d of it at the provider", o.ID, o.State, due, o.Currency, booked[o.ID])
 		delete(booked, o.ID)

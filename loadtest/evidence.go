@@ -29,12 +29,20 @@ GROUP BY b.account_id, a.code, a.currency ORDER BY b.account_id`
 GROUP BY debit_account, kind ORDER BY debit_account, kind`
 	sqlAuditCredits = `SELECT credit_account, kind, sum(amount_minor)::INT8, count(*)::INT8 FROM ledger_transfers
 GROUP BY credit_account, kind ORDER BY credit_account, kind`
-	sqlAuditPaidIn = `SELECT t.reference, sum(t.amount_minor)::INT8 FROM ledger_transfers AS t
-JOIN ledger_accounts AS a ON a.account_id = t.debit_account
-WHERE a.code LIKE 'provider_clearing/%' AND t.kind IN ('single', 'post', 'reverse') GROUP BY t.reference ORDER BY t.reference`
-	sqlAuditPaidBack = `SELECT t.reference, sum(t.amount_minor)::INT8 FROM ledger_transfers AS t
-JOIN ledger_accounts AS a ON a.account_id = t.credit_account
-WHERE a.code LIKE 'provider_clearing/%' AND t.kind IN ('single', 'post', 'reverse') GROUP BY t.reference ORDER BY t.reference`
+	sqlAuditPayments = `SELECT order_id, state = 'captured' AND failure <> 'late', state = 'captured' AND failure = 'late' FROM payments ORDER BY order_id, attempt`
+	sqlAuditRefunds  = `SELECT refund_id, order_id, state, resolution, amount_minor FROM refunds ORDER BY refund_id`
+	// What banks have: of disputes that are undecided all that was taken, of lost ones what the books say is the buyer's, which may be a part.
+	sqlAuditDisputed = `SELECT order_id, amount_minor FROM disputes WHERE taken AND closed_at IS NULL ORDER BY ref, provider`
+	sqlAuditLost     = `SELECT reference, amount_minor FROM ledger_transfers WHERE code = 'dispute_lost' AND kind = 'single' ORDER BY transfer_id`
+	// The provider's fees go from what it has to its costs. Its balances tell them apart, so they are left out.
+	sqlAuditPaidIn = `SELECT t.reference, t.currency, sum(t.amount_minor)::INT8 FROM ledger_transfers AS t
+JOIN ledger_accounts AS a ON a.account_id = t.debit_account JOIN ledger_accounts AS o ON o.account_id = t.credit_account
+WHERE a.code LIKE 'provider_clearing/%' AND o.code NOT LIKE 'provider_costs/%' AND t.kind IN ('single', 'post', 'reverse')
+GROUP BY t.reference, t.currency ORDER BY t.reference, t.currency`
+	sqlAuditPaidBack = `SELECT t.reference, t.currency, sum(t.amount_minor)::INT8 FROM ledger_transfers AS t
+JOIN ledger_accounts AS a ON a.account_id = t.credit_account JOIN ledger_accounts AS o ON o.account_id = t.debit_account
+WHERE a.code LIKE 'provider_clearing/%' AND o.code NOT LIKE 'provider_costs/%' AND t.kind IN ('single', 'post', 'reverse')
+GROUP BY t.reference, t.currency ORDER BY t.reference, t.currency`
 	sqlAuditUnsettled = `SELECT
 (SELECT count(*) FROM holds WHERE event_id = $1 AND state = 'active')::INT8,
 (SELECT count(*) FROM outbox WHERE state = 'ready')::INT8,
@@ -112,7 +120,26 @@ type sideRow struct {
 
 type referenceRow struct {
 	Reference uuid.UUID
+	Currency  string
 	Minor     int64
+}
+
+// paymentRow is an attempt to pay: whether its money was captured for what the order sold, or too late for that.
+type paymentRow struct {
+	Order      uuid.UUID
+	Sold, Late bool
+}
+
+type refundRow struct {
+	ID, Order         uuid.UUID
+	State, Resolution string
+	Minor             int64
+}
+
+// bankRow is what a bank has of an order.
+type bankRow struct {
+	Order uuid.UUID
+	Minor int64
 }
 
 // evidence is everything the audit looks at, gathered before it judges.
@@ -128,6 +155,10 @@ type evidence struct {
 	balances   []balanceRow
 	debits     []sideRow
 	credits    []sideRow
+	payments   []paymentRow
+	refunds    []refundRow
+	disputed   []bankRow // by disputes that are undecided
+	lost       []bankRow // by disputes that were lost
 	paidIn     []referenceRow
 	paidBack   []referenceRow
 	books      Books
@@ -188,6 +219,10 @@ func (e *evidence) readFrom(ctx context.Context, tx pgx.Tx) error {
 		func() error { return read(ctx, tx, &e.balances, sqlAuditBalances) },
 		func() error { return read(ctx, tx, &e.debits, sqlAuditDebits) },
 		func() error { return read(ctx, tx, &e.credits, sqlAuditCredits) },
+		func() error { return read(ctx, tx, &e.payments, sqlAuditPayments) },
+		func() error { return read(ctx, tx, &e.refunds, sqlAuditRefunds) },
+		func() error { return read(ctx, tx, &e.disputed, sqlAuditDisputed) },
+		func() error { return read(ctx, tx, &e.lost, sqlAuditLost) },
 		func() error { return read(ctx, tx, &e.paidIn, sqlAuditPaidIn) },
 		func() error { return read(ctx, tx, &e.paidBack, sqlAuditPaidBack) },
 	}
