@@ -51,6 +51,18 @@ func (s *Server) forwardPrivate(ctx *fasthttp.RequestCtx, creating bool) {
 	s.exchange(ctx, buyers[0].session.Event, req, resp)
 }
 
+// forwardOrder passes on a look at an order. One that waits for news keeps a connection to core meanwhile: half of those to one core
+// may be kept, and who comes then is answered at once.
+func (s *Server) forwardOrder(ctx *fasthttp.RequestCtx) {
+	if len(ctx.URI().QueryString()) > 0 {
+		if s.follows.Add(1) > int64(s.cfg.Core.Connections/2) {
+			ctx.URI().SetQueryString("")
+		}
+		defer s.follows.Add(-1)
+	}
+	s.forwardPrivate(ctx, false)
+}
+
 // identify tells core who is calling: the sessions of one browser, its device and its address.
 func identify(req *fasthttp.Request, buyers []shopper, client string) {
 	var sessions []byte

@@ -90,7 +90,7 @@ func (s *Server) routeBuyer(ctx *fasthttp.RequestCtx, rest []byte) {
 			refuse(ctx, problemNotFound)
 		case len(tail) == 0:
 			if allow(ctx, "GET") {
-				s.forwardPrivate(ctx, false)
+				s.forwardOrder(ctx)
 			}
 		case string(tail) == "pay" || string(tail) == "refund":
 			if allow(ctx, "POST") && s.fromOurPages(ctx) {

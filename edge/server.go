@@ -60,6 +60,7 @@ type Server struct {
 	clockOff atomic.Bool
 	stopping atomic.Bool
 	inflight atomic.Int64 // requests that wait for core
+	follows  atomic.Int64 // those of them that core may keep until there is news
 
 	liveMu sync.Mutex
 	live   map[*core][]string // what each core listed last

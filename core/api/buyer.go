@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/mail"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/google/uuid"
@@ -291,8 +292,24 @@ func (s *Server) ownOrder(w http.ResponseWriter, r *http.Request, why purpose, d
 	return checkout.ErrOrderUnknown
 }
 
+// loadOrder answers how an order stands; with wait, a duration of up to three seconds, when its payment is over, or has failed, or
+// the time is.
+//
+//	GET /v1/orders/{id}?wait=2s
 func (s *Server) loadOrder(w http.ResponseWriter, r *http.Request) error {
+	var wait time.Duration
+	if r.URL.RawQuery != "" {
+		if text := r.URL.Query().Get("wait"); text != "" {
+			var err error
+			if wait, err = time.ParseDuration(text); err != nil || wait < 0 {
+				return &detailed{errRequest, "wait must be a time like 2s."}
+			}
+		}
+	}
 	return s.ownOrder(w, r, looking, func(id uuid.UUID, owner lottery.Entrant) (checkout.Order, error) {
+		if wait > 0 {
+			return s.Checkout.Follow(r.Context(), id, owner, wait)
+		}
 		return s.Checkout.Load(r.Context(), id, owner)
 	})
 }

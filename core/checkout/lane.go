@@ -128,6 +128,7 @@ func (b *batch) tell(ctx context.Context) {
 			s.waiting.wake(id)
 		}
 	}
+	b.tellFollowers()
 }
 
 // termsOf asks the catalog once for each event of the batch.

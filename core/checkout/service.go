@@ -74,6 +74,7 @@ type Service struct {
 	attemptReads *db.Lane[payment.Task, attempting]
 	payerReads   *db.Lane[payment.Task, payer]
 	waiting      waiting // for news of orders
+	following    waiting // for the end of a payment; see Follow
 
 	incarnation uuid.UUID  // of this process, under which it seals
 	sealing     sync.Mutex // one seal at a time

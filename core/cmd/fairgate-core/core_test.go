@@ -90,6 +90,7 @@ func TestABuyerGoesFromTheWaitingRoomToATicket(t *testing.T) {
 	o = r.awaitOrder(s, o.ID, "payment_failed")
 	r.call(r.as(s, http.MethodPost, "/v1/orders/"+o.ID.String()+"/pay", map[string]any{}), http.StatusOK, &o)
 	r.payForm(o, "4242424242424242")
+	r.call(r.as(s, http.MethodGet, "/v1/orders/"+o.ID.String()+"?wait=3s", nil), http.StatusOK, &order{})
 	o = r.awaitOrder(s, o.ID, "ticket_issued")
 	if len(o.Tickets) != 2 || o.Payment.ClientSecret != "" {
 		t.Errorf("%d tickets; client secret still shown: %v", len(o.Tickets), o.Payment.ClientSecret != "")
@@ -286,6 +287,9 @@ func TestBadInputIsRefusedWithItsOwnCode(t *testing.T) {
 		{r.as(s, http.MethodGet, "/v1/holds/"+nobody, nil), 404, "hold_unknown"},
 		{r.as(s, http.MethodGet, "/v1/holds/xyz", nil), 404, "hold_unknown"},
 		{r.as(s, http.MethodGet, "/v1/orders/"+nobody, nil), 404, "order_unknown"},
+		{r.as(s, http.MethodGet, "/v1/orders/"+nobody+"?wait=2s", nil), 404, "order_unknown"},
+		{r.as(s, http.MethodGet, "/v1/orders/"+nobody+"?wait=long", nil), 400, "bad_request"},
+		{r.as(s, http.MethodGet, "/v1/orders/"+nobody+"?wait=-1s", nil), 400, "bad_request"},
 		{r.as(s, http.MethodGet, "/v1/tickets/"+nobody, nil), 404, "ticket_unknown"},
 		{r.as(s, http.MethodPost, "/v1/orders", map[string]any{"hold_id": nobody}), 404, "hold_unknown"},
 		{r.as(s, http.MethodPost, "/v1/orders", `{"hold_id":`), 400, "bad_json"},

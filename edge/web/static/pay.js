@@ -7,6 +7,7 @@ const box = document.getElementById('form');
 const { order: id, event: slug, kind, attempt, url, key, secret } = box.dataset;
 const back = `/e/${encodeURIComponent(slug)}`;
 let wake = () => {}; // ends the pause before the order is looked at again
+let patience = ''; // of those who have just paid: asks for an answer when there is news
 
 const problem = (text) => {
   const node = document.getElementById('problem');
@@ -24,6 +25,7 @@ function frame() {
     if (e.source !== inner.contentWindow || e.origin !== target.origin) return;
     const { height } = e.data || {};
     if (Number.isFinite(height)) inner.style.height = `${Math.min(Math.max(height, 200), 1400)}px`;
+    patience = '?wait=3s';
     wake();
   });
   box.replaceChildren(inner);
@@ -55,6 +57,7 @@ async function elements() {
 
 function paid() {
   box.replaceChildren(el('p', { class: 'good' }, 'Paid. Your tickets are being made …'));
+  patience = '?wait=3s';
   wake();
 }
 
@@ -62,7 +65,8 @@ function paid() {
 async function follow() {
   let failure = '';
   for (;;) {
-    const { status, data, wait } = await api('GET', `/v1/orders/${id}`);
+    const { status, data, wait } = await api('GET', `/v1/orders/${id}${patience}`);
+    if (kind === 'frame') patience = ''; // nobody knows what was done in there
     if (status === 0 || status === 429 || status === 503) {
       say(data.detail || 'Please wait …');
       await pause(jitter(1000 * (wait || 2)));

@@ -21,10 +21,10 @@ import (
 
 const (
 	slug = "bench"
-	// firstLook and thenLook space a buyer's polls for the tickets: a page looks when its form is done, and every one and a half
-	// seconds from then on.
-	firstLook = 500 * time.Millisecond
-	thenLook  = 1500 * time.Millisecond
+	// A page looks when its form is done, and is answered when there is news or after three seconds; it looks again every one and a
+	// half seconds from then on.
+	look     = "?wait=3s"
+	thenLook = 1500 * time.Millisecond
 	// patience is how long a purchase may take before it counts as failed.
 	patience = 60 * time.Second
 	// settle is how long the last purchases may take to end after the measurement.
@@ -171,14 +171,9 @@ func (c *crowd) buy(ctx context.Context, n uint64) error {
 	if err := c.confirm(o.Payment.ProviderRef, o.Payment.ClientSecret, int(n)); err != nil {
 		return err
 	}
-	for pause := firstLook; ; pause = thenLook {
-		select {
-		case <-ctx.Done():
-			return errors.New("stopped")
-		case <-time.After(pause):
-		}
+	for {
 		o = orderBody{}
-		if err := c.ask("look", "GET", "/v1/orders/"+id, cookie, "", &o); err != nil {
+		if err := c.ask("look", "GET", "/v1/orders/"+id+look, cookie, "", &o); err != nil {
 			return err
 		}
 		switch {
@@ -188,6 +183,11 @@ func (c *crowd) buy(ctx context.Context, n uint64) error {
 			return errors.New("the order ended " + o.State)
 		case time.Now().After(give):
 			return errors.New("the tickets never come")
+		}
+		select {
+		case <-ctx.Done():
+			return errors.New("stopped")
+		case <-time.After(thenLook):
 		}
 	}
 }
