@@ -111,6 +111,15 @@ func (r *Room) Phase(ctx context.Context, slug string) (Phase, time.Time, error)
 	return d.phase, d.opensAt, nil
 }
 
+// EndsAt is when an event's on-sale ends, or did. Errors are those of Phase.
+func (r *Room) EndsAt(ctx context.Context, slug string) (time.Time, error) {
+	s, err := r.onSaleOf(ctx, slug)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return s.snapshot().draw.endsAt, nil
+}
+
 // PhaseInMemory is Phase for lists: it never asks the database. On-sales under way are known within a tick of the start; what ended
 // more than an hour ago is not, nor is an event without an on-sale.
 func (r *Room) PhaseInMemory(slug string) (Phase, time.Time, bool) {

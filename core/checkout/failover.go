@@ -45,15 +45,28 @@ func (t *Terms) transferable(now time.Time) bool {
 	return t.StartsAt.IsZero() || t.StartsAt.Sub(now) >= minTransfer
 }
 
-// keeping is how far a payment by a method may push its hold's deadline: a bank takes days, but the event does not wait for it.
-func (t *Terms) keeping(hold uuid.UUID, method string, now time.Time) inventory.Keeping {
+// keeping is how far a payment by a method may push its hold's deadline. A bank takes days: as many as the event gives it, but no longer
+// than it sells, since what comes free afterwards nobody can buy. A working day it has in any case, and never longer than until the start.
+// A zero saleEnds is an end that nobody knows.
+func (t *Terms) keeping(hold uuid.UUID, method string, now, saleEnds time.Time) inventory.Keeping {
 	if within := t.TransferWithin; method == payment.MethodBankTransfer && within > 0 {
+		if !saleEnds.IsZero() {
+			within = min(within, max(saleEnds.Sub(now), minTransfer))
+		}
 		if !t.StartsAt.IsZero() {
 			within = max(min(within, t.StartsAt.Sub(now)), time.Minute)
 		}
 		return inventory.Keeping{Hold: hold, For: within, Most: within}
 	}
 	return inventory.Keeping{Hold: hold, For: t.PaymentExtension}
+}
+
+// saleEnds is when an event stops selling, asked only where it matters.
+func (s *Service) saleEnds(ctx context.Context, t *Terms, method string) time.Time {
+	if s.cfg.SaleEnds == nil || method != payment.MethodBankTransfer {
+		return time.Time{}
+	}
+	return s.cfg.SaleEnds(ctx, t.Slug)
 }
 
 // maxReroutes is how many other providers one run tries to begin a payment at.

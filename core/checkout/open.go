@@ -119,7 +119,7 @@ func (b *batch) openOne(ctx context.Context, o *Opening) (answer, error) {
 	}
 	p := r.attempt(provider, want.Method)
 	b.tasks = append(b.tasks, task(taskBegin, id, p.ID))
-	b.keep = append(b.keep, terms.keeping(h.ID, want.Method, b.now))
+	b.keep = append(b.keep, terms.keeping(h.ID, want.Method, b.now, b.service.saleEnds(ctx, terms, want.Method)))
 	b.records[id], b.keys[key] = r, id
 	opened := r.order
 	opened.Payment = *p

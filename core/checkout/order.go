@@ -134,7 +134,8 @@ type Terms struct {
 	Cards            CardLimits
 	// Methods are those by which the event may be paid, as far as a provider takes them; empty: all that are paid at once.
 	Methods []string
-	// TransferWithin is how long a buyer who pays by bank transfer has for it, at most until StartsAt; the hold lives as long.
+	// TransferWithin is how long a buyer who pays by bank transfer has for it, at most until the sale ends (though a working day) and
+	// until StartsAt; the hold lives as long.
 	TransferWithin time.Duration
 	Fraud          FraudTerms
 	StartsAt       time.Time // bounds bank transfers, and is in the evidence of disputes; zero: unknown

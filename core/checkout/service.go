@@ -45,6 +45,9 @@ type Config struct {
 	ActiveHolds func(ctx context.Context, event uuid.UUID) ([]uuid.UUID, error)
 	// Selling tells whether an event, by its slug, sells at the moment. Nil: always.
 	Selling func(ctx context.Context, slug string) bool
+	// SaleEnds tells when an event, by its slug, stops selling: bank transfers have no longer, but a working day. Zero where nobody knows;
+	// nil: never known. It is asked while a batch waits and must answer from memory nearly always.
+	SaleEnds func(ctx context.Context, slug string) time.Time
 	// RefundRate is how many refunds a second may be asked for in the name of a cancelled event. Nil: 10.
 	RefundRate func(ctx context.Context, event uuid.UUID) float64
 

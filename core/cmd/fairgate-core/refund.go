@@ -37,6 +37,15 @@ func selling(ctx context.Context, room *access.Room, slug string) bool {
 	return err == nil && phase != access.Ended
 }
 
+// saleEnds is when an event stops selling; zero where it is not known.
+func saleEnds(ctx context.Context, room *access.Room, slug string) time.Time {
+	ends, err := room.EndsAt(ctx, slug)
+	if err != nil {
+		return time.Time{}
+	}
+	return ends
+}
+
 // refundPolicy is the event file's section refunds as checkout needs it.
 func refundPolicy(e *event.Event) checkout.RefundPolicy {
 	r := e.Spec.Refunds
