@@ -20,7 +20,7 @@ const chainTag = "fairgate-order-event-v1"
 
 // origin is who caused a step, and by what.
 type origin struct {
-	actor  string // "buyer", "webhook", "lookup", "outbox", "expiry", "operator:NAME"
+	actor  string // "buyer", "webhook", "lookup", "listing", "outbox", "expiry", "operator:NAME"
 	source string // of a webhook "provider/webhook id", of an outbox task "kind/outbox id"; else ""
 	digest []byte // of a webhook: SHA-256 of its payload
 }

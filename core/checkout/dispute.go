@@ -48,36 +48,40 @@ var disputeRank = map[payment.DisputeState]int{payment.DisputeInquiry: 1, paymen
 
 func closed(s payment.DisputeState) bool { return disputeRank[s] == 4 }
 
-// disputed applies what a provider says of a dispute. Said twice, late or in another order it comes to the same.
+// disputed applies what a webhook says of a dispute.
 func (s *Service) disputed(ctx context.Context, e payment.Event) error {
-	news := *e.Dispute
+	return s.disputeNews(ctx, e.Provider, e.OrderID, e.PaymentID, *e.Dispute, webhook(e))
+}
+
+// disputeNews applies what a provider says of a dispute, of a payment that may not be known yet. Said twice, late or in another order
+// it comes to the same.
+func (s *Service) disputeNews(ctx context.Context, provider string, order, attempt uuid.UUID, news payment.DisputeNews, by origin) error {
 	if disputeRank[news.State] == 0 || news.Amount.Minor <= 0 {
-		s.log.Error("a dispute that makes no sense", "provider", e.Provider, "dispute", news.Ref, "state", news.State)
+		s.log.Error("a dispute that makes no sense", "provider", provider, "dispute", news.Ref, "state", news.State)
 		return nil
 	}
-	order, attempt := e.OrderID, e.PaymentID
 	if known, err := s.Dispute(ctx, news.Ref); err == nil {
 		order, attempt = known.Order, known.Payment
 	} else if !errors.Is(err, ErrDisputeUnknown) {
 		return err
 	}
 	if order == uuid.Nil || attempt == uuid.Nil {
-		identifier, err := s.providers.Identifier(e.Provider)
+		identifier, err := s.providers.Identifier(provider)
 		if err != nil {
 			return fmt.Errorf("whose is dispute %s: %w", news.Ref, err)
 		}
 		order, attempt, _, err = identifier.Identify(ctx, news.PaymentRef)
 		if errors.Is(err, payment.ErrNotFound) {
-			s.log.Warn("a dispute of a payment that is not ours", "provider", e.Provider, "dispute", news.Ref)
+			s.log.Warn("a dispute of a payment that is not ours", "provider", provider, "dispute", news.Ref)
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("whose is dispute %s: %w", news.Ref, err)
 		}
 	}
-	err := s.applyDispute(ctx, e.Provider, order, attempt, news, webhook(e))
+	err := s.applyDispute(ctx, provider, order, attempt, news, by)
 	if errors.Is(err, errNotSettled) {
-		return s.askLater(ctx, e.Provider, order, attempt, news.Ref, err)
+		return s.askLater(ctx, provider, order, attempt, news.Ref, err)
 	}
 	return err
 }
@@ -93,6 +97,10 @@ func (s *Service) applyDispute(ctx context.Context, provider string, order, atte
 			s.outbox.Wake()
 			for _, cause := range d.causes {
 				s.metrics.applied(cause)
+			}
+			if by.actor == byListing && d.record != nil && !d.known {
+				disputesFound.Inc()
+				s.log.Warn("a dispute was found of which no message had told", "provider", provider, "dispute", news.Ref, "order_id", order, "state", news.State)
 			}
 			return nil
 		}

@@ -27,6 +27,7 @@ type bank struct {
 	asks   map[string]payment.DisputeNews // by reference of the dispute
 	sent   []payment.Evidence
 	asked  int
+	list   bankList
 }
 
 func (b *bank) Identify(_ context.Context, ref string) (order, attempt uuid.UUID, n int, err error) {
@@ -43,6 +44,7 @@ func (b *bank) Identify(_ context.Context, ref string) (order, attempt uuid.UUID
 func (b *bank) LookupDispute(_ context.Context, ref string) (payment.DisputeNews, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.list.lookups++
 	news, known := b.asks[ref]
 	if !known {
 		return payment.DisputeNews{}, payment.ErrNotFound

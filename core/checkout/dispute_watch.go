@@ -19,6 +19,14 @@ var (
 	disputesDueSoon = metrics.NewGauge(`core_disputes_due_soon`, nil) // to be answered within three days, and not submitted
 )
 
+// Of the providers' lists of disputes, see dispute_listing.go: what only they told of, and how their readings ended.
+var (
+	disputesFound  = metrics.NewCounter(`core_disputes_found_total`)
+	listingsWhole  = metrics.NewCounter(`core_dispute_listings_total{result="whole"}`)
+	listingsPart   = metrics.NewCounter(`core_dispute_listings_total{result="part"}`)   // to the end, but for disputes that could not be taken in
+	listingsFailed = metrics.NewCounter(`core_dispute_listings_total{result="failed"}`) // on their way; gone on with later
+)
+
 const sqlCountDisputes = `
 SELECT count(*), count(*) FILTER (WHERE submitted_at IS NULL AND respond_by < now() + $1::INT8 * INTERVAL '1 second')
 FROM disputes WHERE state IN ('inquiry', 'open', 'review')`

@@ -37,6 +37,8 @@ type Config struct {
 	SubmitBefore time.Duration
 	// DisputesEvery is how long a dispute may be silent before its provider is asked about it; default 6 h.
 	DisputesEvery time.Duration
+	// DisputeListing is how often each provider's list of disputes is read; default 15 minutes.
+	DisputeListing time.Duration
 	// ReviewFor is how long a payment waits for an operator, and its hold with it; default 30 minutes.
 	ReviewFor time.Duration
 	// Again takes another hold for late money. Nil: late money never buys anything.
@@ -94,6 +96,9 @@ func New(cfg Config) *Service {
 	}
 	if cfg.DisputesEvery <= 0 {
 		cfg.DisputesEvery = 6 * time.Hour
+	}
+	if cfg.DisputeListing <= 0 {
+		cfg.DisputeListing = 15 * time.Minute
 	}
 	if cfg.LookupEvery <= 0 {
 		cfg.LookupEvery = time.Second

@@ -20,7 +20,7 @@ func (p *Providers) Refunder(name string) (Refunder, error) {
 	return guardedRefunder{r, m.breaker}, nil
 }
 
-// Disputer is the provider of a name as one whose disputes can be answered, behind its breaker; ErrUnknownProvider or
+// Disputer is the provider of a name as one whose disputes can be answered and listed, behind its breaker; ErrUnknownProvider or
 // ErrUnsupported.
 func (p *Providers) Disputer(name string) (Disputer, error) {
 	d, m, err := able[Disputer](p, name)

@@ -173,6 +173,10 @@ func (g guardedDisputer) SubmitEvidence(ctx context.Context, ref string, e Evide
 	return through(g.breaker, func() (DisputeNews, error) { return g.Disputer.SubmitEvidence(ctx, ref, e) })
 }
 
+func (g guardedDisputer) ListDisputes(ctx context.Context, since time.Time, page string) (DisputePage, error) {
+	return through(g.breaker, func() (DisputePage, error) { return g.Disputer.ListDisputes(ctx, since, page) })
+}
+
 type guardedIdentifier struct {
 	Identifier
 	breaker *breaker

@@ -57,8 +57,27 @@ type Evidence struct {
 	IdempotencySalt string // tells one submission of a dispute from another
 }
 
-// Disputer is a Provider whose disputes can be looked up and answered.
+// ListedDispute is a dispute as a provider's list has it: enough to tell whether there is news. LookupDispute says the rest.
+type ListedDispute struct {
+	Ref   string
+	State DisputeState // "" where the list does not say it
+	At    time.Time    // what the list goes by, in the provider's own time: when it was opened, or when it changed
+}
+
+// DisputePage is a part of a provider's list of disputes, a hundred at most.
+type DisputePage struct {
+	Disputes []ListedDispute
+	Next     string // names the next page to the provider, for a while; "" after the last one
+}
+
+// Disputer is a Provider whose disputes can be looked up, answered and listed.
 type Disputer interface {
 	LookupDispute(ctx context.Context, ref string) (DisputeNews, error)
 	SubmitEvidence(ctx context.Context, ref string, e Evidence) (DisputeNews, error)
+	// ListDisputes lists the disputes opened since a time and, where the provider can list them so, those changed since: the
+	// first page for "", and the further ones by the Next of the one before. The time is the provider's own, to be taken from
+	// what was listed before; who has no such time may give one that is long past. Of what had been opened and changed when the
+	// first page was answered no page leaves anything out; what comes later may be missing, and may be there twice.
+	// ErrRejected or ErrNotFound for a further page: the provider does not know it any more.
+	ListDisputes(ctx context.Context, since time.Time, page string) (DisputePage, error)
 }

@@ -38,34 +38,13 @@ func (s *Server) retrieveDispute(c *call) (*reply, bool) {
 	return &reply{status: http.StatusOK, other: encode(d.show())}, true
 }
 
-// listDisputes answers GET /v1/disputes, newest first.
+// listDisputes answers GET /v1/disputes, newest first: of one payment, or of all. Stripe lists them by when they were opened alone.
 func (s *Server) listDisputes(c *call) (*reply, bool) {
-	p := readParams(c.form)
-	intentID, chargeID := p.text("payment_intent"), p.text("charge")
-	page := p.page()
-	if fail := p.done(); fail != nil {
-		return refusal(fail), false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := s.disputes
-	if intentID != "" || chargeID != "" {
-		i := s.byID[intentID]
-		if chargeID != "" {
-			i, _ = s.chargeByID(chargeID)
-		}
-		if i == nil {
-			return refusal(missing("payment_intent", intentID+chargeID)), false
-		}
-		list = i.disputes
-	}
-	return page.reply(listed{
-		url: "/v1/disputes", what: "dispute", len: len(list),
-		id:      func(n int) string { return list[n].id },
-		created: func(n int) int64 { return list[n].created },
-		show:    func(n int) any { return list[n].show() },
-	}), true
+	return listOfPayments(s, c, "dispute", func(i *intent) []*dispute { return i.disputes }, func() []*dispute { return s.disputes })
 }
+
+// listedAs is what a list goes by.
+func (d *dispute) listedAs() (id string, created int64) { return d.id, d.created }
 
 // answerDispute answers POST /v1/disputes/{id}: evidence, handed in unless submit=false.
 func (s *Server) answerDispute(c *call) (*reply, bool) {

@@ -71,7 +71,7 @@
 //	GET   /v2/payments/authorizations/{id}              POST …/capture, …/void, …/reauthorize
 //	GET   /v2/payments/captures/{id}                    POST …/refund
 //	GET   /v2/payments/refunds/{id}
-//	GET   /v1/customer/disputes/{id}                    POST …/provide-evidence
+//	GET   /v1/customer/disputes, …/disputes/{id}        POST …/provide-evidence
 //	GET   /v1/reporting/transactions                    at most 31 days and 10,000 rows
 //	POST  /v1/notifications/verify-webhook-signature
 //	GET   /v1/notifications/certs/{name}                the certificate that webhooks are signed with

@@ -88,6 +88,41 @@ func (g paging) reply(l listed) *reply {
 	return &reply{status: http.StatusOK, other: encode(page)}
 }
 
+// ofPayment is something that was made of a payment and can be listed, such as a refund.
+type ofPayment interface {
+	shower
+	listedAs() (id string, created int64)
+}
+
+// listOfPayments answers GET /v1/{what}s, newest first: those of the payment that payment_intent or charge names, or all.
+func listOfPayments[T ofPayment](s *Server, c *call, what string, of func(*intent) []T, all func() []T) (*reply, bool) {
+	p := readParams(c.form)
+	intentID, chargeID := p.text("payment_intent"), p.text("charge")
+	page := p.page()
+	if fail := p.done(); fail != nil {
+		return refusal(fail), false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := all()
+	if intentID != "" || chargeID != "" {
+		i := s.byID[intentID]
+		if chargeID != "" {
+			i, _ = s.chargeByID(chargeID)
+		}
+		if i == nil {
+			return refusal(missing("payment_intent", intentID+chargeID)), false
+		}
+		list = of(i)
+	}
+	return page.reply(listed{
+		url: "/v1/" + what + "s", what: what, len: len(list),
+		id:      func(n int) string { id, _ := list[n].listedAs(); return id },
+		created: func(n int) int64 { _, created := list[n].listedAs(); return created },
+		show:    func(n int) any { return list[n].show() },
+	}), true
+}
+
 // number is the number in an id of newID, which later ids have a greater one of.
 func number(id string) uint64 {
 	digits := id[max(0, len(id)-8):]

@@ -123,6 +123,7 @@ func (s *Server) payPalRoutes() {
 	api("GET /v2/payments/captures/{id}", "pp show capture", 0, s.ppShowCapture)
 	api("POST /v2/payments/captures/{id}/refund", "pp refund", ppPaymentKeyLife, s.ppGiveBack)
 	api("GET /v2/payments/refunds/{id}", "pp show refund", 0, s.ppShowRefund)
+	api("GET /v1/customer/disputes", "pp disputes", 0, s.ppListDisputes)
 	api("GET /v1/customer/disputes/{id}", "pp dispute", 0, s.ppShowDispute)
 	api("POST /v1/customer/disputes/{id}/provide-evidence", "pp evidence", ppPaymentKeyLife, s.ppEvidence)
 	api("GET /v1/reporting/transactions", "pp report", 0, s.ppReport)

@@ -194,32 +194,11 @@ func (s *Server) retrieveRefund(c *call) (*reply, bool) {
 
 // listRefunds answers GET /v1/refunds, newest first: of one payment, or of all.
 func (s *Server) listRefunds(c *call) (*reply, bool) {
-	p := readParams(c.form)
-	intentID, chargeID := p.text("payment_intent"), p.text("charge")
-	page := p.page()
-	if fail := p.done(); fail != nil {
-		return refusal(fail), false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := s.refunds
-	if intentID != "" || chargeID != "" {
-		i := s.byID[intentID]
-		if chargeID != "" {
-			i, _ = s.chargeByID(chargeID)
-		}
-		if i == nil {
-			return refusal(missing("payment_intent", intentID+chargeID)), false
-		}
-		list = i.refunds
-	}
-	return page.reply(listed{
-		url: "/v1/refunds", what: "refund", len: len(list),
-		id:      func(n int) string { return list[n].id },
-		created: func(n int) int64 { return list[n].created },
-		show:    func(n int) any { return list[n].show() },
-	}), true
+	return listOfPayments(s, c, "refund", func(i *intent) []*refund { return i.refunds }, func() []*refund { return s.refunds })
 }
+
+// listedAs is what a list goes by.
+func (r *refund) listedAs() (id string, created int64) { return r.id, r.created }
 
 // refundJSON is a refund as Stripe shows it.
 type refundJSON struct {

@@ -106,7 +106,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		DB: d, Catalog: terms(events), Providers: providers, Outbox: outbox, Ledger: writer,
 		Issuer: ticket.NewIssuer(signingKey(events)),
 		Sold:   finish(d, log),
-		Screen: screen, Marker: marker, ReviewFor: cfg.Fraud.ReviewFor, SubmitBefore: cfg.Disputes.SubmitBefore, DisputesEvery: cfg.Disputes.LookupEvery,
+		Screen: screen, Marker: marker, ReviewFor: cfg.Fraud.ReviewFor, SubmitBefore: cfg.Disputes.SubmitBefore, DisputesEvery: cfg.Disputes.LookupEvery, DisputeListing: cfg.Checkout.DisputeListing,
 		MaxBatch: cfg.Checkout.MaxBatch, LookupAfter: cfg.Checkout.LookupAfter, Log: log, Recorder: recorder,
 		Again: func(ctx context.Context, earlier uuid.UUID, key string) (inventory.Hold, error) {
 			return stock.HoldAgain(ctx, earlier, key)
@@ -177,6 +177,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		"fraud":           sweep(screen),
 		"disputes":        orders.WatchDisputes,
 		"silent disputes": orders.LookUpDisputes,
+		"dispute lists":   orders.ListDisputes,
 		"catalog":         listed.Run,
 		"ledger seals":    sealer(d, writer, log),
 		"settlement": func(ctx context.Context) error {
