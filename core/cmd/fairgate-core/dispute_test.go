@@ -46,6 +46,12 @@ func (r *rig) disputeOf(id uuid.UUID) (found claimed) {
 // atProvider asks the provider, as somebody does who is signed in to its pages.
 func (r *rig) atProvider(method, path string, form url.Values, into any) {
 	r.t.Helper()
+	r.atProviderFor(method, path, form, http.StatusOK, into)
+}
+
+// atProviderFor is atProvider for an answer of another status.
+func (r *rig) atProviderFor(method, path string, form url.Values, want int, into any) {
+	r.t.Helper()
 	req, err := http.NewRequest(method, r.pay.URL+path, strings.NewReader(form.Encode()))
 	if err != nil {
 		r.t.Fatal(err)
@@ -54,7 +60,7 @@ func (r *rig) atProvider(method, path string, form url.Values, into any) {
 	if len(form) > 0 {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	r.call(req, http.StatusOK, into)
+	r.call(req, want, into)
 }
 
 func TestDisputedOrdersAreAnsweredWonAndLost(t *testing.T) {

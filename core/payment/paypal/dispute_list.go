@@ -39,7 +39,7 @@ func (p *Provider) ListDisputes(ctx context.Context, since time.Time, page strin
 	if oldest := p.cfg.Now().Add(-disputesBack); since.Before(oldest) {
 		since = oldest
 	}
-	since = since.UTC()
+	since = since.UTC().Truncate(time.Second) // PayPal tells times of disputes in whole seconds
 	failed := func(err error) (payment.DisputePage, error) {
 		return payment.DisputePage{}, fmt.Errorf("list disputes since %s: %w", since.Format(time.RFC3339), err)
 	}
@@ -68,10 +68,11 @@ func (l *disputeList) page() (payment.DisputePage, error) {
 	}
 	for n := range l.Items {
 		d := &l.Items[n]
-		if d.ID == "" {
-			return page, fmt.Errorf("%w: a dispute has no id", payment.ErrMalformed)
+		ref := clean(d.ID)
+		if ref == "" {
+			return payment.DisputePage{}, fmt.Errorf("%w: a dispute has no id", payment.ErrMalformed)
 		}
-		listed := payment.ListedDispute{Ref: clean(d.ID), State: d.state(), At: d.Updated.UTC()}
+		listed := payment.ListedDispute{Ref: ref, State: d.state(), At: d.Updated.UTC()}
 		if d.Status == "RESOLVED" && d.Outcome.Code == "" {
 			listed.State = "" // it is over, and a summary does not say for whom
 		}

@@ -135,6 +135,9 @@ func TestEveryRequestIsOneThatStripePublishes(t *testing.T) {
 	_, _ = p.LookupRefund(ctx, i, known)
 	_, _ = p.LookupDispute(ctx, "dp_1")
 	_, _ = p.SubmitEvidence(ctx, "dp_1", evidence)
+	if page, err := p.ListDisputes(ctx, from, "dp_1"); err != nil || len(page.Disputes) == 0 || page.Disputes[0].Ref == "" || page.Disputes[0].State == "" {
+		t.Errorf("the list of disputes is %+v, %v", page, err)
+	}
 	_, _, _, _ = p.Identify(ctx, "pi_1")
 	_, _, _, _ = p.Identify(ctx, "ch_1")
 	rows := 0
@@ -145,6 +148,7 @@ func TestEveryRequestIsOneThatStripePublishes(t *testing.T) {
 	want := []string{
 		"GET /v1/balance_transactions",
 		"GET /v1/charges/ID",
+		"GET /v1/disputes",
 		"GET /v1/disputes/ID",
 		"GET /v1/payment_intents",
 		"GET /v1/payment_intents/ID",
