@@ -60,7 +60,8 @@
 //     refund; a refusal is believed only when the provider knows of none. A cancelled event's run goes on from its row under any core.
 //  13. Dispute. A webhook like any other, applied in one transaction: tickets void, money booked as taken, evidence in the outbox. Told
 //     twice, late or in another order it comes to the same; before the capture, the outbox asks until it fits. Dies before the commit:
-//     the webhook is handled again.
+//     the webhook is handled again. Every webhook of it is lost: one core at a time reads the providers' lists of disputes, and what
+//     is not known goes the same way. That core dies: another goes on with the page it had come to.
 //  14. Settle. Reports of providers are read by day, matched with the books row by row, and differences proposed to an operator
 //     (settlement); organizers are paid in steps that are each a row first and a call with its key after (payout).
 //

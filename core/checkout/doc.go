@@ -80,7 +80,9 @@
 // is tried again; one that was under way ends as its provider says. What a lost dispute takes beyond what is left is a cost of the
 // provider, counted by core_disputes_lost_twice_total and told in the order's history; if the refund that made it so fails after all, it
 // is charged to those who had earned it, and the refund is settled (paid otherwise). Money that came late and is disputed waits for the
-// bank. A dispute that is told before its payment's capture is asked about by the outbox until that is known (dispute_early.go), for a day.
+// bank. A dispute that is told before its payment's capture is asked about by the outbox until that is known (dispute_early.go), for a day. One of which
+// nothing is told is found in its provider's list (dispute_listing.go), and one of whose decision nothing is told is asked about
+// (dispute_lookup.go).
 //
 // # Concurrency
 //

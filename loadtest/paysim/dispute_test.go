@@ -20,6 +20,21 @@ func (m *merchant) disputed(method string) (*stripe.PaymentIntent, *stripe.Dispu
 	return i, list.Dispute()
 }
 
+// listDisputes lists the disputes that were opened since, on pages of one.
+func (m *merchant) listDisputes(since int64) (refs []string) {
+	m.t.Helper()
+	params := &stripe.DisputeListParams{CreatedRange: &stripe.RangeQueryParams{GreaterThanOrEqual: since}}
+	params.Limit = stripe.Int64(1)
+	list := m.sdk.Disputes.List(params)
+	for list.Next() {
+		refs = append(refs, list.Dispute().ID)
+	}
+	if err := list.Err(); err != nil {
+		m.t.Fatal(err)
+	}
+	return refs
+}
+
 func (m *merchant) answer(d *stripe.Dispute, text string) *stripe.Dispute {
 	m.t.Helper()
 	answered, err := m.sdk.Disputes.Update(d.ID, &stripe.DisputeParams{

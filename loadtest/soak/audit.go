@@ -25,20 +25,23 @@ const sqlUnderWay = `SELECT
 (SELECT count(*) FROM payments WHERE live OR state = 'voiding')::INT8,
 (SELECT count(*) FROM refunds WHERE state IN ('requested', 'pending'))::INT8,
 (SELECT count(*) FROM refund_runs WHERE state <> 'done')::INT8,
-(SELECT count(*) FROM disputes WHERE state NOT IN ('won', 'lost'))::INT8`
+(SELECT count(*) FROM disputes WHERE state NOT IN ('won', 'lost'))::INT8,
+(SELECT count(*) FROM disputes)::INT8`
 
-// underWay is what is not over yet.
-type underWay struct{ Holds, Outbox, Webhooks, Orders, Payments, Refunds, Runs, Disputes, Deliveries int64 }
+// underWay is what is not over yet. Unheard are disputes of the providers' that core does not know: their lists will tell.
+type underWay struct {
+	Holds, Outbox, Webhooks, Orders, Payments, Refunds, Runs, Disputes, Unheard, Deliveries int64
+}
 
 func (u underWay) String() string {
-	return fmt.Sprintf("%d holds, %d outbox tasks, %d webhooks to handle, %d orders, %d payments, %d refunds, %d cancelled events, %d disputes, %d webhooks on their way",
-		u.Holds, u.Outbox, u.Webhooks, u.Orders, u.Payments, u.Refunds, u.Runs, u.Disputes, u.Deliveries)
+	return fmt.Sprintf("%d holds, %d outbox tasks, %d webhooks to handle, %d orders, %d payments, %d refunds, %d cancelled events, %d disputes, %d disputes unheard of, %d webhooks on their way",
+		u.Holds, u.Outbox, u.Webhooks, u.Orders, u.Payments, u.Refunds, u.Runs, u.Disputes, u.Unheard, u.Deliveries)
 }
 
 // rest waits until nothing is under way any more, at most so long; what is left then it answers.
 func (r *run) rest(ctx context.Context, conn *pgx.Conn, patience time.Duration) (underWay, error) {
 	for until := time.Now().Add(patience); ; {
-		left, err := readUnderWay(ctx, conn)
+		left, known, err := readUnderWay(ctx, conn)
 		if err != nil {
 			return left, err
 		}
@@ -46,7 +49,7 @@ func (r *run) rest(ctx context.Context, conn *pgx.Conn, patience time.Duration) 
 		if err != nil {
 			return left, err
 		}
-		left.Deliveries = summary.Webhooks.Pending
+		left.Deliveries, left.Unheard = summary.Webhooks.Pending, max(0, summary.disputes()-known)
 		if left == (underWay{}) || time.Now().After(until) {
 			return left, nil
 		}
@@ -56,17 +59,18 @@ func (r *run) rest(ctx context.Context, conn *pgx.Conn, patience time.Duration) 
 	}
 }
 
-func readUnderWay(ctx context.Context, conn *pgx.Conn) (left underWay, err error) {
+// readUnderWay reads what is not over yet, and how many disputes are known.
+func readUnderWay(ctx context.Context, conn *pgx.Conn) (left underWay, disputes int64, err error) {
 	tx, err := conn.BeginTx(ctx, asOfNow)
 	if err != nil {
-		return left, fmt.Errorf("see what is under way: %w", err)
+		return left, 0, fmt.Errorf("see what is under way: %w", err)
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // nothing was written
-	err = tx.QueryRow(ctx, sqlUnderWay).Scan(&left.Holds, &left.Outbox, &left.Webhooks, &left.Orders, &left.Payments, &left.Refunds, &left.Runs, &left.Disputes)
+	err = tx.QueryRow(ctx, sqlUnderWay).Scan(&left.Holds, &left.Outbox, &left.Webhooks, &left.Orders, &left.Payments, &left.Refunds, &left.Runs, &left.Disputes, &disputes)
 	if err != nil {
-		return left, fmt.Errorf("see what is under way: %w", err)
+		return left, 0, fmt.Errorf("see what is under way: %w", err)
 	}
-	return left, nil
+	return left, disputes, nil
 }
 
 // calm is rest in the middle of a soak: what is left then may go on.

@@ -205,7 +205,10 @@ type account struct {
 // books are what the provider has on record: Stripe's side, and PayPal's.
 type books struct {
 	account
-	PayPal   account `json:"paypal"`
+	PayPal account `json:"paypal"`
+	Counts struct {
+		Disputes int64 `json:"disputes"`
+	} `json:"counts"` // of Stripe's side
 	Webhooks struct {
 		Created   int64 `json:"created"`
 		Delivered int64 `json:"delivered"`
@@ -266,6 +269,9 @@ func (b *books) sides() map[string]*account {
 func (b *books) intents() []intent {
 	return append(b.Intents[:len(b.Intents):len(b.Intents)], b.PayPal.Intents...)
 }
+
+// disputes is how many there are on both sides; a summary has no list of Stripe's.
+func (b *books) disputes() int64 { return b.Counts.Disputes + int64(len(b.PayPal.Disputes)) }
 
 // misbehaved counts what the provider did wrong on purpose.
 func (b *books) misbehaved() map[string]int64 {
