@@ -203,7 +203,7 @@ func New(cfg Config) (*Provider, error) {
 	})
 	p := &Provider{
 		cfg:      cfg,
-		intents:  paymentintent.Client{B: backend, Key: cfg.SecretKey},
+		intents:  paymentintent.Client{B: lean{backend}, Key: cfg.SecretKey},
 		charges:  charge.Client{B: backend, Key: cfg.SecretKey},
 		refunds:  refund.Client{B: backend, Key: cfg.SecretKey},
 		disputes: dispute.Client{B: backend, Key: cfg.SecretKey},

@@ -60,6 +60,9 @@ func signedAt(header string) (at time.Time) {
 // one and by name: it means nothing here, so that nothing is counted twice. Nor do charge.failed and charge.expired, beside
 // the intent's own events, and payouts, which are no payments.
 func (p *Provider) Parse(raw []byte) (payment.Event, error) {
+	if event, ok := parseQuickly(raw); ok {
+		return event, nil
+	}
 	var e envelope
 	if err := json.Unmarshal(raw, &e); err != nil {
 		return payment.Event{}, fmt.Errorf("%w: it is no event: %s", payment.ErrMalformed, jsonProblem(err))
@@ -79,6 +82,27 @@ func (p *Provider) Parse(raw []byte) (payment.Event, error) {
 		return payment.Event{}, err
 	}
 	return event, nil
+}
+
+// parseQuickly is Parse for the events of purchases, which are nearly all: those of intents and charges. ok is false for all others,
+// and for those that are not as they should be.
+func parseQuickly(raw []byte) (event payment.Event, ok bool) {
+	e, ok := readQuickly(raw)
+	if !ok || !isName(e.ID) {
+		return event, false
+	}
+	event = payment.Event{Provider: Name, ID: e.ID, Type: string(e.Type), CreatedAt: time.Unix(e.Created, 0).UTC()}
+	var err error
+	switch {
+	case aboutIntents(e.Type):
+		err = e.Data.Object.intentObject.tell(&event)
+	case aboutCharges(e.Type):
+		charge := e.charge()
+		err = charge.tell(&event)
+	default:
+		return payment.Event{}, false
+	}
+	return event, err == nil // what is not as it should be is explained by reading it again
 }
 
 // envelope is what is read of every event. stripe-go's own type reads the object as well, into a map that nobody looks at;
@@ -112,13 +136,13 @@ const typeRefundFailed stripego.EventType = "refund.failed"
 
 // readerOf is what reads the object of an event; nil for kinds that mean nothing here.
 func readerOf(kind stripego.EventType) func(json.RawMessage, *payment.Event) error {
-	switch kind {
-	case stripego.EventTypePaymentIntentCreated, stripego.EventTypePaymentIntentRequiresAction,
-		stripego.EventTypePaymentIntentAmountCapturableUpdated, stripego.EventTypePaymentIntentSucceeded,
-		stripego.EventTypePaymentIntentPaymentFailed, stripego.EventTypePaymentIntentCanceled:
+	switch {
+	case aboutIntents(kind):
 		return readIntent
-	case stripego.EventTypeChargeSucceeded, stripego.EventTypeChargeCaptured:
+	case aboutCharges(kind):
 		return readCharge
+	}
+	switch kind {
 	case stripego.EventTypeRefundCreated, stripego.EventTypeRefundUpdated, typeRefundFailed, stripego.EventTypeChargeRefundUpdated:
 		return readRefund
 	case stripego.EventTypeChargeDisputeCreated, stripego.EventTypeChargeDisputeUpdated, stripego.EventTypeChargeDisputeClosed,
@@ -129,11 +153,30 @@ func readerOf(kind stripego.EventType) func(json.RawMessage, *payment.Event) err
 	}
 }
 
+func aboutIntents(kind stripego.EventType) bool {
+	switch kind {
+	case stripego.EventTypePaymentIntentCreated, stripego.EventTypePaymentIntentRequiresAction,
+		stripego.EventTypePaymentIntentAmountCapturableUpdated, stripego.EventTypePaymentIntentSucceeded,
+		stripego.EventTypePaymentIntentPaymentFailed, stripego.EventTypePaymentIntentCanceled:
+		return true
+	}
+	return false
+}
+
+func aboutCharges(kind stripego.EventType) bool {
+	return kind == stripego.EventTypeChargeSucceeded || kind == stripego.EventTypeChargeCaptured
+}
+
 func readIntent(raw json.RawMessage, event *payment.Event) error {
 	var o intentObject
 	if err := json.Unmarshal(raw, &o); err != nil {
 		return notA("payment intent", err)
 	}
+	return o.tell(event)
+}
+
+// tell puts what an intent says into its event.
+func (o *intentObject) tell(event *payment.Event) error {
 	if o.Object != "payment_intent" || !isName(o.ID) {
 		return notA("payment intent", nil)
 	}
@@ -147,12 +190,16 @@ func readIntent(raw json.RawMessage, event *payment.Event) error {
 	return nil
 }
 
-// readCharge reads a charge as what it says of its intent.
 func readCharge(raw json.RawMessage, event *payment.Event) error {
 	var charge chargeObject
 	if err := json.Unmarshal(raw, &charge); err != nil {
 		return notA("charge", err)
 	}
+	return charge.tell(event)
+}
+
+// tell puts what a charge says of its intent into its event.
+func (charge *chargeObject) tell(event *payment.Event) error {
 	if charge.Object != "charge" || !isName(charge.ID) {
 		return notA("charge", nil)
 	}
