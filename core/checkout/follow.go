@@ -29,11 +29,15 @@ func (s *Service) Follow(ctx context.Context, id uuid.UUID, entrant lottery.Entr
 			s.following.leave(id, news)
 			return order, err
 		}
-		again := time.NewTimer(min(look, left))
+		again, began := time.NewTimer(min(look, left)), time.Now()
 		select {
 		case <-ctx.Done():
 			err = ctx.Err()
-		case <-news:
+		case <-news.news:
+			if now, known := news.told.after(order, time.Since(began)); known {
+				again.Stop()
+				return now, nil
+			}
 		case <-again.C:
 		}
 		again.Stop()
@@ -53,7 +57,7 @@ func underWay(state State, p *Payment) bool {
 func (b *batch) tellFollowers() {
 	for id, r := range b.records {
 		if n := len(r.payments); n > 0 && r.dirty() && !underWay(r.order.State, &r.payments[n-1]) {
-			b.service.following.wake(id)
+			b.service.following.wake(id, r.tidings)
 		}
 	}
 }

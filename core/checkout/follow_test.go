@@ -3,8 +3,11 @@ package checkout
 import (
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"fairgate/core/inventory"
 	"fairgate/edge/lottery"
@@ -98,4 +101,65 @@ func TestFollowingEndsWithItsTimeAndWithWhoeverAsks(t *testing.T) {
 	if n.followed() != 0 {
 		t.Error("the order is still followed by somebody")
 	}
+}
+
+func TestNewsOfAPurchaseIsWhatReadingTheOrderWouldSay(t *testing.T) {
+	s := newShop(t)
+	n := s.open(false)
+	o := s.order(n, buyer, s.hold(n, buyer, "k", inventory.Item{Tier: "floor", Quantity: 2}))
+	// after is what somebody who has read the order and waits is told by a cause.
+	after := func(w *waiting, cause Cause) (Order, bool) {
+		t.Helper()
+		before, err := n.Load(t.Context(), o.ID, buyer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		news := w.join(o.ID)
+		defer w.leave(o.ID, news)
+		if err := n.Apply(t.Context(), Outcome{Order: o.ID, Payment: o.Payment.ID, Cause: cause, Ref: "pi_1", Secret: "secret", Actor: "outbox"}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-news.news:
+			return news.told.after(before, 0)
+		default:
+			return Order{}, false
+		}
+	}
+	same := func(told Order) {
+		t.Helper()
+		read, err := n.Load(t.Context(), o.ID, buyer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told.UpdatedAt, told.ServerTime, told.events = read.UpdatedAt, read.ServerTime, read.events
+		told.Payment = bare(told.Payment)
+		if !reflect.DeepEqual(told, read) {
+			t.Errorf("told %+v\nread %+v", told, read)
+		}
+	}
+	begun, known := after(&n.waiting, CauseBegun)
+	if !known {
+		t.Fatal("the intent is no news")
+	}
+	same(begun)
+	if _, known := after(&n.following, CauseAuthorized); known {
+		t.Error("an authorization is told to those who wait for the end")
+	}
+	issued, known := after(&n.following, CauseCaptured)
+	if !known {
+		t.Fatal("the tickets are no news")
+	}
+	same(issued)
+	if _, known := (&tidings{state: TicketIssued, payment: issued.Payment, hold: uuid.New()}).after(begun, 0); known {
+		t.Error("an order that has another hold is not read again")
+	}
+	if _, known := (&tidings{state: PaymentFailed, payment: issued.Payment, hold: o.Hold}).after(begun, 0); known {
+		t.Error("a failure is not read again")
+	}
+}
+
+// bare is an attempt without what only a batch has of it.
+func bare(p Payment) Payment {
+	return Payment{ID: p.ID, Attempt: p.Attempt, Provider: p.Provider, ProviderRef: p.ProviderRef, ClientSecret: p.ClientSecret, State: p.State, Failure: p.Failure, Method: p.Method}
 }

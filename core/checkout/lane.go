@@ -125,7 +125,7 @@ func (b *batch) tell(ctx context.Context) {
 	}
 	for id, r := range b.records {
 		if r.dirty() {
-			s.waiting.wake(id)
+			s.waiting.wake(id, r.tidings)
 		}
 	}
 	b.tellFollowers()

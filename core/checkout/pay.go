@@ -32,7 +32,7 @@ func (s *Service) Pay(ctx context.Context, id uuid.UUID, entrant lottery.Entrant
 		if news == nil {
 			return order, nil
 		}
-		return s.awaitBegun(ctx, id, entrant, news)
+		return s.awaitBegun(ctx, order, entrant, news)
 	}
 	s.waiting.leave(id, news)
 	switch order.State {
@@ -50,7 +50,7 @@ func (s *Service) Pay(ctx context.Context, id uuid.UUID, entrant lottery.Entrant
 		_, err := Next(order.State, CauseRetried)
 		return Order{}, err
 	}
-	return s.awaitBegun(ctx, id, entrant, nil)
+	return s.awaitBegun(ctx, order, entrant, nil)
 }
 
 // retry asks for another try at an order whose payment failed.
@@ -114,15 +114,20 @@ func (b *batch) againOne(ctx context.Context, ask *retry) error {
 
 // awaitBegun waits for the provider to make the intent. Mostly it is this process that hears of it; what another one does is
 // looked for now and then. news is what was joined before the order was found without its intent, nil when nobody has looked.
-func (s *Service) awaitBegun(ctx context.Context, id uuid.UUID, entrant lottery.Entrant, news <-chan struct{}) (order Order, err error) {
-	give := time.Now().Add(beginWait)
+func (s *Service) awaitBegun(ctx context.Context, order Order, entrant lottery.Entrant, news *waiters) (Order, error) {
+	var err error
+	id, give := order.ID, time.Now().Add(beginWait)
 	for look := beginLook; ; look *= 2 {
 		if news != nil {
-			again := time.NewTimer(look)
+			again, began := time.NewTimer(look), time.Now()
 			select {
 			case <-ctx.Done():
 				err = ctx.Err()
-			case <-news:
+			case <-news.news:
+				if now, known := news.told.after(order, time.Since(began)); known {
+					again.Stop()
+					return now, nil
+				}
 			case <-again.C:
 			}
 			again.Stop()
@@ -140,7 +145,7 @@ func (s *Service) awaitBegun(ctx context.Context, id uuid.UUID, entrant lottery.
 }
 
 // loadJoined is Load; news is not nil while the order's intent is still to be made, and the caller leaves.
-func (s *Service) loadJoined(ctx context.Context, id uuid.UUID, entrant lottery.Entrant) (Order, <-chan struct{}, error) {
+func (s *Service) loadJoined(ctx context.Context, id uuid.UUID, entrant lottery.Entrant) (Order, *waiters, error) {
 	news := s.waiting.join(id) // first, so that nothing happens in between
 	order, err := s.Load(ctx, id, entrant)
 	if err != nil || order.Payment.State != PaymentCreated {

@@ -206,7 +206,7 @@ func (s *Service) change(ctx context.Context, order uuid.UUID, fn func(ctx conte
 		})
 		if err == nil {
 			s.outbox.Wake()
-			s.waiting.wake(order)
+			s.waiting.wake(order, nil)
 			for _, cause := range causes {
 				s.metrics.applied(cause)
 			}

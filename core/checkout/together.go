@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -214,11 +215,20 @@ type waiting struct {
 // waiters wait for one order.
 type waiters struct {
 	news chan struct{} // closed with the next commit that moves the order
+	told *tidings      // what that commit made of it, where all of that is known; read after news
 	n    int
 }
 
+// tidings is what a commit made of an order.
+type tidings struct {
+	state   State
+	payment Payment // the latest
+	hold    uuid.UUID
+	at      time.Time // by the database's clock
+}
+
 // join starts to wait for an order: news is closed with the next commit of this process that moves it. Whoever joins leaves.
-func (w *waiting) join(id uuid.UUID) (news <-chan struct{}) {
+func (w *waiting) join(id uuid.UUID) *waiters {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.orders == nil {
@@ -228,26 +238,57 @@ func (w *waiting) join(id uuid.UUID) (news <-chan struct{}) {
 		w.orders[id] = &waiters{news: make(chan struct{})}
 	}
 	w.orders[id].n++
-	return w.orders[id].news
+	return w.orders[id]
 }
 
-// leave ends a wait; news is what join answered.
-func (w *waiting) leave(id uuid.UUID, news <-chan struct{}) {
+// leave ends a wait; of is what join answered.
+func (w *waiting) leave(id uuid.UUID, of *waiters) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if of := w.orders[id]; of != nil && of.news == news {
+	if of != nil && w.orders[id] == of {
 		if of.n--; of.n == 0 {
 			delete(w.orders, id)
 		}
 	}
 }
 
-// wake tells those who wait for an order.
-func (w *waiting) wake(id uuid.UUID) {
+// wake tells those who wait for an order; what may be nil.
+func (w *waiting) wake(id uuid.UUID, what func() *tidings) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if of := w.orders[id]; of != nil {
+		if what != nil {
+			of.told = what()
+		}
 		delete(w.orders, id)
 		close(of.news)
 	}
+}
+
+// tidings is what a committed batch made of the record's order.
+func (r *record) tidings() *tidings {
+	if len(r.payments) == 0 {
+		return nil
+	}
+	return &tidings{state: r.order.State, payment: r.payments[len(r.payments)-1], hold: r.order.Hold, at: r.now}
+}
+
+// after is an order that was read before, as news of it left it, so that it need not be read again. It answers for the plain course of a
+// purchase alone: the intent of the attempt that was read is there, or the tickets are and nothing was given back; in all else it is false.
+func (t *tidings) after(o Order, waited time.Duration) (Order, bool) {
+	if t == nil || t.hold != o.Hold || t.payment.ID != o.Payment.ID || len(o.Refunds) > 0 || t.payment.Failure != "" {
+		return o, false
+	}
+	switch {
+	case t.state == PaymentPending && t.payment.State == PaymentBegun:
+	case t.state == TicketIssued && t.payment.State == PaymentCaptured:
+		o.Tickets = make([]uuid.UUID, len(o.Lines))
+		for i := range o.Lines {
+			o.Tickets[i] = ticket.TicketID(o.ID, i)
+		}
+	default:
+		return o, false
+	}
+	o.State, o.Payment, o.UpdatedAt, o.ServerTime = t.state, t.payment, t.at, o.ServerTime.Add(waited)
+	return o, true
 }
