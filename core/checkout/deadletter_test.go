@@ -105,3 +105,140 @@ func TestARefundWhoseTaskIsDiscardedHasFailedAndCanBeMadeAgain(t *testing.T) {
 	s.await(n, o.ID, Refunded)
 	s.audit()
 }
+
+// discarded is a refund whose every answer was lost until an operator gave it up. The provider has made it.
+func (s *shop) discarded(n *node, o Order, q RefundRequest) Refund {
+	s.t.Helper()
+	s.provider.fault(func(f *faults) { f.lose = 1 })
+	f, err := n.Refund(s.t.Context(), q)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.eventually("the provider made it", func() bool {
+		s.provider.mu.Lock()
+		defer s.provider.mu.Unlock()
+		return s.provider.refunds[f.ID] != nil
+	})
+	s.eventually("its answer was lost", func() bool {
+		return s.count(`SELECT count(*) FROM outbox WHERE kind = 'refund' AND last_error <> ''`) > 0
+	})
+	s.exec(`UPDATE outbox SET state = 'dead', attempts = 25, done_at = now(), lease_until = NULL, last_error = 'no' WHERE kind = 'refund'`)
+	if err := n.DiscardTask(s.t.Context(), o.ID, payment.TaskID(f.ID, taskRefund), "operator:ann", "their service is gone"); err != nil {
+		s.t.Fatal(err)
+	}
+	return f
+}
+
+// gone is what the provider has given back in all.
+func (p *provider) gone() (n int, minor int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, f := range p.refunds {
+		if f.state != payment.RefundFailed {
+			n, minor = n+1, minor+f.amount.Minor
+		}
+	}
+	return n, minor
+}
+
+func TestARefundThatWasGivenUpAndMadeIsNotPaidTwice(t *testing.T) {
+	for name, settle := range map[string]func(*shop, *node, Refund) error{
+		"retried": func(s *shop, n *node, f Refund) error {
+			got, err := n.RetryRefund(s.t.Context(), f.ID, "again", "operator:ann")
+			if err == nil && (got.ID != f.ID || got.State != RefundPaid || got.Failure != "") {
+				s.t.Errorf("the answer is %+v", got)
+			}
+			return err
+		},
+		"paid otherwise": func(s *shop, n *node, f Refund) error {
+			_, err := n.PaidOtherwise(s.t.Context(), f.ID, "bank transfer 4711", "operator:ann")
+			return err
+		},
+		"refunded anew": func(s *shop, n *node, f Refund) error {
+			_, err := n.Refund(s.t.Context(), RefundRequest{Order: f.Order, Key: "other", Minor: 500, Actor: "operator:ann"})
+			if !errors.Is(err, ErrTransition) { // all of it is the buyer's
+				return err
+			}
+			return nil
+		},
+		"told by a webhook": func(s *shop, n *node, f Refund) error {
+			out := s.provider.finish(f.ID, payment.RefundSucceeded)
+			return n.Webhooks(s.t.Context(), []payment.Event{{Provider: "stripe", ID: "evt", Type: "refund", OrderID: f.Order, PaymentID: f.Payment,
+				Refund: &payment.RefundNews{RefundID: f.ID, Outcome: out}}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			n := s.open(true)
+			o := s.sold(n, buyer, floor(2))
+			f := s.discarded(n, o, RefundRequest{Order: o.ID, Key: "k"})
+			s.await(n, o.ID, RefundFailed)
+			for range 2 { // asking twice changes nothing
+				if err := settle(s, n, f); err != nil && !errors.Is(err, ErrRefundOpen) {
+					t.Fatal(err)
+				}
+			}
+			got := s.await(n, o.ID, Refunded)
+			if len(got.Refunds) != 1 || got.Refunds[0].State != RefundPaid || got.Refunds[0].Resolution != "" {
+				t.Errorf("%+v", got.Refunds)
+			}
+			if made, minor := s.provider.gone(); made != 1 || minor != o.Amount.Minor {
+				t.Errorf("the provider made %d refunds of %d in all", made, minor)
+			}
+			s.audit()
+		})
+	}
+}
+
+func TestARefundThatWasGivenUpAndIsUnderWayIsFollowedToItsEnd(t *testing.T) {
+	for _, end := range []payment.RefundState{payment.RefundSucceeded, payment.RefundFailed} {
+		t.Run(string(end), func(t *testing.T) {
+			s := newShop(t)
+			n := s.open(true)
+			o := s.sold(n, buyer, floor(2))
+			s.provider.fault(func(f *faults) { f.slow = true })
+			f := s.discarded(n, o, RefundRequest{Order: o.ID, Key: "k"})
+			if got, err := n.RetryRefund(t.Context(), f.ID, "again", "operator:ann"); err != nil || got.ID != f.ID || got.State != RefundTaken {
+				t.Fatalf("%+v, %v", got, err)
+			}
+			s.await(n, o.ID, RefundPending)
+			s.provider.fault(func(f *faults) { f.slow = false })
+			s.provider.finish(f.ID, end)
+			if end == payment.RefundFailed { // and then it is tried again, since this time the provider has said so
+				s.await(n, o.ID, RefundFailed)
+				if again, err := n.RetryRefund(t.Context(), f.ID, "again", "operator:ann"); err != nil || again.ID == f.ID {
+					t.Fatalf("%+v, %v", again, err)
+				}
+			}
+			s.await(n, o.ID, Refunded)
+			if made, minor := s.provider.gone(); made != 1 || minor != o.Amount.Minor {
+				t.Errorf("the provider made %d refunds of %d in all", made, minor)
+			}
+			s.audit()
+		})
+	}
+}
+
+// While the provider does not answer nobody knows, and nothing more is given back.
+func TestNothingIsGivenBackWhileItIsUnclearWhetherARefundWasMade(t *testing.T) {
+	s := newShop(t)
+	n := s.open(true)
+	o := s.sold(n, buyer, floor(2))
+	f := s.discarded(n, o, RefundRequest{Order: o.ID, Key: "k", Minor: 1000})
+	s.provider.fault(func(f *faults) { f.blind = true })
+	if _, err := n.RetryRefund(t.Context(), f.ID, "again", "operator:ann"); !errors.Is(err, ErrRefundUnclear) {
+		t.Errorf("retried: %v", err)
+	}
+	if _, err := n.Refund(t.Context(), RefundRequest{Order: o.ID, Key: "other", Minor: 1000}); !errors.Is(err, ErrRefundUnclear) {
+		t.Errorf("refunded anew: %v", err)
+	}
+	s.provider.fault(func(f *faults) { f.blind = false })
+	if _, err := n.Refund(t.Context(), RefundRequest{Order: o.ID, Key: "other"}); err != nil {
+		t.Fatal(err)
+	}
+	s.await(n, o.ID, Refunded)
+	if made, minor := s.provider.gone(); made != 2 || minor != o.Amount.Minor {
+		t.Errorf("the provider made %d refunds of %d in all", made, minor)
+	}
+	s.audit()
+}

@@ -275,7 +275,7 @@ func (s *Service) disputedAway(ctx context.Context, tx pgx.Tx, f *Refund) (settl
 		if err != nil {
 			return false, fmt.Errorf("terms of event %s: %w", f.Event, err)
 		}
-		transfers, err := ledger.DisputeChargedTransfers(f.terms(terms.Organizer), f.ID, charge.Loss, charge.minor)
+		transfers, err := ledger.DisputeChargedTransfers(f.terms(terms.Organizer), f.booked(), charge.Loss, charge.minor)
 		if err != nil {
 			return false, err
 		}

@@ -68,7 +68,8 @@
 // pending, the call in the outbox. Its id follows from the order and the caller's key and is the provider's idempotency key,
 // so no step of it can be done twice. Success and failure come by answer, webhook or lookup (refund_outcome.go), and the
 // transfers are posted, voided, or reversed when the buyer's bank sends the money back. What somebody refunded in the
-// provider's own pages is booked and flagged (refund_found.go). The books refuse more than is left of an order, in the
+// provider's own pages is booked and flagged (refund_found.go). Of one that an operator gave up the provider is asked before anything
+// else is given back (refund_revive.go). The books refuse more than is left of an order, in the
 // transaction that would promise it. A cancelled event is refunded by a run (refund_run.go).
 //
 // # Disputes

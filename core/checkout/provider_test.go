@@ -18,6 +18,7 @@ type faults struct {
 	down    int           // calls that do nothing
 	slow    bool          // refunds are pending until finish
 	hold    chan struct{} // captures wait until it is closed
+	blind   bool          // refunds cannot be looked up
 	lookups int           // counts
 	calls   int           // of Refund, counts
 }
@@ -94,6 +95,9 @@ func (p *provider) LookupRefund(_ context.Context, i payment.Intent, r payment.R
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.faults.lookups++
+	if p.faults.blind {
+		return payment.RefundOutcome{}, errors.Join(errCut, payment.ErrTemporary)
+	}
 	if r.Found { // it bears no id of ours
 		for _, f := range p.refunds {
 			if f.ref == r.ProviderRef && f.payment == i.PaymentID && f.amount == r.Amount {

@@ -23,6 +23,7 @@ var (
 	ErrRefundNothing = errors.New("checkout: nothing of that is left to be refunded")
 	ErrRefundDispute = errors.New("checkout: the payment is disputed, and the bank has its money until that is decided")
 	ErrRefundOpen    = errors.New("checkout: the refund has not failed, or somebody has settled it already")
+	ErrRefundUnclear = errors.New("checkout: the provider does not say whether it made a refund that was given up")
 	ErrTicketsNot    = errors.New("checkout: the tickets are not the order's, or have been refunded already")
 )
 
@@ -90,6 +91,7 @@ type Refund struct {
 	DoneAt      time.Time // zero while it is open
 
 	bodyHash []byte
+	revived  bool // see refund_revive.go
 }
 
 // unsettled tells whether the buyer has not got the money and nobody has seen to it.

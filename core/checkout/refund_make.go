@@ -26,8 +26,11 @@ func refundTask(f *Refund) payment.Task {
 // Refund gives back what was paid for an order, for some of its tickets, or an amount. In one transaction the tickets
 // become void, their units go back on sale, the books promise the money to the buyer, and the call to the provider is in
 // the outbox. Asking again with the same key returns the same refund. Errors: ErrOrderUnknown, ErrRefundKey, ErrRefundEarly
-// (ask again when the payment is captured), ErrTransition, ErrTicketsNot, ErrRefundNothing, ledger.ErrOverRefund.
+// (ask again when the payment is captured), ErrTransition, ErrTicketsNot, ErrRefundNothing, ErrRefundUnclear, ledger.ErrOverRefund.
 func (s *Service) Refund(ctx context.Context, q RefundRequest) (Refund, error) {
+	if err := s.askGivenUp(ctx, q.Order, uuid.Nil); err != nil {
+		return Refund{}, fmt.Errorf("refund order %s: %w", q.Order, err)
+	}
 	var made Refund
 	err := s.change(ctx, q.Order, func(ctx context.Context, tx pgx.Tx, r *record, refunds []Refund) error {
 		var err error
@@ -212,9 +215,9 @@ func (s *Service) transfersOf(ctx context.Context, f *Refund) ([]ledger.Transfer
 		return nil, fmt.Errorf("terms of event %s: %w", f.Event, err)
 	}
 	if f.late() {
-		return ledger.LateRefundTransfers(f.terms(terms.Organizer), f.ID, f.Amount.Minor)
+		return ledger.LateRefundTransfers(f.terms(terms.Organizer), f.booked(), f.Amount.Minor)
 	}
-	return ledger.RefundAgain(f.terms(terms.Organizer), f.ID, f.Parts, f.Amount.Minor)
+	return ledger.RefundAgain(f.terms(terms.Organizer), f.booked(), f.Parts, f.Amount.Minor)
 }
 
 // late tells whether a refund is of money that never bought anything. Its parts are nothing then.

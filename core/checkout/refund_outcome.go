@@ -114,6 +114,8 @@ func (s *Service) applyRefund(ctx context.Context, tx pgx.Tx, r *record, refunds
 		to = RefundRefused
 	case was == RefundAsked && out.State == payment.RefundPending:
 		return f.move(ctx, tx, RefundTaken, f.Resolution, f.Failure, out.ProviderRef)
+	case f.revivable() && (out.State == payment.RefundSucceeded || out.State == payment.RefundPending):
+		return s.revive(ctx, tx, r, refunds, f, out, by)
 	case was == RefundRefused && out.State == payment.RefundSucceeded:
 		s.metrics.refundContradicted.Inc()
 		s.log.Error("a refund that failed is told to have succeeded; reconciliation will show which is true", "refund_id", f.ID, "order_id", f.Order)

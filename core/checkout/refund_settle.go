@@ -12,12 +12,16 @@ import (
 )
 
 // RetryRefund makes another refund in the place of one that failed: the same amount, under a new id, since the provider
-// keeps its answer to the old one. Asking again with the same key returns the same refund. Errors: ErrRefundUnknown,
-// ErrRefundOpen, ErrRefundKey, ErrRefundDispute, ledger.ErrOverRefund.
+// keeps its answer to the old one. Asking again with the same key returns the same refund. Of one that an operator gave up the provider
+// is asked first, and if it has made it, that one is the answer. Errors: ErrRefundUnknown, ErrRefundOpen, ErrRefundKey, ErrRefundDispute,
+// ErrRefundUnclear, ledger.ErrOverRefund.
 func (s *Service) RetryRefund(ctx context.Context, id uuid.UUID, key, actor string) (Refund, error) {
 	f, err := s.FindRefund(ctx, id)
 	if err != nil {
 		return Refund{}, err
+	}
+	if revived, err := s.askGivenUpOne(ctx, &f); err != nil || revived {
+		return f, err
 	}
 	again := RefundID(f.Order, "retry/"+id.String()+"/"+key)
 	disputed := false
@@ -56,7 +60,7 @@ func (s *Service) RetryRefund(ctx context.Context, id uuid.UUID, key, actor stri
 }
 
 // PaidOtherwise records that the buyer of a refund that failed got the money another way, such as a bank transfer; how says
-// which. Errors as of RetryRefund.
+// which. Of a refund that an operator gave up the provider is asked first: if it has made it, that is the answer. Errors as of RetryRefund.
 func (s *Service) PaidOtherwise(ctx context.Context, id uuid.UUID, how, actor string) (Refund, error) {
 	f, err := s.FindRefund(ctx, id)
 	if err != nil {
@@ -64,6 +68,9 @@ func (s *Service) PaidOtherwise(ctx context.Context, id uuid.UUID, how, actor st
 	}
 	if f.Resolution == ResolvedOtherwise {
 		return f, nil
+	}
+	if revived, err := s.askGivenUpOne(ctx, &f); err != nil || revived {
+		return f, err
 	}
 	err = s.change(ctx, f.Order, func(ctx context.Context, tx pgx.Tx, r *record, refunds []Refund) error {
 		failed, err := unsettledOf(refunds, id, uuid.Nil)

@@ -105,6 +105,7 @@ var refundTransitions = []Transition{
 	{From: RefundFailed, Cause: CauseRefundRetried, To: RefundPending, Limit: maxRefund, Retry: refundRetry},
 	{From: RefundFailed, Cause: CauseRefundResumed, To: RefundPending, Limit: maxRefund, Retry: refundRetry},
 	{From: RefundFailed, Cause: CausePaidOtherwise, To: Refunded},
+	{From: RefundFailed, Cause: CauseRefunded, To: Refunded}, // by one that had been given up, and was made
 
 	// While a dispute decides about the order.
 	{From: Disputed, Cause: CauseLateCaptured, To: Disputed, Limit: maxDispute, Retry: lateRetry},

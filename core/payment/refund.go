@@ -30,6 +30,11 @@ func RefundID(order uuid.UUID, key string) uuid.UUID {
 	return uuid.NewSHA1(refundSpace, append(order[:], key...))
 }
 
+// RevivedRefundID is the id under which the books have a refund that was given up once, and that its provider turned out to have made.
+func RevivedRefundID(refund uuid.UUID) uuid.UUID {
+	return uuid.NewSHA1(refundSpace, append(refund[:], "revived"...))
+}
+
 // FoundRefundID is the id of a refund that somebody made at the provider, by the provider's name of it: whoever hears of it first, a
 // webhook or the settlement, and whoever second, it is booked once.
 func FoundRefundID(order uuid.UUID, provider, ref string) uuid.UUID {

@@ -47,7 +47,9 @@ func (r row) candidates() []uuid.UUID {
 		if r.RefundID == uuid.Nil {
 			return nil
 		}
-		return []uuid.UUID{final(r.RefundID.String() + "/refund_payment"), final(r.RefundID.String() + "/late_refund")}
+		revived := payment.RevivedRefundID(r.RefundID).String() // of one that was given up and made all the same
+		return []uuid.UUID{final(r.RefundID.String() + "/refund_payment"), final(r.RefundID.String() + "/late_refund"),
+			final(revived + "/refund_payment"), final(revived + "/late_refund")}
 	}
 	return nil
 }

@@ -1,0 +1,158 @@
+package checkout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"fairgate/core/payment"
+	"fairgate/ledger"
+)
+
+// A refund whose task an operator discards has failed for us, and nobody knows whether the provider has made it: its answer may be what
+// was lost. So before anything else is given back of its order the provider is asked, and a refund that it turns out to have made is
+// revived: the same row, which succeeded or is under way, and in the books another promise in the place of the one that was given up.
+//
+// What if …
+//
+//   - the provider does not answer: nothing is given back until it does. The buyer waits rather than that it is paid twice.
+//   - its webhook says first that the refund was made: that revives it as well.
+//   - the process dies after it was asked: asking again finds the same.
+//   - two operators at once: the row is guarded as it was read, so one revives it and the other finds it revived, or settles it and the
+//     other finds that.
+//   - the money was given back once more already, before anybody asked: the books refuse, and it is told as a contradiction.
+
+// revivable tells whether the refund was given up without the provider having said that it failed.
+func (f *Refund) revivable() bool { return f.unsettled() && f.Failure == refundDiscarded && !f.revived }
+
+// booked is the id under which the books have the refund.
+func (f *Refund) booked() uuid.UUID {
+	if f.revived {
+		return payment.RevivedRefundID(f.ID)
+	}
+	return f.ID
+}
+
+// askGivenUp asks the provider about refunds of an order that were given up, of one alone or with uuid.Nil of all.
+func (s *Service) askGivenUp(ctx context.Context, order, only uuid.UUID) error {
+	refunds, err := refundsOf(ctx, s.db.Reader, order)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for i := range refunds {
+		if f := &refunds[i]; f.revivable() && (only == uuid.Nil || only == f.ID) {
+			errs = append(errs, s.askMade(ctx, f))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// askGivenUpOne is askGivenUp for a refund that is about to be settled. revived tells that there is nothing to settle any more; f is then
+// the refund as it is now.
+func (s *Service) askGivenUpOne(ctx context.Context, f *Refund) (revived bool, err error) {
+	if !f.revivable() {
+		return false, nil
+	}
+	if err := s.askGivenUp(ctx, f.Order, f.ID); err != nil {
+		return false, fmt.Errorf("settle refund %s: %w", f.ID, err)
+	}
+	now, err := s.FindRefund(ctx, f.ID)
+	if err != nil {
+		return false, err
+	}
+	*f = now
+	return f.revived && !f.unsettled(), nil
+}
+
+// askMade asks the provider whether it has made a refund, and applies what it says.
+func (s *Service) askMade(ctx context.Context, f *Refund) error {
+	a, err := s.attempt(ctx, payment.Task{OrderID: f.Order, PaymentID: f.Payment})
+	if err != nil {
+		return err
+	}
+	refunder, err := s.providers.Refunder(f.Provider)
+	if errors.Is(err, payment.ErrUnsupported) {
+		return nil // it can have made none
+	}
+	if err != nil {
+		return err
+	}
+	out, err := refunder.LookupRefund(ctx, a.intent, payment.Refund{ID: f.ID, Amount: f.Amount, ProviderRef: f.ProviderRef, Found: f.found()})
+	switch {
+	case errors.Is(err, payment.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("ask %s about refund %s: %w: %w", f.Provider, f.ID, ErrRefundUnclear, err)
+	case out.State == payment.RefundFailed:
+		return nil
+	}
+	return s.settleRefund(ctx, f.ID, out, origin{actor: "lookup"})
+}
+
+// revive takes a refund back that was given up, as the provider says that it has made it or taken it on.
+func (s *Service) revive(ctx context.Context, tx pgx.Tx, r *record, refunds []Refund, f *Refund, out payment.RefundOutcome, by origin) error {
+	other := *f
+	other.ID = payment.RevivedRefundID(f.ID)
+	transfers, err := s.renewed(ctx, tx, &other)
+	if errors.Is(err, ledger.ErrOverRefund) { // it has gone back once more since
+		s.metrics.refundContradicted.Inc()
+		s.log.Error("a refund that was given up has been made, and its money is no longer there; reconciliation shows it", "refund_id", f.ID, "order_id", f.Order, "error", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	to, moves, stays := RefundPaid, CauseRefunded, CausePartRefunded
+	if f.late() {
+		stays = CauseLateRefunded
+	}
+	if out.State == payment.RefundPending {
+		to, stays = RefundTaken, CausePartRefundRequested
+		if f.late() {
+			stays = CauseLateRefundRequested
+		}
+		again := refundTask(f)
+		again.ID = payment.TaskID(other.ID, taskRefund)
+		if err := s.outbox.Enqueue(ctx, tx, []payment.Task{again}); err != nil {
+			return err
+		}
+	} else {
+		transfers = append(transfers, ledger.PostAll(transfers)...)
+		s.metrics.refunded(to)
+	}
+	if err := s.ledger.Record(ctx, tx, transfers); err != nil {
+		return err
+	}
+	if err := f.come(ctx, tx, to, out.ProviderRef); err != nil {
+		return err
+	}
+	if standing(r, refunds) == RefundPending {
+		moves = CauseRefundResumed
+	}
+	return r.come(refunds, moves, stays, by, f.Amount.String()+" for "+purpose(f)+": given up, but the provider has made it")
+}
+
+const sqlReviveRefund = `
+UPDATE refunds SET state = $2, revived = true, failure = '', updated_at = now(), provider_ref = CASE WHEN $3 = '' THEN provider_ref ELSE $3 END,
+    done_at = CASE WHEN $2 = 'succeeded' THEN now() ELSE NULL END
+WHERE refund_id = $1 AND state = 'failed' AND resolution = '' AND NOT revived`
+
+// come writes that a refund which was given up is there after all.
+func (f *Refund) come(ctx context.Context, tx pgx.Tx, to RefundState, ref string) error {
+	tag, err := tx.Exec(ctx, sqlReviveRefund, f.ID, to, ref)
+	if err != nil {
+		return fmt.Errorf("revive refund %s: %w", f.ID, err)
+	}
+	if tag.RowsAffected() != 1 {
+		return fmt.Errorf("revive refund %s: %w", f.ID, errOutdated)
+	}
+	f.State, f.Failure, f.revived = to, "", true
+	if ref != "" {
+		f.ProviderRef = ref
+	}
+	return nil
+}
