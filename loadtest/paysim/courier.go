@@ -1,11 +1,9 @@
 package paysim
 
 import (
-	"bytes"
 	"container/heap"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -25,7 +23,7 @@ const (
 type courier struct {
 	cfg    Config
 	dice   *dice
-	client *http.Client
+	poster *poster
 	log    *slog.Logger
 	counts courierCounts
 
@@ -63,12 +61,9 @@ type parcel struct {
 func newCourier(cfg Config, dice *dice) *courier {
 	return &courier{
 		cfg: cfg, dice: dice, log: cfg.Log, targets: make(map[string]*target),
-		client: &http.Client{
-			Timeout:   cfg.WebhookTimeout,
-			Transport: &http.Transport{MaxIdleConnsPerHost: 2 * cfg.WebhookWorkers, MaxConnsPerHost: 4 * cfg.WebhookWorkers, IdleConnTimeout: time.Minute},
-		},
-		held: make(map[string]*parcel),
-		wake: make(chan struct{}, 1),
+		poster: newPoster(&cfg),
+		held:   make(map[string]*parcel),
+		wake:   make(chan struct{}, 1),
 	}
 }
 
@@ -210,8 +205,8 @@ func (c *courier) run(ctx context.Context) {
 		}
 	}
 	close(out)
+	c.poster.close()
 	workers.Wait()
-	c.client.CloseIdleConnections()
 }
 
 // next takes the first due parcel, or says how long to wait for one.
@@ -270,23 +265,17 @@ func (c *courier) post(ctx context.Context, e *event) error {
 	if to == nil {
 		return errNobody
 	}
-	body := e.body(e)
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.WebhookTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.url, bytes.NewReader(body))
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	body, header := e.body(e), make(http.Header, 8)
+	to.sign(header, e, body, c.cfg.Now())
+	status, err := c.poster.post(to.url, header, body)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Content-Type", "application/json; charset=utf-8")
-	to.sign(req.Header, e, body, c.cfg.Now())
-	resp, err := c.client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection is used again
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return statusError(resp.StatusCode)
+	if status < 200 || status > 299 {
+		return statusError(status)
 	}
 	return nil
 }
