@@ -34,10 +34,10 @@
 //     when the public value named in advance is told. It dies before: another core
 //     takes the lease within seconds and seals. After: the committed row is what everybody publishes. A join that comes
 //     too late for a sealed window is in the next one; the transaction on the draws row orders the two.
-//  3. Call. The controller moves the cursor by as many as fit (access, control). Fenced by the lease's epoch, so an old
+//  3. Call. The controller moves the cursor by as many as fit (access, pace). Fenced by the lease's epoch, so an old
 //     driver that wakes up writes nothing.
 //  4. Claim. The edge mints an admission token; core checks key, pool, device and cursor, and makes the one session of the
-//     entrant (access.Redeem). The answer is lost: the same device gets the same session again.
+//     entrant (access.Redeem), if there is room; else the turn is kept and asked for again (access, door). The answer is lost: the same device gets the same session again.
 //  5. Hold. Requests of many buyers, many events, are decided together (inventory.Hold). The answer is lost: the same key
 //     is the same hold. The process dies before the commit: nothing was taken. Nobody comes back: the sweep of any core
 //     returns the units after the deadline, by the database's clock.

@@ -14,6 +14,8 @@ type Config struct {
 	EdgeLive         time.Duration    // an edge not seen for this long is not waited for; default 3 s
 	LeaseTTL         time.Duration    // a driver silent for this long is replaced; default 2.5 s
 	DecideWithin     time.Duration    // a shopper without a hold after this long is not reckoned with; default 30 s
+	ComeWithin       time.Duration    // who comes has come by then, but for stragglers; default 30 s
+	LatencyLimit     time.Duration    // fewer are called when a hold waits longer than this to be decided; default 300 ms
 	CallsPerBuyer    float64          // provider calls that one buyer costs; default 2
 	PollMin, PollMax time.Duration    // poll interval of waiting pages; default 2 s and 20 s
 	PollsPerSecond   int              // state requests a second aimed at; default 10,000
@@ -34,6 +36,8 @@ func (c Config) withDefaults() Config {
 	c.EdgeLive = positive(c.EdgeLive, 3*time.Second)
 	c.LeaseTTL = positive(c.LeaseTTL, 2500*time.Millisecond)
 	c.DecideWithin = positive(c.DecideWithin, 30*time.Second)
+	c.ComeWithin = positive(c.ComeWithin, 30*time.Second)
+	c.LatencyLimit = positive(c.LatencyLimit, 300*time.Millisecond)
 	c.CallsPerBuyer = positive(c.CallsPerBuyer, 2)
 	c.PollMin = positive(c.PollMin, 2*time.Second)
 	c.PollMax = max(positive(c.PollMax, 20*time.Second), c.PollMin)

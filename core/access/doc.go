@@ -1,6 +1,6 @@
 // Package access is core's waiting room: who has joined, in which order they are called, and who may come in.
 //
-// It owns the tables draws, draw_windows, draw_blocks, draw_markers, draw_cursors, sessions, edges, edge_keys, bans and
+// It owns the tables draws, draw_doors, draw_windows, draw_blocks, draw_markers, draw_cursors, sessions, edges, edge_keys, bans and
 // leases. It refuses to admit anybody on the word of an edge: a token is redeemed only for an entrant of the sealed
 // pool, on the device that joined, whose place the committed cursor has reached. It never reorders what was drawn.
 //
@@ -35,6 +35,13 @@
 // One core at a time drives an on-sale: it seals windows, moves the phase, and moves the cursor. The right is a row of
 // leases; each of the driver's transactions reads it, and so fails once another core has taken over. What a driver
 // remembers is only convenience. Everything else (joining, redeeming, publishing) any core does at any time.
+//
+// # How many are called
+//
+// The driver calls as many as there is something to buy for, room, and time of core and of the payment provider; pace.go says
+// how. It learns who comes, who buys, how much and how long they take, and what core bears. It may be wrong about people,
+// so the limit of shoppers inside is kept elsewhere, by the door: see door.go. Whoever was called keeps the turn until the sale
+// ends; who comes late, or together with too many others, waits at the door, and nobody else is called for that room.
 //
 // # What is published
 //

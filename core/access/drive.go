@@ -27,6 +27,7 @@ type driver struct {
 	chain    *lottery.Chain
 	chainGen uint32
 	pacer    pacer
+	door     door
 	// countAfter is when sessions may be counted again, by the local clock.
 	countAfter time.Time
 }
@@ -184,7 +185,7 @@ func (v snapshot) dueWindow() (uint32, bool) {
 // control moves the phase and the cursor.
 func (s *onSale) control(ctx context.Context, v snapshot) error {
 	r, d := s.room, &v.draw
-	free, holds, err := s.supply(ctx, d)
+	free, taken, holds, err := s.supply(ctx, d)
 	if err != nil {
 		return err
 	}
@@ -204,12 +205,19 @@ func (s *onSale) control(ctx context.Context, v snapshot) error {
 	if err != nil || !due {
 		return err
 	}
-	crowd.free, crowd.holds = free, holds
+	if err := s.openDoor(ctx, d, crowd); err != nil {
+		return err
+	}
+	crowd.free, crowd.taken, crowd.holds = free, taken, holds
+	if r.deps.Load != nil {
+		crowd.load = r.deps.Load(ctx, s.event)
+	}
 	if r.deps.SpareRate != nil {
 		spare := r.deps.SpareRate(ctx, s.event)
 		crowd.spareRate = &spare
 	}
 	call := s.driver.pacer.decide(crowd)
+	s.driver.pacer.tell()
 	place, called, moves := v.pool.advance(d.called, call)
 	if !moves {
 		return nil
@@ -217,36 +225,31 @@ func (s *onSale) control(ctx context.Context, v snapshot) error {
 	if err := s.moveCursor(ctx, d, place, called); err != nil {
 		return fmt.Errorf("move the cursor: %w", err)
 	}
-	s.driver.pacer.called(called - d.called)
+	s.driver.pacer.calledNow(called - d.called)
 	calledTotal.Add(called - d.called)
 	return s.refresh(ctx)
 }
 
-// supply is what is left to sell and how many hold some of it. Before the draw nobody needs to know.
-func (s *onSale) supply(ctx context.Context, d *draw) (free, holds int, err error) {
+// supply is what is left to sell, what is held or sold, and how many hold some of it. Before the draw nobody needs to know.
+func (s *onSale) supply(ctx context.Context, d *draw) (free, taken, holds int, err error) {
 	if d.nextWindow == 0 {
-		return 0, 0, nil
+		return 0, 0, 0, nil
 	}
 	stock, err := s.room.deps.Stock(ctx, s.event)
 	if err != nil {
-		return 0, 0, fmt.Errorf("ask for the stock: %w", err)
+		return 0, 0, 0, fmt.Errorf("ask for the stock: %w", err)
+	}
+	for _, t := range stock {
+		free, taken = free+max(0, t.Capacity-t.Taken), taken+t.Taken
 	}
 	if s.room.deps.Holding == nil {
-		return freeUnits(stock), 0, nil
+		return free, taken, 0, nil
 	}
 	holding, err := s.room.deps.Holding(ctx, s.event)
 	if err != nil {
-		return 0, 0, fmt.Errorf("ask for the holds: %w", err)
+		return 0, 0, 0, fmt.Errorf("ask for the holds: %w", err)
 	}
-	return freeUnits(stock), holding.Holds, nil
-}
-
-func freeUnits(stock []TierStock) int {
-	free := 0
-	for _, t := range stock {
-		free += max(0, t.Capacity-t.Taken)
-	}
-	return free
+	return free, taken, holding.Holds, nil
 }
 
 const (

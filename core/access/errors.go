@@ -35,6 +35,8 @@ var (
 	ErrNotInPool = errors.New("the entrant is not in the sealed pool")
 	// ErrNotCalled means the entrant's turn has not come.
 	ErrNotCalled = errors.New("the entrant has not been called yet")
+	// ErrRoomFull means the entrant's turn has come and as many as allowed are inside. The turn is kept; asking again is right.
+	ErrRoomFull = errors.New("the room is full")
 	// ErrBoundElsewhere means the entrant belongs to another device.
 	ErrBoundElsewhere = errors.New("the entrant is bound to another device")
 	// ErrPaused means the operator has paused the on-sale.

@@ -17,7 +17,11 @@ var (
 	sealsUnmarked = metrics.NewCounter(`core_access_seals_unmarked_total`) // sealed at the bound, before every live edge's marker
 
 	calledTotal  = metrics.NewCounter(`core_access_called_total`)
-	insideNow    = metrics.NewGauge(`core_access_inside`, nil) // of the on-sale that was counted last
+	insideNow    = metrics.NewGauge(`core_access_inside`, nil)           // of the on-sale that was counted last
+	brakeNow     = metrics.NewGauge(`core_access_brake_per_second`, nil) // calls a second that core was found to bear; 0: no limit
+	showRateNow  = metrics.NewGauge(`core_access_show_rate`, nil)        // of the on-sale that was looked at last, as the next two
+	buyRateNow   = metrics.NewGauge(`core_access_buy_rate`, nil)
+	takesNow     = metrics.NewGauge(`core_access_purchase_takes_seconds`, nil)
 	leasesTaken  = metrics.NewCounter(`core_access_leases_taken_total`)
 	leasesLost   = metrics.NewCounter(`core_access_leases_lost_total`)
 	statesBuilt  = metrics.NewCounter(`core_access_states_built_total`)
@@ -28,6 +32,7 @@ var (
 
 	redeemedOK        = metrics.NewCounter(`core_access_redeem_total{result="admitted"}`)
 	redeemedNotCalled = metrics.NewCounter(`core_access_redeem_total{result="not_called"}`)
+	redeemedFull      = metrics.NewCounter(`core_access_redeem_total{result="room_full"}`)
 	redeemedNotInPool = metrics.NewCounter(`core_access_redeem_total{result="not_in_pool"}`)
 	redeemedForged    = metrics.NewCounter(`core_access_redeem_total{result="forged"}`)
 	redeemedExpired   = metrics.NewCounter(`core_access_redeem_total{result="expired"}`)
@@ -44,6 +49,8 @@ func countRedemption(err error) {
 		redeemedOK.Inc()
 	case errors.Is(err, ErrNotCalled):
 		redeemedNotCalled.Inc()
+	case errors.Is(err, ErrRoomFull):
+		redeemedFull.Inc()
 	case errors.Is(err, ErrNotInPool):
 		redeemedNotInPool.Inc()
 	case errors.Is(err, ErrTokenExpired), errors.Is(err, ErrSessionExpired):

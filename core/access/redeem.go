@@ -90,7 +90,7 @@ func (r *Room) Redeem(ctx context.Context, items []Redemption) ([]Redeemed, erro
 // refusals are the answers of Redeem that are about the token and not about core.
 var refusals = []error{
 	ErrNoSale, ErrEnded, ErrPaused, ErrSoldOut, ErrTokenMalformed, ErrTokenForged, ErrTokenExpired, ErrTokenKeyUnknown,
-	ErrTokenOtherEvent, ErrNotInPool, ErrNotCalled, ErrBoundElsewhere, ErrDeviceMismatch, ErrBanned, ErrSessionExpired,
+	ErrTokenOtherEvent, ErrNotInPool, ErrNotCalled, ErrRoomFull, ErrBoundElsewhere, ErrDeviceMismatch, ErrBanned, ErrSessionExpired,
 }
 
 func isRefusal(err error) bool {
@@ -208,10 +208,16 @@ func (r *Room) commitRedemptions(ctx context.Context, requests [][]*redemption) 
 		return strings.Compare(string(a.token.Entrant[:]), string(b.token.Entrant[:]))
 	})
 	ttls := r.sessionTTLs(calls)
+	doors, waiting := r.doorsteps.due(time.Now())
 	var outcome redeeming
 	attempt := func() error {
 		return r.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 			outcome = redeeming{calls: calls, ttls: ttls, sessions: make(map[sessionKey]admission.Session)}
+			if len(doors) > 0 {
+				if _, err := tx.Exec(ctx, sqlTellDoors, doors, waiting); err != nil {
+					return fmt.Errorf("tell who waits at the doors: %w", err)
+				}
+			}
 			return outcome.run(ctx, tx)
 		})
 	}
@@ -225,6 +231,7 @@ func (r *Room) commitRedemptions(ctx context.Context, requests [][]*redemption) 
 	for i, call := range calls {
 		call.session, call.err = outcome.sessions[call.key()], outcome.refused[i]
 	}
+	r.doorsteps.note(calls, time.Now())
 	return make([]struct{}, len(requests)), nil
 }
 
@@ -274,6 +281,10 @@ func (a *redeeming) run(ctx context.Context, tx pgx.Tx) error {
 	if err := a.collect(rows); err != nil {
 		return err
 	}
+	doors, err := loadDoors(ctx, tx, events)
+	if err != nil {
+		return err
+	}
 	var fresh []*redemption
 	given := make(map[sessionKey]lottery.DeviceHash)
 	for i, call := range a.calls {
@@ -287,13 +298,25 @@ func (a *redeeming) run(ctx context.Context, tx pgx.Tx) error {
 			a.refused[i] = ErrSessionExpired
 		case exists || now:
 		default:
-			if a.refused[i] = d.admits(call); a.refused[i] == nil {
-				given[key] = call.token.Device
-				fresh = append(fresh, call)
+			if a.refused[i] = d.admits(call); a.refused[i] != nil {
+				continue
 			}
+			door := doorKey{key.event, key.generation}
+			if left, limited := doors[door]; limited {
+				if left <= 0 {
+					a.refused[i] = ErrRoomFull
+					continue
+				}
+				doors[door]--
+			}
+			given[key] = call.token.Device
+			fresh = append(fresh, call)
 		}
 	}
-	return a.add(ctx, tx, fresh)
+	if err := a.add(ctx, tx, fresh); err != nil {
+		return err
+	}
+	return passDoors(ctx, tx, fresh)
 }
 
 // admits decides by the committed row whether an entrant who has no session yet gets one.

@@ -30,11 +30,12 @@ type Room struct {
 	mu    sync.Mutex
 	sales map[uuid.UUID]*onSale
 
-	redeems *db.Lane[[]*redemption, struct{}]
-	rings   *rings
-	edges   *edgeCache
-	bans    *banList
-	feed    *feed
+	redeems   *db.Lane[[]*redemption, struct{}]
+	doorsteps doorsteps
+	rings     *rings
+	edges     *edgeCache
+	bans      *banList
+	feed      *feed
 }
 
 // New makes the room of a core. It reads the keys of sessions and the bans, making the keys if there are none.

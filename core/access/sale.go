@@ -19,7 +19,7 @@ type Sale struct {
 	Window        time.Duration // length of the windows after the sale instant, whole seconds
 	JoiningBefore time.Duration // joining opens this long before the sale instant unless scheduled otherwise
 	SessionTTL    time.Duration
-	ClaimWithin   time.Duration // somebody called is reckoned with for this long
+	ClaimWithin   time.Duration // room is kept for somebody called for this long, at most Config.ComeWithin; the turn, until the sale ends
 	MaxPerNetwork int           // device entries of one network in band 0; 0: no limit
 	MaxInside     int           // shoppers inside at once; 0: no limit
 	PacePerSecond int           // entrants called in a second; 0: no limit
@@ -60,6 +60,8 @@ type Deps struct {
 	Holding func(ctx context.Context, event uuid.UUID) (Holding, error)
 	// SpareRate is how many more payments a second the event's payment provider has to spare. Nil: no bound.
 	SpareRate func(ctx context.Context, event uuid.UUID) float64
+	// Load is how busy the part of core is that decides the event's holds, as far as this process knows. Nil: never.
+	Load func(ctx context.Context, event uuid.UUID) Load
 	// Keys are the unretired keys of a purpose and scope, made if there are none: "receipt" (Ed25519), "invitation"
 	// (Ed25519) and "pass" (MAC) for an event id, "session" and "session_filter" (MAC) for "global".
 	Keys func(ctx context.Context, purpose, scope string) ([]Key, error)

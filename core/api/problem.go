@@ -141,6 +141,7 @@ var outcomes = []outcome{
 	{access.ErrTokenKeyUnknown, 401, "token_key_unknown", "The admission token is signed with a key that is not valid for this event now. Claim again.", 0},
 	{access.ErrTokenOtherEvent, 401, "token_other_event", "The admission token is for another event.", 0},
 	{access.ErrNotInPool, 403, "not_in_pool", "The draw does not know this entrant. Join the waiting room.", 0},
+	{access.ErrRoomFull, 425, "room_full", "It is your turn, and as many as fit are inside. Your turn is kept; ask again in a moment.", 2 * time.Second},
 	{access.ErrNotCalled, 425, "not_called", "It is not your turn yet. Wait.", 2 * time.Second},
 	{access.ErrBoundElsewhere, 409, "session_bound_elsewhere", "This turn belongs to another browser.", 0},
 	{access.ErrPaused, 503, "sale_paused", "The sale is paused. Your place is safe; wait for it to go on.", 5 * time.Second},

@@ -191,6 +191,14 @@ func (l *Lane[Q, A]) Depth() int {
 	return l.queue.Len()
 }
 
+// Load is how full the queue is, 0 to 1, and how long what is in it waits at the pace of late.
+func (l *Lane[Q, A]) Load() (full float64, delay time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.queue.Len()
+	return float64(n) / float64(l.cfg.MaxQueue), l.pace.Delay(n)
+}
+
 // Close refuses new requests, lets the writer finish those that wait, and returns when it has.
 func (l *Lane[Q, A]) Close() {
 	l.mu.Lock()

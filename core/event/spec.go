@@ -198,7 +198,7 @@ type OnSale struct {
 	Window        Duration `json:"window"`          // length of each window after the sale instant, whole seconds
 	MaxPerNetwork int      `json:"max_per_network"` // device entries of one network before the rest fall behind; 0 for no limit
 	SessionTTL    Duration `json:"session_ttl"`
-	ClaimWithin   Duration `json:"claim_within"`    // how long somebody called is waited for
+	ClaimWithin   Duration `json:"claim_within"`    // how long room is kept for somebody called; their turn is kept until the sale ends
 	MaxInside     int      `json:"max_inside"`      // shoppers inside at once; 0 for no limit
 	PacePerSecond int      `json:"pace_per_second"` // entrants called in a second; 0 for no limit
 }

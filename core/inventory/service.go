@@ -281,6 +281,11 @@ func (s *Service) lane(event uuid.UUID) *db.Lane[op, answer] {
 	return s.lanes[binary.BigEndian.Uint32(event[12:])%uint32(len(s.lanes))]
 }
 
+// Pressure is how full the queue of an event's writer is, 0 to 1, and how long a request waits in it.
+func (s *Service) Pressure(event uuid.UUID) (full float64, delay time.Duration) {
+	return s.lane(event).Load()
+}
+
 // route sends a request to its event's writer, or past it when it is clear that it will be refused.
 func (s *Service) route(o *op) *db.Lane[op, answer] {
 	if o.never != nil || o.instead == uuid.Nil && s.soldOut.refuses(o, time.Now()) {

@@ -231,6 +231,14 @@ func (p *Pace) Served(n int, now time.Time) {
 // Idle notes that nothing waits from now on.
 func (p *Pace) Idle() { p.since, p.served = time.Time{}, 0 }
 
+// Delay is how long so many requests wait until they have been served, as far as is known.
+func (p *Pace) Delay(waiting int) time.Duration {
+	if p.perSecond <= 0 {
+		return 0
+	}
+	return time.Duration(min(float64(waiting)/p.perSecond, MaxWait.Seconds()) * float64(time.Second))
+}
+
 // Wait is when it makes sense to ask again if so many requests wait: once they have been served. share is a number from
 // 0 to 1, random for each asker: it spreads them over as long again, so that they do not come back together.
 func (p *Pace) Wait(waiting int, share float64) time.Duration {

@@ -131,6 +131,10 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		PollMax: cfg.Access.PollMax, PollsPerSecond: cfg.Access.PollsPerSecond, Log: log,
 	}, access.Deps{
 		Sales: sales(events), Stock: tierStock(stock), Holding: holding(stock), SpareRate: spareRate(providers, events, orders.Waiting, log), Keys: keys(events),
+		Load: func(_ context.Context, id uuid.UUID) access.Load {
+			full, delay := stock.Pressure(id)
+			return access.Load{Queue: full, Delay: delay}
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the waiting room: %w", err)
