@@ -79,6 +79,7 @@ var rules = []rule{
 	{tree: "fairgate/core/settlement", except: []string{"fairgate/core/settlement/cmd"}, own: []string{"fairgate/core/settlement", "fairgate/core/payment", "fairgate/core/db", "fairgate/ledger", "fairgate/edge/backlog"}},
 	{tree: "fairgate/core/ticket", own: []string{"fairgate/core/ticket", "fairgate/ledger", "fairgate/core/db", "fairgate/edge/lottery", "fairgate/edge/backlog"}},
 	{tree: "fairgate/core/ticket/code", own: []string{"fairgate/core/ticket/code", "fairgate/edge/lottery"}, never: []string{"github.com/jackc/pgx", "net/http"}},
+	{tree: "fairgate/core/ticket/gate", own: []string{"fairgate/core/ticket/code", "fairgate/core/ticket/gate", "fairgate/edge/lottery"}, never: []string{"github.com/jackc/pgx", "net/http"}},
 	{tree: "fairgate/ledger", except: []string{"fairgate/ledger/cmd"}, own: []string{"fairgate/ledger"}, never: []string{"github.com/valyala/fasthttp", "github.com/stripe/stripe-go", "github.com/spf13/viper"}},
 	{tree: "fairgate/loadtest/paysim", own: []string{"fairgate/loadtest/paysim"}, never: []string{"github.com/jackc/pgx"}},
 }

@@ -12,10 +12,11 @@
 //	fraud      judges payments before they are begun and when they are authorized: velocity, signals, verdicts with reasons
 //	payout     what organizers are paid: releases, reserves, payouts
 //	booking    what only the bank or an operator knows: provider payouts that arrived, taxes paid, rounding closed
-//	ticket     tickets; code/ is what they show at the gate: signed, rotating where the event asks for it, drawn as QR
+//	ticket     tickets; code/ is what they show at the gate: signed, rotating where the event asks for it, drawn as QR; gate/ decides who
+//	           enters, without a database; scan/ is the same with one, and merges what gates off line have let in
 //	access     waiting room: pool, draw ceremony, admission controller, sessions, bans
 //	story      everything that is known of one order, in the order in which it happened; reads only
-//	api        HTTP: four listeners, the only table from errors to answers
+//	api        HTTP: five listeners, the only table from errors to answers
 //	cmd        the program that puts them together
 //
 // The ledger is beside this folder, not in it: it knows nothing of tickets. Core shares two pure packages with the edge,
@@ -64,6 +65,8 @@
 //     is not known goes the same way. That core dies: another goes on with the page it had come to.
 //  14. Settle. Reports of providers are read by day, matched with the books row by row, and differences proposed to an operator
 //     (settlement); organizers are paid in steps that are each a row first and a call with its key after (payout).
+//  15. Scan. One transaction reads the ticket, moves its entry and writes the scan (scan.Scan). The answer is lost: the gate asks again with
+//     the same scan id. A gate off line writes its log to disk before it opens (gate.Gate); logs are merged in any order, any number of times.
 //
 // # Two or more cores
 //

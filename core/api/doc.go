@@ -1,7 +1,8 @@
-// Package api is core's HTTP: four listeners, each with an address and a right of its own.
+// Package api is core's HTTP: five listeners, each with an address and a right of its own.
 //
 //	edge     what edges ask: enrolment, keys, pool, state, redemption, holds in batches, and the buyers' routes they pass on
 //	admin    what operators ask through ticketctl
+//	gate     what scanners at the doors ask, each with its gate's own credential
 //	webhook  what payment providers report; the signature is the authorization
 //	private  health, metrics and profiles; never reachable from outside
 //

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"fairgate/core/access"
@@ -22,6 +23,9 @@ import (
 	"fairgate/core/payout"
 	"fairgate/core/settlement"
 	"fairgate/core/ticket"
+	"fairgate/core/ticket/code"
+	"fairgate/core/ticket/gate"
+	"fairgate/core/ticket/scan"
 	"fairgate/ledger"
 )
 
@@ -35,6 +39,7 @@ type Problem struct {
 	RetryAfter int             `json:"retry_after,omitempty"` // seconds
 	Relax      []string        `json:"relax,omitempty"`       // none_adjacent: what to allow so that seats are found
 	Problems   []event.Problem `json:"problems,omitempty"`    // of an event file
+	Before     *beforeJSON     `json:"before,omitempty"`      // ticket_used and ticket_inside: where and when it came in
 }
 
 // outcome is how an error is told to a client.
@@ -100,6 +105,26 @@ var outcomes = []outcome{
 	{checkout.ErrMethod, 422, "method_unknown", "The event cannot be paid for that way. Take one of payment_methods from /v1/events/{id}.", 0},
 	{checkout.ErrPriceMismatch, 409, "price_changed", "The price changed while you chose. Give the hold back and make a new one.", 0},
 	{ticket.ErrUnknown, 404, "ticket_unknown", "There is no such ticket of yours.", 0},
+	{code.ErrMalformed, 400, "code_malformed", "This is no ticket code.", 0},
+	{code.ErrOtherEvent, 409, "code_other_event", "This ticket is for another event.", 0},
+	{code.ErrForged, 403, "code_forged", "This code was not issued for the event.", 0},
+	{code.ErrStatic, 403, "code_static", "This is a print or a copy. Codes of this event change: ask for the ticket's page.", 0},
+	{code.ErrExpired, 410, "code_expired", "This code was shown some time ago: it is a copy, or the clock of the phone or the gate is wrong. Ask for the ticket's page.", 0},
+	{gate.ErrClosed, 410, "gates_closed", "The event is over.", 0},
+	{gate.ErrSuperseded, 410, "ticket_superseded", "This code is dead: the ticket has a newer one.", 0},
+	{gate.ErrVoid, 410, "ticket_void", "This ticket is void: it was refunded or disputed, or the event was cancelled.", 0},
+	{gate.ErrZone, 403, "zone_other", "This ticket is for another zone, or the event has no such zone.", 0},
+	{gate.ErrUsed, 409, "ticket_used", "This ticket has entered.", 0},
+	{gate.ErrInside, 409, "ticket_inside", "This ticket is inside, and has to be scanned on the way out first.", 0},
+	{gate.ErrOutside, 409, "ticket_outside", "This ticket is not inside.", 0},
+	{gate.ErrLog, 422, "scan_log_invalid", "A record is none that a gate writes, or there are more than 500. Nothing was merged.", 0},
+	{scan.ErrCredential, 401, "gate_unauthorized", "The gate's credential is missing, wrong, revoked, or that of another gate.", 0},
+	{scan.ErrGateUnknown, 404, "gate_unknown", "The event has no such gate, or its credential was revoked before.", 0},
+	{scan.ErrGateName, 422, "gate_invalid", "A gate is called by 1 to 63 lower-case letters, digits and hyphens.", 0},
+	{scan.ErrReused, 422, "scan_id_reused", "This id was used for another scan. Take a new one.", 0},
+	{scan.ErrUnknown, 404, "scan_unknown", "There is no such scan that opened a gate, or it is another gate's.", 0},
+	{scan.ErrReason, 422, "reason_invalid", "Undoing a scan needs a reason of 1 to 500 characters, which is kept.", 0},
+	{scan.ErrTicketUnknown, 404, "ticket_unknown", "There is no such ticket.", 0},
 	{event.ErrKeyOrder, 409, "key_not_newest", "That is not the event's newest key. Look at its keys; somebody else may have rotated them.", 0},
 	{event.ErrKeysFull, 409, "keys_full", "The event has as many keys as a gate takes.", 0},
 	{ledger.ErrAccountUnknown, 404, "account_unknown", "The ledger has no such account in this currency.", 0},
@@ -211,6 +236,11 @@ func problemOf(err error) Problem {
 		var over *inventory.OverLimit
 		if errors.As(err, &over) {
 			p.Detail = overLimit(over)
+		}
+		var earlier *gate.Refusal
+		if errors.As(err, &earlier) {
+			p.Before = &beforeJSON{earlier.Before.Gate, timeJSON(earlier.Before.At)}
+			p.Detail = strings.TrimSuffix(p.Detail, ".") + fmt.Sprintf(": at gate %s, %s.", earlier.Before.Gate, earlier.Before.At.UTC().Format(time.RFC3339))
 		}
 		var said *detailed
 		if errors.As(err, &said) {

@@ -28,6 +28,7 @@ import (
 	"fairgate/core/payment/offline"
 	"fairgate/core/payout"
 	"fairgate/core/settlement"
+	"fairgate/core/ticket/scan"
 	"fairgate/ledger"
 )
 
@@ -67,6 +68,8 @@ type Server struct {
 	// Settlement reconciles; Settlements reads what the providers settled, by name.
 	Settlement  *settlement.Service
 	Settlements map[string]payment.SettlementReader
+	// Scans decides at the gates.
+	Scans *scan.Service
 	// Payouts pays organizers.
 	Payouts *payout.Service
 	// ClearingDeadlines are those of the ledger's clearing accounts; nil: the defaults.
@@ -229,6 +232,7 @@ func (s *Server) Admin() http.Handler {
 	admin("POST /admin/v1/payouts/{id}/{verb}", s.movePayout)
 	admin("GET /admin/v1/tickets/keys", s.ticketKeys)
 	admin("POST /admin/v1/tickets/keys:rotate", s.rotateTicketKeys)
+	s.gateRoutes(admin)
 	admin("GET /admin/v1/bans", s.listBans)
 	admin("POST /admin/v1/bans", s.addBan)
 	admin("DELETE /admin/v1/bans/{kind}/{subject}", s.liftBan)

@@ -377,12 +377,16 @@ func TestADisputeToldToManyAtOnceIsBookedOnce(t *testing.T) {
 
 func TestEvidenceIsDraftedAtOnceAndHandedInByAnOperatorOrBeforeTheDeadline(t *testing.T) {
 	s, n, b, o := disputable(t)
+	if _, err := s.db.Exec(t.Context(), `INSERT INTO scans (scan_id, event_id, ticket_id, epoch, gate, zone, direction, refused, offline, at, recorded_at, undone_by, undo_reason, finding)
+		VALUES ($1, $2, $3, 1, 'north', '', 'in', '', false, now(), now(), '', '', '')`, uuid.New(), o.Event, ticket.TicketID(o.ID, 0)); err != nil {
+		t.Fatal(err)
+	}
 	said := claim(o, payment.DisputeOpen)
 	said.RespondBy = time.Now().Add(7 * 24 * time.Hour)
 	s.says(n, said)
 	s.eventually("a draft is sent", func() bool { return len(b.evidence()) == 1 })
 	draft := b.evidence()[0]
-	if draft.SubmitNow || draft.CustomerEmail != "a@example.org" || !strings.Contains(draft.ProductText, "2 tickets") || !strings.Contains(draft.AccessLog, "opened") {
+	if draft.SubmitNow || draft.CustomerEmail != "a@example.org" || !strings.Contains(draft.ProductText, "2 tickets") || !strings.Contains(draft.AccessLog, "opened") || !strings.Contains(draft.AccessLog, "entered through gate north") {
 		t.Errorf("draft %+v", draft)
 	}
 	if strings.Contains(fmt.Sprintf("%+v", draft), "card") {

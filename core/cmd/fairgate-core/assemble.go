@@ -26,6 +26,7 @@ import (
 	"fairgate/core/payout"
 	"fairgate/core/settlement"
 	"fairgate/core/ticket"
+	"fairgate/core/ticket/scan"
 	"fairgate/ledger"
 )
 
@@ -157,6 +158,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	settlements := settlementReaders(providers)
 	payouts := payout.New(d, payout.Config{Rules: cfg.Payouts.rules(), Organizers: cfg.organizerRules(), Log: log})
 	server := &api.Server{
+		Scans:      scan.New(d, atGates(events)),
 		Payouts:    payouts,
 		Bookings:   booking.New(d),
 		Settlement: reconciler, Settlements: settlements,
@@ -167,7 +169,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	if cfg.Payment.Offline.configured() {
 		server.Offline = cfg.Payment.Offline.build(accounts{db: d, log: log, outbox: outbox})
 	}
-	c.handlers = map[string]http.Handler{"edge": server.Edge(), "admin": server.Admin(), "webhook": server.Webhook(), "private": server.Private()}
+	c.handlers = map[string]http.Handler{"edge": server.Edge(), "admin": server.Admin(), "gate": server.Gate(), "webhook": server.Webhook(), "private": server.Private()}
 	c.workers = map[string]func(context.Context) error{
 		"inventory":   stock.Run,
 		"allocations": stock.RunReleases,

@@ -19,6 +19,7 @@ import (
 type config struct {
 	Listen struct {
 		Edge, Admin, Webhook, Private string
+		Gate                          string // empty: none
 	}
 	Database struct {
 		URL           string
@@ -104,7 +105,7 @@ type config struct {
 
 // defaults are what configs/core.yaml says, for whoever starts without it; a test holds the two together.
 var defaults = map[string]any{
-	"listen.edge": "127.0.0.1:7001", "listen.admin": "127.0.0.1:7002", "listen.webhook": "127.0.0.1:7003", "listen.private": "127.0.0.1:7004",
+	"listen.edge": "127.0.0.1:7001", "listen.admin": "127.0.0.1:7002", "listen.webhook": "127.0.0.1:7003", "listen.private": "127.0.0.1:7004", "listen.gate": "",
 	"database.url": "", "database.data_dir": "", "database.max_conns": 16, "database.migrate": true,
 	"database.replica_url": "", "database.follower_reads": false,
 	"catalog.refresh": "1s", "catalog.reconcile": "5m", "catalog.max_events": 1000000,
@@ -160,6 +161,9 @@ func (c config) validate() error {
 		if _, _, err := net.SplitHostPort(addr); err != nil {
 			bad(key, "%q is no host:port", addr)
 		}
+	}
+	if _, _, err := net.SplitHostPort(c.Listen.Gate); c.Listen.Gate != "" && err != nil {
+		bad("listen.gate", "%q is no host:port", c.Listen.Gate)
 	}
 	for key, text := range map[string]string{"database.url": c.Database.URL, "database.replica_url": c.Database.ReplicaURL, "payment.stripe.base_url": c.Payment.Stripe.BaseURL, "payment.stripe.pay_url": c.Payment.Stripe.PayURL} {
 		if u, err := url.Parse(text); text != "" && (err != nil || u.Scheme == "" || u.Host == "") {

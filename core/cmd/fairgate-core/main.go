@@ -1,4 +1,4 @@
-// Command fairgate-core is the middle of Fairgate: inventory, checkout, tickets, waiting room and ledger behind four
+// Command fairgate-core is the middle of Fairgate: inventory, checkout, tickets, waiting room and ledger behind five
 // listeners. It keeps nothing that a restart would lose; any number of them may run on one database.
 package main
 
@@ -148,10 +148,13 @@ func run(ctx context.Context, cfg config, log *slog.Logger) (err error) {
 	return err
 }
 
-// listenAll opens the four listeners, so that a port in use is found before anything else is done.
+// listenAll opens the listeners, so that a port in use is found before anything else is done.
 func listenAll(cfg config) (map[string]net.Listener, error) {
 	listeners := map[string]net.Listener{}
-	for name, address := range map[string]string{"edge": cfg.Listen.Edge, "admin": cfg.Listen.Admin, "webhook": cfg.Listen.Webhook, "private": cfg.Listen.Private} {
+	for name, address := range map[string]string{"edge": cfg.Listen.Edge, "admin": cfg.Listen.Admin, "gate": cfg.Listen.Gate, "webhook": cfg.Listen.Webhook, "private": cfg.Listen.Private} {
+		if name == "gate" && address == "" {
+			continue
+		}
 		l, err := net.Listen("tcp", address)
 		if err != nil {
 			for _, open := range listeners {

@@ -73,7 +73,8 @@ func TestARotatingCodeIsShownToItsOwnerAndVerifiedWithExportedKeys(t *testing.T)
 	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := qrcode.NewQRCodeReader().Decode(bitmap, nil)
+	// The picture is looked at as it is drawn: of one look at a photograph of a random code, this decoder fails one in a hundred.
+	read, err := qrcode.NewQRCodeReader().Decode(bitmap, map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_PURE_BARCODE: true})
 	if err != nil {
 		t.Fatal(err)
 	}
