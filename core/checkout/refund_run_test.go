@@ -3,6 +3,7 @@ package checkout
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -203,6 +204,45 @@ func TestAnOrderThatCannotBeRefundedKeepsNoOtherFromItsMoney(t *testing.T) {
 		t.Fatalf("asked again: %+v, %v", run, err)
 	}
 	if run = done(); run.Refunded != 2 || run.Failed != 0 || len(run.Failures) != 0 {
+		t.Errorf("after it was mended: %+v", run)
+	}
+	s.await(n, bad.ID, Refunded)
+	s.audit()
+}
+
+// The lines of an order cannot be read: it is set aside with its reason, and the page that it stands on goes on.
+func TestAnOrderThatCannotBeReadKeepsNoOtherFromItsMoney(t *testing.T) {
+	s := newShop(t)
+	n := s.open(true)
+	ctx := context.Background()
+	before, bad, after := s.sold(n, lottery.Entrant{1}, floor(1)), s.sold(n, lottery.Entrant{2}, floor(1)), s.sold(n, lottery.Entrant{3}, floor(1))
+	lines := encodeLines(bad.Lines)
+	s.exec(`UPDATE orders SET lines = 'illegible' WHERE order_id = $1`, bad.ID)
+	s.off.Store(true)
+	s.keptOff = 3
+	done := func() (run Run) {
+		s.eventually("the run is done", func() bool {
+			var err error
+			run, err = n.RunOf(ctx, s.event)
+			return err == nil && run.State == "done"
+		})
+		return run
+	}
+	if _, err := n.RefundEvent(ctx, s.event, "storm", "operator"); err != nil {
+		t.Fatal(err)
+	}
+	run := done()
+	if run.Refunded != 2 || run.Failed != 1 || run.Orders != 3 || len(run.Failures) != 1 || run.Failures[0].Order != bad.ID || !strings.Contains(run.Failures[0].Error, "lines") {
+		t.Errorf("%+v", run)
+	}
+	for _, o := range []Order{before, after} {
+		s.await(n, o.ID, Refunded)
+	}
+	s.exec(`UPDATE orders SET lines = $2 WHERE order_id = $1`, bad.ID, lines)
+	if _, err := n.RefundEvent(ctx, s.event, "storm", "operator"); err != nil {
+		t.Fatal(err)
+	}
+	if run = done(); run.Refunded != 3 || run.Failed != 0 || len(run.Failures) != 0 {
 		t.Errorf("after it was mended: %+v", run)
 	}
 	s.await(n, bad.ID, Refunded)
