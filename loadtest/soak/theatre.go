@@ -126,7 +126,7 @@ func (t *theatre) addCore(i int, o Options, k secrets) error {
 		"listen":   m{"edge": listen[0], "admin": listen[1], "webhook": listen[2], "private": listen[3]},
 		"database": m{"url": database, "max_conns": 16},
 		"secrets":  m{"dir": t.file("secrets")},
-		"checkout": m{"lookup_after": "1s", "outbox_workers": 64, "outbox_lease": "3s", "outbox_backoff_max": "2s", "dispute_listing": "2s"},
+		"checkout": m{"lookup_after": "1s", "outbox_workers": 64, "outbox_lease": "3s", "outbox_backoff_max": "2s"},
 		"payment": m{"stripe": m{"base_url": t.provider, "pay_url": t.provider, "secret_key": k.api, "publishable_key": k.public,
 			"webhook_secret": k.webhook, "rate_per_second": 2000, "endpoint_rate_per_second": 2000},
 			"paypal": m{"base_url": t.provider, "client_id": "soak", "client_secret": k.paypal, "webhook_id": "SOAK", "cert_roots_file": t.file("ca.pem"),
@@ -136,7 +136,7 @@ func (t *theatre) addCore(i int, o Options, k secrets) error {
 		// Rehearsed buyers share a few test cards and this machine's address.
 		"fraud":    m{"rules": m{"accounts_per_card": m{"verdict": "off"}, "payments_per_card": m{"verdict": "off"}, "payments_per_address": m{"verdict": "off"}}},
 		"access":   m{"lease_ttl": "5s"},
-		"disputes": m{"lookup_every": "5s"},
+		"disputes": m{"lookup_every": "5s", "list_every": "2s"},
 		"log":      m{"level": "warn"},
 	}, "http://"+listen[3]+"/readyz")
 }

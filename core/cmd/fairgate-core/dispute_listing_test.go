@@ -17,7 +17,7 @@ import (
 // that it was decided. The lists tell.
 func TestDisputesOfWhichEveryMessageWasLostAreFoundInTheListsOfBothProviders(t *testing.T) {
 	r := newRigWith(t, club, paysim.Faults{}, func(c *config) {
-		c.Checkout.DisputeListing, c.Checkout.LookupAfter = 50*time.Millisecond, 100*time.Millisecond
+		c.Disputes.ListEvery, c.Checkout.LookupAfter = 50*time.Millisecond, 100*time.Millisecond
 		p := &c.Payment.PayPal // whose webhooks go nowhere
 		p.BaseURL, p.ClientID, p.ClientSecret, p.WebhookID = c.Payment.Stripe.BaseURL, "paysim", "paysim_secret", "PAYSIM-WEBHOOK"
 		p.ReturnURL, p.CancelURL, p.RatePerSecond, p.EndpointRatePerSecond = "http://127.0.0.1/back/{order}", "http://127.0.0.1/off/{order}", 1000, 1000

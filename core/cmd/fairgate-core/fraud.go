@@ -26,7 +26,7 @@ type fraudConfig struct {
 
 // fraudDefaults are the defaults of the sections fraud and disputes.
 var fraudDefaults = map[string]any{
-	"disputes.submit_before": "24h", "disputes.lookup_every": "6h",
+	"disputes.submit_before": "24h", "disputes.lookup_every": "6h", "disputes.list_every": "15m",
 	"fraud.enabled": true, "fraud.on_failure": "allow", "fraud.timeout": "2s", "fraud.review_for": "30m",
 	"fraud.rules.cards_per_account.most": 3, "fraud.rules.cards_per_account.within": "1h", "fraud.rules.cards_per_account.verdict": "review",
 	"fraud.rules.accounts_per_card.most": 4, "fraud.rules.accounts_per_card.within": "24h", "fraud.rules.accounts_per_card.verdict": "review",

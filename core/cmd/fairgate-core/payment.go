@@ -299,6 +299,9 @@ func millionths(text string) (int64, error) {
 	return int64(n), nil
 }
 
+// maxWaiting is how many checkouts may wait for a commit before nobody more is let in: half a batch, some tenths of a second.
+const maxWaiting = 100
+
 // spareRate is what the provider of an event's payments has to spare, or nothing while core itself is behind: nobody is let
 // in only to wait again.
 func spareRate(providers *payment.Providers, events *event.Store, waiting func() int, log *slog.Logger) func(context.Context, uuid.UUID) float64 {
