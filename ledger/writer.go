@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -137,24 +138,21 @@ func (w *Writer) Incarnation() uuid.UUID { return w.incarnation }
 // ErrPendingUnknown, ErrNotFinal, ErrInsufficient, ErrCurrency, ErrOverflow, ErrTransferMalformed, ErrAccountMalformed) is of the
 // whole call and names the transfer; the transaction must then be rolled back, as db.InTx does. A batch may answer what it makes,
 // in that order.
+//
+// Of several things that are wrong with a batch it tells the first of these: the first transfer that is malformed or contradicts one
+// before it in the batch; the first, in the batch's order, that the books refuse for what is recorded (ErrMismatch, ErrEnded,
+// ErrPendingUnknown, ErrNotFinal); what the sums of all that is new would do (ErrOverflow, ErrInsufficient).
 func (w *Writer) Record(ctx context.Context, tx pgx.Tx, transfers []Transfer) error {
 	if len(transfers) == 0 {
 		return nil
 	}
-	b, err := gather(transfers)
-	if err != nil {
-		return err
+	careful := w.careful.Load() > 0 && w.careful.Add(-1) >= 0
+	b, refused, err := w.decide(ctx, tx, transfers, careful)
+	if err == nil && refused != nil && !careful {
+		// What was taken for new may be recorded: it counts twice in the sums, and may itself be what is to be refused.
+		b, refused, err = w.decide(ctx, tx, transfers, true)
 	}
-	if err := w.look(ctx, tx, b); err != nil {
-		return fmt.Errorf("look up what is recorded: %w", err)
-	}
-	if err := b.begin(ctx, tx, w); err != nil {
-		return fmt.Errorf("read the books: %w", err)
-	}
-	if err := b.admit(); err != nil || len(b.entries) == 0 {
-		return err
-	}
-	if err := b.apply(); err != nil {
+	if err = cmp.Or(err, refused); err != nil || len(b.entries) == 0 {
 		return err
 	}
 	if err := b.write(ctx, tx, w); err != nil {
@@ -173,9 +171,26 @@ func (w *Writer) Record(ctx context.Context, tx pgx.Tx, transfers []Transfer) er
 // codeAgain is the SQLSTATE by which a caller's transaction helper runs the transaction again.
 const codeAgain = "40001"
 
+// decide reads what a batch rests on and works out what to write, or why it is refused.
+func (w *Writer) decide(ctx context.Context, tx pgx.Tx, transfers []Transfer, careful bool) (b *books, refused, err error) {
+	b, err = gather(transfers)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := w.look(ctx, tx, b, careful); err != nil {
+		return nil, nil, fmt.Errorf("look up what is recorded: %w", err)
+	}
+	if err := b.begin(ctx, tx, w); err != nil {
+		return nil, nil, fmt.Errorf("read the books: %w", err)
+	}
+	if refused = b.admit(); refused == nil {
+		refused = b.apply()
+	}
+	return b, refused, nil
+}
+
 // look fetches what is recorded of the batch. What the reader does not see may have been made earlier in this very transaction.
-func (w *Writer) look(ctx context.Context, tx pgx.Tx, b *books) error {
-	careful := w.careful.Load() > 0 && w.careful.Add(-1) >= 0
+func (w *Writer) look(ctx context.Context, tx pgx.Tx, b *books, careful bool) error {
 	if w.reader != nil {
 		if err := b.lookUp(ctx, w.reader, careful); err != nil {
 			return err
