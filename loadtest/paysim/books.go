@@ -169,6 +169,7 @@ type CallCount struct {
 	Lost     int64 `json:"lost"`     // carried out and not answered
 	Cut      int64 `json:"cut"`      // neither carried out nor answered
 	Slow     int64 `json:"slow"`
+	OnWay    int64 `json:"on_way"`  // carried out late
 	Refused  int64 `json:"refused"` // wrong key, or idempotency key in use or used otherwise
 }
 
@@ -299,7 +300,7 @@ func (s *Server) totals() Books {
 	}
 	b.Calls = CallCount{
 		Served: s.calls.served.Load(), Replayed: s.calls.replayed.Load(), Limited: s.calls.limited.Load(), Failed: s.calls.failed.Load(),
-		Lost: s.calls.lost.Load(), Cut: s.calls.cut.Load(), Slow: s.calls.slow.Load(), Refused: s.calls.refused.Load(),
+		Lost: s.calls.lost.Load(), Cut: s.calls.cut.Load(), Slow: s.calls.slow.Load(), OnWay: s.calls.onWay.Load(), Refused: s.calls.refused.Load(),
 	}
 	return b
 }

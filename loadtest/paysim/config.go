@@ -78,6 +78,7 @@ type Faults struct {
 	AnswerError        float64       `mapstructure:"answer_error"`        // status 500 to a call with the secret key, half of them after it was carried out
 	AnswerLost         float64       `mapstructure:"answer_lost"`         // the call is carried out and the connection closed
 	AnswerSlow         float64       `mapstructure:"answer_slow"`         // the answer takes SlowFor
+	CallSlow           float64       `mapstructure:"call_slow"`           // the call is on its way for SlowFor before anything is done, even if its caller dies
 	SlowFor            time.Duration `mapstructure:"slow_for"`            // default 1 s
 	ConnectionCut      float64       `mapstructure:"connection_cut"`      // the connection is closed before anything is done
 	RateBurst          float64       `mapstructure:"rate_burst"`          // status 429, to the same call up to three times in a row
@@ -102,10 +103,10 @@ type Faults struct {
 	WebhookDelayMax    time.Duration `mapstructure:"webhook_delay_max"`
 }
 
-// Misbehave sets every fault to p.
+// Misbehave sets every fault to p that is not above it already.
 func (f *Faults) Misbehave(p float64) {
 	for _, fault := range f.all() {
-		*fault.p = p
+		*fault.p = max(*fault.p, p)
 	}
 }
 
@@ -123,7 +124,7 @@ type fault struct {
 // all are the probabilities.
 func (f *Faults) all() []fault {
 	return []fault{
-		{"answer_error", &f.AnswerError}, {"answer_lost", &f.AnswerLost}, {"answer_slow", &f.AnswerSlow},
+		{"answer_error", &f.AnswerError}, {"answer_lost", &f.AnswerLost}, {"answer_slow", &f.AnswerSlow}, {"call_slow", &f.CallSlow},
 		{"connection_cut", &f.ConnectionCut}, {"rate_burst", &f.RateBurst}, {"declined", &f.Declined},
 		{"challenge_abandoned", &f.ChallengeAbandoned}, {"capture_refused", &f.CaptureRefused},
 		{"refund_pending", &f.RefundPending}, {"refund_failed", &f.RefundFailed}, {"disputed", &f.Disputed}, {"payout_failed", &f.PayoutFailed},

@@ -46,7 +46,7 @@
 // # Misbehaviour
 //
 // On a seed, each with its own probability: answers lost after the work was done, connections cut before it, status 500
-// before or after it, slow answers, bursts of 429, good cards declined, 3-D Secure never ended, captures refused because
+// before or after it, slow answers, calls that arrive late, bursts of 429, good cards declined, 3-D Secure never ended, captures refused because
 // the authorization is gone, refunds and payouts that fail, disputes, webhooks twice, out of order, late, never, and before
 // the answer to the call that caused them, statements with rows missing, made up or altered. See Faults.
 //

@@ -70,6 +70,7 @@ type mishap struct {
 	before  bool // status 500 and nothing was done
 	after   bool // status 500 although it was done
 	slow    bool // the answer takes SlowFor
+	onWay   bool // the call takes SlowFor before anything is done
 	lost    bool // done, and the connection closed instead of an answer
 }
 
@@ -86,6 +87,8 @@ func (s *Server) mishapOf(step, name string) mishap {
 		cut:  s.dice.hits("cut", this, f.ConnectionCut),
 		slow: s.dice.hits("slow", this, f.AnswerSlow),
 		lost: s.dice.hits("lost", this, f.AnswerLost),
+
+		onWay: s.dice.hits("on its way", this, f.CallSlow),
 	}
 	if s.dice.hits("failed", this, f.AnswerError) {
 		m.after = s.dice.hits("after", this, 0.5)
@@ -98,9 +101,17 @@ func (s *Server) mishapOf(step, name string) mishap {
 	return m
 }
 
+// arrive is the way of a call to us: some take long, and arrive even if whoever made them is dead by then. Nothing may be locked.
+func (s *Server) arrive(m mishap) {
+	if m.onWay {
+		s.calls.onWay.Add(1)
+		time.Sleep(s.cfg.Faults.SlowFor)
+	}
+}
+
 // ofCalls tells whether any fault is on that mishapOf decides about.
 func (f *Faults) ofCalls() bool {
-	return f.ConnectionCut > 0 || f.AnswerSlow > 0 || f.AnswerLost > 0 || f.AnswerError > 0 || f.RateBurst > 0
+	return f.ConnectionCut > 0 || f.AnswerSlow > 0 || f.CallSlow > 0 || f.AnswerLost > 0 || f.AnswerError > 0 || f.RateBurst > 0
 }
 
 // numbered is the name of the n-th time.

@@ -1,9 +1,12 @@
 package paysim
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -48,7 +51,7 @@ func TestTheSameSeedThrowsTheSameDice(t *testing.T) {
 // Calls of many payments at once, in another order each time, meet the same mishaps.
 func TestMishapsDoNotDependOnTheOrderOfArrival(t *testing.T) {
 	play := func(seed uint64, shuffle *rand.Rand) map[string]mishap {
-		s, err := New(Config{Seed: seed, Faults: Faults{ConnectionCut: 0.2, AnswerSlow: 0.2, AnswerLost: 0.2, AnswerError: 0.2, RateBurst: 0.2}})
+		s, err := New(Config{Seed: seed, Faults: Faults{ConnectionCut: 0.2, AnswerSlow: 0.2, CallSlow: 0.2, AnswerLost: 0.2, AnswerError: 0.2, RateBurst: 0.2}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +80,7 @@ func TestMishapsDoNotDependOnTheOrderOfArrival(t *testing.T) {
 		if again[name] != m {
 			t.Fatalf("%s met %+v and then %+v", name, m, again[name])
 		}
-		for kind, hit := range map[string]bool{"limited": m.limited, "cut": m.cut, "before": m.before, "after": m.after, "slow": m.slow, "lost": m.lost} {
+		for kind, hit := range map[string]bool{"limited": m.limited, "cut": m.cut, "before": m.before, "after": m.after, "slow": m.slow, "lost": m.lost, "on its way": m.onWay} {
 			if hit {
 				count[kind]++
 			}
@@ -86,7 +89,7 @@ func TestMishapsDoNotDependOnTheOrderOfArrival(t *testing.T) {
 			t.Fatalf("%s failed before and after", name)
 		}
 	}
-	for _, kind := range []string{"limited", "cut", "before", "after", "slow", "lost"} {
+	for _, kind := range []string{"limited", "cut", "before", "after", "slow", "lost", "on its way"} {
 		if n := count[kind]; n < 100 || n > 1200 {
 			t.Errorf("%s: %d of 2,000 calls", kind, n)
 		}
@@ -112,6 +115,27 @@ func TestABurstOf429Ends(t *testing.T) {
 	}
 	if n := len(a.sim.Books().Intents); n != 100 {
 		t.Errorf("%d intents of 100 calls that were let through", n)
+	}
+}
+
+func TestACallThatIsLongOnItsWayIsCarriedOutThoughItsCallerIsGone(t *testing.T) {
+	a := newAPI(t, Config{Faults: Faults{CallSlow: 1, SlowFor: 150 * time.Millisecond}})
+	ctx, gone := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer gone()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url+"/v1/payment_intents", strings.NewReader("amount=5&currency=eur"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer sk_test_paysim")
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if resp, err := http.DefaultClient.Do(req); err == nil {
+		resp.Body.Close()
+		t.Fatal("it was answered in time")
+	}
+	for until := time.Now().Add(10 * time.Second); len(a.sim.Books().Intents) == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("it was never carried out")
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ type Server struct {
 
 // callCounts are the calls with the secret key, by how they ended.
 type callCounts struct {
-	served, replayed, limited, failed, lost, cut, slow, refused atomic.Int64
+	served, replayed, limited, failed, lost, cut, slow, onWay, refused atomic.Int64
 }
 
 // New makes a Server.
@@ -182,6 +182,7 @@ func (s *Server) api(step string, e endpoint, shared bool) http.HandlerFunc {
 			s.send(w, refusal(invalid(http.StatusTooManyRequests, "rate_limit", "", "Request rate limit exceeded. Learn more about rate limits here https://stripe.com/docs/rate-limits.")))
 			return
 		}
+		s.arrive(c.mishap)
 		s.answer(w, c, s.once(w, c, e))
 	}
 }
