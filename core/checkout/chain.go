@@ -23,6 +23,7 @@ type origin struct {
 	actor  string // "buyer", "webhook", "lookup", "listing", "outbox", "expiry", "operator:NAME"
 	source string // of a webhook "provider/webhook id", of an outbox task "kind/outbox id"; else ""
 	digest []byte // of a webhook: SHA-256 of its payload
+	again  bool   // it was told before and counts once more: payment.Event.CountsAgain
 }
 
 // chained is one row of order_events with everything that its hash covers.

@@ -209,6 +209,10 @@ func (d *dispute) read(ctx context.Context, tx pgx.Tx, provider string, order, a
 		return fmt.Errorf("terms of event %s: %w", d.record.order.Event, err)
 	}
 	d.row, err = scanDispute(tx.QueryRow(ctx, sqlDisputeForUpdate, d.news.Ref, provider))
+	if err == nil && d.source.again {
+		d.forget()
+		return nil
+	}
 	d.known, d.counted = err == nil, err == nil && d.row.Taken
 	if errors.Is(err, pgx.ErrNoRows) {
 		var id uuid.UUID

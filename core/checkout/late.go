@@ -238,6 +238,9 @@ func (s *Service) decideLate(ctx context.Context, t payment.Task) error {
 	if disputed > 0 {
 		return payment.Postpone(lateDisputedLook) // it is with the buyer's bank, and neither buys anything nor can be given back
 	}
+	if payment.Sabotaged(payment.LateMoneyRule) {
+		return nil // and it stays where it is
+	}
 	may, err := s.reseats(ctx, &o)
 	if err != nil {
 		return err

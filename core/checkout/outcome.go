@@ -39,6 +39,7 @@ type Outcome struct {
 	Hold uuid.UUID
 
 	judged bool // the attempt was authorized before, so it has been judged: states never go back
+	again  bool // it was told before and counts once more: payment.Event.CountsAgain
 }
 
 // ErrPartialCapture means that a provider took another amount than it was asked to. Nothing is sold or issued for it.
@@ -217,8 +218,10 @@ func (b *batch) sale(ctx context.Context, r *record, p *Payment, o *Outcome, cau
 }
 
 func (b *batch) captured(ctx context.Context, r *record, p *Payment, o *Outcome) error {
-	twice := p.State == PaymentCaptured && payment.Sabotaged(payment.WebhookDedupe)
-	if (p.State != PaymentAuthorized || r.order.State == PaymentReview) && !twice {
+	if p.State != PaymentAuthorized || r.order.State == PaymentReview {
+		if o.again {
+			return b.capturedAgain(r, p)
+		}
 		if p.State != PaymentCaptured && p.State != PaymentAuthorized { // what is reviewed is captured when it is approved
 			return b.capturedLate(ctx, r, p, o)
 		}

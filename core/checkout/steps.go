@@ -114,8 +114,8 @@ func (s *Service) void(ctx context.Context, t payment.Task) error {
 	if err != nil || (a.state != PaymentVoiding && a.state != PaymentCaptureFailed) {
 		return err
 	}
-	if payment.Sabotaged(payment.LateMoneyRule) {
-		return s.tell(ctx, t, payment.Outcome{State: payment.Voided}) // as if late money took care of itself
+	if forgotten, err := s.forgetsLate(ctx, t, &a); forgotten || err != nil {
+		return err
 	}
 	if done, err := s.reseat(ctx, t, &a); done || err != nil {
 		return err
@@ -242,14 +242,14 @@ func (s *Service) Webhooks(ctx context.Context, events []payment.Event) error {
 			continue
 		}
 		cause, ok := causeOf(e.Outcome.State)
-		if s.bare(e) || !ok || !e.Relevant() || states[e.PaymentID].knows(cause) {
+		if s.bare(e) || !ok || !e.Relevant() || states[e.PaymentID].knows(cause) && !e.CountsAgain() {
 			continue
 		}
 		wg.Go(func() {
 			err := s.Apply(ctx, Outcome{Order: e.OrderID, Payment: e.PaymentID, Cause: cause,
 				Ref: e.Outcome.ProviderRef, Secret: e.Outcome.ClientSecret, Failure: e.Outcome.Failure, Try: e.Outcome.Try, Actor: "webhook",
 				Source: e.Source(), Digest: e.Digest, Card: e.Outcome.Card, Risk: e.Outcome.Risk, Amount: e.Outcome.Amount,
-				judged: states[e.PaymentID] == PaymentAuthorized})
+				judged: states[e.PaymentID] == PaymentAuthorized, again: e.CountsAgain()})
 			if errors.Is(err, ErrOrderUnknown) {
 				s.log.Warn("webhook about an order that is not ours", "webhook_id", e.ID, "type", e.Type)
 				err = nil
@@ -270,7 +270,7 @@ func (p PaymentState) knows(cause Cause) bool {
 	case PaymentAuthorized:
 		return cause == CauseBegun || cause == CauseAuthorized || cause == CauseDeclined
 	case PaymentCaptured:
-		return !payment.Sabotaged(payment.WebhookDedupe)
+		return true
 	}
 	return false
 }

@@ -128,7 +128,7 @@ func (b *Inbox) Receive(ctx context.Context, provider string, raw []byte, header
 		webhooksRefused.Inc()
 		return fmt.Errorf("store webhook %s: %w", event.ID, err)
 	}
-	if !fresh && !Sabotaged(WebhookDedupe) {
+	if event.repeated = !fresh; event.repeated && !event.CountsAgain() {
 		webhooksRepeated.Inc()
 		return nil
 	}

@@ -183,6 +183,8 @@ type Event struct {
 	Dispute   *DisputeNews // set when it is about a dispute; order and payment may be unknown then, see Identifier
 	CreatedAt time.Time    // by the provider's clock, to the second
 	Digest    []byte       // SHA-256 of the webhook as it was received and stored; set by the Inbox
+
+	repeated bool // it was stored before; see CountsAgain
 }
 
 // Source names the webhook for audit trails: its row of table webhooks is found by what stands before and behind the slash.

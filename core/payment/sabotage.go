@@ -6,6 +6,9 @@ package payment
 // show that the soak of the money notices.
 func Sabotaged(Safeguard) bool { return false }
 
+// CountsAgain tells whether the event was told before and counts once more all the same. It never does.
+func (e Event) CountsAgain() bool { return false }
+
 // claimSQL are the search for due tasks and their claim.
 func claimSQL() (due, claim string) { return sqlDue, sqlClaim }
 

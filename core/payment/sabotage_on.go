@@ -21,6 +21,9 @@ var off = func() Safeguard {
 // Sabotaged tells whether a safeguard is switched off.
 func Sabotaged(s Safeguard) bool { return s == off }
 
+// CountsAgain tells whether the event was told before and counts once more all the same: without WebhookDedupe.
+func (e Event) CountsAgain() bool { return e.repeated && Sabotaged(WebhookDedupe) }
+
 // claimSQL are the search for due tasks and their claim; without the order, tasks are taken while others of their order run.
 func claimSQL() (due, claim string) {
 	if !Sabotaged(OutboxOrder) {

@@ -73,15 +73,43 @@ func readUnderWay(ctx context.Context, conn *pgx.Conn) (left underWay, disputes 
 	return left, disputes, nil
 }
 
-// calm is rest in the middle of a soak: what is left then may go on.
+// sqlBusy counts what core would do by itself soon. A refund or dispute that waits for the provider's clock or an operator is not that.
+const sqlBusy = `SELECT
+(SELECT count(*) FROM outbox AS t WHERE t.state = 'ready' AND t.due_at < now() + INTERVAL '3 seconds'
+    AND NOT (t.kind = 'refund' AND EXISTS (SELECT 1 FROM refunds AS f WHERE f.order_id = t.order_id AND f.state = 'pending')))::INT8
++ (SELECT count(*) FROM webhooks WHERE handled_at IS NULL)::INT8
++ (SELECT count(*) FROM refunds WHERE state = 'requested')::INT8`
+
+// calm waits in the middle of a soak until core has done what is to be done, at most so long: what is left then may go on.
 func (r *run) calm(ctx context.Context, patience time.Duration) error {
 	conn, err := pgx.Connect(ctx, r.theatre.database.DirectURL())
 	if err != nil {
 		return fmt.Errorf("connect to the database: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	_, err = r.rest(ctx, conn, patience)
-	return err
+	for until := time.Now().Add(patience); stage.Sleep(ctx, time.Second); { // the provider's news are on their way
+		var busy int64
+		if err := conn.QueryRow(ctx, sqlBusy).Scan(&busy); err != nil {
+			return fmt.Errorf("see what core is about to do: %w", err)
+		}
+		if busy == 0 || time.Now().After(until) {
+			return nil
+		}
+	}
+	return ctx.Err()
+}
+
+// quiet is calm, and no webhook on its way any more.
+func (r *run) quiet(ctx context.Context, patience time.Duration) error {
+	for until := time.Now().Add(patience); ; {
+		if err := r.calm(ctx, patience); err != nil {
+			return err
+		}
+		summary, err := r.theatre.summary(ctx)
+		if err != nil || summary.Webhooks.Pending == 0 || time.Now().After(until) {
+			return err
+		}
+	}
 }
 
 // audit waits for rest, gathers what database, core and provider say, and judges it.

@@ -23,15 +23,19 @@ import (
 // How long a buyer waits.
 const (
 	answerWithin = 10 * time.Second       // for one answer
-	patience     = 90 * time.Second       // for one step, asked again and again
+	patience     = 45 * time.Second       // for one step, asked again and again; longer than a hold lives
 	followEvery  = 250 * time.Millisecond // between two looks at an order
 	lateAfter    = 26 * time.Second       // hold and its extension are over by then
 )
+
+// givesUpTimes is how often those who give a hold back while the form is made come again: few of these races are won.
+const givesUpTimes = 3
 
 // buyer is one person with one order to make. It belongs to one goroutine.
 type buyer struct {
 	run             *run
 	n               int
+	turn            int // of those who come again: which of their orders it is
 	rng             *rand.Rand
 	manner          manner
 	paypal          bool   // pays there
@@ -47,6 +51,9 @@ func newBuyer(r *run, n int) *buyer {
 	b := &buyer{run: r, n: n, http: buyersClient()}
 	b.rng, b.manner = draw(r.Seed, n)
 	b.core, b.paypal = b.rng.IntN(cores), b.rng.IntN(100) < 30
+	if b.manner == givesUp {
+		b.paypal = false // an order there is nothing that is left open: nothing comes of it unless we ask for it
+	}
 	b.event = mainSlug
 	if b.rng.IntN(100) < cancelledShare {
 		b.event = cancelledSlug
@@ -104,6 +111,13 @@ func (b *buyer) buy(ctx context.Context) string {
 	}
 	b.run.operation.add(string(b.manner))
 	b.run.operation.add("with " + map[bool]string{true: "PayPal", false: "a card"}[b.paypal])
+	if b.manner == givesUp {
+		if b.giveUp(ctx, hold); b.turn < givesUpTimes {
+			b.turn++
+			return b.buy(ctx)
+		}
+		return "given up"
+	}
 	if b.manner == neverPays && b.rng.IntN(2) == 0 {
 		return b.end(ctx, o, hold)
 	}
@@ -138,7 +152,7 @@ func (b *buyer) hold(ctx context.Context) (id, refusal string) {
 			Code string `json:"code"`
 		} `json:"problem"`
 	}
-	request := b.json(m{"items": []m{{"event": b.event, "session": b.session, "device": b.device, "key": fmt.Sprintf("hold-%d", b.n),
+	request := b.json(m{"items": []m{{"event": b.event, "session": b.session, "device": b.device, "key": b.key("hold"),
 		"client": "127.0.0.1", "body": json.RawMessage(body)}}})
 	for until := time.Now().Add(patience); ctx.Err() == nil && time.Now().Before(until); b.next(ctx) {
 		var answer struct {
@@ -169,11 +183,11 @@ func (b *buyer) open(ctx context.Context, hold string) (orderBody, string) {
 		var second sync.WaitGroup
 		second.Go(func() {
 			var o orderBody
-			b.askAt(ctx, 1-b.core, http.MethodPost, "/v1/orders", fmt.Sprintf("order-%d", b.n), body, &o)
+			b.askAt(ctx, 1-b.core, http.MethodPost, "/v1/orders", b.key("order"), body, &o)
 		})
 		defer second.Wait()
 	}
-	return b.insist(ctx, http.MethodPost, "/v1/orders", fmt.Sprintf("order-%d", b.n), body)
+	return b.insist(ctx, http.MethodPost, "/v1/orders", b.key("order"), body)
 }
 
 // begin asks until the provider's form is there, or the order is over.
@@ -261,6 +275,21 @@ func (b *buyer) form(ctx context.Context, o orderBody, fields url.Values) {
 		}
 	}
 }
+
+// giveUp gives the hold back while the call that makes the provider's form is on its way there: the order's payment is begun and has to
+// be voided at once.
+func (b *buyer) giveUp(ctx context.Context, hold string) {
+	stage.Sleep(ctx, time.Duration(b.rng.IntN(800))*time.Millisecond)
+	for until := time.Now().Add(patience); ctx.Err() == nil && time.Now().Before(until); b.next(ctx) {
+		var none json.RawMessage
+		if status := b.ask(ctx, http.MethodDelete, "/v1/holds/"+hold, "", nil, &none); status >= 200 && status < 500 && status != http.StatusTooManyRequests {
+			return
+		}
+	}
+}
+
+// key is the key of a request that this buyer makes once an order.
+func (b *buyer) key(what string) string { return fmt.Sprintf("%s-%d-%d", what, b.n, b.turn) }
 
 // end follows an order until it is over, as far as the buyer's patience goes. What becomes of it later the audit sees.
 func (b *buyer) end(ctx context.Context, o orderBody, hold string) string {

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -59,10 +60,39 @@ func clean() *evidence {
 	e.books.Refunds = []refund{{ID: "re_1", Refund: back.String(), Order: gone.String(), Amount: 100, Status: "succeeded"}}
 	e.disputes = []disputeRow{{Ref: "dp_1", Provider: "stripe", Order: gone, Minor: 200, State: "lost", Taken: true}}
 	e.books.Disputes = []dispute{{ID: "dp_1", Order: gone.String(), Amount: 200, Status: "lost", Withdrawn: true}}
-	e.settled = []settled{{provider: "stripe", items: []settlementItem{{Class: "theirs_only", Row: "txn_made_up"}}}}
+	e.settled = []settled{{provider: "stripe", day: "1970-01-02", items: []settlementItem{{Class: "theirs_only", Row: "txn_made_up"}}}}
 	e.settled[0].Counts.Rows = 3
-	e.books.Statement.Extra = []struct{ Row string }{{"txn_made_up"}}
+	e.books.Statement.Extra = []mistake{{Row: "txn_made_up", Type: "charge", Order: paid.String(), Amount: 6300, Shown: 6300, Created: 90000}}
 	return e
+}
+
+// twin accuses the true row beside the made-up one.
+func twin(e *evidence, minor int64) settlementItem {
+	extra := e.books.Statement.Extra[0]
+	i := settlementItem{Class: "duplicated", Row: "txn_true",
+		Why: fmt.Sprintf("A second row for what row %s settles already: sale_payment of order %s.", extra.Row, extra.Order)}
+	i.Amount.Minor = minor
+	return i
+}
+
+// Of two rows that are alike either may be called the other's duplicate, and a made-up one whose true row is missing is not found.
+func TestNobodyHasToTellARowFromItsTwin(t *testing.T) {
+	for name, plant := range map[string]func(e *evidence){
+		"the true one accused": func(e *evidence) { e.settled[0].items[0] = twin(e, 6300) },
+		"the true one missing": func(e *evidence) {
+			e.settled[0].items = nil
+			gone := e.books.Statement.Extra[0]
+			gone.Row = "txn_true"
+			e.books.Statement.Missing = []mistake{gone}
+		},
+		"of another day": func(e *evidence) { e.settled[0].items, e.books.Statement.Extra[0].Created = nil, 0 },
+	} {
+		e := clean()
+		plant(e)
+		if v := e.checkSettlement(); !v.Passed {
+			t.Errorf("%s: %q", name, v.Failures)
+		}
+	}
 }
 
 func judged(e *evidence) []loadtest.Verdict {
@@ -135,11 +165,23 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 		"a dispute left open":            {func(e *evidence) { e.disputes[0].State = "open" }, "disputes"},
 		"a dispute won and money gone":   {func(e *evidence) { e.disputes[0].State = "won" }, "disputes"},
 		"a true row accused":             {func(e *evidence) { e.settled[0].items[0].Row = "txn_true" }, "settlement"},
-		"an unexplained row too old":     {func(e *evidence) { e.settled[0].Overdue = 1 }, "settlement"},
-		"a step that was altered":        {func(e *evidence) { e.trail.OK = false }, "trail"},
-		"no core was killed":             {func(e *evidence) { e.report.CoreKills = 0 }, "trouble"},
-		"no restart":                     {func(e *evidence) { e.report.DatabaseStops = 1 }, "trouble"},
-		"no troubled commit":             {func(e *evidence) { e.report.Troubles["40001 at commit"] = 0 }, "trouble"},
+		"a made-up row overlooked":       {func(e *evidence) { e.settled[0].items = nil }, "settlement"},
+		"a made-up row accused twice":    {func(e *evidence) { e.settled[0].items = append(e.settled[0].items, twin(e, 6300)) }, "settlement"},
+		"a row unlike the made-up one":   {func(e *evidence) { e.settled[0].items[0] = twin(e, 6200) }, "settlement"},
+		"a failed refund's row accused": {func(e *evidence) {
+			e.books.Refunds[0].Status = "failed"
+			e.settled[0].items = append(e.settled[0].items, settlementItem{Class: "theirs_only", Row: e.books.Refunds[0].ID})
+		}, "settlement"},
+		"tickets issued twice": {func(e *evidence) {
+			again := e.tickets[0]
+			again.ID, again.Item = uuid.New(), 7
+			e.tickets = append(e.tickets, again)
+		}, "tickets"},
+		"an unexplained row too old": {func(e *evidence) { e.settled[0].Overdue = 1 }, "settlement"},
+		"a step that was altered":    {func(e *evidence) { e.trail.OK = false }, "trail"},
+		"no core was killed":         {func(e *evidence) { e.report.CoreKills = 0 }, "trouble"},
+		"no restart":                 {func(e *evidence) { e.report.DatabaseStops = 1 }, "trouble"},
+		"no troubled commit":         {func(e *evidence) { e.report.Troubles["40001 at commit"] = 0 }, "trouble"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := clean()

@@ -225,6 +225,7 @@ type books struct {
 		Limited  int64 `json:"limited"`
 		Failed   int64 `json:"failed"`
 		Lost     int64 `json:"lost"`
+		OnWay    int64 `json:"on_way"`
 	} `json:"calls"`
 }
 
@@ -278,6 +279,7 @@ func (b *books) misbehaved() map[string]int64 {
 	return map[string]int64{
 		"webhooks repeated": b.Webhooks.Repeated, "webhooks early": b.Webhooks.Early, "webhooks sent again": b.Webhooks.Retried,
 		"answers repeated from their key": b.Calls.Replayed, "calls failed": b.Calls.Failed, "answers lost": b.Calls.Lost,
+		"calls long on their way": b.Calls.OnWay,
 	}
 }
 

@@ -68,7 +68,7 @@ func (r *run) aftermath(ctx context.Context) error {
 	if err := r.cancel(ctx); err != nil {
 		return err
 	}
-	if err := r.refunds(ctx); err != nil {
+	if _, err := r.refunds(ctx); err != nil {
 		return err
 	}
 	// Disputes are opened, half of them are answered, and each is decided.
@@ -80,7 +80,18 @@ func (r *run) aftermath(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.refunds(ctx)
+	until := time.Now().Add(r.Patience)
+	for more := true; more && ctx.Err() == nil && time.Now().Before(until); {
+		// News that come late may say of a refund that it has failed.
+		if err := r.quiet(ctx, r.Patience); err != nil {
+			return err
+		}
+		var err error
+		if more, err = r.refunds(ctx); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
 }
 
 // cancel cancels the second event, and waits until all its buyers have their refunds on the way.
@@ -106,30 +117,33 @@ func (r *run) cancel(ctx context.Context) error {
 	return nil // the audit sees what is left
 }
 
-// maxRounds bounds how often hours pass for refunds that are under way, and lastTries when those that fail are paid otherwise.
+// refundsWithin bounds how long refunds that are under way may take, and lastTries after how many rounds those that fail are paid
+// otherwise.
 const (
-	maxRounds = 10
-	lastTries = 3
+	refundsWithin = time.Minute
+	lastTries     = 3
 )
 
 // refunds has hours pass until no refund is under way, and sees to those that failed: they are tried again, and in the end paid
-// another way.
-func (r *run) refunds(ctx context.Context) error {
-	for round := range maxRounds {
+// another way. seen tells whether there was one.
+func (r *run) refunds(ctx context.Context) (seen bool, err error) {
+	until := time.Now().Add(refundsWithin)
+	for round := 0; time.Now().Before(until); round++ {
 		if err := r.pass(ctx, 3*time.Hour); err != nil {
-			return err
+			return seen, err
 		}
 		failed, err := r.listRefunds(ctx, "state=failed&unsettled=true")
 		if err != nil {
-			return err
+			return seen, err
 		}
 		pending, err := r.listRefunds(ctx, "state=pending")
 		if err != nil {
-			return err
+			return seen, err
 		}
 		if len(failed)+len(pending) == 0 {
-			return nil
+			return seen, nil
 		}
+		seen = true
 		for _, id := range failed {
 			body := []byte("{}")
 			if round >= lastTries {
@@ -138,10 +152,13 @@ func (r *run) refunds(ctx context.Context) error {
 			} else {
 				r.operation.add("failed refund tried again")
 			}
-			r.operate(ctx, round%cores, http.MethodPost, "/admin/v1/refunds/"+id+"/retry", fmt.Sprintf("retry-%s-%d", id, round), body, nil)
+			var refusal struct{ Code string }
+			if r.operate(ctx, round%cores, http.MethodPost, "/admin/v1/refunds/"+id+"/retry", fmt.Sprintf("retry-%s-%d", id, round), body, &refusal)/100 == 4 {
+				r.operation.add("failed refund not settled: " + refusal.Code)
+			}
 		}
 	}
-	return nil
+	return false, nil // the audit sees what is left
 }
 
 // listRefunds lists the ids of refunds, as many as one page has.

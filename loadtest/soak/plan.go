@@ -52,6 +52,7 @@ var manners = []struct {
 	share  int
 }{
 	{declines, 90}, {proves, 80}, {abandonsProof, 30}, {failsProof, 30}, {neverPays, 30}, {paysLate, 60}, {releases, 30}, {disputes, 30},
+	{givesUp, 100},
 }
 
 // manner is how a buyer behaves at the provider's form.
@@ -66,6 +67,7 @@ const (
 	neverPays     manner = "never pays"
 	paysLate      manner = "pays when the hold has ended"
 	releases      manner = "gives the hold back while paying"
+	givesUp       manner = "gives the hold back while the form is made"
 	disputes      manner = "pays, and disputes it later"
 )
 

@@ -97,7 +97,8 @@ func (t *theatre) addProvider(o Options, k secrets) error {
 		"paypal": m{"client_id": "soak", "client_secret": k.paypal, "webhook_id": "SOAK", "webhook_url": t.relay.url("paypal"), "public_url": t.provider},
 	}
 	if o.Misbehave > 0 {
-		config["misbehave"] = o.Misbehave
+		// Calls that are long on their way are what a void must wait for, and few meet one.
+		config["misbehave"], config["faults"] = o.Misbehave, m{"call_slow": min(1, 3*o.Misbehave)}
 	}
 	return t.add(&t.paysim, "paysim", "paysim", o.Programs, config, t.provider+"/_paysim/health")
 }
