@@ -78,7 +78,7 @@ type Faults struct {
 	AnswerError        float64       `mapstructure:"answer_error"`        // status 500 to a call with the secret key, half of them after it was carried out
 	AnswerLost         float64       `mapstructure:"answer_lost"`         // the call is carried out and the connection closed
 	AnswerSlow         float64       `mapstructure:"answer_slow"`         // the answer takes SlowFor
-	CallSlow           float64       `mapstructure:"call_slow"`           // the call is on its way for SlowFor before anything is done, even if its caller dies
+	CallSlow           float64       `mapstructure:"call_slow"`           // a call that changes something is on its way for SlowFor before anything is done, even if its caller dies
 	SlowFor            time.Duration `mapstructure:"slow_for"`            // default 1 s
 	ConnectionCut      float64       `mapstructure:"connection_cut"`      // the connection is closed before anything is done
 	RateBurst          float64       `mapstructure:"rate_burst"`          // status 429, to the same call up to three times in a row

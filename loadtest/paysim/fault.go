@@ -3,6 +3,7 @@ package paysim
 import (
 	"encoding/binary"
 	"hash/fnv"
+	"net/http"
 	"strconv"
 	"sync"
 	"time"
@@ -101,9 +102,10 @@ func (s *Server) mishapOf(step, name string) mishap {
 	return m
 }
 
-// arrive is the way of a call to us: some take long, and arrive even if whoever made them is dead by then. Nothing may be locked.
-func (s *Server) arrive(m mishap) {
-	if m.onWay {
+// arrive is the way of a call to us: some that change something take long, and arrive even if whoever made them is dead by then.
+// Nothing may be locked.
+func (s *Server) arrive(m mishap, method string) {
+	if m.onWay && method != http.MethodGet {
 		s.calls.onWay.Add(1)
 		time.Sleep(s.cfg.Faults.SlowFor)
 	}

@@ -161,7 +161,7 @@ func (s *Server) payPalAPI(step string, life time.Duration, e ppEndpoint) http.H
 			s.ppSend(w, ppFailure(http.StatusTooManyRequests, "RATE_LIMIT_REACHED", ""))
 			return
 		}
-		s.arrive(m)
+		s.arrive(m, r.Method)
 		answer := s.ppCarryOut(c, m, life, e)
 		s.announce(r.Context(), c.events)
 		if m.slow {

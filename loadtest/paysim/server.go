@@ -182,7 +182,7 @@ func (s *Server) api(step string, e endpoint, shared bool) http.HandlerFunc {
 			s.send(w, refusal(invalid(http.StatusTooManyRequests, "rate_limit", "", "Request rate limit exceeded. Learn more about rate limits here https://stripe.com/docs/rate-limits.")))
 			return
 		}
-		s.arrive(c.mishap)
+		s.arrive(c.mishap, c.r.Method)
 		s.answer(w, c, s.once(w, c, e))
 	}
 }

@@ -25,11 +25,11 @@ const (
 	answerWithin = 10 * time.Second       // for one answer
 	patience     = 45 * time.Second       // for one step, asked again and again; longer than a hold lives
 	followEvery  = 250 * time.Millisecond // between two looks at an order
-	lateAfter    = 26 * time.Second       // hold and its extension are over by then
+	lateBy       = 2 * time.Second        // after a hold and its extension are over
 )
 
 // givesUpTimes is how often those who give a hold back while the form is made come again: few of these races are won.
-const givesUpTimes = 3
+const givesUpTimes = 5
 
 // buyer is one person with one order to make. It belongs to one goroutine.
 type buyer struct {
@@ -125,7 +125,7 @@ func (b *buyer) buy(ctx context.Context) string {
 		return b.end(ctx, o, hold)
 	}
 	if b.manner == paysLate {
-		stage.Sleep(ctx, lateAfter)
+		stage.Sleep(ctx, 2*b.run.Hold+lateBy)
 	}
 	b.pay(ctx, o, hold)
 	return b.end(ctx, o, hold)
@@ -279,7 +279,7 @@ func (b *buyer) form(ctx context.Context, o orderBody, fields url.Values) {
 // giveUp gives the hold back while the call that makes the provider's form is on its way there: the order's payment is begun and has to
 // be voided at once.
 func (b *buyer) giveUp(ctx context.Context, hold string) {
-	stage.Sleep(ctx, time.Duration(b.rng.IntN(800))*time.Millisecond)
+	stage.Sleep(ctx, time.Duration(b.rng.IntN(1000))*time.Millisecond)
 	for until := time.Now().Add(patience); ctx.Err() == nil && time.Now().Before(until); b.next(ctx) {
 		var none json.RawMessage
 		if status := b.ask(ctx, http.MethodDelete, "/v1/holds/"+hold, "", nil, &none); status >= 200 && status < 500 && status != http.StatusTooManyRequests {

@@ -3,6 +3,7 @@ package soak
 import (
 	"fmt"
 	"math/rand/v2"
+	"time"
 )
 
 // The events of a soak: one that takes place, and one that is cancelled in the end. Holds live for seconds, so that payments
@@ -10,8 +11,8 @@ import (
 const (
 	mainSlug      = "soak"
 	cancelledSlug = "called-off"
-	// %s: the slug; %d: places on the floor
-	eventText = `id: %s
+	// %[1]s: the slug; %[2]d: places on the floor; %[3]s: how long a hold lives
+	eventText = `id: %[1]s
 name: A Soak
 organizer: somebody
 venue: {name: Hall, city: Valencia, country: ES}
@@ -19,7 +20,7 @@ time_zone: Europe/Madrid
 starts_at: 2031-06-12T21:00:00+02:00
 currency: EUR
 tiers:
-  - {id: floor, name: Floor, kind: general, price: "30.00", capacity: %d}
+  - {id: floor, name: Floor, kind: general, price: "30.00", capacity: %[2]d}
   - {id: pit, name: Pit, kind: general, price: "99.00", capacity: 40}
   - {id: lower, name: Lower ring, kind: seated, price: "45.50"}
 seating:
@@ -29,18 +30,21 @@ fees: {per_ticket: "1.50", percent: 5}
 taxes: {percent: 10, included: true}
 limits: {per_buyer: 8, per_card: 10000}
 refunds: {by: buyer}
-hold: {ttl: 12s, payment_extension: 12s}
+hold: {ttl: %[3]s, payment_extension: %[3]s}
 on_sale: {joining_before: 1s, window: 30s, session_ttl: 60m, claim_within: 60s, max_inside: 60, pace_per_second: 15}
 `
 )
 
 // plan is what the soak sells.
-type plan struct{ floor int }
+type plan struct {
+	floor int
+	hold  time.Duration
+}
 
-func newPlan(o Options) plan { return plan{floor: max(500, o.Orders*3/2)} }
+func newPlan(o Options) plan { return plan{floor: max(500, o.Orders*3/2), hold: o.Hold} }
 
 func (p plan) events() []string {
-	return []string{fmt.Sprintf(eventText, mainSlug, p.floor), fmt.Sprintf(eventText, cancelledSlug, p.floor)}
+	return []string{fmt.Sprintf(eventText, mainSlug, p.floor, p.hold), fmt.Sprintf(eventText, cancelledSlug, p.floor, p.hold)}
 }
 
 // cancelledShare is how many of a hundred buyers want the event that is cancelled.

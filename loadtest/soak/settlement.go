@@ -122,7 +122,7 @@ func (m *mistakes) meant(i settlementItem) (row string, ok bool) {
 		return "", false
 	}
 	for _, extra := range m.Extra {
-		if names(i.Why, extra.Row) && names(i.Why, extra.Order) && extra.Shown == i.Amount.Minor {
+		if names(i.Why, extra.Row) && names(i.Why, extra.Order) && abs(extra.Shown) == abs(i.Amount.Minor) {
 			return extra.Row, true
 		}
 	}
@@ -145,3 +145,5 @@ func names(text, word string) bool {
 	}
 	return false
 }
+
+func abs(n int64) int64 { return max(n, -n) }

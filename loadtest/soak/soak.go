@@ -26,6 +26,7 @@ type Options struct {
 	KillCore  time.Duration  // between two SIGKILLs of a core; default 5 s
 	Restarts  int            // of the database, spread over the soak; default 2
 	Trouble   float64        // share of COMMITs that go wrong; default 0.005
+	Hold      time.Duration  // that a hold lives, and again when it is kept for a payment; default 12 s
 	Patience  time.Duration  // for everything to come to rest at the end; default 4 min
 	Sabotage  string         // a safeguard that is switched off, in a core built with the tag sabotage: payment.Safeguard
 	Progress  func(Progress) // called about once a second, if not nil
@@ -111,6 +112,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.KillCore <= 0 {
 		o.KillCore = 5 * time.Second
+	}
+	if o.Hold <= 0 {
+		o.Hold = 12 * time.Second
 	}
 	if o.Misbehave == 0 {
 		o.Misbehave = 0.1

@@ -24,7 +24,7 @@ func programs(t *testing.T) string {
 // A small soak: cores and database die and commits go wrong, with a provider that behaves; make soak-money has the others.
 func TestEveryCentIsExplainedWhenCoresAndTheDatabaseDie(t *testing.T) {
 	r, err := Run(t.Context(), Options{Programs: programs(t), Logs: t.TempDir(), Orders: 60, Seed: 5, Misbehave: -1, Trouble: 0.1,
-		Buyers: 40, KillCore: 3 * time.Second})
+		Buyers: 60, KillCore: 3 * time.Second, Hold: 5 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

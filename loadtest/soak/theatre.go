@@ -97,8 +97,9 @@ func (t *theatre) addProvider(o Options, k secrets) error {
 		"paypal": m{"client_id": "soak", "client_secret": k.paypal, "webhook_id": "SOAK", "webhook_url": t.relay.url("paypal"), "public_url": t.provider},
 	}
 	if o.Misbehave > 0 {
-		// Calls that are long on their way are what a void must wait for, and few meet one.
-		config["misbehave"], config["faults"] = o.Misbehave, m{"call_slow": min(1, 3*o.Misbehave)}
+		// Calls that are long on their way are what a void must wait for, and few meet one. They take less than the lease of a task has
+		// left when its core is killed, or the void would not wait long enough.
+		config["misbehave"], config["faults"] = o.Misbehave, m{"call_slow": min(1, 4*o.Misbehave), "slow_for": "1500ms"}
 	}
 	return t.add(&t.paysim, "paysim", "paysim", o.Programs, config, t.provider+"/_paysim/health")
 }

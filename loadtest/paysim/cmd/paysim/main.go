@@ -174,7 +174,7 @@ func define(cmd *cobra.Command, v *viper.Viper) {
 	number("faults.answer_error", 0, "probability of status 500, half of them after the work was done")
 	number("faults.answer_lost", 0, "probability that a call is carried out and not answered")
 	number("faults.answer_slow", 0, "probability that an answer takes slow-for")
-	number("faults.call_slow", 0, "probability that a call is on its way for slow-for before anything is done, even if its caller dies")
+	number("faults.call_slow", 0, "probability that a call that changes something is on its way for slow-for before anything is done, even if its caller dies")
 	wait("faults.slow_for", time.Second, "how long a slow call or answer takes")
 	number("faults.connection_cut", 0, "probability that the connection is closed before a call is carried out")
 	number("faults.rate_burst", 0, "probability of status 429, to the same call up to three times in a row")
