@@ -85,6 +85,12 @@ func TestNobodyHasToTellARowFromItsTwin(t *testing.T) {
 			gone.Row = "txn_true"
 			e.books.Statement.Missing = []mistake{gone}
 		},
+		"the true one altered": func(e *evidence) {
+			gone := e.books.Statement.Extra[0]
+			gone.Row, gone.Shown = "txn_true", 6500
+			e.books.Statement.Altered = []mistake{gone}
+			e.settled[0].items[0] = settlementItem{Class: "amount_differs", Row: "txn_true"}
+		},
 		"of another day": func(e *evidence) { e.settled[0].items, e.books.Statement.Extra[0].Created = nil, 0 },
 	} {
 		e := clean()

@@ -129,10 +129,11 @@ func (m *mistakes) meant(i settlementItem) (row string, ok bool) {
 	return "", false
 }
 
-// hides tells whether nobody can find a mistake: the true row of a made-up one is missing, so that the made-up one takes its place.
+// hides tells whether nobody can find a mistake: the true row of a made-up one is missing, or has another amount (and is accused for
+// that), so that the made-up one takes its place.
 func (m *mistakes) hides(wrong mistake) bool {
-	return slices.ContainsFunc(m.Missing, func(gone mistake) bool {
-		return gone.Type == wrong.Type && gone.Order == wrong.Order && gone.Payment == wrong.Payment && gone.Amount == wrong.Shown
+	return slices.ContainsFunc(slices.Concat(m.Missing, m.Altered), func(gone mistake) bool {
+		return gone.Row != wrong.Row && gone.Type == wrong.Type && gone.Order == wrong.Order && gone.Payment == wrong.Payment && gone.Amount == wrong.Shown
 	})
 }
 
