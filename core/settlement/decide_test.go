@@ -397,3 +397,37 @@ func TestARefundThatFailedBeforeItWasDoneIsExplainedByBothOfItsRowsOrNone(t *tes
 		})
 	}
 }
+
+// Of two refunds of one amount that failed, one before and one after it was thought to be done, each return is its own refund's, whichever
+// is read first.
+func TestAReturnIsOfTheRefundThatItNames(t *testing.T) {
+	for _, voidFirst := range []bool{true, false} {
+		w := newWorld(t, dbtest.New(t), time.Nanosecond)
+		order := w.sell(6966)
+		m := w.money(order)
+		parts, total, err := m.Share(1, 3, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done, promised := uuid.New(), uuid.New()
+		given := w.record(ledger.PostAll(w.record(ledger.RefundTransfers(w.terms(order), done, m, parts, total))), nil)
+		w.record(ledger.ReverseAll(given), nil)
+		w.record(ledger.VoidAll(w.record(ledger.RefundTransfers(w.terms(order), promised, w.money(order), parts, total))), nil)
+		back := []uuid.UUID{done, promised}
+		if voidFirst {
+			slices.Reverse(back)
+		}
+		row := payment.SettlementRow{PaymentRef: "pi_" + order.String(), OrderID: order}
+		for _, id := range back {
+			row.Kind, row.Gross, row.RefundID, row.SourceRef = payment.SettledRefund, eur(-total), id, "re_"+id.String()
+			w.add(row)
+		}
+		for _, id := range back {
+			row.Kind, row.Gross, row.RefundID, row.SourceRef = payment.SettledRefundFailure, eur(total), id, "re_"+id.String()
+			w.add(row)
+		}
+		if report, open := w.reconcile(w.rows), w.items(Open); report.ExplainedPPM != whole || len(open) != 0 {
+			t.Errorf("void first %t: %+v, %+v", voidFirst, report, open)
+		}
+	}
+}

@@ -36,22 +36,43 @@ func (r row) candidates() []uuid.UUID {
 	if r.order == uuid.Nil {
 		return nil
 	}
-	final := func(name string) uuid.UUID {
-		pending := ledger.Transfer{ID: ledger.TransferID(r.order, name), Reference: r.order, Kind: ledger.Pending}
-		return ledger.PostAll([]ledger.Transfer{pending})[0].ID
-	}
 	switch r.Kind {
 	case payment.SettledCharge:
-		return []uuid.UUID{final("sale_payment"), ledger.TransferID(r.order, "late_money")}
+		return []uuid.UUID{r.final("sale_payment"), ledger.TransferID(r.order, "late_money")}
 	case payment.SettledRefund:
-		if r.RefundID == uuid.Nil {
-			return nil
-		}
-		revived := payment.RevivedRefundID(r.RefundID).String() // of one that was given up and made all the same
-		return []uuid.UUID{final(r.RefundID.String() + "/refund_payment"), final(r.RefundID.String() + "/late_refund"),
-			final(revived + "/refund_payment"), final(revived + "/late_refund")}
+		return r.given()
 	}
 	return nil
+}
+
+// final is the id of the post of an order's pending transfer.
+func (r row) final(name string) uuid.UUID {
+	pending := ledger.Transfer{ID: ledger.TransferID(r.order, name), Reference: r.order, Kind: ledger.Pending}
+	return ledger.PostAll([]ledger.Transfer{pending})[0].ID
+}
+
+// given are the ids of the transfers by which the refund that the row names was given; none where it names no refund of an order.
+func (r row) given() []uuid.UUID {
+	if r.order == uuid.Nil || r.RefundID == uuid.Nil {
+		return nil
+	}
+	revived := payment.RevivedRefundID(r.RefundID).String() // of one that was given up and made all the same
+	return []uuid.UUID{r.final(r.RefundID.String() + "/refund_payment"), r.final(r.RefundID.String() + "/late_refund"),
+		r.final(revived + "/refund_payment"), r.final(revived + "/late_refund")}
+}
+
+// others tells whether a move is of another refund than the one that the row names.
+func (r row) others(move ledger.Move) bool {
+	given := r.given()
+	switch {
+	case len(given) == 0:
+		return false
+	case r.Kind == payment.SettledRefund:
+		return move.Code == "refund_payment" // one of that name would have been found by its id
+	case r.Kind == payment.SettledRefundFailure:
+		return returnable(move) && move.Code != "resale_payment_back" && !slices.Contains(given, move.PriorID)
+	}
+	return false
 }
 
 // matcher decides the rows of one page. It is pure: what it knows was read before.
@@ -111,9 +132,8 @@ func (m *matcher) possible(r row) []ledger.Move {
 	if len(found) > 0 {
 		return found
 	}
-	named := len(r.candidates()) > 0 && r.Kind == payment.SettledRefund // a refund of another name is another refund
 	for _, move := range m.byOrder[r.order] {
-		if fits(move) && (!named || move.Code != "refund_payment") {
+		if fits(move) && !r.others(move) {
 			found = append(found, move)
 		}
 	}
