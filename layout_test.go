@@ -155,6 +155,7 @@ func TestVerbsTalkToCoreOverHTTP(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		text = bytes.ReplaceAll(text, []byte(`"fairgate/core/ticket/gate"`), nil) // a gate off line has no HTTP; the package has no I/O but its log
 		for _, forbidden := range []string{`"fairgate/core/`, `"fairgate/loadtest`, `"github.com/jackc/pgx`} {
 			if bytes.Contains(text, []byte(forbidden)) {
 				t.Errorf("ctl/%s imports %s…: this verb talks to core over HTTP", name, forbidden[1:])

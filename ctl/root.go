@@ -81,7 +81,7 @@ Tables are for people. With --json every command prints what core said, and erro
 			root.AddCommand(c)
 		}
 	}
-	add("sell", t.apply(), t.event(), t.catalog(), t.onSale(), t.orders(), t.payments(), t.outbox(), t.review(), t.refunds(), t.disputes(), t.tickets(), t.ban())
+	add("sell", t.apply(), t.event(), t.catalog(), t.onSale(), t.orders(), t.payments(), t.outbox(), t.review(), t.refunds(), t.disputes(), t.tickets(), t.gates(), t.pack(), t.scan(), t.ban())
 	add("check", t.ledger(), t.reconcile(), t.payouts(), t.lottery(), newRehearse(t.env), newDemo(t.env), t.prove(), t.storm(), t.soak())
 	add("other", t.migrate(), t.version(), t.completion())
 	t.watch(root)
@@ -122,6 +122,8 @@ var hints = map[string]string{
 	"dispute_unknown":      "ticketctl disputes list",
 	"no_review":            "ticketctl review list",
 	"ban_unknown":          "ticketctl ban list",
+	"gate_unknown":         "ticketctl gates list EVENT",
+	"gate_unauthorized":    "ticketctl gates add EVENT GATE, which makes a new credential",
 	"ban_invalid":          "ticketctl ban add --help",
 	"sale_not_open":        "ticketctl onsale schedule EVENT --opens-at TIME",
 	"sale_started":         "ticketctl onsale end EVENT, which ends it for good",

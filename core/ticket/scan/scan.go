@@ -171,9 +171,8 @@ func (t *turn) move(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return fmt.Errorf("read the entry: %w", err)
 	}
-	next, why := t.event.Rules.Next(e, pass)
-	if why != nil {
-		t.why = why
+	var next gate.Entry
+	if next, t.why = t.event.Rules.Next(e, pass); t.why != nil {
 		return nil
 	}
 	if _, err := tx.Exec(ctx, sqlMoveEntry, t.code.TicketID, t.gate.Zone, next.Ins, next.Outs, next.Inside, next.Last.ID, next.Last.Gate, next.Last.At); err != nil {

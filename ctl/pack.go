@@ -1,0 +1,122 @@
+package ctl
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fairgate/core/ticket/gate"
+)
+
+func (t *tool) pack() *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:   "pack EVENT",
+		Short: "Make the pack with which gates go off line",
+		Long: `pack writes what a gate needs to scan without a network: the event's keys and rules, and which codes are dead, signed. A file that is
+there gets what is new since (a delta), or is written anew where that does not fit. Where codes rotate the file is a secret.
+
+A gate off line is as good as its pack is new: what is refunded or disputed later it lets in, and merging its log finds that.`,
+		Example: `  ticketctl pack arena --out arena.pack
+  ticketctl scan --pack arena.pack --key KEY --gate north --log north.log`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if out == "" {
+				return usagef("--out is needed: the file to write")
+			}
+			c, err := t.client(cmd)
+			if err != nil {
+				return err
+			}
+			answer, err := c.get(cmd.Context(), path("tickets", "keys"), url.Values{"event": {args[0]}})
+			if err != nil {
+				return err
+			}
+			var keys keysView
+			if err := readInto(answer, &keys); err != nil {
+				return err
+			}
+			var trusted []ed25519.PublicKey
+			for _, k := range keys.PackKeys {
+				key, err := publicKeyOf(k.Public)
+				if err != nil {
+					return err
+				}
+				trusted = append(trusted, key)
+			}
+			p, err := fetchPack(cmd, c, args[0], out, trusted)
+			if err != nil {
+				return err
+			}
+			table := newTable(t.env.Stdout)
+			table.row("pack", out)
+			table.row("as of", p.AsOf.Format(time.RFC3339))
+			table.row("version", p.Version)
+			table.row("dead codes", len(p.States))
+			table.row("key", keys.PackKeys[0].Public)
+			return table.flush()
+		},
+	}
+	cmd.Flags().StringVar(&out, "out", "", "file to write, or to bring up to date")
+	return cmd
+}
+
+// fetchPack brings a file up to date: by a delta, or whole.
+func fetchPack(cmd *cobra.Command, c *client, event, file string, trusted []ed25519.PublicKey) (*gate.Pack, error) {
+	fetch := func(since string) ([]byte, error) {
+		query := url.Values{}
+		if since != "" {
+			query.Set("since", since)
+		}
+		answer, err := c.get(cmd.Context(), path("events", event, "pack"), query)
+		if err != nil {
+			return nil, err
+		}
+		var body struct {
+			Pack string `json:"pack"`
+		}
+		if err := readInto(answer, &body); err != nil {
+			return nil, err
+		}
+		return base64.StdEncoding.DecodeString(body.Pack)
+	}
+	have, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, inputError{fmt.Errorf("read %s: %w", file, err)}
+	}
+	if p, err := gate.Load(have, trusted...); err == nil && p.Slug == event {
+		sealed, err := fetch(p.AsOf.Format(time.RFC3339Nano))
+		if err != nil {
+			return nil, err
+		}
+		longer := gate.Append(have, sealed)
+		if next, err := gate.Load(longer, trusted...); err == nil && next.AsOf.After(p.AsOf) {
+			return next, replaceFile(file, longer)
+		}
+	}
+	sealed, err := fetch("")
+	if err != nil {
+		return nil, err
+	}
+	whole := gate.Append(nil, sealed)
+	p, err := gate.Load(whole, trusted...)
+	if err != nil {
+		return nil, fmt.Errorf("read core's pack: %w", err)
+	}
+	return p, replaceFile(file, whole)
+}
+
+func publicKeyOf(text string) (ed25519.PublicKey, error) {
+	key, err := hex.DecodeString(text)
+	if err != nil || len(key) != ed25519.PublicKeySize {
+		return nil, usagef("%q is no public key: 64 hex digits, as `ticketctl tickets keys` prints them", text)
+	}
+	return key, nil
+}

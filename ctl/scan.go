@@ -1,0 +1,251 @@
+package ctl
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"fairgate/core/ticket/gate"
+)
+
+// maxShown bounds a line of a scanner; the longest code has 201 characters.
+const maxShown = 4 << 10
+
+// scanned is what became of one line, as --json prints it.
+type scanned struct {
+	Pass   bool   `json:"pass"`
+	Scan   string `json:"scan,omitempty"`
+	Place  string `json:"place,omitempty"`
+	Code   string `json:"code,omitempty"` // why not
+	Detail string `json:"detail,omitempty"`
+}
+
+// scanner decides about what was shown, on line or off. An error means that nothing can be decided.
+type scanner interface {
+	scan(ctx context.Context, shown string, way gate.Direction) (scanned, error)
+	undo(ctx context.Context, scan, reason string) error
+}
+
+// scanFlags are the flags of scan.
+type scanFlags struct {
+	url, credential string
+	pack, key       string
+	log, gate, zone string
+	out             bool
+}
+
+func (t *tool) scan() *cobra.Command {
+	var f scanFlags
+	cmd := &cobra.Command{
+		Use:   "scan",
+		Short: "Be a gate: read codes, one a line, and say who may enter",
+		Long: `scan reads what a scanner types, one code a line, from standard input, and says PASS or STOP and why. The line "undo REASON" takes back
+the last scan that passed. It ends with the input.
+
+On line it asks core's gate listener (listen.gate) with the gate's credential, see ticketctl gates add. Off line it has --pack and
+--key, writes every scan to --log before it says anything, and goes on from there when it is started again; merge the log
+afterwards. Off line two gates cannot know of each other.`,
+		Example: `  ticketctl scan --credential-file north.gate --gate-url http://127.0.0.1:7005
+  ticketctl scan --pack arena.pack --key KEY --gate north --zone floor --log north.log
+  ticketctl scan merge north.log --credential-file north.gate`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.pack == "" {
+				c, err := t.gateClient(cmd, f)
+				if err != nil {
+					return err
+				}
+				return t.scanLines(cmd, onLine{c}, f)
+			}
+			g, err := openGate(f)
+			if err != nil {
+				return err
+			}
+			defer g.Close()
+			return t.scanLines(cmd, offLine{g}, f)
+		},
+	}
+	cmd.PersistentFlags().StringVar(&f.url, "gate-url", "http://127.0.0.1:7005", "address of core's gate listener")
+	cmd.PersistentFlags().StringVar(&f.credential, "credential-file", "", "file with the gate's credential")
+	cmd.Flags().BoolVar(&f.out, "out", false, "scan who leaves")
+	cmd.Flags().StringVar(&f.pack, "pack", "", "scan off line with this pack")
+	cmd.Flags().StringVar(&f.key, "key", "", "off line: the public key that signs packs, from a source you trust")
+	cmd.Flags().StringVar(&f.log, "log", "", "off line: file to which scans are written")
+	cmd.Flags().StringVar(&f.gate, "gate", "", "off line: name of this gate")
+	cmd.Flags().StringVar(&f.zone, "zone", "", "off line: zone whose entrance it is (default the venue)")
+	cmd.AddCommand(t.scanMerge(&f))
+	return cmd
+}
+
+// gateClient speaks to the gate listener with a gate's credential.
+func (t *tool) gateClient(cmd *cobra.Command, f scanFlags) (*client, error) {
+	if err := t.load(cmd); err != nil {
+		return nil, err
+	}
+	if f.credential == "" {
+		return nil, usagef("--credential-file is needed on line, --pack off line")
+	}
+	secret, err := readSecret(f.credential)
+	if err != nil {
+		return nil, err
+	}
+	return newClient(f.url, secret, t.settings.GetDuration(keyTimeout))
+}
+
+func openGate(f scanFlags) (*gate.Gate, error) {
+	if f.key == "" || f.log == "" || f.gate == "" {
+		return nil, usagef("off line --key, --log and --gate are needed")
+	}
+	key, err := publicKeyOf(f.key)
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.ReadFile(f.pack)
+	if err != nil {
+		return nil, inputError{fmt.Errorf("read the pack: %w", err)}
+	}
+	p, err := gate.Load(file, key)
+	if err != nil {
+		return nil, inputError{fmt.Errorf("read %s: %w", f.pack, err)}
+	}
+	g, err := gate.New(gate.Config{Name: f.gate, Zone: f.zone, Pack: p, Log: f.log})
+	if err != nil {
+		return nil, inputError{err}
+	}
+	return g, nil
+}
+
+// scanLines decides line by line.
+func (t *tool) scanLines(cmd *cobra.Command, s scanner, f scanFlags) error {
+	way := gate.In
+	if f.out {
+		way = gate.Out
+	}
+	lines := bufio.NewScanner(t.env.Stdin)
+	lines.Buffer(make([]byte, maxShown), maxShown)
+	last := ""
+	for lines.Scan() {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" {
+			continue
+		}
+		var said scanned
+		var err error
+		if reason, undo := strings.CutPrefix(line, "undo "); undo {
+			said, err = undoLast(cmd.Context(), s, &last, reason)
+		} else if said, err = s.scan(cmd.Context(), line, way); said.Pass {
+			last = said.Scan
+		}
+		if err != nil {
+			return err
+		}
+		if err := t.say(cmd, said); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return inputError{fmt.Errorf("read the codes: %w", err)}
+	}
+	return nil
+}
+
+func undoLast(ctx context.Context, s scanner, last *string, reason string) (scanned, error) {
+	if *last == "" {
+		return scanned{Code: "scan_unknown", Detail: "there is no scan to undo"}, nil
+	}
+	err := s.undo(ctx, *last, reason)
+	var no *problemError
+	switch {
+	case errors.As(err, &no) && no.Status != 401:
+		return scanned{Code: no.Code, Detail: strings.TrimSuffix(no.Detail, ".")}, nil
+	case errors.Is(err, gate.ErrLog), errors.Is(err, gate.ErrScanUnknown):
+		return scanned{Code: "reason_invalid", Detail: err.Error()}, nil
+	case err != nil:
+		return scanned{}, err
+	}
+	undone := scanned{Scan: *last, Code: "undone", Detail: "the last scan is undone"}
+	*last = ""
+	return undone, nil
+}
+
+// say prints what became of a line at once: somebody waits.
+func (t *tool) say(cmd *cobra.Command, said scanned) error {
+	if t.wantsJSON(cmd) {
+		return json.NewEncoder(t.env.Stdout).Encode(said)
+	}
+	word := "STOP"
+	if said.Pass {
+		word = "PASS"
+	}
+	_, err := fmt.Fprintln(t.env.Stdout, strings.TrimRight(oneLine(fmt.Sprintf("%s  %-18s %s", word, cmp.Or(said.Place, said.Code), said.Detail)), " "))
+	return err
+}
+
+// offLine is a gate without a network.
+type offLine struct{ gate *gate.Gate }
+
+func (o offLine) scan(_ context.Context, shown string, way gate.Direction) (scanned, error) {
+	answer, err := o.gate.Scan(shown, way)
+	switch why := gate.Reason(err); {
+	case err == nil:
+		return scanned{Pass: true, Scan: answer.Scan.String(), Place: answer.Code.Place}, nil
+	case why != "":
+		return scanned{Code: why, Detail: err.Error()}, nil
+	}
+	return scanned{}, fmt.Errorf("the gate stays closed: %w", err)
+}
+
+func (o offLine) undo(_ context.Context, scan, reason string) error {
+	id, err := uuid.Parse(scan)
+	if err != nil {
+		return err
+	}
+	return o.gate.Undo(id, reason)
+}
+
+// onLine asks core.
+type onLine struct{ client *client }
+
+// scanTries is how often a scan is asked before the gate says that core does not answer; pauses grow from 200 ms.
+const scanTries = 4
+
+func (o onLine) scan(ctx context.Context, shown string, way gate.Direction) (scanned, error) {
+	body := map[string]any{"id": uuid.New(), "code": shown, "direction": way} // the same scan however often it is asked
+	for n := 1; ; n++ {
+		answer, err := o.client.post(ctx, "/gate/v1/scans", body)
+		if err == nil {
+			var r struct{ ID, Tier, Seat string }
+			if err := readInto(answer, &r); err != nil {
+				return scanned{}, err
+			}
+			return scanned{Pass: true, Scan: r.ID, Place: cmp.Or(r.Seat, r.Tier)}, nil
+		}
+		var no *problemError
+		switch again := !errors.As(err, &no) || no.Status >= 500; {
+		case !again && no.Status == 401:
+			return scanned{}, err
+		case !again:
+			return scanned{Code: no.Code, Detail: strings.TrimSuffix(no.Detail, ".")}, nil
+		case n == scanTries || ctx.Err() != nil:
+			return scanned{Code: "no_answer", Detail: err.Error()}, nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(n) * 200 * time.Millisecond):
+		}
+	}
+}
+
+func (o onLine) undo(ctx context.Context, scan, reason string) error {
+	_, err := o.client.post(ctx, "/gate/v1/scans/"+scan+"/undo", map[string]any{"reason": reason})
+	return err
+}
