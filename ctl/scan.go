@@ -236,7 +236,7 @@ func (o onLine) scan(ctx context.Context, shown string, way gate.Direction) (sca
 		case !again:
 			return scanned{Code: no.Code, Detail: strings.TrimSuffix(no.Detail, ".")}, nil
 		case n == scanTries || ctx.Err() != nil:
-			return scanned{Code: "no_answer", Detail: err.Error()}, nil
+			return noAnswer(err), nil
 		}
 		select {
 		case <-ctx.Done():
@@ -244,6 +244,9 @@ func (o onLine) scan(ctx context.Context, shown string, way gate.Direction) (sca
 		}
 	}
 }
+
+// noAnswer is what a gate says while core cannot be asked: it stays closed, and the same code may be shown again.
+func noAnswer(err error) scanned { return scanned{Code: "no_answer", Detail: err.Error()} }
 
 func (o onLine) undo(ctx context.Context, scan, reason string) error {
 	_, err := o.client.post(ctx, "/gate/v1/scans/"+scan+"/undo", map[string]any{"reason": reason})

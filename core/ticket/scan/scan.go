@@ -172,11 +172,10 @@ func (t *turn) move(ctx context.Context, tx pgx.Tx) error {
 		return fmt.Errorf("read the entry: %w", err)
 	}
 	var next gate.Entry
-	if next, t.why = t.event.Rules.Next(e, pass); t.why != nil {
-		return nil
-	}
-	if _, err := tx.Exec(ctx, sqlMoveEntry, t.code.TicketID, t.gate.Zone, next.Ins, next.Outs, next.Inside, next.Last.ID, next.Last.Gate, next.Last.At); err != nil {
-		return fmt.Errorf("move the entry: %w", err)
+	if next, t.why = t.event.Rules.Next(e, pass); t.why == nil {
+		if _, err := tx.Exec(ctx, sqlMoveEntry, t.code.TicketID, t.gate.Zone, next.Ins, next.Outs, next.Inside, next.Last.ID, next.Last.Gate, next.Last.At); err != nil {
+			return fmt.Errorf("move the entry: %w", err)
+		}
 	}
 	return nil
 }
