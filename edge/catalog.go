@@ -9,8 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/valyala/fasthttp"
-
-	"fairgate/edge/guard"
 )
 
 // maxShelvedKey is the longest question that is remembered; a longer one is core's to refuse.
@@ -46,8 +44,7 @@ func (s *Server) serveCatalog(ctx *fasthttp.RequestCtx, event uuid.UUID) {
 // is away, or has trouble, what is remembered is good for a few seconds more.
 func (s *Server) lookUp(ctx *fasthttp.RequestCtx, event uuid.UUID, key string, known *shelved) *flight {
 	client := s.proxies.client(ctx)
-	subject := guard.AddressSubject(client)
-	if s.limited(ctx, guard.Address, s.now(), subject[:]) || !s.enter(ctx) {
+	if s.crowded(ctx, s.now(), client) || !s.enter(ctx) {
 		return nil
 	}
 	defer s.leave()

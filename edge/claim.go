@@ -29,8 +29,7 @@ type redeemed struct {
 // claim turns a called place into a session. All checks here are filters: core decides when it redeems the token.
 func (s *Server) claim(ctx *fasthttp.RequestCtx, slug []byte) {
 	now := s.now()
-	subject := guard.AddressSubject(s.proxies.client(ctx))
-	if s.limited(ctx, guard.Address, now, subject[:]) {
+	if s.crowded(ctx, now, s.proxies.client(ctx)) {
 		return
 	}
 	var request claimRequest
@@ -92,6 +91,9 @@ func (s *Server) tokenFor(ctx *fasthttp.RequestCtx, entry *queue.Entry, room *ro
 		return nil
 	}
 	state, at := &entry.State, s.clock.at(now)
+	if state.Identity != identityDevice && s.limited(ctx, guard.Account, now, pass.Entrant[:]) {
+		return nil
+	}
 	switch {
 	case state.Doubt || s.doubt.Load():
 		s.counts.unreachable.Inc()
@@ -162,6 +164,7 @@ func (s *Server) passOf(ctx *fasthttp.RequestCtx, room *room, who browser, known
 	case err != nil:
 		return queue.Pass{}, problemPassForged
 	case !known || pass.Device != who.hash:
+		s.judges.strangers.Add(s.now(), pass.Entrant[:], 1)
 		return queue.Pass{}, problemDeviceMismatch
 	}
 	return pass, nil

@@ -50,8 +50,7 @@ type unsafeConn interface{ UnsafeConn() net.Conn }
 func (s *Server) serveStream(ctx *fasthttp.RequestCtx, slug []byte) {
 	now := s.now()
 	client := s.proxies.client(ctx)
-	subject := guard.AddressSubject(client)
-	if s.limited(ctx, guard.Address, now, subject[:]) {
+	if s.crowded(ctx, now, client) {
 		return
 	}
 	entry := s.board.Entry(slug)
@@ -68,7 +67,7 @@ func (s *Server) serveStream(ctx *fasthttp.RequestCtx, slug []byte) {
 		since = ctx.QueryArgs().Peek("since")
 	}
 	at := placeOf(string(since))
-	who := streamHolder{session: buyer.session.Session, address: subject}
+	who := streamHolder{session: buyer.session.Session, address: guard.AddressSubject(client)}
 	w, err := s.showings.enter(string(slug), string(entry.State.Phase), who, now)
 	if err != nil {
 		s.refuseStream(ctx, err)

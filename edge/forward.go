@@ -6,8 +6,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/valyala/fasthttp"
-
-	"fairgate/edge/guard"
 )
 
 // coreRetry is how soon somebody is told to ask again whom core's silence sent away.
@@ -23,8 +21,7 @@ var passedOn = []string{
 func (s *Server) forwardPrivate(ctx *fasthttp.RequestCtx, creating bool) {
 	now := s.now()
 	client := s.proxies.client(ctx)
-	subject := guard.AddressSubject(client)
-	if s.limited(ctx, guard.Address, now, subject[:]) {
+	if s.crowded(ctx, now, client) {
 		return
 	}
 	key := ctx.Request.Header.Peek(headerKey)
@@ -80,8 +77,7 @@ func identify(req *fasthttp.Request, buyers []shopper, client string) {
 // forwardPublic passes a call on to core that anybody may make.
 func (s *Server) forwardPublic(ctx *fasthttp.RequestCtx, event uuid.UUID) {
 	client := s.proxies.client(ctx)
-	subject := guard.AddressSubject(client)
-	if s.limited(ctx, guard.Address, s.now(), subject[:]) || !s.enter(ctx) {
+	if s.crowded(ctx, s.now(), client) || !s.enter(ctx) {
 		return
 	}
 	defer s.leave()

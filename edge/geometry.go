@@ -9,7 +9,6 @@ import (
 	"github.com/valyala/fasthttp"
 	"golang.org/x/sync/singleflight"
 
-	"fairgate/edge/guard"
 	"fairgate/edge/lottery"
 )
 
@@ -62,8 +61,7 @@ func (g *geometries) put(hash string, one geometry) {
 // serveGeometry is GET /v1/events/{event}/seats/geometry/{hash}: core's answer, kept here and compressed, since everybody
 // who is let in wants it at the same moment.
 func (s *Server) serveGeometry(ctx *fasthttp.RequestCtx, slug, hash []byte) {
-	subject := guard.AddressSubject(s.proxies.client(ctx))
-	if s.limited(ctx, guard.Address, s.now(), subject[:]) {
+	if s.crowded(ctx, s.now(), s.proxies.client(ctx)) {
 		return
 	}
 	key := string(hash)

@@ -6,7 +6,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"fairgate/edge/batch"
-	"fairgate/edge/guard"
 	"fairgate/edge/lottery"
 )
 
@@ -22,8 +21,7 @@ type holdRequest struct {
 func (s *Server) createHold(ctx *fasthttp.RequestCtx) {
 	now := s.now()
 	client := s.proxies.client(ctx)
-	subject := guard.AddressSubject(client)
-	if s.limited(ctx, guard.Address, now, subject[:]) {
+	if s.crowded(ctx, now, client) {
 		return
 	}
 	key := ctx.Request.Header.Peek(headerKey)

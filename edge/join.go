@@ -22,6 +22,8 @@ type joinRequest struct {
 	Invitation string `json:"invitation"`
 	// Receipt may be sent back by a page that has one: with it, and the final pass, a join costs nothing.
 	Receipt string `json:"receipt"`
+	// Website is a field that people do not see. A program that fills in whatever there is gives itself away.
+	Website string `json:"website"`
 }
 
 // join lets a browser into the waiting room: it gets a pass at once and, when core has the entry, a receipt. Joining
@@ -29,8 +31,7 @@ type joinRequest struct {
 func (s *Server) join(ctx *fasthttp.RequestCtx, slug []byte) {
 	now := s.now()
 	client := s.proxies.client(ctx)
-	subject := guard.AddressSubject(client)
-	if s.limited(ctx, guard.Address, now, subject[:]) {
+	if s.crowded(ctx, now, client) {
 		return
 	}
 	var request joinRequest
@@ -55,7 +56,7 @@ func (s *Server) join(ctx *fasthttp.RequestCtx, slug []byte) {
 	}
 	who, known := s.cookies.browserOf(ctx)
 	if !known {
-		if s.limited(ctx, guard.NewDevice, now, subject[:]) {
+		if subject := guard.AddressSubject(client); s.limited(ctx, guard.NewDevice, now, subject[:]) {
 			return
 		}
 		who = newBrowser()
@@ -67,8 +68,12 @@ func (s *Server) join(ctx *fasthttp.RequestCtx, slug []byte) {
 		refuse(ctx, refusal)
 		return
 	}
+	if keys.identity != identityDevice && s.limited(ctx, guard.Account, now, entrant[:]) {
+		return
+	}
 	s.counts.joins.Inc()
 	s.activate(room)
+	s.judge(ctx, now, client, !known, entrant, request.Website != "")
 
 	network := guard.NetworkOf(client)
 	suspect := s.guard.Maybe(guard.BannedDevice, who.hash[:]) || s.guard.Maybe(guard.BannedEntrant, entrant[:]) ||

@@ -6,7 +6,6 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"fairgate/edge/guard"
 	"fairgate/edge/lottery"
 	"fairgate/edge/web"
 )
@@ -25,8 +24,7 @@ func payPath(path []byte) (slug, order []byte, ok bool) {
 // which knows what to do in any case: so an order that is paid cannot be paid again by going back or loading the page anew.
 func (s *Server) servePay(ctx *fasthttp.RequestCtx, slug, order []byte) {
 	now, client := s.now(), s.proxies.client(ctx)
-	subject := guard.AddressSubject(client)
-	if s.limited(ctx, guard.Address, now, subject[:]) {
+	if s.crowded(ctx, now, client) {
 		return
 	}
 	buyers := s.shoppersOf(ctx, true, now)

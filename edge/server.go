@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,7 @@ type Server struct {
 	ring    *admission.Ring
 	filters atomic.Pointer[lottery.MACKeys] // of sessions
 	guard   *guard.Guard
+	judges  judges
 	redeems *batcher
 	holds   *batcher
 	pages   *web.Pages
@@ -108,7 +110,7 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 	s := &Server{
 		cfg: c, log: log, id: id, boot: uuid.New(), now: time.Now, clock: clock{now: time.Now},
 		board: queue.NewBoard(), rooms: newRooms(), ring: ring, pages: pages,
-		guard: guard.New(c.Guard, time.Now(), set), cookies: newCookieJar(c.Cookies), proxies: trusted,
+		guard: guard.New(c.Guard, time.Now(), set), judges: newJudges(), cookies: newCookieJar(c.Cookies), proxies: trusted,
 		counts: newCounts(set), live: make(map[*core][]string),
 	}
 	if s.core, err = newUpstream(c, secret, s.now, s.counts); err != nil {
@@ -320,6 +322,22 @@ func (s *Server) refuseUnreadable(ctx *fasthttp.RequestCtx, err error) {
 func (s *Server) limited(ctx *fasthttp.RequestCtx, limit guard.Limit, now time.Time, subject []byte) bool {
 	wait := s.guard.Take(limit, now, subject)
 	if wait == 0 {
+		return false
+	}
+	refuseUntil(ctx, problemRateLimited, wait)
+	return true
+}
+
+// crowded spends one request of the caller's address and network; if that is too much, it has answered. A browser that is in a
+// waiting room or has a session is not held to what its neighbours do: its own limits are looked at later, and behind one
+// address there may be thousands. What such browsers of one network may do together is limited too.
+func (s *Server) crowded(ctx *fasthttp.RequestCtx, now time.Time, client netip.Addr) bool {
+	address, network := guard.AddressSubject(client), guard.NetworkOf(client)
+	wait := s.guard.Take(guard.Address, now, address[:])
+	if wait == 0 {
+		wait = s.guard.Take(guard.Network, now, network[:])
+	}
+	if wait == 0 || s.stands(ctx) && s.guard.Take(guard.Crowd, now, network[:]) == 0 {
 		return false
 	}
 	refuseUntil(ctx, problemRateLimited, wait)

@@ -303,7 +303,7 @@ func liveStage(t *testing.T, c stageConfig, guests int) (*stage, []*guest) {
 	t.Helper()
 	type m = map[string]any
 	plenty := m{"per_second": 100_000, "burst": 100_000}
-	c.edge = m{"live": m{"per_session": 1000, "per_address": 5000}, "guard": m{"session": plenty, "address": plenty}}
+	c.edge = m{"live": m{"per_session": 1000, "per_address": 5000}, "guard": m{"session": plenty, "address": plenty, "network": plenty}}
 	s := newStage(t, c)
 	s.start()
 	if err := s.operator(0).Apply(t.Context(), []byte(stadium())); err != nil {

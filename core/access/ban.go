@@ -123,7 +123,9 @@ func (r *Room) bansChanged(ctx context.Context) error {
 	return nil
 }
 
-// BanFilter is the bans in force as edges get them: a miss is certain, one subject in 1/false positive rate is a false hit.
+// BanFilter is the bans in force as edges get them: a miss is certain, one subject in 1/false positive rate is a false hit, which
+// core is asked about before it harms anybody. At one in 10,000, the default, a ban takes 19.2 bits: 1,000 bans are 2.4 KB,
+// 100,000 are 240 KB and a million 2.4 MB; it is made for 1,000 at least. Edges get it whole whenever a ban changes.
 type BanFilter struct {
 	Version uint64 // names the content: the same bans have the same version on every core
 	Filter  string // base64 of bloom.BloomFilter.WriteTo

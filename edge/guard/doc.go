@@ -1,5 +1,5 @@
-// Package guard is the edge's first bot filter: rate limits per device, session and client address, and the ban list
-// that core publishes as a bloom filter.
+// Package guard is the edge's first bot filter: rate limits per device, session, account, client address and
+// network, the ban list that core publishes as a bloom filter, and signals of what a caller is (package score).
 //
 // It owns the limiters' memory and the current ban filter, and it refuses nothing by itself: it answers how long a
 // caller has to wait, or whether a subject may be banned, and the handler decides. Everything is bounded: a limiter

@@ -22,6 +22,12 @@ const (
 	Address
 	// NewDevice limits how many device secrets one address is given.
 	NewDevice
+	// Network limits every call that does work, per network of the client address (see NetworkOf).
+	Network
+	// Crowd limits what callers who have shown who they are may still do from a network where Address or Network has run out.
+	Crowd
+	// Account limits joins and claims of one invitation or account, from whatever browsers.
+	Account
 	// Webhook limits what is passed on as a provider's webhook, per client address.
 	Webhook
 	limitCount
@@ -33,20 +39,26 @@ type Config struct {
 	Session   Rate `mapstructure:"session"`
 	Address   Rate `mapstructure:"address"`
 	NewDevice Rate `mapstructure:"new_device"`
+	Network   Rate `mapstructure:"network"`
+	Crowd     Rate `mapstructure:"crowd"`
+	Account   Rate `mapstructure:"account"`
 	Webhook   Rate `mapstructure:"webhook"`
 	// Subjects is how many subjects each limit remembers, some 50 bytes each.
 	Subjects int `mapstructure:"subjects"`
 }
 
-// DefaultConfig is tight per device and session and generous per address, since a school or a mobile carrier may
-// share one address, and most of all for webhooks: a provider sends those of a whole on-sale from a few addresses, and sends
-// again what was refused.
+// DefaultConfig is tight per device, session and account and generous per address and network, since a school or a mobile carrier
+// may share one address; whoever is in a room already or shops has the crowd's allowance beyond that. It is most generous for
+// webhooks: a provider sends those of a whole on-sale from a few addresses, and sends again what was refused.
 func DefaultConfig() Config {
 	return Config{
 		Device:    Rate{PerSecond: 2, Burst: 20},
 		Session:   Rate{PerSecond: 10, Burst: 40},
 		Address:   Rate{PerSecond: 200, Burst: 2000},
 		NewDevice: Rate{PerSecond: 50, Burst: 1000},
+		Network:   Rate{PerSecond: 1000, Burst: 10000},
+		Crowd:     Rate{PerSecond: 2000, Burst: 20000},
+		Account:   Rate{PerSecond: 2, Burst: 40},
 		Webhook:   Rate{PerSecond: 2000, Burst: 20000},
 		Subjects:  1_000_000,
 	}
@@ -58,7 +70,8 @@ func (c Config) Validate() error {
 	for _, limit := range []struct {
 		name string
 		rate Rate
-	}{{"device", c.Device}, {"session", c.Session}, {"address", c.Address}, {"new_device", c.NewDevice}, {"webhook", c.Webhook}} {
+	}{{"device", c.Device}, {"session", c.Session}, {"address", c.Address}, {"new_device", c.NewDevice}, {"network", c.Network}, {"crowd", c.Crowd},
+		{"account", c.Account}, {"webhook", c.Webhook}} {
 		if err := limit.rate.Check(); err != nil {
 			problems = append(problems, fmt.Errorf("guard.%s: %w", limit.name, err))
 		}
@@ -80,7 +93,8 @@ type Guard struct {
 // New makes a guard whose clock starts at now and whose metrics go to set.
 func New(c Config, now time.Time, set *metrics.Set) *Guard {
 	g := &Guard{}
-	for limit, rate := range [limitCount]Rate{Device: c.Device, Session: c.Session, Address: c.Address, NewDevice: c.NewDevice, Webhook: c.Webhook} {
+	for limit, rate := range [limitCount]Rate{Device: c.Device, Session: c.Session, Address: c.Address, NewDevice: c.NewDevice, Network: c.Network, Crowd: c.Crowd,
+		Account: c.Account, Webhook: c.Webhook} {
 		g.limits[limit] = newLimiter(rate, c.Subjects, now)
 	}
 	g.counts = newCounts(set, g)

@@ -4,6 +4,7 @@ import { card, countdown, duration, el, failureText, jitter, money, newKey, numb
 import { FREE, loadSeats } from './seats.js';
 
 const view = document.getElementById('view');
+const website = el('input', { name: 'website', tabindex: '-1', autocomplete: 'off', 'aria-hidden': 'true', hidden: true }); // nobody sees it: what fills it in is no person
 
 let leave = () => {}; // ends what the page shown keeps up to date
 
@@ -58,7 +59,7 @@ async function waitingRoom() {
   const code = el('input', { id: 'invitation', autocomplete: 'off' });
   const invitation = el('p', { hidden: true }, el('label', { for: 'invitation' }, 'Your invitation'), el('br'), code);
   const form = el('form', { class: 'card', hidden: true, onsubmit: (e) => { e.preventDefault(); wanted = code.value.trim(); wake(); } },
-    el('p', {}, 'Join, and take part in the draw. One entry a person; more tabs do not help.'), invitation, el('div', { class: 'actions' }, el('button', {}, 'Join the waiting room')));
+    el('p', {}, 'Join, and take part in the draw. One entry a person; more tabs do not help.'), invitation, website, el('div', { class: 'actions' }, el('button', {}, 'Join the waiting room')));
   show(form, news);
   for (;;) {
     const response = await fetch(`${base}/state`, { headers: etag ? { 'If-None-Match': etag } : {} }).catch(() => null);
@@ -87,7 +88,7 @@ async function waitingRoom() {
 async function join(invitation) {
   const known = memory.read().mine;
   for (;;) {
-    const { status, data } = await patiently('POST', `${base}/join`, { body: { invitation: invitation || undefined, receipt: (known && known.receipt) || undefined } });
+    const { status, data } = await patiently('POST', `${base}/join`, { body: { invitation: invitation || undefined, website: website.value || undefined, receipt: (known && known.receipt) || undefined } });
     if (status !== 200) { say(data.detail || 'Joining was refused.'); return undefined; }
     const mine = { entrant: data.entrant, generation: data.generation, window: data.window, band: data.band, reason: data.reason, receipt: data.receipt, invitation, elsewhere: Boolean(data.other_device) };
     memory.write({ mine });

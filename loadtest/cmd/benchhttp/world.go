@@ -77,7 +77,7 @@ func newWorld(ctx context.Context, o options) (w *world, err error) {
 	err = w.launch(ctx, o, "fairgate-edge", ports[5], m{
 		"listen": ports[4], "private_listen": ports[5], "on_doubt": "wait", "cookies": m{"secure": false},
 		"core":  m{"urls": []string{"http://" + ports[0]}, "secret_file": filepath.Join(secrets, "edge.secret")},
-		"guard": m{"address": m{"per_second": 1_000_000, "burst": 1_000_000}},
+		"guard": m{"address": m{"per_second": 1_000_000, "burst": 1_000_000}, "network": m{"per_second": 1_000_000, "burst": 1_000_000}},
 		"holds": m{"in_flight": o.inFlight},
 	})
 	if err != nil {

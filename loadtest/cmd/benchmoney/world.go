@@ -99,7 +99,7 @@ func newWorld(ctx context.Context, o options) (w *world, err error) {
 	if err := w.launch(ctx, o, "fairgate-edge", "http://"+ports[5]+"/readyz", m{
 		"listen": w.edge, "private_listen": ports[5], "on_doubt": "wait", "cookies": m{"secure": false},
 		"core":  m{"urls": []string{"http://" + ports[0]}, "secret_file": filepath.Join(secrets, "edge.secret"), "connections": max(4*o.buyers, 512)},
-		"guard": m{"address": m{"per_second": unlimited, "burst": unlimited}},
+		"guard": m{"address": m{"per_second": unlimited, "burst": unlimited}, "network": m{"per_second": unlimited, "burst": unlimited}},
 	}); err != nil {
 		return w, err
 	}
