@@ -21,12 +21,10 @@ import (
 // ours: the two may differ by any amount, and a mark ahead of the provider's time would hide what comes next. A reading goes from
 // the newest page to the mark, and notes after each page where it is. Only when it has reached the end, and everything on its way
 // is taken into account, the mark moves: to the latest time on the first page, since what came later than that may not have been
-// listed. One that dies is resumed by the next core; one that meets trouble leaves the mark where it is.
+// listed. One that dies is resumed by the next core when its lease (Config.RunLease, renewed with each page) ends; should two read
+// at once, each dispute is still booked once. One that meets trouble leaves the mark where it is.
 
 const (
-	// listingLease is how long a reading is left alone by other cores; renewed with each page. Should two read at once, each
-	// dispute is still booked once.
-	listingLease = 2 * time.Minute
 	// listingOverlap is how far before the mark a reading begins, by the provider's clock: what a provider lists late is listed then.
 	listingOverlap = time.Hour
 	// listingBegins is how far back the first reading of all goes: for so long a card's payment may be disputed.
@@ -211,7 +209,7 @@ func (s *Service) takeListing(ctx context.Context, provider string) (l *listing,
 		l = nil
 		taken := listing{provider: provider}
 		var reached *time.Time
-		err := tx.QueryRow(ctx, sqlTakeListing, provider, s.incarnation, listingLease.Milliseconds(), listingBegins.Milliseconds(),
+		err := tx.QueryRow(ctx, sqlTakeListing, provider, s.incarnation, s.cfg.RunLease.Milliseconds(), listingBegins.Milliseconds(),
 			s.cfg.DisputeListing.Milliseconds()).Scan(&taken.mark, &taken.page, &reached, &taken.whole)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
@@ -241,7 +239,7 @@ func (l *listing) reachedBy() *time.Time {
 
 // moveListing notes how far the reading has come.
 func (s *Service) moveListing(ctx context.Context, l *listing) error {
-	tag, err := s.db.Exec(ctx, sqlMoveListing, l.provider, s.incarnation, l.page, l.reachedBy(), l.whole, listingLease.Milliseconds())
+	tag, err := s.db.Exec(ctx, sqlMoveListing, l.provider, s.incarnation, l.page, l.reachedBy(), l.whole, s.cfg.RunLease.Milliseconds())
 	if err != nil {
 		return fmt.Errorf("note how far the list was read: %w", err)
 	}

@@ -21,8 +21,6 @@ import (
 const (
 	// runPage is how many orders a run goes through before it notes where it is.
 	runPage = 50
-	// runLease is how long a run is left alone by other cores; renewed with each page.
-	runLease = time.Minute
 	// runEvery is the pause between two looks for work.
 	runEvery = time.Second
 	// runSettles is how long after an event was cancelled other cores may still not know of it, and a bit.
@@ -261,7 +259,7 @@ func (s *Service) workRun(ctx context.Context, id uuid.UUID) error {
 func (s *Service) takeRun(ctx context.Context, id uuid.UUID) (run *Run, err error) {
 	err = s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		run = nil
-		rows, err := tx.Query(ctx, sqlTakeRun, id, s.incarnation, runLease)
+		rows, err := tx.Query(ctx, sqlTakeRun, id, s.incarnation, s.cfg.RunLease)
 		if err != nil {
 			return err
 		}

@@ -55,6 +55,7 @@ type Config struct {
 
 	MaxBatch    int                // most openings or outcomes in one commit; default 500
 	MaxQueue    int                // most of them waiting; default 20 × MaxBatch
+	RunLease    time.Duration      // how long the refund of an event, or the reading of a list, is left alone without a sign of life; default 1 min
 	LookupAfter time.Duration      // how long a begun payment may be silent before the provider is asked; default 5 s
 	LookupEvery time.Duration      // how often silent payments are looked for; default 1 s
 	Log         *slog.Logger       // default slog.Default()
@@ -90,6 +91,9 @@ type Service struct {
 func New(cfg Config) *Service {
 	if cfg.MaxBatch <= 0 {
 		cfg.MaxBatch = 500
+	}
+	if cfg.RunLease <= 0 {
+		cfg.RunLease = time.Minute
 	}
 	if cfg.LookupAfter <= 0 {
 		cfg.LookupAfter = 5 * time.Second

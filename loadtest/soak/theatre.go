@@ -128,7 +128,7 @@ func (t *theatre) addCore(i int, o Options, k secrets) error {
 		"listen":   m{"edge": listen[0], "admin": listen[1], "webhook": listen[2], "private": listen[3]},
 		"database": m{"url": database, "max_conns": 16},
 		"secrets":  m{"dir": t.file("secrets")},
-		"checkout": m{"lookup_after": "1s", "outbox_workers": 64, "outbox_lease": "3s", "outbox_backoff_max": "2s"},
+		"checkout": m{"lookup_after": "1s", "outbox_workers": 64, "outbox_lease": "3s", "run_lease": "8s", "outbox_backoff_max": "2s"},
 		"payment": m{"stripe": m{"base_url": t.provider, "pay_url": t.provider, "secret_key": k.api, "publishable_key": k.public,
 			"webhook_secret": k.webhook, "rate_per_second": 2000, "endpoint_rate_per_second": 2000},
 			"paypal": m{"base_url": t.provider, "client_id": "soak", "client_secret": k.paypal, "webhook_id": "SOAK", "cert_roots_file": t.file("ca.pem"),

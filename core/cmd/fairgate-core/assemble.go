@@ -96,7 +96,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		Issuer: ticket.NewIssuer(signingKey(events)),
 		Sold:   finish(d, log),
 		Screen: screen, Marker: marker, ReviewFor: cfg.Fraud.ReviewFor, SubmitBefore: cfg.Disputes.SubmitBefore, DisputesEvery: cfg.Disputes.LookupEvery, DisputeListing: cfg.Disputes.ListEvery,
-		MaxBatch: cfg.Checkout.MaxBatch, LookupAfter: cfg.Checkout.LookupAfter, Log: log, Recorder: recorder,
+		MaxBatch: cfg.Checkout.MaxBatch, LookupAfter: cfg.Checkout.LookupAfter, RunLease: cfg.Checkout.RunLease, Log: log, Recorder: recorder,
 		Again: func(ctx context.Context, earlier uuid.UUID, key string) (inventory.Hold, error) {
 			return stock.HoldAgain(ctx, earlier, key)
 		},

@@ -51,6 +51,7 @@ type config struct {
 		LookupAfter   time.Duration `mapstructure:"lookup_after"`
 		OutboxWorkers int           `mapstructure:"outbox_workers"`
 		OutboxLease   time.Duration `mapstructure:"outbox_lease"`
+		RunLease      time.Duration `mapstructure:"run_lease"`
 		OutboxTimeout time.Duration `mapstructure:"outbox_timeout"`
 		OutboxBackoff time.Duration `mapstructure:"outbox_backoff_max"`
 	}
@@ -112,7 +113,7 @@ var defaults = map[string]any{
 	"session.read_ttl": "720h",
 	"inventory.lanes":  2, "inventory.max_batch": 500, "inventory.max_queue": 10000,
 	"inventory.feed_every": "200ms", "inventory.feed_events": 1000,
-	"checkout.max_batch": 500, "checkout.lookup_after": "5s", "checkout.outbox_workers": 256, "checkout.outbox_lease": "10s", "checkout.outbox_timeout": "30s", "checkout.outbox_backoff_max": "5m",
+	"checkout.max_batch": 500, "checkout.lookup_after": "5s", "checkout.outbox_workers": 256, "checkout.outbox_lease": "10s", "checkout.run_lease": "1m", "checkout.outbox_timeout": "30s", "checkout.outbox_backoff_max": "5m",
 	"access.tick": "250ms", "access.marker_wait": "2s", "access.lease_ttl": "2500ms",
 	"access.poll_min": "2s", "access.poll_max": "20s", "access.polls_per_second": 10000,
 	"ledger.clearing_every":                 "1m",
@@ -174,7 +175,7 @@ func (c config) validate() error {
 			bad(key, "%d must be 1 or more", n)
 		}
 	}
-	for key, d := range map[string]time.Duration{"session.read_ttl": c.Session.ReadTTL, "inventory.feed_every": c.Inventory.FeedEvery, "catalog.refresh": c.Catalog.Refresh, "catalog.reconcile": c.Catalog.Reconcile, "checkout.lookup_after": c.Checkout.LookupAfter, "checkout.outbox_lease": c.Checkout.OutboxLease, "checkout.outbox_timeout": c.Checkout.OutboxTimeout, "checkout.outbox_backoff_max": c.Checkout.OutboxBackoff, "disputes.lookup_every": c.Disputes.LookupEvery, "disputes.list_every": c.Disputes.ListEvery, "access.tick": c.Access.Tick,
+	for key, d := range map[string]time.Duration{"session.read_ttl": c.Session.ReadTTL, "inventory.feed_every": c.Inventory.FeedEvery, "catalog.refresh": c.Catalog.Refresh, "catalog.reconcile": c.Catalog.Reconcile, "checkout.lookup_after": c.Checkout.LookupAfter, "checkout.outbox_lease": c.Checkout.OutboxLease, "checkout.run_lease": c.Checkout.RunLease, "checkout.outbox_timeout": c.Checkout.OutboxTimeout, "checkout.outbox_backoff_max": c.Checkout.OutboxBackoff, "disputes.lookup_every": c.Disputes.LookupEvery, "disputes.list_every": c.Disputes.ListEvery, "access.tick": c.Access.Tick,
 		"access.marker_wait": c.Access.MarkerWait, "access.lease_ttl": c.Access.LeaseTTL, "access.poll_min": c.Access.PollMin, "access.poll_max": c.Access.PollMax} {
 		if d <= 0 {
 			bad(key, "%s must be longer than nothing", d)
