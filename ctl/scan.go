@@ -220,23 +220,30 @@ const scanTries = 4
 
 func (o onLine) scan(ctx context.Context, shown string, way gate.Direction) (scanned, error) {
 	body := map[string]any{"id": uuid.New(), "code": shown, "direction": way} // the same scan however often it is asked
+	answer, err := o.ask(ctx, body)
+	var no *problemError
+	switch refused := errors.As(err, &no) && no.Status < 500; {
+	case refused && no.Status != 401:
+		return scanned{Code: no.Code, Detail: strings.TrimSuffix(no.Detail, ".")}, nil
+	case refused:
+		return scanned{}, err
+	case answer == nil:
+		return noAnswer(err), nil
+	}
+	var r struct{ ID, Tier, Seat string }
+	if err := readInto(answer, &r); err != nil {
+		return scanned{}, err
+	}
+	return scanned{Pass: true, Scan: r.ID, Place: cmp.Or(r.Seat, r.Tier)}, nil
+}
+
+// ask asks until core decides, or says after some tries why not.
+func (o onLine) ask(ctx context.Context, body any) (answer json.RawMessage, err error) {
 	for n := 1; ; n++ {
-		answer, err := o.client.post(ctx, "/gate/v1/scans", body)
-		if err == nil {
-			var r struct{ ID, Tier, Seat string }
-			if err := readInto(answer, &r); err != nil {
-				return scanned{}, err
-			}
-			return scanned{Pass: true, Scan: r.ID, Place: cmp.Or(r.Seat, r.Tier)}, nil
-		}
+		answer, err = o.client.post(ctx, "/gate/v1/scans", body)
 		var no *problemError
-		switch again := !errors.As(err, &no) || no.Status >= 500; {
-		case !again && no.Status == 401:
-			return scanned{}, err
-		case !again:
-			return scanned{Code: no.Code, Detail: strings.TrimSuffix(no.Detail, ".")}, nil
-		case n == scanTries || ctx.Err() != nil:
-			return noAnswer(err), nil
+		if err == nil || errors.As(err, &no) && no.Status < 500 || n == scanTries || ctx.Err() != nil {
+			return answer, err
 		}
 		select {
 		case <-ctx.Done():

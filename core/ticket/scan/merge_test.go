@@ -1,6 +1,7 @@
 package scan_test
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -11,8 +12,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
-	"crypto/ed25519"
 
 	"fairgate/core/db/dbtest"
 	"fairgate/core/ticket"
@@ -99,6 +98,36 @@ func TestLogsMergeToTheSameInAnyOrder(t *testing.T) {
 			} else if got := w.rows(); got != want {
 				t.Fatalf("rule %d, round %d:\n%s\nnot\n%s", rule, round, got, want)
 			}
+		}
+	}
+}
+
+// Entries that were moved scan by scan are what all passes come to.
+func TestEntriesMovedOnLineAreThoseMadeAnewFromAllPasses(t *testing.T) {
+	for _, rule := range []gate.Reentry{gate.Once, gate.AfterExit, gate.Free} {
+		w := newWorld(t, rule)
+		random := rand.New(rand.NewPCG(3, uint64(rule)))
+		all := w.issue(3)
+		known := map[int]gate.Record{}
+		for range 30 {
+			i, way := random.IntN(len(all)), []gate.Direction{gate.In, gate.In, gate.Out}[random.IntN(3)]
+			g := at(fmt.Sprintf("gate-%d", random.IntN(2)), "")
+			r, err := w.s.Scan(t.Context(), g, scan.Request{ID: uuid.New(), Shown: all[i].Code, Direction: way}, time.Now())
+			if err != nil && gate.Reason(err) == "" {
+				t.Fatal(err)
+			}
+			if err == nil {
+				known[i] = gate.Record{ID: r.Scan, Event: arena, Gate: g.Name, At: r.At, Direction: way, Code: all[i].Code}
+			}
+		}
+		before := w.rows()
+		for _, r := range known { // known records change nothing, but their tickets' entries are made anew
+			if report := w.merge(r); report.New != 0 || len(report.Findings) != 0 {
+				t.Errorf("rule %d: %+v", rule, report)
+			}
+		}
+		if len(known) != len(all) || w.rows() != before {
+			t.Errorf("rule %d: %s\nbecame %s", rule, before, w.rows())
 		}
 	}
 }
