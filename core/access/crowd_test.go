@@ -113,6 +113,9 @@ func (s *crowdSim) tick() {
 func (s *crowdSim) call(n int) {
 	s.waiting -= n
 	s.called += n
+	if n == 0 {
+		return
+	}
 	s.batches = append(s.batches, callBatch{at: s.now, n: n})
 	for range n {
 		if s.rand.Float64() >= s.habits.shows {
@@ -192,8 +195,12 @@ func (s *crowdSim) arrive(b *shopper) {
 func (s *crowdSim) look() crowd {
 	c := s.limits
 	c.at, c.waiting, c.free, c.taken = time.Unix(1000, 0).Add(s.now), s.waiting, s.free, s.taken
-	for _, b := range s.batches {
+	for i := len(s.batches) - 1; i >= 0; i-- {
+		b := &s.batches[i]
 		age := s.now - b.at
+		if age >= 2*simComeWithin {
+			break
+		}
 		switch {
 		case age < simComeWithin:
 			c.called, c.came = c.called+b.n, c.came+b.came
