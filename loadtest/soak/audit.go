@@ -82,21 +82,34 @@ const sqlBusy = `SELECT
 
 // calm waits in the middle of a soak until core has done what is to be done, at most so long: what is left then may go on.
 func (r *run) calm(ctx context.Context, patience time.Duration) error {
-	conn, err := pgx.Connect(ctx, r.theatre.database.DirectURL())
-	if err != nil {
-		return fmt.Errorf("connect to the database: %w", err)
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
 	for until := time.Now().Add(patience); stage.Sleep(ctx, time.Second); { // the provider's news are on their way
-		var busy int64
-		if err := conn.QueryRow(ctx, sqlBusy).Scan(&busy); err != nil {
-			return fmt.Errorf("see what core is about to do: %w", err)
-		}
-		if busy == 0 || time.Now().After(until) {
+		busy, err := r.busy(ctx)
+		if err == nil && busy == 0 {
 			return nil
+		}
+		if time.Now().After(until) {
+			return err
 		}
 	}
 	return ctx.Err()
+}
+
+// busy counts what core would do by itself soon, as of one moment.
+func (r *run) busy(ctx context.Context) (n int64, err error) {
+	conn, err := pgx.Connect(ctx, r.theatre.database.DirectURL())
+	if err != nil {
+		return 0, fmt.Errorf("connect to the database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	tx, err := conn.BeginTx(ctx, asOfNow)
+	if err != nil {
+		return 0, fmt.Errorf("see what core is about to do: %w", err)
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // nothing was written
+	if err := tx.QueryRow(ctx, sqlBusy).Scan(&n); err != nil {
+		return 0, fmt.Errorf("see what core is about to do: %w", err)
+	}
+	return n, nil
 }
 
 // quiet is calm, and no webhook on its way any more.
