@@ -142,7 +142,11 @@ or --recompute it adds up the transfers themselves. It exits with 3 when it is n
 			if !view.Zero {
 				verdict = "DEBITS DO NOT EQUAL CREDITS"
 			}
-			out.line("%s; %d transfers were added up", verdict, view.Transfers)
+			if view.Transfers == 0 {
+				out.line("%s, by the kept balances; --recompute adds up the transfers", verdict)
+			} else {
+				out.line("%s; %d transfers were added up", verdict, view.Transfers)
+			}
 		}); err != nil {
 			return err
 		}

@@ -122,6 +122,7 @@ var hints = map[string]string{
 	"dispute_unknown":      "ticketctl disputes list",
 	"no_review":            "ticketctl review list",
 	"ban_unknown":          "ticketctl ban list",
+	"offline_off":          "to give core's configuration a section payment.offline, if buyers may pay by bank transfer or at a box office",
 	"gate_unknown":         "ticketctl gates list EVENT",
 	"gate_unauthorized":    "ticketctl gates add EVENT GATE, which makes a new credential",
 	"ban_invalid":          "ticketctl ban add --help",

@@ -27,7 +27,7 @@ const maxReceipts = 500
 //	422 amount_overflow     the books have no room for a row; the detail says which rows were recorded, as for any other failure
 func (s *Server) recordReceipts(w http.ResponseWriter, r *http.Request) error {
 	if s.Offline == nil {
-		return errNotFound
+		return errOfflineOff
 	}
 	var body struct {
 		Receipts []struct {
@@ -113,7 +113,10 @@ func plainText(text string, least, most int) bool {
 //	{"reason": "…"}
 func (s *Server) confirmRefund(w http.ResponseWriter, r *http.Request) error {
 	verb := r.PathValue("verb")
-	if s.Offline == nil || verb != "confirm" && verb != "fail" {
+	if s.Offline == nil {
+		return errOfflineOff
+	}
+	if verb != "confirm" && verb != "fail" {
 		return errNotFound
 	}
 	id, err := uuid.Parse(r.PathValue("id"))

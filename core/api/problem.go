@@ -203,6 +203,7 @@ var outcomes = []outcome{
 	{errJSON, 400, "bad_json", "The body is not the JSON this needs.", 0},
 	{errRequest, 400, "bad_request", "The request does not make sense.", 0},
 	{errNotFound, 404, "not_found", "There is nothing here.", 0},
+	{errOfflineOff, 409, "offline_off", "Core takes no money without a provider: payment.offline is not configured.", 0},
 	{errLeaving, 503, "core_leaving", "This node is about to stop and did nothing. Ask another, or this one in a while.", time.Second},
 	{catalog.ErrLoading, 503, "catalog_loading", "The list of events is still being read. Ask again in a second.", time.Second},
 	{db.ErrOverloaded, 503, "overloaded", "Too many requests are waiting. Nothing was done; try again.", time.Second},
@@ -285,6 +286,7 @@ var (
 	errJSON           = errors.New("api: body is not the JSON expected")
 	errRequest        = errors.New("api: bad request")
 	errNotFound       = errors.New("api: not found")
+	errOfflineOff     = errors.New("api: no payments without a provider")
 	errLeaving        = errors.New("api: the node is about to stop")
 )
 

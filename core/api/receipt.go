@@ -27,7 +27,7 @@ type receiptJSON struct {
 //	200 {"receipts": [{"id", "reference", "amount", "rest", "review", "actor", "note", "received_at", "recorded_at"}, …]}
 func (s *Server) listReceipts(w http.ResponseWriter, r *http.Request) error {
 	if s.Offline == nil {
-		return errNotFound
+		return errOfflineOff
 	}
 	limit, err := limitOf(r.URL.Query().Get("limit"))
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *Server) listReceipts(w http.ResponseWriter, r *http.Request) error {
 //	200 {"refunds": [{"id", "order_id", "reference", "amount", "since"}, …]}
 func (s *Server) listDueRefunds(w http.ResponseWriter, r *http.Request) error {
 	if s.Offline == nil {
-		return errNotFound
+		return errOfflineOff
 	}
 	limit, err := limitOf(r.URL.Query().Get("limit"))
 	if err != nil {
@@ -83,7 +83,10 @@ func (s *Server) listDueRefunds(w http.ResponseWriter, r *http.Request) error {
 //	200 {"receipt", "amount", "known"}        known: decided before, nothing has changed
 func (s *Server) decideReceipt(w http.ResponseWriter, r *http.Request) error {
 	verb := r.PathValue("verb")
-	if s.Offline == nil || verb != "assign" && verb != "return" {
+	if s.Offline == nil {
+		return errOfflineOff
+	}
+	if verb != "assign" && verb != "return" {
 		return errNotFound
 	}
 	var body struct {

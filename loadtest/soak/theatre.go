@@ -181,11 +181,13 @@ func (t *theatre) set(ctx context.Context, events []string) error {
 	if err != nil {
 		return err
 	}
-	opens := time.Now().Add(1500 * time.Millisecond).Truncate(time.Millisecond)
 	for _, text := range events {
 		if err := operator.Apply(ctx, []byte(text)); err != nil {
 			return fmt.Errorf("apply an event: %w", err)
 		}
+	}
+	opens := time.Now().Add(3 * time.Second).Truncate(time.Millisecond) // a machine may be busy
+	for _, text := range events {
 		slug, _, _ := strings.Cut(strings.TrimPrefix(text, "id: "), "\n")
 		if err := operator.Schedule(ctx, slug, time.Time{}, opens); err != nil {
 			return fmt.Errorf("schedule the on-sale of %s: %w", slug, err)
