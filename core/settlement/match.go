@@ -56,9 +56,7 @@ func (r row) given() []uuid.UUID {
 	if r.order == uuid.Nil || r.RefundID == uuid.Nil {
 		return nil
 	}
-	revived := payment.RevivedRefundID(r.RefundID).String() // of one that was given up and made all the same
-	return []uuid.UUID{r.final(r.RefundID.String() + "/refund_payment"), r.final(r.RefundID.String() + "/late_refund"),
-		r.final(revived + "/refund_payment"), r.final(revived + "/late_refund")}
+	return append([]uuid.UUID{r.final(r.RefundID.String() + "/refund_payment"), r.final(r.RefundID.String() + "/late_refund")}, r.revived(r.RefundID)...)
 }
 
 // others tells whether a move is of another refund than the one that the row names.
@@ -124,7 +122,7 @@ func (m *matcher) possible(r row) []ledger.Move {
 		return ours && move.Final() && debit == want.debit && (move.Kind == ledger.Reverse) == want.reverse && slices.Contains(want.codes, move.Code)
 	}
 	var found []ledger.Move
-	for _, id := range r.candidates() {
+	for _, id := range append(r.candidates(), m.foundRevived(r)...) {
 		if move, ok := m.byID[id]; ok && fits(move) {
 			found = append(found, move)
 		}

@@ -83,6 +83,9 @@ func (s *Service) accuse(ctx context.Context, provider string, moves []ledger.Mo
 			open = append(open, move)
 		}
 	}
+	if open, err = s.unrevived(ctx, provider, open); err != nil {
+		return err
+	}
 	if open, err = s.unpaired(ctx, open); err != nil {
 		return err
 	}

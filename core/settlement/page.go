@@ -99,6 +99,7 @@ type page struct {
 	booking  uuid.UUID // of the page's fees
 	known    map[string]known
 	items    []Item
+	healed   []uuid.UUID // items about transfers that the page's rows explain by now
 	counts   Counts
 }
 
@@ -317,6 +318,9 @@ func (p *page) queueKnown(batch *pgx.Batch, provider string, reading int64) {
 	}
 	batch.Queue(sqlUpdateRows, provider, reading, ids, classes, transfers, bookings, payouts, orders, at)
 	batch.Queue(sqlHealRows, provider, reading, ids, raised)
+	if len(p.healed) > 0 {
+		batch.Queue(sqlHealTransfers, p.healed)
+	}
 }
 
 // queueItems queues items, each once.

@@ -119,14 +119,7 @@ func (m *matcher) ends(order uuid.UUID, code string, kind ledger.Kind) bool {
 // refund proposes to confirm a refund that was promised, or to book one that was made at the provider by hand: face, fee and tax share it.
 func (m *matcher) refund(r row, terms ledger.Terms, money ledger.OrderMoney, amount ledger.Amount) (Proposal, error) {
 	moves := m.byOrder[r.order]
-	id := r.RefundID
-	if id == uuid.Nil {
-		ref := r.SourceRef
-		if ref == "" {
-			ref = r.ID
-		}
-		id = payment.FoundRefundID(r.order, m.provider, ref)
-	}
+	id := r.refund(m.provider)
 	if p, promised := m.promised(r, id); promised {
 		return p, nil
 	}

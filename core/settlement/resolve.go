@@ -138,7 +138,7 @@ func (s *Service) look(ctx context.Context, from books, provider string, rows []
 		if moves == nil || r.OrderID == uuid.Nil {
 			ids = append(ids, r.candidates()...)
 		}
-		ids = append(ids, m.made(r)...)
+		ids = append(append(ids, m.made(r)...), m.foundRevived(r)...)
 	}
 	more, err := ledger.FindMoves(ctx, from, ids)
 	if err != nil {

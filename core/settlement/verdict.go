@@ -42,7 +42,7 @@ func (p *page) decide(m *matcher, reading int64, again, bookPlain bool) ([]ledge
 			continue
 		}
 		if isKnown && (k.class == Matched || k.class == Corrected) {
-			p.verdicts[i] = verdict{class: k.class, transfer: m.timed(k.transfer)}
+			p.verdicts[i] = p.kept(m, r, k)
 			continue
 		}
 		v, err := m.decide(r)
