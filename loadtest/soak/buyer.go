@@ -347,10 +347,8 @@ func (b *buyer) askAt(ctx context.Context, core int, method, path, key string, b
 	}, body, into)
 }
 
-// send makes one request. The status is 0 when no answer came that can be read.
+// send makes one request, for which the client has its time. The status is 0 when no answer came that can be read.
 func send(ctx context.Context, client *http.Client, url, method string, header map[string]string, body []byte, into any) int {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return 0

@@ -181,7 +181,9 @@ func (r *run) listRefunds(ctx context.Context, which string) ([]string, error) {
 // pass has time pass at the provider, and waits a little while what came of it is handled.
 func (r *run) pass(ctx context.Context, d time.Duration) error {
 	body := fmt.Appendf(nil, `{"advance":%q}`, d)
-	if status := send(ctx, buyersClient(), r.theatre.provider+"/_paysim/clock", http.MethodPost,
+	patient := newClient(2 * time.Minute) // days are made of thousands of things that come to pass
+	defer patient.CloseIdleConnections()
+	if status := send(ctx, patient, r.theatre.provider+"/_paysim/clock", http.MethodPost,
 		map[string]string{"Authorization": "Bearer " + r.theatre.apiKey, "Content-Type": "application/json"}, body, new(json.RawMessage)); status != http.StatusOK {
 		return fmt.Errorf("move the provider's clock: status %d", status)
 	}
