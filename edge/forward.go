@@ -19,6 +19,11 @@ var passedOn = []string{
 
 // forwardPrivate passes a buyer's call on to core, for a browser with a session. creating calls need an Idempotency-Key.
 func (s *Server) forwardPrivate(ctx *fasthttp.RequestCtx, creating bool) {
+	s.forwardFor(ctx, creating, func(shopper) func() { return func() {} })
+}
+
+// forwardFor is forwardPrivate; begin is called with the newest session before core is asked, and what it answers afterwards.
+func (s *Server) forwardFor(ctx *fasthttp.RequestCtx, creating bool, begin func(shopper) (end func())) {
 	now := s.now()
 	client := s.proxies.client(ctx)
 	if s.crowded(ctx, now, client) {
@@ -36,6 +41,7 @@ func (s *Server) forwardPrivate(ctx *fasthttp.RequestCtx, creating bool) {
 		return
 	}
 	defer s.leave()
+	defer begin(buyers[0])()
 
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
@@ -49,15 +55,19 @@ func (s *Server) forwardPrivate(ctx *fasthttp.RequestCtx, creating bool) {
 }
 
 // forwardOrder passes on a look at an order. One that waits for news keeps a connection to core meanwhile: half of those to one core
-// may be kept, and who comes then is answered at once.
+// may be kept, and few of them by one session. Who comes then is answered at once.
 func (s *Server) forwardOrder(ctx *fasthttp.RequestCtx) {
-	if len(ctx.URI().QueryString()) > 0 {
-		if s.follows.Add(1) > int64(s.cfg.Core.Connections/2) {
-			ctx.URI().SetQueryString("")
-		}
-		defer s.follows.Add(-1)
+	if len(ctx.URI().QueryString()) == 0 {
+		s.forwardPrivate(ctx, false)
+		return
 	}
-	s.forwardPrivate(ctx, false)
+	s.forwardFor(ctx, false, func(buyer shopper) func() {
+		if !s.follows.enter(buyer.session.Session) {
+			ctx.URI().SetQueryString("")
+			return func() {}
+		}
+		return func() { s.follows.leave(buyer.session.Session) }
+	})
 }
 
 // identify tells core who is calling: the sessions of one browser, its device and its address.

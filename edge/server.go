@@ -62,7 +62,7 @@ type Server struct {
 	clockOff atomic.Bool
 	stopping atomic.Bool
 	inflight atomic.Int64 // requests that wait for core
-	follows  atomic.Int64 // those of them that core may keep until there is news
+	follows  follows      // those of them that core may keep until there is news
 
 	liveMu sync.Mutex
 	live   map[*core][]string // what each core listed last
@@ -111,7 +111,7 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 		cfg: c, log: log, id: id, boot: uuid.New(), now: time.Now, clock: clock{now: time.Now},
 		board: queue.NewBoard(), rooms: newRooms(), ring: ring, pages: pages,
 		guard: guard.New(c.Guard, time.Now(), set), judges: newJudges(), cookies: newCookieJar(c.Cookies), proxies: trusted,
-		counts: newCounts(set), live: make(map[*core][]string),
+		counts: newCounts(set), live: make(map[*core][]string), follows: follows{limit: c.Core.Connections / 2},
 	}
 	if s.core, err = newUpstream(c, secret, s.now, s.counts); err != nil {
 		return nil, err
