@@ -91,7 +91,8 @@ func TestTheStoryOfAnOrderIsToldInOrder(t *testing.T) {
 	s.eventually("the last webhook is handled", handled("evt_3"))
 
 	s.exec(`INSERT INTO fraud_verdicts (order_id, payment_id, stage, verdict, score, reasons, at) VALUES ($1, $2, 'authorized', 'review', 71,
-		'[{"rule":"cards_per_account","verdict":"review","said":"4 cards within 1h0m0s, more than 3"}]', now())`, o.ID, o.Payment.ID)
+		'[{"rule":"cards_per_account","verdict":"review","said":"4 cards within 1h0m0s, more than 3"},
+		{"rule":"risk_score","weight":71,"said":"the provider''s risk score is 19"},{"rule":"challenged","said":"the buyer has proved it"}]', now())`, o.ID, o.Payment.ID)
 	s.exec(`INSERT INTO reviews (order_id, payment_id, event_id, why, opened_at, closed_at, decision, actor, reason)
 		VALUES ($1, $2, $3, 'four cards', now(), now(), 'approved', 'operator:ann', 'spoke to the buyer')`, o.ID, o.Payment.ID, s.event)
 	s.exec(`INSERT INTO offline_payments (reference, payment_id, order_id, attempt, method, amount_minor, currency, state, created_at, updated_at)
@@ -139,7 +140,8 @@ func TestTheStoryOfAnOrderIsToldInOrder(t *testing.T) {
 	}
 	for _, want := range []string{"came again 2 times, last at ", "the hold is sold", "outbox/: begin: done after 1 attempt", "outbox/: capture: done after 1 attempt",
 		"caused step 3: declined", "caused step 5: authorized", " transfers, post | ", "ticket/: issued for A/1/1 | ",
-		"fraud/: judged at authorized: review, the provider's score 71 | cards_per_account says review: 4 cards within 1h0m0s, more than 3",
+		"fraud/: judged at authorized: review, our score 71 | cards_per_account says review: 4 cards within 1h0m0s, more than 3" +
+			" | risk_score adds 71 to the score: the provider's risk score is 19 | challenged: the buyer has proved it",
 		"receipt/offline: 235.95 EUR is due by bank_transfer under the reference RF18539007547034", "what was due under RF18539007547034 is paid",
 		"receipt/operator:ann: 240.00 EUR came in | receipt b1, by the bank at ", "235.95 EUR of it went to a payment, 0.00 EUR back to its sender | waits for a person: too much",
 		"receipt/operator:ben: 4.05 EUR of receipt b1 returned | paid in cash",

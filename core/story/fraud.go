@@ -24,7 +24,8 @@ func verdicts(ctx context.Context, q Querier, o order) ([]Entry, error) {
 		}
 		var reasons []struct {
 			Rule    string `json:"rule"`
-			Verdict string `json:"verdict"`
+			Verdict string `json:"verdict"` // "" of one that only weighs, or only explains
+			Weight  int64  `json:"weight"`  // what it adds to the score
 			Said    string `json:"said"`
 		}
 		if err := json.Unmarshal([]byte(text), &reasons); err != nil {
@@ -32,10 +33,17 @@ func verdicts(ctx context.Context, q Querier, o order) ([]Entry, error) {
 		}
 		e := Entry{At: at, Kind: "fraud", Text: fmt.Sprintf("judged at %s: %s", stage, verdict)}
 		if score > 0 {
-			e.Text += fmt.Sprintf(", the provider's score %d", score)
+			e.Text += fmt.Sprintf(", our score %d", score)
 		}
 		for _, r := range reasons {
-			e.Lines = append(e.Lines, fmt.Sprintf("%s says %s: %s", r.Rule, r.Verdict, r.Said))
+			name := r.Rule
+			if r.Verdict != "" {
+				name += " says " + r.Verdict
+			}
+			if r.Weight > 0 {
+				name += fmt.Sprintf(" adds %d to the score", r.Weight)
+			}
+			e.Lines = append(e.Lines, name+": "+r.Said)
 		}
 		return []Entry{e}, nil
 	}, sqlVerdictsOfOrder, o.id, maxRows)
