@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/hex"
 	"net/http"
 	"strings"
@@ -89,6 +90,7 @@ func (s *Server) writeTicket(w http.ResponseWriter, r *http.Request, t ticket.Ti
 		if err != nil {
 			return err
 		}
+		s.noteShown(r.Context(), &t)
 		w.Header().Set("Content-Type", p.media)
 		w.Header().Set("Cache-Control", "private, no-store")
 		_, _ = w.Write(picture) // the client has gone
@@ -99,6 +101,14 @@ func (s *Server) writeTicket(w http.ResponseWriter, r *http.Request, t ticket.Ti
 	if seed != nil {
 		shown.Rotating = &rotatingJSON{hex.EncodeToString(seed), "SHA1", code.Period.String(), code.Digits}
 	}
+	s.noteShown(r.Context(), &t)
 	writeJSON(w, http.StatusOK, shown)
 	return nil
+}
+
+// noteShown notes the delivery of a ticket. Who cannot be noted gets their ticket all the same.
+func (s *Server) noteShown(ctx context.Context, t *ticket.Ticket) {
+	if err := ticket.NoteShown(ctx, s.DB, t); err != nil {
+		s.Log.Warn("the delivery of a ticket is not noted", "ticket_id", t.ID, "error", err.Error())
+	}
 }

@@ -225,12 +225,12 @@ func transfers(ctx context.Context, q Querier, o order) ([]Entry, error) {
 }
 
 const sqlTicketsOfOrder = `
-SELECT t.ticket_id, t.tier, t.seat, t.state, t.issued_at, t.void_reason, t.voided_at
+SELECT t.ticket_id, t.tier, t.seat, t.state, t.issued_at, t.void_reason, t.voided_at, t.shown_at
 FROM unnest($1::UUID[]) AS k (ticket_id)
 JOIN tickets AS t ON t.ticket_id = k.ticket_id
 ORDER BY t.item`
 
-// tickets tells which tickets were issued, and which are void.
+// tickets tells which tickets were issued, when their buyer first saw them, and which are void.
 func tickets(ctx context.Context, q Querier, o order) ([]Entry, error) {
 	ids := make([]uuid.UUID, o.lines)
 	for i := range ids {
@@ -240,12 +240,15 @@ func tickets(ctx context.Context, q Querier, o order) ([]Entry, error) {
 		var id uuid.UUID
 		var tier, seat, state, reason string
 		var issued time.Time
-		var voided *time.Time
-		if err := row.Scan(&id, &tier, &seat, &state, &issued, &reason, &voided); err != nil {
+		var voided, shown *time.Time
+		if err := row.Scan(&id, &tier, &seat, &state, &issued, &reason, &voided, &shown); err != nil {
 			return nil, err
 		}
 		place := code.Place(tier, seat)
 		entries := []Entry{{At: issued, Kind: "ticket", Text: "issued for " + place, Lines: []string{id.String()}}}
+		if shown != nil {
+			entries = append(entries, Entry{At: *shown, Kind: "delivery", Who: "buyer", Text: "the ticket for " + place + " was first shown to its buyer", Lines: []string{id.String()}})
+		}
 		if state == "void" && voided != nil {
 			entries = append(entries, Entry{At: *voided, Kind: "ticket", Text: "void: " + place, Lines: []string{id.String(), reason}})
 		}

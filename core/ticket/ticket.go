@@ -16,12 +16,12 @@ import (
 var ErrUnknown = errors.New("ticket: unknown")
 
 const sqlLoadTicket = `
-SELECT ticket_id, event_id, order_id, item, tier, seat, owner, epoch, key_no, code, state, issued_at, void_reason, voided_at
+SELECT ticket_id, event_id, order_id, item, tier, seat, owner, epoch, key_no, code, state, issued_at, void_reason, voided_at, shown_at
 FROM tickets
 WHERE ticket_id = $1::UUID`
 
 const sqlTicketsOfOrder = `
-SELECT ticket_id, event_id, order_id, item, tier, seat, owner, epoch, key_no, code, state, issued_at, void_reason, voided_at
+SELECT ticket_id, event_id, order_id, item, tier, seat, owner, epoch, key_no, code, state, issued_at, void_reason, voided_at, shown_at
 FROM tickets
 WHERE ticket_id = ANY($1::UUID[])
 ORDER BY item`
@@ -52,6 +52,7 @@ type Ticket struct {
 
 	VoidReason string    // why it is void
 	VoidedAt   time.Time // zero while it is valid
+	ShownAt    time.Time // when its code was first shown to its owner; zero before
 }
 
 // Querier is the reading half of a pool or a transaction.
@@ -96,9 +97,9 @@ func OfOrder(ctx context.Context, q Querier, order uuid.UUID, items int) ([]Tick
 func scanTicket(row pgx.CollectableRow) (Ticket, error) {
 	var t Ticket
 	var owner []byte
-	var voided *time.Time
+	var voided, shown *time.Time
 	if err := row.Scan(&t.ID, &t.Event, &t.Order, &t.Item, &t.Tier, &t.Seat, &owner, &t.Epoch, &t.KeyNo, &t.Code, &t.State, &t.IssuedAt,
-		&t.VoidReason, &voided); err != nil {
+		&t.VoidReason, &voided, &shown); err != nil {
 		return Ticket{}, err
 	}
 	if len(owner) != len(t.Owner) {
@@ -108,6 +109,9 @@ func scanTicket(row pgx.CollectableRow) (Ticket, error) {
 	t.IssuedAt = t.IssuedAt.UTC()
 	if voided != nil {
 		t.VoidedAt = voided.UTC()
+	}
+	if shown != nil {
+		t.ShownAt = shown.UTC()
 	}
 	return t, nil
 }

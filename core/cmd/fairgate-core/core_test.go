@@ -110,6 +110,21 @@ func TestABuyerGoesFromTheWaitingRoomToATicket(t *testing.T) {
 	} else {
 		resp.Body.Close()
 	}
+	var told struct {
+		Story []struct {
+			Kind string `json:"kind"`
+		} `json:"story"`
+	}
+	r.admin(http.MethodGet, "/admin/v1/orders/"+o.ID.String(), nil, http.StatusOK, &told)
+	delivered := 0
+	for _, e := range told.Story {
+		if e.Kind == "delivery" {
+			delivered++
+		}
+	}
+	if delivered != 1 {
+		t.Errorf("of two tickets one was shown, twice; %d deliveries are told", delivered)
+	}
 
 	// Another buyer sees none of it, and cannot touch it.
 	other := all[1]
