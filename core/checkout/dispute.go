@@ -50,44 +50,45 @@ func closed(s payment.DisputeState) bool { return disputeRank[s] == 4 }
 
 // disputed applies what a webhook says of a dispute.
 func (s *Service) disputed(ctx context.Context, e payment.Event) error {
-	return s.disputeNews(ctx, e.Provider, e.OrderID, e.PaymentID, *e.Dispute, webhook(e))
+	_, err := s.disputeNews(ctx, e.Provider, e.OrderID, e.PaymentID, *e.Dispute, webhook(e))
+	return err
 }
 
 // disputeNews applies what a provider says of a dispute, of a payment that may not be known yet. Said twice, late or in another order
-// it comes to the same.
-func (s *Service) disputeNews(ctx context.Context, provider string, order, attempt uuid.UUID, news payment.DisputeNews, by origin) error {
+// it comes to the same. booked is false of a dispute that cannot be booked however often it is told, which the log says.
+func (s *Service) disputeNews(ctx context.Context, provider string, order, attempt uuid.UUID, news payment.DisputeNews, by origin) (booked bool, err error) {
 	if disputeRank[news.State] == 0 || news.Amount.Minor <= 0 {
 		s.log.Error("a dispute that makes no sense", "provider", provider, "dispute", news.Ref, "state", news.State)
-		return nil
+		return false, nil
 	}
 	if known, err := s.Dispute(ctx, news.Ref); err == nil {
 		order, attempt = known.Order, known.Payment
 	} else if !errors.Is(err, ErrDisputeUnknown) {
-		return err
+		return false, err
 	}
 	if order == uuid.Nil || attempt == uuid.Nil {
 		identifier, err := s.providers.Identifier(provider)
 		if err != nil {
-			return fmt.Errorf("whose is dispute %s: %w", news.Ref, err)
+			return false, fmt.Errorf("whose is dispute %s: %w", news.Ref, err)
 		}
 		order, attempt, _, err = identifier.Identify(ctx, news.PaymentRef)
 		if errors.Is(err, payment.ErrNotFound) {
 			s.log.Warn("a dispute of a payment that is not ours", "provider", provider, "dispute", news.Ref)
-			return nil
+			return false, nil
 		}
 		if err != nil {
-			return fmt.Errorf("whose is dispute %s: %w", news.Ref, err)
+			return false, fmt.Errorf("whose is dispute %s: %w", news.Ref, err)
 		}
 	}
-	err := s.applyDispute(ctx, provider, order, attempt, news, by)
+	booked, err = s.applyDispute(ctx, provider, order, attempt, news, by)
 	if errors.Is(err, errNotSettled) {
-		return s.askLater(ctx, provider, order, attempt, news.Ref, err)
+		return true, s.askLater(ctx, provider, order, attempt, news.Ref, err)
 	}
-	return err
+	return booked, err
 }
 
-// applyDispute applies news of a dispute of a known payment.
-func (s *Service) applyDispute(ctx context.Context, provider string, order, attempt uuid.UUID, news payment.DisputeNews, by origin) error {
+// applyDispute applies news of a dispute of a known payment; booked as disputeNews has it.
+func (s *Service) applyDispute(ctx context.Context, provider string, order, attempt uuid.UUID, news payment.DisputeNews, by origin) (booked bool, err error) {
 	for reading := 1; ; reading++ {
 		d := dispute{service: s, news: news, source: by}
 		err := s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
@@ -102,10 +103,10 @@ func (s *Service) applyDispute(ctx context.Context, provider string, order, atte
 				disputesFound.Inc()
 				s.log.Warn("a dispute was found of which no message had told", "provider", provider, "dispute", news.Ref, "order_id", order, "state", news.State)
 			}
-			return nil
+			return d.record != nil, nil
 		}
 		if !outdated(err) || reading == maxReadings || ctx.Err() != nil {
-			return fmt.Errorf("apply %s of dispute %s: %w", news.State, news.Ref, err)
+			return false, fmt.Errorf("apply %s of dispute %s: %w", news.State, news.Ref, err)
 		}
 	}
 }

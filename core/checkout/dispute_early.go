@@ -54,5 +54,6 @@ func (s *Service) askDispute(ctx context.Context, t payment.Task) error {
 	if err != nil {
 		return err
 	}
-	return s.applyDispute(ctx, provider, t.OrderID, t.PaymentID, news, origin{actor: "outbox", source: sourceOf(t)})
+	_, err = s.applyDispute(ctx, provider, t.OrderID, t.PaymentID, news, origin{actor: "outbox", source: sourceOf(t)})
+	return err
 }

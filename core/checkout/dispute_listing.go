@@ -22,7 +22,9 @@ import (
 // the newest page to the mark, and notes after each page where it is. Only when it has reached the end, and everything on its way
 // is taken into account, the mark moves: to the latest time on the first page, since what came later than that may not have been
 // listed. One that dies is resumed by the next core when its lease (Config.RunLease, renewed with each page) ends; should two read
-// at once, each dispute is still booked once. One that meets trouble leaves the mark where it is.
+// at once, each dispute is still booked once. One that meets trouble leaves the mark where it is. One that does not end, since its
+// pages lead back to each other or go on and on, is given up, and begun anew when it is due. What cannot be booked is remembered, see
+// dispute_unbooked.go.
 
 const (
 	// listingOverlap is how far before the mark a reading begins, by the provider's clock: what a provider lists late is listed then.
@@ -31,6 +33,8 @@ const (
 	listingBegins = 120 * 24 * time.Hour
 	// listingPages bounds the pages of one round; the next one goes on behind them.
 	listingPages = 20
+	// listingLongest bounds the pages of one reading, of all rounds together: at Stripe's and PayPal's sizes of a page, 50,000 disputes.
+	listingLongest = 1000
 	// listingWatch is the longest pause between two looks whether there is something to read.
 	listingWatch = time.Minute
 )
@@ -43,21 +47,21 @@ var errListingLost = errors.New("checkout: another core has taken over the list 
 
 // The row is there from the first time on that somebody takes it. What was begun is gone on with at once.
 const sqlTakeListing = `
-INSERT INTO dispute_listings (provider, mark, page, reached, whole, ended_at, lease_owner, lease_until)
-VALUES ($1, now() - $4::INT8 * INTERVAL '1 millisecond', '', NULL, true, NULL, $2, now() + $3::INT8 * INTERVAL '1 millisecond')
+INSERT INTO dispute_listings (provider, mark, page, reached, whole, pages, ended_at, lease_owner, lease_until)
+VALUES ($1, now() - $4::INT8 * INTERVAL '1 millisecond', '', NULL, true, 0, NULL, $2, now() + $3::INT8 * INTERVAL '1 millisecond')
 ON CONFLICT (provider) DO UPDATE SET lease_owner = EXCLUDED.lease_owner, lease_until = EXCLUDED.lease_until
 WHERE (dispute_listings.lease_until IS NULL OR dispute_listings.lease_until <= now() OR dispute_listings.lease_owner = EXCLUDED.lease_owner)
     AND (dispute_listings.ended_at IS NULL OR dispute_listings.page <> '' OR dispute_listings.ended_at <= now() - $5::INT8 * INTERVAL '1 millisecond')
-RETURNING mark, page, reached, whole`
+RETURNING mark, page, reached, whole, pages`
 
 const sqlMoveListing = `
-UPDATE dispute_listings SET page = $3, reached = $4, whole = $5, lease_until = now() + $6::INT8 * INTERVAL '1 millisecond'
+UPDATE dispute_listings SET page = $3, reached = $4, whole = $5, pages = $7, lease_until = now() + $6::INT8 * INTERVAL '1 millisecond'
 WHERE provider = $1 AND lease_owner = $2`
 
 // The mark never goes back.
 const sqlEndListing = `
 UPDATE dispute_listings SET mark = CASE WHEN $3::TIMESTAMPTZ > mark THEN $3 ELSE mark END, page = '', reached = NULL, whole = true,
-    ended_at = now(), lease_owner = NULL, lease_until = NULL
+    pages = 0, ended_at = now(), lease_owner = NULL, lease_until = NULL
 WHERE provider = $1 AND lease_owner = $2`
 
 const sqlLeaveListing = `UPDATE dispute_listings SET lease_owner = NULL, lease_until = NULL WHERE provider = $1 AND lease_owner = $2`
@@ -72,6 +76,9 @@ type listing struct {
 	page     string    // the next to read; "" is the first
 	reached  time.Time // the latest on the first page; zero where it was empty
 	whole    bool      // everything on the pages before is taken into account
+	pages    int64     // read so far, by whomever
+
+	asked map[string]bool // the pages that this core has asked for
 }
 
 // ListDisputes reads the providers' lists of disputes, each every Config.DisputeListing, until ctx ends. Of all cores that run it one
@@ -106,7 +113,7 @@ func (s *Service) listDisputes(ctx context.Context, provider string) error {
 	if err != nil || l == nil {
 		return err
 	}
-	l.disputer = disputer
+	l.disputer, l.asked = disputer, make(map[string]bool)
 	defer s.leaveListing(ctx, provider)
 	for range listingPages {
 		more, err := s.readListing(ctx, l)
@@ -123,6 +130,8 @@ func (s *Service) listDisputes(ctx context.Context, provider string) error {
 
 // readListing reads one page. more tells that there is another one; after the last the reading is over.
 func (s *Service) readListing(ctx context.Context, l *listing) (more bool, err error) {
+	l.asked[l.page] = true
+	l.pages++
 	page, err := l.disputer.ListDisputes(ctx, l.mark.Add(-listingOverlap), l.page)
 	if l.page != "" && (errors.Is(err, payment.ErrRejected) || errors.Is(err, payment.ErrNotFound)) {
 		l.page = "" // the provider has forgotten where we were: the reading begins anew
@@ -130,9 +139,6 @@ func (s *Service) readListing(ctx context.Context, l *listing) (more bool, err e
 	}
 	if err != nil {
 		return false, err
-	}
-	if page.Next != "" && page.Next == l.page {
-		return false, fmt.Errorf("%w: a page of disputes is followed by itself", payment.ErrMalformed)
 	}
 	if l.page == "" {
 		l.whole, l.reached = true, time.Time{}
@@ -149,9 +155,15 @@ func (s *Service) readListing(ctx context.Context, l *listing) (more bool, err e
 		s.log.Warn("a dispute that is listed cannot be taken into account", "provider", l.provider, "error", err.Error())
 		l.whole = false
 	}
-	if l.page = page.Next; l.page == "" {
+	switch {
+	case page.Next == "":
 		return false, s.endListing(ctx, l)
+	case l.asked[page.Next]:
+		return false, s.giveUpListing(ctx, l, "a page is followed by one that was read before")
+	case l.pages >= listingLongest:
+		return false, s.giveUpListing(ctx, l, "too many pages")
 	}
+	l.page = page.Next
 	return true, s.moveListing(ctx, l)
 }
 
@@ -171,12 +183,16 @@ func (s *Service) takeListed(ctx context.Context, l *listing, listed []payment.L
 	if _, err := pgx.ForEachRow(rows, []any{&ref, &state}, func() error { known[ref] = state; return nil }); err != nil {
 		return fmt.Errorf("find the disputes that are known: %w", err)
 	}
+	unbooked, err := s.unbooked(ctx, l.provider, refs)
+	if err != nil {
+		return err
+	}
 	var errs []error
 	for _, d := range listed {
-		if !newsOf(d, known[d.Ref]) {
+		if !newsOf(d, known[d.Ref]) || listedAs(d, unbooked[d.Ref]) {
 			continue
 		}
-		if err := s.takeDispute(ctx, l, d.Ref); err != nil {
+		if err := s.takeDispute(ctx, l, d); err != nil {
 			errs = append(errs, fmt.Errorf("dispute %s: %w", d.Ref, err))
 		}
 	}
@@ -195,12 +211,16 @@ func newsOf(d payment.ListedDispute, known payment.DisputeState) bool {
 	}
 }
 
-func (s *Service) takeDispute(ctx context.Context, l *listing, ref string) error {
-	news, err := l.disputer.LookupDispute(ctx, ref)
+func (s *Service) takeDispute(ctx context.Context, l *listing, d payment.ListedDispute) error {
+	news, err := l.disputer.LookupDispute(ctx, d.Ref)
 	if err != nil {
 		return err
 	}
-	return s.disputeNews(ctx, l.provider, uuid.Nil, uuid.Nil, news, origin{actor: byListing})
+	booked, err := s.disputeNews(ctx, l.provider, uuid.Nil, uuid.Nil, news, origin{actor: byListing})
+	if err != nil || booked {
+		return err
+	}
+	return s.keepUnbooked(ctx, l.provider, d)
 }
 
 // takeListing takes the lease of a list that is due; nil when another core has it, or it is not due.
@@ -210,7 +230,7 @@ func (s *Service) takeListing(ctx context.Context, provider string) (l *listing,
 		taken := listing{provider: provider}
 		var reached *time.Time
 		err := tx.QueryRow(ctx, sqlTakeListing, provider, s.incarnation, s.cfg.RunLease.Milliseconds(), listingBegins.Milliseconds(),
-			s.cfg.DisputeListing.Milliseconds()).Scan(&taken.mark, &taken.page, &reached, &taken.whole)
+			s.cfg.DisputeListing.Milliseconds()).Scan(&taken.mark, &taken.page, &reached, &taken.whole, &taken.pages)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
@@ -239,7 +259,7 @@ func (l *listing) reachedBy() *time.Time {
 
 // moveListing notes how far the reading has come.
 func (s *Service) moveListing(ctx context.Context, l *listing) error {
-	tag, err := s.db.Exec(ctx, sqlMoveListing, l.provider, s.incarnation, l.page, l.reachedBy(), l.whole, s.cfg.RunLease.Milliseconds())
+	tag, err := s.db.Exec(ctx, sqlMoveListing, l.provider, s.incarnation, l.page, l.reachedBy(), l.whole, s.cfg.RunLease.Milliseconds(), l.pages)
 	if err != nil {
 		return fmt.Errorf("note how far the list was read: %w", err)
 	}
@@ -255,17 +275,30 @@ func (s *Service) endListing(ctx context.Context, l *listing) error {
 	if !l.whole {
 		mark = nil
 	}
+	if err := s.closeListing(ctx, l, mark); err != nil {
+		return err
+	}
+	if !l.whole {
+		listingsPart.Inc()
+		return nil
+	}
+	listingsWhole.Inc()
+	return s.forgetUnbooked(ctx, l)
+}
+
+// giveUpListing ends a reading that would not end by itself. The mark stays, and the next reading begins when it is due.
+func (s *Service) giveUpListing(ctx context.Context, l *listing, why string) error {
+	err := fmt.Errorf("%w: the list of disputes does not end: %s, after %d pages", payment.ErrMalformed, why, l.pages)
+	return errors.Join(err, s.closeListing(ctx, l, nil))
+}
+
+func (s *Service) closeListing(ctx context.Context, l *listing, mark *time.Time) error {
 	tag, err := s.db.Exec(ctx, sqlEndListing, l.provider, s.incarnation, mark)
 	if err != nil {
 		return fmt.Errorf("note that the list was read: %w", err)
 	}
 	if tag.RowsAffected() == 0 {
 		return errListingLost
-	}
-	if l.whole {
-		listingsWhole.Inc()
-	} else {
-		listingsPart.Inc()
 	}
 	return nil
 }

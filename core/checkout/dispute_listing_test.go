@@ -188,7 +188,7 @@ func TestADisputeThatIsListedTwiceAndToldAtTheSameTimeIsBookedOnce(t *testing.T)
 			continue
 		}
 		all.Go(func() {
-			if err := core.takeDispute(context.Background(), &listing{provider: "stripe", disputer: b}, news.Ref); err != nil {
+			if err := core.takeDispute(context.Background(), &listing{provider: "stripe", disputer: b}, payment.ListedDispute{Ref: news.Ref}); err != nil {
 				t.Error(err)
 			}
 		})

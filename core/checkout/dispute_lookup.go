@@ -83,5 +83,6 @@ func (s *Service) lookUpDispute(ctx context.Context, d silentDispute) error {
 	if err != nil {
 		return err
 	}
-	return s.applyDispute(ctx, d.Provider, d.Order, d.Payment, news, origin{actor: "lookup"})
+	_, err = s.applyDispute(ctx, d.Provider, d.Order, d.Payment, news, origin{actor: "lookup"})
+	return err
 }

@@ -24,7 +24,7 @@ var (
 	disputesFound  = metrics.NewCounter(`core_disputes_found_total`)
 	listingsWhole  = metrics.NewCounter(`core_dispute_listings_total{result="whole"}`)
 	listingsPart   = metrics.NewCounter(`core_dispute_listings_total{result="part"}`)   // to the end, but for disputes that could not be taken in
-	listingsFailed = metrics.NewCounter(`core_dispute_listings_total{result="failed"}`) // on their way; gone on with later
+	listingsFailed = metrics.NewCounter(`core_dispute_listings_total{result="failed"}`) // on their way: gone on with later, or given up since they do not end
 )
 
 const sqlCountDisputes = `
