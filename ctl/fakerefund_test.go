@@ -78,6 +78,9 @@ func (f *fakeCore) createRefund(r *refunding, w http.ResponseWriter, q *http.Req
 	if minor, ok := body["amount_minor"].(float64); ok {
 		one["kind"], one["amount"], one["items"], one["state"] = "amount", euros(int(minor)), []int{}, "succeeded"
 		delete(one, "failure")
+		if minor == 1414 || minor == 1515 { // given up, and made all the same
+			one["state"], one["failure"] = "failed", "discarded"
+		}
 	}
 	r.list, r.made[q.PathValue("id")+key] = append(r.list, one), one
 	answer(w, 201, one)
@@ -93,6 +96,16 @@ func (f *fakeCore) retryRefund(r *refunding, w http.ResponseWriter, q *http.Requ
 		}
 		if one["state"] != "failed" || one["resolution"] != nil {
 			refuse(w, 409, "refund_not_failed", "The refund has not failed, or has been settled already. Look at it.")
+			return
+		}
+		if one["failure"] == "discarded" {
+			one["state"] = "succeeded"
+			delete(one, "failure")
+			if body.PaidOtherwise != "" {
+				refuse(w, 409, "refund_made", "The provider has made the refund that was given up; nothing else was recorded.")
+				return
+			}
+			answer(w, 201, one)
 			return
 		}
 		one["resolution"] = map[bool]string{true: "retried", false: "paid_otherwise"}[body.PaidOtherwise == ""]

@@ -213,8 +213,9 @@ func (t *tool) refundsRetry() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retry REFUND",
 		Short: "Settle a refund that failed",
-		Long: `retry makes another refund of the same amount in the place of one that failed. With --paid-otherwise nothing is asked of the provider: it
-records that the buyer got the money another way, and books it so.`,
+		Long: `retry makes another refund of the same amount in the place of one that failed. With --paid-otherwise it makes none: it records that the buyer
+got the money another way, and books it so. Of a refund that was given up the provider is asked first, either way. If it has made it, or has it
+under way, that refund stands again and nothing else is made or recorded; while it does not say, nothing is done: ask again.`,
 		Example: `  ticketctl refunds retry 7c9e6679-7425-50de-944b-e07fc1f90ae7
   ticketctl refunds retry 7c9e6679-7425-50de-944b-e07fc1f90ae7 --paid-otherwise "bank transfer 4711"`,
 		Args: cobra.ExactArgs(1),
@@ -234,6 +235,10 @@ records that the buyer got the money another way, and books it so.`,
 			return t.show(cmd, answer, &r, func(out *table) {
 				if otherwise != "" {
 					out.line("refund %s of %s is recorded as paid otherwise", oneLine(r.ID), r.Amount)
+					return
+				}
+				if strings.EqualFold(r.ID, args[0]) {
+					out.line("the provider has refund %s of %s after all: it is %s, and no other takes its place", oneLine(r.ID), r.Amount, oneLine(r.state()))
 					return
 				}
 				out.line("refund %s of %s takes its place", oneLine(r.ID), r.Amount)

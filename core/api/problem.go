@@ -95,6 +95,7 @@ var outcomes = []outcome{
 	{checkout.ErrRefundNothing, 409, "nothing_to_refund", "Nothing of that is left to be refunded.", 0},
 	{checkout.ErrRefundDispute, 409, "refund_disputed", "The payment is disputed: the bank has the money. Wait until the dispute is decided.", 0},
 	{checkout.ErrRefundUnclear, 503, "refund_unclear", "A refund of this order was given up, and its provider does not say now whether it made it. Nothing is given back before that is known; ask again.", 30 * time.Second},
+	{checkout.ErrRefundMade, 409, "refund_made", "The provider has made the refund that was given up, or has it under way: it stands again, and nothing else was recorded. Do not pay the buyer once more; if that was done already, get that money back.", 0},
 	{checkout.ErrRefundOpen, 409, "refund_not_failed", "The refund has not failed, or has been settled already. Look at it.", 0},
 	{checkout.ErrTicketsNot, 422, "tickets_not_refundable", "One of the tickets is not the order's, or was refunded before.", 0},
 	{checkout.ErrRunUnknown, 404, "refund_run_unknown", "The event was not cancelled, so nothing of it is being refunded as a whole.", 0},

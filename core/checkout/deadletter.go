@@ -35,7 +35,7 @@ func (s *Service) DiscardTask(ctx context.Context, order, task uuid.UUID, actor,
 			return err
 		}
 		for i := range refunds {
-			if f := &refunds[i]; f.State.Open() && payment.TaskID(f.ID, taskRefund) == task {
+			if f := &refunds[i]; f.State.Open() && payment.TaskID(f.booked(), taskRefund) == task {
 				return s.applyRefund(ctx, tx, r, refunds, f, payment.RefundOutcome{State: payment.RefundFailed, Failure: refundDiscarded}, origin{actor: actor})
 			}
 		}

@@ -1,6 +1,7 @@
 package checkout
 
 import (
+	"cmp"
 	"errors"
 	"testing"
 
@@ -152,7 +153,10 @@ func TestARefundThatWasGivenUpAndMadeIsNotPaidTwice(t *testing.T) {
 		},
 		"paid otherwise": func(s *shop, n *node, f Refund) error {
 			_, err := n.PaidOtherwise(s.t.Context(), f.ID, "bank transfer 4711", "operator:ann")
-			return err
+			if errors.Is(err, ErrRefundMade) {
+				return nil
+			}
+			return cmp.Or(err, errors.New("it is said to be recorded as paid otherwise"))
 		},
 		"refunded anew": func(s *shop, n *node, f Refund) error {
 			_, err := n.Refund(s.t.Context(), RefundRequest{Order: f.Order, Key: "other", Minor: 500, Actor: "operator:ann"})

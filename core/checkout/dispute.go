@@ -89,8 +89,9 @@ func (s *Service) disputeNews(ctx context.Context, provider string, order, attem
 
 // applyDispute applies news of a dispute of a known payment; booked as disputeNews has it.
 func (s *Service) applyDispute(ctx context.Context, provider string, order, attempt uuid.UUID, news payment.DisputeNews, by origin) (booked bool, err error) {
+	var given answers
 	for reading := 1; ; reading++ {
-		d := dispute{service: s, news: news, source: by}
+		d := dispute{service: s, news: news, source: by, given: given}
 		err := s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 			return d.apply(ctx, tx, provider, order, attempt)
 		})
@@ -104,6 +105,11 @@ func (s *Service) applyDispute(ctx context.Context, provider string, order, atte
 				s.log.Warn("a dispute was found of which no message had told", "provider", provider, "dispute", news.Ref, "order_id", order, "state", news.State)
 			}
 			return d.record != nil, nil
+		}
+		if errors.Is(err, errUnasked) && reading < maxReadings && ctx.Err() == nil {
+			if given, err = s.askGivenUp(ctx, order, uuid.Nil); err == nil {
+				continue
+			}
 		}
 		if !outdated(err) || reading == maxReadings || ctx.Err() != nil {
 			return false, fmt.Errorf("apply %s of dispute %s: %w", news.State, news.Ref, err)
@@ -119,9 +125,10 @@ type dispute struct {
 
 	row       Dispute
 	known     bool
-	counted   bool  // it was known, and its money as taken back
-	asked     bool  // it was a mere inquiry until now
-	taken     int64 // what the provider has taken back, once it has
+	counted   bool    // it was known, and its money as taken back
+	given     answers // about refunds that were given up, see askGivenUp
+	asked     bool    // it was a mere inquiry until now
+	taken     int64   // what the provider has taken back, once it has
 	record    *record
 	late      bool // the money never bought anything: the order's tickets have to do with another payment, or there are none
 	refunds   []Refund

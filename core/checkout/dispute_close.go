@@ -68,6 +68,9 @@ func (d *dispute) won(ctx context.Context, tx pgx.Tx) error {
 
 // wonForNothing gives the money of a cancelled event back, which has been refunded while this order was disputed.
 func (d *dispute) wonForNothing(ctx context.Context, tx pgx.Tx, tickets int) error {
+	if err := d.given.cover(d.refunds...); err != nil {
+		return err
+	}
 	if err := d.note(CauseDisputeWon, fmt.Sprintf("%d tickets would be valid again, but the event is cancelled", tickets)); err != nil {
 		return err
 	}

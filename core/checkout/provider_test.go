@@ -19,6 +19,7 @@ type faults struct {
 	slow    bool          // refunds are pending until finish
 	hold    chan struct{} // captures wait until it is closed
 	blind   bool          // refunds cannot be looked up
+	forgets bool          // the payment is not shown any more
 	lookups int           // counts
 	calls   int           // of Refund, counts
 }
@@ -98,6 +99,9 @@ func (p *provider) LookupRefund(_ context.Context, i payment.Intent, r payment.R
 	if p.faults.blind {
 		return payment.RefundOutcome{}, errors.Join(errCut, payment.ErrTemporary)
 	}
+	if p.faults.forgets {
+		return payment.RefundOutcome{}, payment.ErrNotFound // the payment
+	}
 	if r.Found { // it bears no id of ours
 		for _, f := range p.refunds {
 			if f.ref == r.ProviderRef && f.payment == i.PaymentID && f.amount == r.Amount {
@@ -108,7 +112,7 @@ func (p *provider) LookupRefund(_ context.Context, i payment.Intent, r payment.R
 	if f := p.refunds[r.ID]; f != nil {
 		return p.outcome(f), nil
 	}
-	return payment.RefundOutcome{}, payment.ErrNotFound
+	return payment.RefundOutcome{}, payment.ErrNoRefund
 }
 
 // finish ends a refund that the provider has taken on, or takes it back, and answers what its webhook would say.

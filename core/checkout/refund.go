@@ -24,6 +24,7 @@ var (
 	ErrRefundDispute = errors.New("checkout: the payment is disputed, and the bank has its money until that is decided")
 	ErrRefundOpen    = errors.New("checkout: the refund has not failed, or somebody has settled it already")
 	ErrRefundUnclear = errors.New("checkout: the provider does not say whether it made a refund that was given up")
+	ErrRefundMade    = errors.New("checkout: the provider has made the refund that was given up; nothing else was recorded")
 	ErrTicketsNot    = errors.New("checkout: the tickets are not the order's, or have been refunded already")
 )
 
@@ -92,6 +93,7 @@ type Refund struct {
 
 	bodyHash []byte
 	revived  bool // see refund_revive.go
+	again    int  // how often it was revived once more
 }
 
 // unsettled tells whether the buyer has not got the money and nobody has seen to it.

@@ -28,14 +28,15 @@ func refundTask(f *Refund) payment.Task {
 // the outbox. Asking again with the same key returns the same refund. Errors: ErrOrderUnknown, ErrRefundKey, ErrRefundEarly
 // (ask again when the payment is captured), ErrTransition, ErrTicketsNot, ErrRefundNothing, ErrRefundUnclear, ledger.ErrOverRefund.
 func (s *Service) Refund(ctx context.Context, q RefundRequest) (Refund, error) {
-	if err := s.askGivenUp(ctx, q.Order, uuid.Nil); err != nil {
-		return Refund{}, fmt.Errorf("refund order %s: %w", q.Order, err)
-	}
 	var made Refund
-	err := s.change(ctx, q.Order, func(ctx context.Context, tx pgx.Tx, r *record, refunds []Refund) error {
-		var err error
-		made, err = s.refund(ctx, tx, r, refunds, &q)
-		return err
+	err := s.asking(ctx, q.Order, uuid.Nil, func(known answers) error {
+		return s.change(ctx, q.Order, func(ctx context.Context, tx pgx.Tx, r *record, refunds []Refund) error {
+			err := known.cover(refunds...)
+			if err == nil {
+				made, err = s.refund(ctx, tx, r, refunds, &q)
+			}
+			return err
+		})
 	})
 	if err != nil {
 		return Refund{}, fmt.Errorf("refund order %s: %w", q.Order, err)

@@ -37,6 +37,9 @@ func (s *Service) giveRefund(ctx context.Context, t payment.Task) error {
 		return err
 	}
 	out, err := s.callRefund(ctx, &f)
+	if err == nil && out.State == "" {
+		err = fmt.Errorf("refund %s: %w: the provider does not say where it stands", f.ID, payment.ErrUnknown)
+	}
 	if err != nil {
 		return err
 	}
@@ -74,7 +77,7 @@ func (s *Service) callRefund(ctx context.Context, f *Refund) (payment.RefundOutc
 	refusal := failure(out.Failure, "provider_refused")
 	found, lookErr := refunder.LookupRefund(ctx, a.intent, r)
 	switch {
-	case errors.Is(lookErr, payment.ErrNotFound):
+	case errors.Is(lookErr, payment.ErrNoRefund):
 		s.log.Warn("the provider refuses a refund", "order_id", f.Order, "refund_id", f.ID, "error", err)
 		return payment.RefundOutcome{State: payment.RefundFailed, Failure: refusal}, nil
 	case lookErr != nil:

@@ -27,7 +27,7 @@ type RefundPage struct {
 
 const sqlRefundPage = `
 SELECT refund_id, order_id, event_id, payment_id, provider, provider_ref, kind, state, resolution, amount_minor, face_minor, fee_minor, tax_minor,
-    currency, items, body_hash, retry_of, run_id, failure, reason, actor, created_at, updated_at, done_at, revived
+    currency, items, body_hash, retry_of, run_id, failure, reason, actor, created_at, updated_at, done_at, revived, revived_again
 FROM refunds
 WHERE (created_at, refund_id) > ($1::TIMESTAMPTZ, $2::UUID) AND ($3::UUID IS NULL OR event_id = $3) AND ($4::TEXT = '' OR state = $4)
     AND ($5::TEXT = '' OR kind = $5) AND (NOT $6::BOOL OR state = 'failed' AND resolution = '')

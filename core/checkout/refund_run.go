@@ -60,6 +60,8 @@ type Run struct {
 	clear      bool
 	afterAt    time.Time
 	afterOrder uuid.UUID
+	putOff     int64 // orders of this pass that are to be tried in another
+	pauses     int64 // passes in a row that put orders off
 }
 
 const sqlInsertRun = `
@@ -68,19 +70,21 @@ VALUES ($1, $2, 'running', $3, $4, 1, false, '0001-01-01T00:00:00Z', '00000000-0
 ON CONFLICT (run_id) DO NOTHING`
 
 const sqlRun = `
-SELECT run_id, event_id, state, reason, actor, pass, clear, after_at, after_order, created_at, updated_at, done_at FROM refund_runs WHERE run_id = $1`
+SELECT run_id, event_id, state, reason, actor, pass, clear, after_at, after_order, created_at, updated_at, done_at, put_off, pauses FROM refund_runs WHERE run_id = $1`
 
 const sqlOpenRuns = `
 SELECT run_id FROM refund_runs
-WHERE state <> 'done' AND (lease_until IS NULL OR lease_until <= now() OR lease_owner = $1) ORDER BY created_at LIMIT 20`
+WHERE state <> 'done' AND (lease_until IS NULL OR lease_until <= now() OR lease_owner = $1) AND (paused_until IS NULL OR paused_until <= now()) ORDER BY created_at LIMIT 20`
 
 const sqlTakeRun = `
 UPDATE refund_runs SET lease_owner = $2, lease_until = now() + $3::INTERVAL
 WHERE run_id = $1 AND state <> 'done' AND (lease_until IS NULL OR lease_until <= now() OR lease_owner = $2)
-RETURNING run_id, event_id, state, reason, actor, pass, clear, after_at, after_order, created_at, updated_at, done_at`
+    AND (paused_until IS NULL OR paused_until <= now())
+RETURNING run_id, event_id, state, reason, actor, pass, clear, after_at, after_order, created_at, updated_at, done_at, put_off, pauses`
 
 const sqlMoveRun = `
 UPDATE refund_runs SET state = $3, pass = $4, clear = $5, after_at = $6, after_order = $7, updated_at = now(),
+    put_off = $8, pauses = $9, paused_until = CASE WHEN $10::INT8 > 0 THEN now() + $10::INT8 * INTERVAL '1 millisecond' ELSE NULL END,
     done_at = CASE WHEN $3 = 'done' THEN now() ELSE NULL END
 WHERE run_id = $1 AND lease_owner = $2 AND state <> 'done'`
 
@@ -168,7 +172,7 @@ func (s *Service) RunOf(ctx context.Context, event uuid.UUID) (Run, error) {
 func scanRun(row pgx.CollectableRow) (Run, error) {
 	var r Run
 	var done *time.Time
-	err := row.Scan(&r.ID, &r.Event, &r.State, &r.Reason, &r.Actor, &r.pass, &r.clear, &r.afterAt, &r.afterOrder, &r.CreatedAt, &r.UpdatedAt, &done)
+	err := row.Scan(&r.ID, &r.Event, &r.State, &r.Reason, &r.Actor, &r.pass, &r.clear, &r.afterAt, &r.afterOrder, &r.CreatedAt, &r.UpdatedAt, &done, &r.putOff, &r.pauses)
 	if done != nil {
 		r.DoneAt = done.UTC()
 	}
@@ -289,7 +293,7 @@ func (s *Service) step(ctx context.Context, run *Run) (more bool, err error) {
 		if err := s.db.Reader.QueryRow(ctx, sqlRunOpen, run.ID).Scan(&open); err != nil || open > 0 {
 			return false, err
 		}
-		return false, s.moveRun(ctx, run, "done")
+		return false, s.moveRun(ctx, run, "done", 0)
 	}
 	if run.afterOrder == uuid.Nil { // a pass begins
 		if err := s.releaseAll(ctx, run); err != nil {
@@ -319,17 +323,22 @@ func (s *Service) step(ctx context.Context, run *Run) (more bool, err error) {
 	}
 	switch {
 	case len(orders) == runPage:
-		return true, s.moveRun(ctx, run, "running")
-	case run.clear:
-		return true, s.moveRun(ctx, run, "settling")
+		return true, s.moveRun(ctx, run, "running", 0)
+	case run.clear && run.putOff == 0:
+		return true, s.moveRun(ctx, run, "settling", 0)
 	}
-	run.pass, run.afterAt, run.afterOrder = run.pass+1, time.Time{}, uuid.Nil
-	return true, s.moveRun(ctx, run, "running")
+	pause := run.pause()
+	if run.pauses++; run.putOff == 0 {
+		run.pauses = 0
+	}
+	run.pass, run.clear, run.putOff, run.afterAt, run.afterOrder = run.pass+1, false, 0, time.Time{}, uuid.Nil
+	return pause == 0, s.moveRun(ctx, run, "running", pause)
 }
 
-func (s *Service) moveRun(ctx context.Context, run *Run, state string) error {
+// moveRun writes where a run is. With a pause nobody goes on with it before that is over.
+func (s *Service) moveRun(ctx context.Context, run *Run, state string, pause time.Duration) error {
 	return s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, sqlMoveRun, run.ID, s.incarnation, state, run.pass, run.clear, run.afterAt, run.afterOrder)
+		_, err := tx.Exec(ctx, sqlMoveRun, run.ID, s.incarnation, state, run.pass, run.clear, run.afterAt, run.afterOrder, run.putOff, run.pauses, pause.Milliseconds())
 		return err
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/db"
+	"fairgate/core/payment"
 )
 
 // RunFailure is an order that a run has tried in vain and passed over. RefundEvent has it tried once more; a refund of the order by hand
@@ -43,17 +44,48 @@ ORDER BY g.failed_at, g.order_id LIMIT $2`
 
 const sqlRestartRun = `
 UPDATE refund_runs SET state = 'running', pass = 1, clear = false, after_at = '0001-01-01T00:00:00Z', after_order = '00000000-0000-0000-0000-000000000000',
-    lease_owner = NULL, lease_until = NULL, updated_at = now(), done_at = NULL
+    lease_owner = NULL, lease_until = NULL, updated_at = now(), done_at = NULL, put_off = 0, pauses = 0, paused_until = NULL
 WHERE run_id = $1 AND state = 'done'
     AND EXISTS (SELECT 1 FROM refund_run_failures AS g JOIN orders AS o ON o.order_id = g.order_id WHERE g.run_id = $1 AND o.state = 'ticket_issued')`
 
-// tryOrder refunds an order of a run, and gives it up after a few tries, so that one order cannot keep all others from their money. An
-// outage of the database is nothing that the order can help.
+// Bounds of the pause before a run tries again what could not be done for the time being.
+const (
+	runPauseMin = 2 * time.Second
+	runPauseMax = 5 * time.Minute
+)
+
+// passing tells whether an error is of a kind that ends by itself: an outage, a limit, somebody who is quicker. What a provider says for
+// ever does not, even where it leaves unclear whether it made a refund.
+func passing(err error) bool {
+	for _, known := range []error{payment.ErrTemporary, payment.ErrUnknown, payment.ErrUnavailable, context.DeadlineExceeded} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	lasting := errors.Is(err, payment.ErrRejected) || errors.Is(err, payment.ErrNotFound) || errors.Is(err, payment.ErrDeclined)
+	return overtaken(err) || errors.Is(err, ErrRefundUnclear) && !lasting
+}
+
+// pause is how long a run waits after a pass that had to put orders off, the n-th in a row.
+func (r *Run) pause() time.Duration {
+	if r.putOff == 0 {
+		return 0
+	}
+	return min(runPauseMin<<min(r.pauses, 10), runPauseMax)
+}
+
+// tryOrder refunds an order of a run, and gives it up after a few tries, so that one order cannot keep all others from their money. What
+// ends by itself puts it off to another pass instead. An outage of the database is nothing that the order can help.
 func (s *Service) tryOrder(ctx context.Context, run *Run, o *Summary) error {
 	for try := 1; ; try++ {
 		err := s.runOrder(ctx, run, o)
 		if err == nil || ctx.Err() != nil || errors.Is(err, db.ErrUnavailable) || errors.Is(err, db.ErrAmbiguous) {
 			return err
+		}
+		if passing(err) {
+			run.putOff++
+			s.log.Warn("a cancelled event's order is refunded later", "order_id", o.ID, "run_id", run.ID, "error", err)
+			return nil
 		}
 		if try < runTries {
 			continue

@@ -1,6 +1,7 @@
 package checkout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,24 +21,45 @@ func (s *Service) RetryRefund(ctx context.Context, id uuid.UUID, key, actor stri
 	if err != nil {
 		return Refund{}, err
 	}
-	if revived, err := s.askGivenUpOne(ctx, &f); err != nil || revived {
-		return f, err
-	}
 	again := RefundID(f.Order, "retry/"+id.String()+"/"+key)
-	disputed := false
-	err = s.change(ctx, f.Order, func(ctx context.Context, tx pgx.Tx, r *record, refunds []Refund) error {
-		disputed = r.order.State == Disputed
+	disputed, gaveUp := false, f.revivable()
+	answer := again
+	err = s.asking(ctx, f.Order, id, func(known answers) error {
+		if now, err := s.FindRefund(ctx, id); err != nil || (gaveUp || len(known) > 0) && now.revived && !now.unsettled() {
+			answer = id
+			return err
+		}
+		return s.retry(ctx, known, &f, again, actor, &disputed)
+	})
+	if disputed && (errors.Is(err, ErrTransition) || errors.Is(err, ledger.ErrOverRefund)) {
+		err = fmt.Errorf("%w: %w", ErrRefundDispute, err)
+	}
+	if err != nil {
+		return Refund{}, fmt.Errorf("retry refund %s: %w", id, err)
+	}
+	return s.FindRefund(ctx, answer)
+}
+
+// retry makes the refund that takes the place of f. disputed tells whether the order was.
+func (s *Service) retry(ctx context.Context, known answers, f *Refund, again uuid.UUID, actor string, disputed *bool) error {
+	id := f.ID
+	return s.change(ctx, f.Order, func(ctx context.Context, tx pgx.Tx, r *record, refunds []Refund) error {
+		*disputed = r.order.State == Disputed
 		failed, err := unsettledOf(refunds, id, again)
 		if failed == nil || err != nil {
 			return err
 		}
+		if err := known.cover(*failed); err != nil {
+			return err
+		}
 		next := *failed
 		next.ID, next.RetryOf, next.State, next.Failure, next.ProviderRef, next.Actor = again, id, RefundAsked, "", "", actor
+		next.revived, next.again = false, 0
 		if next.Kind == RefundFound {
 			next.Kind = RefundOfAmount
 		}
 		next.Items = nil // the first keeps them: a ticket is void once
-		transfers, err := s.renewed(ctx, tx, &next)
+		transfers, err := s.renewed(ctx, tx, &next, false)
 		if err != nil {
 			return err
 		}
@@ -50,17 +72,10 @@ func (s *Service) RetryRefund(ctx context.Context, id uuid.UUID, key, actor stri
 		}
 		return s.promise(ctx, tx, &next, transfers)
 	})
-	if disputed && (errors.Is(err, ErrTransition) || errors.Is(err, ledger.ErrOverRefund)) {
-		err = fmt.Errorf("%w: %w", ErrRefundDispute, err)
-	}
-	if err != nil {
-		return Refund{}, fmt.Errorf("retry refund %s: %w", id, err)
-	}
-	return s.FindRefund(ctx, again)
 }
 
 // PaidOtherwise records that the buyer of a refund that failed got the money another way, such as a bank transfer; how says
-// which. Of a refund that an operator gave up the provider is asked first: if it has made it, that is the answer. Errors as of RetryRefund.
+// which. Of a refund that an operator gave up the provider is asked first: if it has made it, that is recorded instead, and the answer is ErrRefundMade. Other errors as of RetryRefund.
 func (s *Service) PaidOtherwise(ctx context.Context, id uuid.UUID, how, actor string) (Refund, error) {
 	f, err := s.FindRefund(ctx, id)
 	if err != nil {
@@ -69,18 +84,34 @@ func (s *Service) PaidOtherwise(ctx context.Context, id uuid.UUID, how, actor st
 	if f.Resolution == ResolvedOtherwise {
 		return f, nil
 	}
-	if revived, err := s.askGivenUpOne(ctx, &f); err != nil || revived {
-		return f, err
+	gaveUp := f.revivable()
+	err = s.asking(ctx, f.Order, id, func(known answers) error {
+		if now, err := s.FindRefund(ctx, id); err != nil || (gaveUp || len(known) > 0) && now.revived && !now.unsettled() {
+			return cmp.Or(err, ErrRefundMade)
+		}
+		return s.payOtherwise(ctx, known, &f, how, actor)
+	})
+	if err != nil {
+		return Refund{}, fmt.Errorf("settle refund %s: %w", id, err)
 	}
-	err = s.change(ctx, f.Order, func(ctx context.Context, tx pgx.Tx, r *record, refunds []Refund) error {
+	return s.FindRefund(ctx, id)
+}
+
+// payOtherwise books a refund that failed as paid from our bank.
+func (s *Service) payOtherwise(ctx context.Context, known answers, f *Refund, how, actor string) error {
+	id := f.ID
+	return s.change(ctx, f.Order, func(ctx context.Context, tx pgx.Tx, r *record, refunds []Refund) error {
 		failed, err := unsettledOf(refunds, id, uuid.Nil)
 		if failed == nil || err != nil {
+			return err
+		}
+		if err := known.cover(*failed); err != nil {
 			return err
 		}
 		// The books' refund that failed is void or reversed. Another one takes its place and is paid from our bank.
 		other := *failed
 		other.ID = RefundID(f.Order, "otherwise/"+id.String())
-		transfers, err := s.renewed(ctx, tx, &other)
+		transfers, err := s.renewed(ctx, tx, &other, false)
 		if err != nil {
 			return err
 		}
@@ -103,10 +134,6 @@ func (s *Service) PaidOtherwise(ctx context.Context, id uuid.UUID, how, actor st
 		}
 		return r.apply(CausePaidOtherwise, actor, how)
 	})
-	if err != nil {
-		return Refund{}, fmt.Errorf("settle refund %s: %w", id, err)
-	}
-	return s.FindRefund(ctx, id)
 }
 
 // unsettledOf finds the refund that failed and has to be settled; nil when the one that takes its place exists.
@@ -127,25 +154,31 @@ func unsettledOf(refunds []Refund, id, instead uuid.UUID) (*Refund, error) {
 	return nil, ErrRefundUnknown
 }
 
-// renewed are the pending transfers of a refund that takes the place of one that failed.
-func (s *Service) renewed(ctx context.Context, tx pgx.Tx, f *Refund) ([]ledger.Transfer, error) {
+// renewed are the pending transfers of a refund that takes the place of one that failed. A dispute keeps us from giving money back, but
+// not from booking what is gone.
+func (s *Service) renewed(ctx context.Context, tx pgx.Tx, f *Refund, gone bool) ([]ledger.Transfer, error) {
 	terms, err := s.catalog(ctx, f.Event)
 	if err != nil {
 		return nil, fmt.Errorf("terms of event %s: %w", f.Event, err)
 	}
+	m, err := ledger.ReadOrder(ctx, tx, f.Order)
+	if err != nil {
+		return nil, err
+	}
 	if f.late() {
-		left, err := lateLeft(ctx, tx, f.Order, f.Payment)
-		if err != nil {
-			return nil, err
+		left := m.LateMinor
+		if !gone {
+			if left, err = lateLeft(ctx, tx, f.Order, f.Payment); err != nil {
+				return nil, err
+			}
 		}
 		if left < f.Amount.Minor {
 			return nil, fmt.Errorf("%w: of late money %d is left", ledger.ErrOverRefund, left)
 		}
 		return ledger.LateRefundTransfers(f.terms(terms.Organizer), f.ID, f.Amount.Minor)
 	}
-	m, err := ledger.ReadOrder(ctx, tx, f.Order)
-	if err != nil {
-		return nil, err
+	if gone {
+		m.DisputedMinor = 0
 	}
 	return ledger.RefundTransfers(f.terms(terms.Organizer), f.ID, m, f.Parts, f.Amount.Minor)
 }

@@ -17,17 +17,17 @@ import (
 
 const sqlRefund = `
 SELECT refund_id, order_id, event_id, payment_id, provider, provider_ref, kind, state, resolution, amount_minor, face_minor, fee_minor, tax_minor,
-    currency, items, body_hash, retry_of, run_id, failure, reason, actor, created_at, updated_at, done_at, revived
+    currency, items, body_hash, retry_of, run_id, failure, reason, actor, created_at, updated_at, done_at, revived, revived_again
 FROM refunds WHERE refund_id = $1`
 
 const sqlRefundsOfOrder = `
 SELECT refund_id, order_id, event_id, payment_id, provider, provider_ref, kind, state, resolution, amount_minor, face_minor, fee_minor, tax_minor,
-    currency, items, body_hash, retry_of, run_id, failure, reason, actor, created_at, updated_at, done_at, revived
+    currency, items, body_hash, retry_of, run_id, failure, reason, actor, created_at, updated_at, done_at, revived, revived_again
 FROM refunds WHERE order_id = $1 ORDER BY created_at, refund_id`
 
 const sqlRefundsOfOrders = `
 SELECT refund_id, order_id, event_id, payment_id, provider, provider_ref, kind, state, resolution, amount_minor, face_minor, fee_minor, tax_minor,
-    currency, items, body_hash, retry_of, run_id, failure, reason, actor, created_at, updated_at, done_at, revived
+    currency, items, body_hash, retry_of, run_id, failure, reason, actor, created_at, updated_at, done_at, revived, revived_again
 FROM refunds WHERE order_id = ANY($1::UUID[]) ORDER BY created_at, refund_id`
 
 const sqlRefundByRef = `SELECT refund_id, order_id FROM refunds WHERE provider = $1 AND provider_ref = $2 AND provider_ref <> ''`
@@ -54,7 +54,7 @@ func scanRefund(row pgx.CollectableRow) (Refund, error) {
 	var done *time.Time
 	err := row.Scan(&f.ID, &f.Order, &f.Event, &f.Payment, &f.Provider, &f.ProviderRef, &f.Kind, &f.State, &f.Resolution, &f.Amount.Minor,
 		&f.Parts.Face, &f.Parts.Fee, &f.Parts.Tax, &f.Amount.Currency, &items, &f.bodyHash, &retryOf, &run, &f.Failure, &f.Reason, &f.Actor,
-		&f.CreatedAt, &f.UpdatedAt, &done, &f.revived)
+		&f.CreatedAt, &f.UpdatedAt, &done, &f.revived, &f.again)
 	if err != nil {
 		return f, err
 	}

@@ -26,6 +26,9 @@ var (
 	// ErrNotFound means the provider knows no object for the intent. While a call that would make one may still be under
 	// way, and for the minute that a provider's search may lag behind, that is no proof that there will be none.
 	ErrNotFound = errors.New("the payment provider knows no such payment")
+	// ErrNoRefund means the provider has the payment, and no such refund of it: it never made one. It is an ErrNotFound; that alone says
+	// nothing of a refund, since the payment may be what is not shown.
+	ErrNoRefund = fmt.Errorf("%w: it has no such refund", ErrNotFound)
 	// ErrRejected means the provider refuses the call as wrong, for ever: bad parameters, bad credentials, an object that
 	// belongs to another payment. Somebody has to look.
 	ErrRejected = errors.New("the payment provider rejected the call")

@@ -35,6 +35,18 @@ func RevivedRefundID(refund uuid.UUID) uuid.UUID {
 	return uuid.NewSHA1(refundSpace, append(refund[:], "revived"...))
 }
 
+// MaxRevivals is how often a refund can be given up and be revived all the same.
+const MaxRevivals = 3
+
+// RevivedRefundIDs are the ids under which the books have a refund that was given up: after the first time, the second, and so on.
+func RevivedRefundIDs(refund uuid.UUID) (ids [MaxRevivals]uuid.UUID) {
+	for i := range ids {
+		refund = RevivedRefundID(refund)
+		ids[i] = refund
+	}
+	return ids
+}
+
 // FoundRefundID is the id of a refund that somebody made at the provider, by the provider's name of it: whoever hears of it first, a
 // webhook or the settlement, and whoever second, it is booked once.
 func FoundRefundID(order uuid.UUID, provider, ref string) uuid.UUID {
@@ -66,7 +78,8 @@ type RefundOutcome struct {
 // final for this refund, after ErrTemporary and ErrUnknown the identical call is repeated.
 type Refunder interface {
 	Refund(ctx context.Context, i Intent, r Refund) (RefundOutcome, error)
-	// LookupRefund asks where the refund stands, by ProviderRef or without one by metadata; ErrNotFound when there is none.
+	// LookupRefund asks where the refund stands, by ProviderRef or without one by metadata; ErrNoRefund when the
+	// payment is there and the refund is not, and any other error, ErrNotFound too, when that cannot be said. No State is an error.
 	LookupRefund(ctx context.Context, i Intent, r Refund) (RefundOutcome, error)
 }
 

@@ -159,7 +159,7 @@ func (m *matcher) givenUp(r row) (found []ledger.Move) {
 		if kind == ledger.Void {
 			promise = move.PriorID
 		}
-		this := r.RefundID == uuid.Nil || promise == ledger.TransferID(r.order, r.RefundID.String()+"/"+move.Code)
+		this := r.RefundID == uuid.Nil || promise == ledger.TransferID(r.order, r.RefundID.String()+"/"+move.Code) || m.promisedAgain(r, promise, move.Code)
 		_, ours := m.side(move)
 		if ours && this && move.Kind == kind && void[promise] && returnable(move) && move.Amount.Currency == r.Gross.Currency {
 			found = append(found, move)

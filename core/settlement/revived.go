@@ -34,8 +34,11 @@ WHERE provider = $1::TEXT AND row_id = $2::TEXT AND transfer_id = $3::UUID`
 
 // revived are the ids of the transfers by which a refund of the row's order was given that had been given up.
 func (r row) revived(refund uuid.UUID) []uuid.UUID {
-	name := payment.RevivedRefundID(refund).String()
-	return []uuid.UUID{r.final(name + "/refund_payment"), r.final(name + "/late_refund")}
+	var ids []uuid.UUID
+	for _, id := range payment.RevivedRefundIDs(refund) {
+		ids = append(ids, r.final(id.String()+"/refund_payment"), r.final(id.String()+"/late_refund"))
+	}
+	return ids
 }
 
 // refund is our id of the refund that a row is of: what it bears, or, of one that somebody made at the provider, what follows from its name.
@@ -61,7 +64,24 @@ func (m *matcher) foundRevived(r row) []uuid.UUID {
 // instead tells whether a move is the row's refund, revived, which was promised by another transfer and given up.
 func (r row) instead(provider string, move ledger.Move, promise uuid.UUID) bool {
 	refund := r.refund(provider)
-	return promise == ledger.TransferID(r.order, refund.String()+"/"+move.Code) && move.ID == r.final(payment.RevivedRefundID(refund).String()+"/"+move.Code)
+	promised := promise == ledger.TransferID(r.order, refund.String()+"/"+move.Code)
+	for _, id := range payment.RevivedRefundIDs(refund) {
+		if promised && move.ID == r.final(id.String()+"/"+move.Code) {
+			return true
+		}
+		promised = promised || promise == ledger.TransferID(r.order, id.String()+"/"+move.Code)
+	}
+	return false
+}
+
+// promisedAgain tells whether a promise is that of the row's refund after it was revived, to be given up once more.
+func (m *matcher) promisedAgain(r row, promise uuid.UUID, code string) bool {
+	for _, id := range payment.RevivedRefundIDs(r.RefundID) {
+		if promise == ledger.TransferID(r.order, id.String()+"/"+code) {
+			return true
+		}
+	}
+	return false
 }
 
 // kept is the verdict of a row that is explained. It stands, but for a refund that was given up when the row was read last and is revived

@@ -93,3 +93,34 @@ func TestARevivedRefundHasNoRowOfAnother(t *testing.T) {
 		}
 	}
 }
+
+// It is given up once more after it was revived, the day is read, and it is revived again.
+func TestARefundThatIsRevivedTwiceHasItsRow(t *testing.T) {
+	for _, between := range []bool{true, false} {
+		w := newWorld(t, dbtest.New(t), 1)
+		order := w.sell(6966)
+		m := w.money(order)
+		parts, total, err := m.Share(1, 3, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refund := uuid.New()
+		promise := func(id uuid.UUID) []ledger.Transfer {
+			return w.record(ledger.RefundTransfers(w.terms(order), id, w.money(order), parts, total))
+		}
+		names := payment.RevivedRefundIDs(refund)
+		w.record(ledger.VoidAll(promise(refund)), nil)
+		w.add(payment.SettlementRow{Kind: payment.SettledRefund, SourceRef: "re_1", PaymentRef: "pi_" + order.String(), OrderID: order, RefundID: refund, Gross: eur(-total)})
+		if between {
+			w.reconcile(w.rows)
+		}
+		w.record(ledger.VoidAll(promise(names[0])), nil)
+		w.reconcile(w.rows)
+		w.record(ledger.PostAll(promise(names[1])), nil)
+		for range 2 {
+			if r, open := w.reconcile(w.rows), w.items(Open); r.ExplainedPPM != whole || len(open) != 0 {
+				t.Errorf("read between %t: %+v, %+v", between, r, open)
+			}
+		}
+	}
+}

@@ -45,7 +45,7 @@ func (p *Provider) LookupRefund(ctx context.Context, _ payment.Intent, r payment
 	err := p.cfg.DB.Reader.QueryRow(ctx, sqlRefundState, r.ID).Scan(&out.State, &out.Failure, &out.Amount.Minor, &out.Amount.Currency)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return payment.RefundOutcome{}, payment.ErrNotFound
+		return payment.RefundOutcome{}, payment.ErrNoRefund
 	case err != nil:
 		return payment.RefundOutcome{}, fmt.Errorf("read refund %s: %w: %w", r.ID, payment.ErrTemporary, err)
 	}

@@ -39,7 +39,7 @@ func (p *Provider) refund(ctx context.Context, i payment.Intent, r payment.Refun
 		return payment.RefundOutcome{}, err
 	}
 	if known, ok := pick(made, r.ID); ok {
-		return known.outcome(r.Amount.Currency), nil
+		return known.stands(r.Amount.Currency)
 	}
 	if s.captured.ID == "" || !s.captured.taken() {
 		return payment.RefundOutcome{}, fmt.Errorf("%w: the payment is %s", payment.ErrRejected, s.outcome.State)
@@ -53,17 +53,16 @@ func (p *Provider) refund(ctx context.Context, i payment.Intent, r payment.Refun
 	})
 	switch issue := issueOf(err); {
 	case err == nil:
-		outcome := answer.outcome(r.Amount.Currency)
-		if answer.ID == "" || outcome.State == "" {
-			return outcome, fmt.Errorf("%w: the refund has status %q", payment.ErrUnknown, clean(answer.Status))
+		if answer.ID == "" {
+			return payment.RefundOutcome{}, fmt.Errorf("%w: the refund has no id", payment.ErrUnknown)
 		}
-		return outcome, nil
+		return answer.stands(r.Amount.Currency)
 	case issue == issueDuplicateInvoice, issue == issueFullyRefunded:
 		// Perhaps it is this very refund, made under a key that PayPal has forgotten.
 		if _, made, findErr := p.refundsOf(ctx, i); findErr != nil {
 			return payment.RefundOutcome{}, findErr
 		} else if known, ok := pick(made, r.ID); ok {
-			return known.outcome(r.Amount.Currency), nil
+			return known.stands(r.Amount.Currency)
 		}
 		return payment.RefundOutcome{State: payment.RefundFailed, Failure: lower(issue), Amount: r.Amount}, fmt.Errorf("%w: %s", payment.ErrDeclined, describe(err))
 	case issue == "REFUND_FAILED_INSUFFICIENT_FUNDS", issue == "PENDING_CAPTURE":
@@ -106,9 +105,13 @@ func (p *Provider) LookupRefund(ctx context.Context, i payment.Intent, r payment
 		}
 		known, ok := pick(made, r.ID)
 		if !ok {
-			return fail(payment.ErrNotFound)
+			return fail(payment.ErrNoRefund)
 		}
-		return known.outcome(r.Amount.Currency), nil
+		out, err := known.stands(r.Amount.Currency)
+		if err != nil {
+			return fail(err)
+		}
+		return out, nil
 	}
 	var found refund
 	if err := p.do(ctx, request{part: endpointRetrieve, method: http.MethodGet, path: at("/v2/payments/refunds/", r.ProviderRef, ""), into: &found}); err != nil {
@@ -117,11 +120,11 @@ func (p *Provider) LookupRefund(ctx context.Context, i payment.Intent, r payment
 	if c, ok := parseCustom(found.CustomID); !ok || c.refund != r.ID {
 		return fail(fmt.Errorf("%w: refund %s is another one", payment.ErrRejected, clean(r.ProviderRef)))
 	}
-	outcome := found.outcome(r.Amount.Currency)
-	if outcome.State == "" {
-		return fail(fmt.Errorf("%w: it has status %q", payment.ErrUnknown, clean(found.Status)))
+	out, err := found.stands(r.Amount.Currency)
+	if err != nil {
+		return fail(err)
 	}
-	return outcome, nil
+	return out, nil
 }
 
 func (p *Provider) lookupFound(ctx context.Context, i payment.Intent, r payment.Refund) (payment.RefundOutcome, error) {
@@ -133,16 +136,12 @@ func (p *Provider) lookupFound(ctx context.Context, i payment.Intent, r payment.
 		if r.ProviderRef == "" || known.ID != r.ProviderRef {
 			continue
 		}
-		switch out := known.outcome(r.Amount.Currency); {
-		case out.Amount != r.Amount:
+		if out := known.outcome(r.Amount.Currency); out.Amount != r.Amount {
 			return out, fmt.Errorf("%w: refund %s is of %s, not %s", payment.ErrRejected, clean(known.ID), out.Amount, r.Amount)
-		case out.State == "":
-			return out, fmt.Errorf("%w: it has status %q", payment.ErrUnknown, clean(known.Status))
-		default:
-			return out, nil
 		}
+		return known.stands(r.Amount.Currency)
 	}
-	return payment.RefundOutcome{}, payment.ErrNotFound
+	return payment.RefundOutcome{}, payment.ErrNotFound // it was there once: nothing can be said of it
 }
 
 // refundsOf reads the payment's order and the refunds in it.
@@ -185,6 +184,15 @@ func (r refund) outcome(currency string) payment.RefundOutcome {
 		}
 	}
 	return o
+}
+
+// stands is outcome for a refund that was asked about: a status that is unknown is ErrUnknown, so that it is asked about again.
+func (r refund) stands(currency string) (payment.RefundOutcome, error) {
+	o := r.outcome(currency)
+	if o.State == "" {
+		return payment.RefundOutcome{}, fmt.Errorf("%w: the refund has status %q", payment.ErrUnknown, clean(r.Status))
+	}
+	return o, nil
 }
 
 // Identify tells whose payment a capture or an order is.

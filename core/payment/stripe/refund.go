@@ -32,7 +32,7 @@ func (p *Provider) Refund(ctx context.Context, i payment.Intent, r payment.Refun
 		if err == nil {
 			return judgeRefund(i, r, found)
 		}
-		if !errors.Is(err, errNoRefund) {
+		if !errors.Is(err, payment.ErrNoRefund) {
 			return payment.RefundOutcome{}, fmt.Errorf("refund %s: %w", r.ID, final(err))
 		}
 		if n > maxKeys {
@@ -75,17 +75,11 @@ func (p *Provider) LookupRefund(ctx context.Context, i payment.Intent, r payment
 		}
 	}
 	found, err := p.findRefund(ctx, i, r)
-	if errors.Is(err, errNoRefund) {
-		err = payment.ErrNotFound
-	}
 	if err != nil {
 		return payment.RefundOutcome{}, fmt.Errorf("look up refund %s: %w", r.ID, err)
 	}
 	return judgeRefund(i, r, found)
 }
-
-// errNoRefund says that the payment is there and that none of its refunds is the one looked for.
-var errNoRefund = errors.New("the payment has no such refund")
 
 // findRefund finds the refund by its reference, else among those of its intent by its id.
 func (p *Provider) findRefund(ctx context.Context, i payment.Intent, r payment.Refund) (*stripego.Refund, error) {
@@ -114,7 +108,7 @@ func (p *Provider) findRefund(ctx context.Context, i payment.Intent, r payment.R
 			after = found.ID
 		}
 		if !more || len(page) == 0 {
-			return nil, errNoRefund
+			return nil, payment.ErrNoRefund
 		}
 		seen += len(page)
 	}
