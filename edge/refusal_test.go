@@ -335,7 +335,7 @@ func TestOneConnectionTooManyIsToldToComeBack(t *testing.T) {
 	newBuyer(t).do(n, "GET", "/", "").expect(t, "the third connection", 503, "overloaded")
 	open[0].Close()
 	eventually(t, "a place is free again", func() bool {
-		r, err := newBuyer(t).try(n, "GET", "/", "")
+		r, err := newBuyer(t).try(n, "GET", "/", "", "Connection: close") // an answer other than 200 must not keep the place
 		return err == nil && r.status == 200
 	})
 }
