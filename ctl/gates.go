@@ -37,8 +37,9 @@ func (t *tool) gatesAdd() *cobra.Command {
 		Short: "Make a gate and its credential",
 		Long: `add makes a gate and prints its credential, this once. It is good for scanning at this gate and for nothing else. A gate that is
 there gets another credential, and the one it had is dead.`,
-		Example: `  ticketctl gates add arena north --zone floor --out north.gate`,
-		Args:    cobra.ExactArgs(2),
+		Example:           `  ticketctl gates add arena north --zone floor --out north.gate`,
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: t.completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := t.client(cmd)
 			if err != nil {
@@ -84,8 +85,9 @@ func replaceFile(file string, content []byte) error {
 func (t *tool) gatesList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list EVENT", Short: "List an event's gates", Long: `list shows an event's gates and whether their credentials are good.`,
-		Example: `  ticketctl gates list arena`,
-		Args:    cobra.ExactArgs(1),
+		Example:           `  ticketctl gates list arena`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: t.completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := t.client(cmd)
 			if err != nil {
@@ -121,9 +123,10 @@ func (t *tool) gatesList() *cobra.Command {
 func (t *tool) gatesRevoke() *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke EVENT GATE", Short: "Make a gate's credential worthless",
-		Long:    `revoke makes a gate's credential worthless at once, such as when a scanner is lost. A gate that is off line goes on with its pack.`,
-		Example: `  ticketctl gates revoke arena north`,
-		Args:    cobra.ExactArgs(2),
+		Long:              `revoke makes a gate's credential worthless at once, such as when a scanner is lost. A gate that is off line goes on with its pack.`,
+		Example:           `  ticketctl gates revoke arena north`,
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: t.completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := t.client(cmd)
 			if err != nil {
@@ -141,9 +144,10 @@ func (t *tool) gatesRevoke() *cobra.Command {
 func (t *tool) gatesCounts() *cobra.Command {
 	return &cobra.Command{
 		Use: "counts EVENT", Short: "Count what was scanned, by gate and zone",
-		Long:    `counts shows, as of now, what was scanned at each gate, and how many tickets have entered each zone and are inside.`,
-		Example: `  ticketctl gates counts arena`,
-		Args:    cobra.ExactArgs(1),
+		Long:              `counts shows, as of now, what was scanned at each gate, and how many tickets have entered each zone and are inside.`,
+		Example:           `  ticketctl gates counts arena`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: t.completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := t.client(cmd)
 			if err != nil {
@@ -184,8 +188,9 @@ func (t *tool) gatesFindings() *cobra.Command {
 		Use: "findings EVENT", Short: "List passes that should not have been",
 		Long: `findings lists what was found when logs of gates that had been off line were merged: tickets that passed two of them (duplicate), and
 tickets that were void or had another code by then, which the pack did not know yet.`,
-		Example: `  ticketctl gates findings arena`,
-		Args:    cobra.ExactArgs(1),
+		Example:           `  ticketctl gates findings arena`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: t.completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if limit < 1 || limit > 500 {
 				return usagef("--limit must be from 1 to 500")

@@ -26,7 +26,8 @@ there gets what is new since (a delta), or is written anew where that does not f
 A gate off line is as good as its pack is new: what is refunded or disputed later it lets in, and merging its log finds that.`,
 		Example: `  ticketctl pack arena --out arena.pack
   ticketctl scan --pack arena.pack --key KEY --gate north --log north.log`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: t.completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out == "" {
 				return usagef("--out is needed: the file to write")

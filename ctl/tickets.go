@@ -55,7 +55,8 @@ first. With --rotate it has core make another one:
 A gate that is off line knows a new key once it has loaded a new pack: rotate before packs are made.`,
 		Example: `  ticketctl tickets keys arena
   ticketctl tickets keys arena --rotate ticket`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: t.completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := t.client(cmd)
 			if err != nil {

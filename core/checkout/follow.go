@@ -29,21 +29,8 @@ func (s *Service) Follow(ctx context.Context, id uuid.UUID, entrant lottery.Entr
 			s.following.leave(id, news)
 			return order, err
 		}
-		again, began := time.NewTimer(min(look, left)), time.Now()
-		select {
-		case <-ctx.Done():
-			err = ctx.Err()
-		case <-news.news:
-			if now, known := news.told.after(order, time.Since(began)); known {
-				again.Stop()
-				return now, nil
-			}
-		case <-again.C:
-		}
-		again.Stop()
-		s.following.leave(id, news)
-		if err != nil {
-			return Order{}, err
+		if now, known, err := s.following.await(ctx, order, news, min(look, left)); known || err != nil {
+			return now, err
 		}
 	}
 }

@@ -119,21 +119,8 @@ func (s *Service) awaitBegun(ctx context.Context, order Order, entrant lottery.E
 	id, give := order.ID, time.Now().Add(beginWait)
 	for look := beginLook; ; look *= 2 {
 		if news != nil {
-			again, began := time.NewTimer(look), time.Now()
-			select {
-			case <-ctx.Done():
-				err = ctx.Err()
-			case <-news.news:
-				if now, known := news.told.after(order, time.Since(began)); known {
-					again.Stop()
-					return now, nil
-				}
-			case <-again.C:
-			}
-			again.Stop()
-			s.waiting.leave(id, news)
-			if err != nil {
-				return Order{}, err
+			if now, known, err := s.waiting.await(ctx, order, news, look); known || err != nil {
+				return now, err
 			}
 		}
 		order, news, err = s.loadJoined(ctx, id, entrant)

@@ -252,6 +252,22 @@ func (w *waiting) leave(id uuid.UUID, of *waiters) {
 	}
 }
 
+// await waits for news of an order, as it was read after join, for so long at most, and leaves. known tells that the news say how
+// the order stands now; else it is to be read again. The error is that of ctx.
+func (w *waiting) await(ctx context.Context, order Order, of *waiters, most time.Duration) (now Order, known bool, err error) {
+	defer w.leave(order.ID, of)
+	began, again := time.Now(), time.NewTimer(most)
+	defer again.Stop()
+	select {
+	case <-ctx.Done():
+		return Order{}, false, ctx.Err()
+	case <-of.news:
+		now, known = of.told.after(order, time.Since(began))
+	case <-again.C:
+	}
+	return now, known, nil
+}
+
 // wake tells those who wait for an order; what may be nil.
 func (w *waiting) wake(id uuid.UUID, what func() *tidings) {
 	w.mu.Lock()
