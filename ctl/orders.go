@@ -10,7 +10,7 @@ type orderSummary struct {
 	ID        string  `json:"id"`
 	State     string  `json:"state"`
 	Amount    money   `json:"amount"`
-	Tickets   int     `json:"tickets"`
+	Tickets   *int    `json:"tickets"` // nil where core cannot read the order
 	CreatedAt instant `json:"created_at"`
 	UpdatedAt instant `json:"updated_at"`
 }
@@ -98,7 +98,11 @@ payment_failed, payment_review, capture_failed, expired, cancelled, refunded and
 			}
 			head := []any{"ORDER", "STATE", "AMOUNT", "TICKETS", "CREATED", "UPDATED"}
 			return showList(t, cmd, "orders", found, head, func(out *table, o orderSummary) {
-				out.row(o.ID, o.State, o.Amount, o.Tickets, o.CreatedAt, o.UpdatedAt)
+				tickets := any("unreadable: see orders verify")
+				if o.Tickets != nil {
+					tickets = *o.Tickets
+				}
+				out.row(o.ID, o.State, o.Amount, tickets, o.CreatedAt, o.UpdatedAt)
 			})
 		},
 	}

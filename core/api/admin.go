@@ -233,7 +233,7 @@ type summaryJSON struct {
 	Event     string    `json:"event"`
 	State     string    `json:"state"`
 	Amount    moneyJSON `json:"amount"`
-	Tickets   int       `json:"tickets"`
+	Tickets   *int      `json:"tickets"` // null where the order cannot be read
 	CreatedAt timeJSON  `json:"created_at"`
 	UpdatedAt timeJSON  `json:"updated_at"`
 }
