@@ -16,6 +16,7 @@ import (
 	"fairgate/core/checkout"
 	"fairgate/core/event"
 	"fairgate/core/inventory"
+	"fairgate/core/notify"
 	"fairgate/core/payment"
 	"fairgate/core/payout"
 	"fairgate/core/settlement"
@@ -145,6 +146,10 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	})
 	settlements := settlementReaders(providers)
 	payouts := payout.New(d, payout.Config{Rules: cfg.Payouts.rules(), Organizers: cfg.organizerRules(), Log: log})
+	mailer, err := cfg.Mail.mailer(d, map[notify.Kind]notify.Composer{}, log)
+	if err != nil {
+		return nil, err
+	}
 	server := &api.Server{
 		Scans:      scan.New(d, atGates(events)),
 		Payouts:    payouts,
@@ -180,6 +185,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 			}
 			return reconciler.Run(ctx, settlements)
 		},
+		"mail":       mailer.Run,
 		"payouts":    func(ctx context.Context) error { return payouts.Watch(ctx, payoutWatch) },
 		"late money": watchClearing(d, deadlines, cfg.Ledger.ClearingEvery, log),
 	}

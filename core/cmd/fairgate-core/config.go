@@ -57,6 +57,7 @@ type config struct {
 	}
 	Payment paymentConfig
 	Fraud   fraudConfig
+	Mail    mailConfig
 
 	Disputes struct {
 		SubmitBefore time.Duration `mapstructure:"submit_before"`
@@ -129,7 +130,7 @@ var defaults = map[string]any{
 // loadConfig reads a file, empty for none, and the environment, and reports every problem at once.
 func loadConfig(path string) (config, error) {
 	v := viper.New()
-	for _, known := range []map[string]any{defaults, paymentDefaults, fraudDefaults} {
+	for _, known := range []map[string]any{defaults, paymentDefaults, fraudDefaults, mailDefaults} {
 		for key, value := range known {
 			v.SetDefault(key, value)
 		}
@@ -203,6 +204,7 @@ func (c config) validate() error {
 		bad("settlement.grace", "%s must be longer than nothing", c.Settlement.Grace)
 	}
 	errs = append(errs, c.Fraud.problems()...)
+	errs = append(errs, c.Mail.problems()...)
 	if c.Disputes.SubmitBefore < 0 {
 		bad("disputes.submit_before", "%s must not be negative", c.Disputes.SubmitBefore)
 	}

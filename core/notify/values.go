@@ -1,0 +1,38 @@
+package notify
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"fairgate/ledger"
+)
+
+// What the templates of the kinds of this package are given.
+
+// Event is what mails say of an event.
+type Event struct {
+	Name     string
+	Venue    string
+	City     string
+	StartsAt time.Time // in the venue's zone
+	URL      string    // of its page; empty where core does not know the pages' address
+}
+
+// Place is one ticket in words: its tier and, where it has one, its seat.
+type Place struct {
+	Tier string
+	Seat string // "section/row/number"
+}
+
+// Tickets are the values of KindTickets.
+type Tickets struct {
+	Event  Event
+	Order  uuid.UUID
+	URL    string // of the order's page; empty where core does not know the pages' address
+	Places []Place
+	Paid   ledger.Amount
+	// Rotating says that the codes change all the time: on paper there is none.
+	Rotating bool
+	Wallet   bool // passes for a wallet are attached
+}
