@@ -29,3 +29,6 @@ CREATE INDEX IF NOT EXISTS mails_due_urgent ON mails (due_at) WHERE ended_at IS 
 CREATE INDEX IF NOT EXISTS mails_failed ON mails (created_at, mail_id) WHERE state IN ('bounced', 'dead');
 
 CREATE INDEX IF NOT EXISTS mails_by_subject ON mails (subject_id);
+
+-- In which language the buyer reads: a language tag, '' where nobody said.
+ALTER TABLE orders ADD COLUMN IF NOT EXISTS language TEXT NOT NULL DEFAULT '';
