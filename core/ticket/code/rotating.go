@@ -40,6 +40,9 @@ func Rotate(text string, seed []byte, at time.Time) string {
 	return text + separator + digits(seed, counter(at))
 }
 
+// Pattern is what Rotate makes, with something else where the digits stand, for who makes the digits by themselves.
+func Pattern(text, digits string) string { return text + separator + digits }
+
 // Split cuts what a scanner read into the signed text and the rotating part, which is empty where there is none.
 func Split(shown string) (text, rotating string, err error) {
 	text, rotating, found := strings.Cut(shown, separator)
