@@ -36,7 +36,7 @@ build: ## build every program into bin/
 	@sh .ci/setup go
 	@echo "building (the first time takes a minute or two) ..."
 	@mkdir -p $(BIN)
-	go build -o $(BIN)/ ./core/cmd/... ./core/inventory/cmd/... ./core/checkout/cmd/... ./edge/cmd/... ./ledger/cmd/... ./core/settlement/cmd/... ./ctl/cmd/... ./loadtest/cmd/... ./loadtest/paysim/cmd/...
+	go build -o $(BIN)/ ./core/cmd/... ./core/inventory/cmd/... ./core/checkout/cmd/... ./edge/cmd/... ./ledger/cmd/... ./core/settlement/cmd/... ./core/ticket/cmd/... ./ctl/cmd/... ./loadtest/cmd/... ./loadtest/paysim/cmd/...
 
 .PHONY: demo
 demo: ready build ## play a whole on-sale and audit it (KEEP=1 leaves it running)
@@ -100,6 +100,10 @@ bench-money: setup build ## purchases a second, ledger, reconciliation; a table 
 .PHONY: bench-ledger
 bench-ledger: ready build ## transfers a second, the trial balance over ten million; a table and, last, one JSON line (BENCH_FLAGS="--only hot")
 	@$(BIN)/benchledger $(BENCH_FLAGS)
+
+.PHONY: bench-tickets
+bench-tickets: ready build ## tickets issued, verified, drawn, scanned; a table and, last, one JSON line (BENCH_FLAGS="--only scan")
+	@$(BIN)/benchtickets $(BENCH_FLAGS)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s) each

@@ -100,7 +100,7 @@ func (s *Server) routeBuyer(ctx *fasthttp.RequestCtx, rest []byte) {
 			refuse(ctx, problemNotFound)
 		}
 	case "tickets":
-		if len(tail) > 0 || !validUUID(id) {
+		if len(tail) > 0 && string(tail) != "wallet/apple" && string(tail) != "wallet/google" || !validUUID(id) {
 			refuse(ctx, problemNotFound)
 		} else if allow(ctx, "GET") {
 			s.forwardPrivate(ctx, false)

@@ -26,6 +26,7 @@ import (
 	"fairgate/core/ticket/code"
 	"fairgate/core/ticket/gate"
 	"fairgate/core/ticket/scan"
+	"fairgate/core/ticket/wallet"
 	"fairgate/ledger"
 )
 
@@ -106,6 +107,8 @@ var outcomes = []outcome{
 	{checkout.ErrMethod, 422, "method_unknown", "The event cannot be paid for that way. Take one of payment_methods from /v1/events/{id}.", 0},
 	{checkout.ErrPriceMismatch, 409, "price_changed", "The price changed while you chose. Give the hold back and make a new one.", 0},
 	{ticket.ErrUnknown, 404, "ticket_unknown", "There is no such ticket of yours.", 0},
+	{wallet.ErrUnavailable, 404, "wallet_unavailable", "This ticket cannot be put into that wallet here. Its own page shows it.", 0},
+	{wallet.ErrBusy, 503, "wallet_busy", "Many tickets are being put into wallets. Try again.", 2 * time.Second},
 	{code.ErrMalformed, 400, "code_malformed", "This is no ticket code.", 0},
 	{code.ErrOtherEvent, 409, "code_other_event", "This ticket is for another event.", 0},
 	{code.ErrForged, 403, "code_forged", "This code was not issued for the event.", 0},

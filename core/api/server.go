@@ -70,6 +70,8 @@ type Server struct {
 	Settlements map[string]payment.SettlementReader
 	// Scans decides at the gates.
 	Scans *scan.Service
+	// Wallets are those that tickets can be put into.
+	Wallets Wallets
 	// Payouts pays organizers.
 	Payouts *payout.Service
 	// ClearingDeadlines are those of the ledger's clearing accounts; nil: the defaults.
@@ -126,6 +128,8 @@ func (s *Server) Edge() http.Handler {
 	edge("POST /v1/orders/{id}/pay", maxBuyerBody, s.payOrder)
 	edge("POST /v1/orders/{id}/refund", maxBuyerBody, s.refundOwn)
 	edge("GET /v1/tickets/{id}", maxBuyerBody, s.loadTicket)
+	edge("GET /v1/tickets/{id}/wallet/apple", maxBuyerBody, s.applePass)
+	edge("GET /v1/tickets/{id}/wallet/google", maxBuyerBody, s.googleLink)
 	edge("GET /v1/events", maxBuyerBody, s.searchEvents)
 	edge("GET /v1/events/{id}", maxBuyerBody, s.showEvent)
 	edge("GET /v1/events/{id}/seats", maxBuyerBody, s.showSeats)

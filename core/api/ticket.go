@@ -26,6 +26,7 @@ type ticketJSON struct {
 	IssuedAt timeJSON  `json:"issued_at"`
 
 	Rotating *rotatingJSON `json:"rotating,omitempty"` // where the event asks for it
+	Wallets  *walletsJSON  `json:"wallets,omitempty"`  // those that the ticket can be put into
 }
 
 // rotatingJSON is what the owner's page or wallet makes the rotating part from: code, a full stop, and RFC 6238's digits.
@@ -38,24 +39,46 @@ type rotatingJSON struct {
 
 // loadTicket shows a ticket to its owner: as JSON, or its QR code as a picture where that is what is accepted.
 func (s *Server) loadTicket(w http.ResponseWriter, r *http.Request) error {
-	id, err := pathID(r, ticket.ErrUnknown)
+	t, e, err := s.ownTicket(r)
 	if err != nil {
 		return err
+	}
+	return s.writeTicket(w, r, t, e)
+}
+
+// ownTicket is the ticket of a request's path, with its event, if whoever asks owns it: nobody else is told that there is one.
+func (s *Server) ownTicket(r *http.Request) (ticket.Ticket, *event.Event, error) {
+	id, err := pathID(r, ticket.ErrUnknown)
+	if err != nil {
+		return ticket.Ticket{}, nil, err
 	}
 	sessions, err := s.sessions(r, looking)
 	if err != nil {
-		return err
+		return ticket.Ticket{}, nil, err
 	}
 	t, err := ticket.Load(r.Context(), s.DB.Reader, id)
 	if err != nil {
-		return err
+		return ticket.Ticket{}, nil, err
 	}
 	for _, session := range sessions {
 		if session.Entrant == t.Owner && session.Event == t.Event {
-			return s.writeTicket(w, r, t)
+			e, err := s.Events.ByID(r.Context(), t.Event)
+			return t, e, err
 		}
 	}
-	return ticket.ErrUnknown
+	return ticket.Ticket{}, nil, ticket.ErrUnknown
+}
+
+// seed is what the rotating part of a ticket's code is made from; nil where codes stand still.
+func (s *Server) seed(ctx context.Context, t ticket.Ticket, e *event.Event) ([]byte, error) {
+	if !e.Spec.Gates.Rotating {
+		return nil, nil
+	}
+	ring, err := s.Events.EnsureKeys(ctx, event.GatePurpose, event.Scope(t.Event))
+	if err != nil {
+		return nil, err
+	}
+	return code.Seed(ring[0].Secret, t.ID, t.Epoch), nil
 }
 
 // pictures are the forms in which a code is drawn; the first that is accepted is taken.
@@ -65,18 +88,10 @@ var pictures = []struct {
 }{{"image/png", code.PNG}, {"image/svg+xml", code.SVG}}
 
 // writeTicket writes a ticket as JSON or as a picture. Where the event asks for it the picture has the rotating part of now.
-func (s *Server) writeTicket(w http.ResponseWriter, r *http.Request, t ticket.Ticket) error {
-	e, err := s.Events.ByID(r.Context(), t.Event)
+func (s *Server) writeTicket(w http.ResponseWriter, r *http.Request, t ticket.Ticket, e *event.Event) error {
+	seed, err := s.seed(r.Context(), t, e)
 	if err != nil {
 		return err
-	}
-	var seed []byte
-	if e.Spec.Gates.Rotating {
-		ring, err := s.Events.EnsureKeys(r.Context(), event.GatePurpose, event.Scope(t.Event))
-		if err != nil {
-			return err
-		}
-		seed = code.Seed(ring[0].Secret, t.ID, t.Epoch)
 	}
 	for _, p := range pictures {
 		if !strings.Contains(r.Header.Get("Accept"), p.media) {
@@ -101,6 +116,7 @@ func (s *Server) writeTicket(w http.ResponseWriter, r *http.Request, t ticket.Ti
 	if seed != nil {
 		shown.Rotating = &rotatingJSON{hex.EncodeToString(seed), "SHA1", code.Period.String(), code.Digits}
 	}
+	shown.Wallets = s.walletsOf(t, e, seed)
 	s.noteShown(r.Context(), &t)
 	writeJSON(w, http.StatusOK, shown)
 	return nil

@@ -121,6 +121,7 @@ func (d *decoder) venue(n *yaml.Node, path string, v *Venue) {
 		key{"country", true, func(n *yaml.Node, path string) {
 			v.Country = d.name(n, path, countryForm, "an ISO 3166 code such as ES")
 		}},
+		key{"coordinates", false, func(n *yaml.Node, path string) { v.Coordinates = d.coordinates(n, path) }},
 	)
 }
 

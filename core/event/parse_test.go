@@ -80,7 +80,7 @@ func TestTheArenaHas3000SeatsAnd2000Places(t *testing.T) {
 func TestTheLeastFileGetsEveryDefault(t *testing.T) {
 	s := mustParse(t, example(t, "club"))
 	want := Spec{
-		ID: "club", Name: "Tuesday Jazz", Category: "other", Organizer: "cellar-club", Venue: Venue{"The Cellar", "Lisbon", "PT"}, TimeZone: "Europe/Lisbon",
+		ID: "club", Name: "Tuesday Jazz", Category: "other", Organizer: "cellar-club", Venue: Venue{Name: "The Cellar", City: "Lisbon", Country: "PT"}, TimeZone: "Europe/Lisbon",
 		StartsAt: time.Date(2027, 3, 2, 20, 30, 0, 0, time.UTC), Currency: "EUR",
 		Tiers:  []TierSpec{{ID: "door", Name: "Door", Kind: General, Price: ledger.Amount{Minor: 1200, Currency: "EUR"}, Capacity: 120}},
 		Fees:   Fees{PerTicket: ledger.Amount{Currency: "EUR"}},

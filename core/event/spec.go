@@ -63,6 +63,8 @@ type Venue struct {
 	Name    string `json:"name"`
 	City    string `json:"city"`
 	Country string `json:"country"` // ISO 3166-1 alpha-2
+
+	Coordinates *Coordinates `json:"coordinates,omitempty"` // nil: not known
 }
 
 // TierSpec is a price level.

@@ -150,7 +150,12 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	if err != nil {
 		return nil, err
 	}
+	wallets, err := cfg.Wallet.open(log)
+	if err != nil {
+		return nil, err
+	}
 	server := &api.Server{
+		Wallets:    wallets,
 		Scans:      scan.New(d, atGates(events)),
 		Payouts:    payouts,
 		Bookings:   booking.New(d),

@@ -56,6 +56,7 @@ type config struct {
 		OutboxBackoff time.Duration `mapstructure:"outbox_backoff_max"`
 	}
 	Payment paymentConfig
+	Wallet  walletConfig
 	Fraud   fraudConfig
 	Mail    mailConfig
 
@@ -130,7 +131,7 @@ var defaults = map[string]any{
 // loadConfig reads a file, empty for none, and the environment, and reports every problem at once.
 func loadConfig(path string) (config, error) {
 	v := viper.New()
-	for _, known := range []map[string]any{defaults, paymentDefaults, fraudDefaults, mailDefaults} {
+	for _, known := range []map[string]any{defaults, paymentDefaults, fraudDefaults, mailDefaults, walletDefaults} {
 		for key, value := range known {
 			v.SetDefault(key, value)
 		}
@@ -229,6 +230,7 @@ func (c config) validate() error {
 		bad("secrets.dir", "a folder is needed")
 	}
 	c.Payment.validate(bad)
+	c.Wallet.validate(bad)
 	if _, err := c.level(); err != nil {
 		bad("log.level", "%q is none of debug, info, warn, error", c.Log.Level)
 	}

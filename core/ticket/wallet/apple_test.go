@@ -23,19 +23,16 @@ import (
 	"golang.org/x/text/encoding/unicode"
 
 	"fairgate/core/ticket/wallet"
+	"fairgate/core/ticket/wallet/wallettest"
 )
 
-func newApple(t testing.TB, a *authority) *wallet.Apple {
+func newApple(t testing.TB, a *wallettest.Authority) *wallet.Apple {
 	t.Helper()
-	apple, err := wallet.NewApple(a.config(), throttle())
+	apple, err := wallet.NewApple(appleConfig(a), throttle())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return apple
-}
-
-func authorityNow(t testing.TB) *authority {
-	return newAuthority(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
 }
 
 // unpacked is every file of a pass.
@@ -92,9 +89,9 @@ func TestOpenSSLVerifiesTheSignatureOfAPassAndItsTime(t *testing.T) {
 		}
 		return path
 	}
-	root, signature, manifest := write("root.pem", a.root), write("signature", files["signature"]), write("manifest.json", files["manifest.json"])
+	root, signature, manifest := write("root.pem", a.Root), write("signature", files["signature"]), write("manifest.json", files["manifest.json"])
 	altered := write("altered.json", append(bytes.Clone(files["manifest.json"]), '\n'))
-	stranger := write("stranger.pem", a.leaf)
+	stranger := write("stranger.pem", a.Certificate)
 	// The chain from the pass type's certificate to the root has WWDR in between, which only the signature brings along.
 	for _, verb := range []string{"smime", "cms"} {
 		verify := func(content, ca string) (string, error) {
@@ -305,21 +302,22 @@ func TestAnExpiredCertificateMakesNoPasses(t *testing.T) {
 
 func TestWhatDoesNotBelongTogetherIsRefusedAtTheStart(t *testing.T) {
 	a := authorityNow(t)
+	other := newAuthority(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
 	for want, change := range map[string]func(*wallet.AppleConfig){
-		"another key":                 func(c *wallet.AppleConfig) { c.Key = keyPEM(t, otherKey()) },
-		"not issued by the WWDR":      func(c *wallet.AppleConfig) { c.WWDR = a.leaf },
+		"another key":                 func(c *wallet.AppleConfig) { c.Key = other.Key },
+		"not issued by the WWDR":      func(c *wallet.AppleConfig) { c.WWDR = other.WWDR },
 		"for the pass type":           func(c *wallet.AppleConfig) { c.PassTypeID = "pass.org.example.other" },
 		"of the team":                 func(c *wallet.AppleConfig) { c.TeamID = "OTHER" },
 		"begins with pass.":           func(c *wallet.AppleConfig) { c.PassTypeID = "org.example.tickets" },
 		"read the WWDR":               func(c *wallet.AppleConfig) { c.WWDR = []byte("none") },
-		"read the key":                func(c *wallet.AppleConfig) { c.Key = a.leaf },
-		"read the certificate":        func(c *wallet.AppleConfig) { c.Certificate = a.key },
+		"read the key":                func(c *wallet.AppleConfig) { c.Key = a.Certificate },
+		"read the certificate":        func(c *wallet.AppleConfig) { c.Certificate = a.Key },
 		"the name of an organization": func(c *wallet.AppleConfig) { c.Organization = "" },
 		"the key is encrypted; give it": func(c *wallet.AppleConfig) {
 			c.Key = bytes.ReplaceAll(c.Key, []byte("PRIVATE"), []byte("ENCRYPTED PRIVATE"))
 		},
 	} {
-		cfg := a.config()
+		cfg := appleConfig(a)
 		change(&cfg)
 		if _, err := wallet.NewApple(cfg, throttle()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)

@@ -18,11 +18,12 @@ import (
 
 	"fairgate/core/ticket/code"
 	"fairgate/core/ticket/wallet"
+	"fairgate/core/ticket/wallet/wallettest"
 )
 
 func newGoogle(t testing.TB) *wallet.Google {
 	t.Helper()
-	g, err := wallet.NewGoogle(wallet.GoogleConfig{IssuerID: "3388000000012345678", ServiceKey: serviceKey(t, rsaKey()), ClassPrefix: "fairgate",
+	g, err := wallet.NewGoogle(wallet.GoogleConfig{IssuerID: "3388000000012345678", ServiceKey: serviceAccount(t).file, ClassPrefix: "fairgate",
 		Organization: "Example Tickets"}, throttle())
 	if err != nil {
 		t.Fatal(err)
@@ -64,8 +65,8 @@ func save(t *testing.T, link string, now time.Time) saved {
 		t.Fatalf("link %q", link)
 	}
 	var s saved
-	parsed, err := jwt.ParseWithClaims(token, &s, func(*jwt.Token) (any, error) { return rsaKey().Public(), nil },
-		jwt.WithValidMethods([]string{"RS256"}), jwt.WithAudience("google"), jwt.WithIssuer("tickets@tickets.iam.gserviceaccount.com"),
+	parsed, err := jwt.ParseWithClaims(token, &s, func(*jwt.Token) (any, error) { return serviceAccount(t).public, nil },
+		jwt.WithValidMethods([]string{"RS256"}), jwt.WithAudience("google"), jwt.WithIssuer(wallettest.Account),
 		jwt.WithIssuedAt(), jwt.WithTimeFunc(func() time.Time { return now }), jwt.WithStrictDecoding())
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +81,7 @@ func save(t *testing.T, link string, now time.Time) saved {
 		t.Fatal(err)
 	}
 	altered := token[:len(token)/2] + string(token[len(token)/2]^1) + token[len(token)/2+1:]
-	if _, err := jwt.Parse(altered, func(*jwt.Token) (any, error) { return rsaKey().Public(), nil }); err == nil {
+	if _, err := jwt.Parse(altered, func(*jwt.Token) (any, error) { return serviceAccount(t).public, nil }); err == nil {
 		t.Error("an altered token was taken")
 	}
 	return s
@@ -211,7 +212,7 @@ func TestAVoidTicketHasNoLink(t *testing.T) {
 }
 
 func TestAServiceAccountThatIsNoneIsRefusedAndNotQuoted(t *testing.T) {
-	good := wallet.GoogleConfig{IssuerID: "33", ServiceKey: serviceKey(t, rsaKey()), ClassPrefix: "x", Organization: "Example"}
+	good := wallet.GoogleConfig{IssuerID: "33", ServiceKey: serviceAccount(t).file, ClassPrefix: "x", Organization: "Example"}
 	var account map[string]string
 	if err := json.Unmarshal(good.ServiceKey, &account); err != nil {
 		t.Fatal(err)

@@ -3,15 +3,9 @@ package wallet_test
 import (
 	"bytes"
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/rsa"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/json"
-	"encoding/pem"
 	"flag"
-	"math/big"
 	"os"
 	"path/filepath"
 	"sync"
@@ -22,6 +16,7 @@ import (
 
 	"fairgate/core/ticket/code"
 	"fairgate/core/ticket/wallet"
+	"fairgate/core/ticket/wallet/wallettest"
 	"fairgate/edge/lottery"
 )
 
@@ -33,84 +28,52 @@ var (
 	gateKey   = bytes.Repeat([]byte{7}, 32)
 )
 
-// authority is a stand-in for Apple: a root, WWDR below it, and a certificate of a pass type with its key.
-type authority struct {
-	root, wwdr, leaf, key []byte // PEM
-}
-
-// rsaKey makes a key once for all tests that need no other.
-var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
-	return key
-})
-
-// otherKey is another.
-var otherKey = sync.OnceValue(func() *rsa.PrivateKey {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
-	return key
-})
-
-func keyPEM(t testing.TB, key *rsa.PrivateKey) []byte {
+// newAuthority makes Apple's certificates.
+func newAuthority(t testing.TB, from, until time.Time) *wallettest.Authority {
 	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(key)
+	a, err := wallettest.NewAuthority(from, until)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	return a
 }
 
-func newAuthority(t testing.TB, from, until time.Time) *authority {
+// appleNow are certificates that are valid now, made once for all tests that need no others.
+var appleNow = sync.OnceValues(func() (*wallettest.Authority, error) {
+	return wallettest.NewAuthority(time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+})
+
+func authorityNow(t testing.TB) *wallettest.Authority {
 	t.Helper()
-	key := rsaKey()
-	names := func(name string, more ...pkix.AttributeTypeAndValue) pkix.Name {
-		return pkix.Name{CommonName: name, Organization: []string{"Test"}, ExtraNames: more}
-	}
-	issue := func(c, by *x509.Certificate, signer, of *rsa.PrivateKey) (*x509.Certificate, []byte) {
-		c.NotBefore, c.NotAfter = from, until
-		der, err := x509.CreateCertificate(rand.Reader, c, by, of.Public(), signer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		made, err := x509.ParseCertificate(der)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return made, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	}
-	ca := func(n int64, name string) *x509.Certificate {
-		return &x509.Certificate{SerialNumber: big.NewInt(n), Subject: names(name), IsCA: true, BasicConstraintsValid: true,
-			KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, SubjectKeyId: []byte{byte(n)}}
-	}
-	root := ca(1, "Test Root CA")
-	root, rootPEM := issue(root, root, otherKey(), otherKey())
-	wwdr, wwdrPEM := issue(ca(2, "Test Worldwide Developer Relations CA"), root, otherKey(), otherKey())
-	leaf := &x509.Certificate{SerialNumber: big.NewInt(3), KeyUsage: x509.KeyUsageDigitalSignature,
-		Subject: names("Pass Type ID: pass.org.example.tickets",
-			pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}, Value: "pass.org.example.tickets"},
-			pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{2, 5, 4, 11}, Value: "TEAM012345"})}
-	_, leafPEM := issue(leaf, wwdr, otherKey(), key)
-	return &authority{rootPEM, wwdrPEM, leafPEM, keyPEM(t, key)}
-}
-
-func (a *authority) config() wallet.AppleConfig {
-	return wallet.AppleConfig{Certificate: a.leaf, Key: a.key, WWDR: a.wwdr, PassTypeID: "pass.org.example.tickets", TeamID: "TEAM012345", Organization: "Example Tickets"}
-}
-
-// serviceKey is the file that Google gives out for a service account.
-func serviceKey(t testing.TB, key *rsa.PrivateKey) []byte {
-	t.Helper()
-	b, err := json.Marshal(map[string]string{"type": "service_account", "project_id": "tickets", "private_key_id": "key-1",
-		"private_key": string(keyPEM(t, key)), "client_email": "tickets@tickets.iam.gserviceaccount.com", "token_uri": "https://oauth2.googleapis.com/token"})
+	a, err := appleNow()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b
+	return a
+}
+
+func appleConfig(a *wallettest.Authority) wallet.AppleConfig {
+	return wallet.AppleConfig{Certificate: a.Certificate, Key: a.Key, WWDR: a.WWDR, PassTypeID: wallettest.PassTypeID, TeamID: wallettest.TeamID, Organization: "Example Tickets"}
+}
+
+// account is a service account of Google's.
+type account struct {
+	file   []byte
+	public *rsa.PublicKey
+}
+
+var service = sync.OnceValues(func() (a account, err error) {
+	a.file, a.public, err = wallettest.ServiceKey()
+	return a, err
+})
+
+func serviceAccount(t testing.TB) account {
+	t.Helper()
+	a, err := service()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }
 
 func throttle() *wallet.Throttle { return wallet.NewThrottle(2, 10) }

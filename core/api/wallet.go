@@ -1,0 +1,134 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"fairgate/core/event"
+	"fairgate/core/ticket"
+	"fairgate/core/ticket/gate"
+	"fairgate/core/ticket/wallet"
+)
+
+// Wallets are those that tickets can be put into. One that is nil is not offered.
+type Wallets struct {
+	Apple  *wallet.Apple
+	Google *wallet.Google
+	// PageURL is where a ticket is shown, with {event}, {order} and {ticket} in it; empty: passes link to no page.
+	PageURL string
+}
+
+// walletsJSON are the addresses at which a ticket is put into wallets.
+type walletsJSON struct {
+	Apple  string `json:"apple,omitempty"`
+	Google string `json:"google,omitempty"`
+}
+
+// walletsOf are the wallets that a ticket is offered for; nil: none.
+func (s *Server) walletsOf(t ticket.Ticket, e *event.Event, seed []byte) *walletsJSON {
+	if t.State != ticket.Valid {
+		return nil
+	}
+	var offered walletsJSON
+	at := "/v1/tickets/" + t.ID.String() + "/wallet/"
+	if s.Wallets.Apple != nil && s.Wallets.Apple.Offers(wallet.Pass{Seed: seed, Page: s.ticketPage(t, e)}) == nil {
+		offered.Apple = at + "apple"
+	}
+	if s.Wallets.Google != nil {
+		offered.Google = at + "google"
+	}
+	if offered == (walletsJSON{}) {
+		return nil
+	}
+	return &offered
+}
+
+// applePass gives the owner of a ticket its pass for Apple Wallet. That of a void ticket says so, and takes the place of the one they have.
+func (s *Server) applePass(w http.ResponseWriter, r *http.Request) error {
+	t, e, err := s.ownTicket(r)
+	if err != nil {
+		return err
+	}
+	if s.Wallets.Apple == nil {
+		return wallet.ErrUnavailable
+	}
+	p, err := s.walletPass(r.Context(), t, e)
+	if err != nil {
+		return err
+	}
+	made, err := s.Wallets.Apple.Make(r.Context(), p)
+	if err != nil {
+		return err
+	}
+	s.noteShown(r.Context(), &t)
+	w.Header().Set("Content-Type", wallet.AppleType)
+	w.Header().Set("Content-Disposition", `attachment; filename="`+e.Slug+"-"+t.ID.String()[:8]+`.pkpass"`)
+	w.Header().Set("Cache-Control", "private, no-store")
+	_, _ = w.Write(made) // the client has gone
+	return nil
+}
+
+// googleLink sends the owner of a ticket to where it is saved to Google Wallet, or names the address where JSON is accepted. The address
+// has all that the ticket is, so it is in no cache.
+func (s *Server) googleLink(w http.ResponseWriter, r *http.Request) error {
+	t, e, err := s.ownTicket(r)
+	if err != nil {
+		return err
+	}
+	if s.Wallets.Google == nil {
+		return wallet.ErrUnavailable
+	}
+	if t.State != ticket.Valid {
+		return gate.ErrVoid
+	}
+	p, err := s.walletPass(r.Context(), t, e)
+	if err != nil {
+		return err
+	}
+	link, err := s.Wallets.Google.Link(r.Context(), p, time.Now())
+	if err != nil {
+		return err
+	}
+	s.noteShown(r.Context(), &t)
+	w.Header().Set("Cache-Control", "private, no-store")
+	if strings.Contains(r.Header.Get("Accept"), "application/json") {
+		writeJSON(w, http.StatusOK, map[string]string{"url": link})
+		return nil
+	}
+	w.Header().Set("Location", link)
+	w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+// walletPass is what wallets are told of a ticket: nothing of its owner.
+func (s *Server) walletPass(ctx context.Context, t ticket.Ticket, e *event.Event) (wallet.Pass, error) {
+	seed, err := s.seed(ctx, t, e)
+	if err != nil {
+		return wallet.Pass{}, err
+	}
+	zone, err := time.LoadLocation(e.Spec.TimeZone)
+	if err != nil {
+		zone = time.UTC // the zone was known when the event was applied
+	}
+	var place *wallet.Place
+	if c := e.Spec.Venue.Coordinates; c != nil {
+		place = &wallet.Place{Latitude: c.Latitude, Longitude: c.Longitude}
+	}
+	p := wallet.Pass{
+		Ticket: t.ID, Epoch: t.Epoch, Code: t.Code, Seed: seed, Void: t.State != ticket.Valid, Tier: t.Tier, Seat: t.Seat, Page: s.ticketPage(t, e),
+		Event:    wallet.Event{Slug: e.Slug, Name: e.Spec.Name, Venue: e.Spec.Venue.Name, Address: e.Spec.Venue.City + ", " + e.Spec.Venue.Country, Place: place},
+		StartsAt: e.Spec.StartsAt.In(zone), ClosesAt: e.Spec.ClosesAt().In(zone),
+	}
+	for _, tier := range e.Spec.Tiers {
+		if tier.ID == t.Tier {
+			p.Tier = tier.Name
+		}
+	}
+	return p, nil
+}
+
+func (s *Server) ticketPage(t ticket.Ticket, e *event.Event) string {
+	return strings.NewReplacer("{event}", e.Slug, "{order}", t.Order.String(), "{ticket}", t.ID.String()).Replace(s.Wallets.PageURL)
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image/png"
+	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rsc.io/qr"
+
+	"fairgate/core/ticket/code"
+	"fairgate/core/ticket/wallet"
+	"fairgate/core/ticket/wallet/wallettest"
+)
+
+func round(f float64) float64 { return math.Round(f) }
+
+// repeat does something as often as it can with so many goroutines, and tells how often a second.
+func (b *bench) repeat(ctx context.Context, goroutines int, do func(n int) error) (float64, error) {
+	var n atomic.Int64
+	var failed error
+	var once sync.Once
+	var running sync.WaitGroup
+	began := time.Now()
+	for range goroutines {
+		running.Go(func() {
+			for ctx.Err() == nil && time.Since(began) < b.seconds {
+				if err := do(int(n.Add(1))); err != nil {
+					once.Do(func() { failed = err })
+					return
+				}
+			}
+		})
+	}
+	running.Wait()
+	if failed == nil {
+		failed = ctx.Err()
+	}
+	return float64(n.Load()) / time.Since(began).Seconds(), failed
+}
+
+// verify reads codes as a gate does, on one core, those that stand still and those that change.
+func (b *bench) verify(ctx context.Context) error {
+	texts, codes, err := b.codes(1000)
+	if err != nil {
+		return err
+	}
+	still := b.reader(false)
+	perSecond, err := b.repeat(ctx, 1, func(n int) error {
+		c, err := still.Read(texts[n%len(texts)], time.Now())
+		if err == nil && c.TicketID != codes[n%len(texts)].TicketID {
+			err = fmt.Errorf("read ticket %s", c.TicketID)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	row("verified on one core (aim 20,000)", "%10.0f a second", perSecond)
+	b.result.Verify = round(perSecond)
+	at := time.Now()
+	turning := make([]string, len(texts))
+	for i, text := range texts {
+		turning[i] = code.Rotate(text, code.Seed(gateKey, codes[i].TicketID, codes[i].Epoch), at)
+	}
+	moving := b.reader(true)
+	perSecond, err = b.repeat(ctx, 1, func(n int) error {
+		_, err := moving.Read(turning[n%len(turning)], at)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	row("  with a rotating part", "%10.0f a second", perSecond)
+	return nil
+}
+
+// qr draws codes, and then as the standard library would.
+func (b *bench) qr(ctx context.Context) error {
+	texts, _, err := b.codes(1000)
+	if err != nil {
+		return err
+	}
+	cores := runtime.GOMAXPROCS(0)
+	ours, err := b.repeat(ctx, cores, func(n int) error {
+		_, err := code.PNG(texts[n%len(texts)])
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	row(fmt.Sprintf("QR codes as PNG, %d cores", cores), "%10.0f a second", ours)
+	naive, err := b.repeat(ctx, cores, func(n int) error {
+		drawn, err := qr.Encode(texts[n%len(texts)], qr.M)
+		if err != nil {
+			return err
+		}
+		drawn.Scale = 8
+		return png.Encode(&bytes.Buffer{}, drawn.Image())
+	})
+	if err != nil {
+		return err
+	}
+	row("  the same through image/png", "%10.0f a second, ratio %.1f", naive, ours/naive)
+	b.result.QR = round(ours)
+	return nil
+}
+
+// pkpass makes passes, and then as it is written without a second thought: certificates read and pictures drawn for each.
+func (b *bench) pkpass(ctx context.Context) error {
+	a, err := wallettest.NewAuthority(time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+	if err != nil {
+		return err
+	}
+	texts, codes, err := b.codes(1000)
+	if err != nil {
+		return err
+	}
+	cores := runtime.GOMAXPROCS(0)
+	open := func() (*wallet.Apple, error) {
+		return wallet.NewApple(wallet.AppleConfig{Certificate: a.Certificate, Key: a.Key, WWDR: a.WWDR, PassTypeID: wallettest.PassTypeID,
+			TeamID: wallettest.TeamID, Organization: "Bench"}, wallet.NewThrottle(cores, cores))
+	}
+	make := func(apple *wallet.Apple, n int) error {
+		c := codes[n%len(codes)]
+		_, err := apple.Make(ctx, wallet.Pass{Ticket: c.TicketID, Epoch: 1, Code: texts[n%len(texts)], Tier: "Lower ring", Seat: c.Place,
+			Page:     "https://tickets.example.org/e/bench",
+			Event:    wallet.Event{Slug: "bench", Name: "Midsummer Night at the Arena", Venue: "Arena del Puerto", Address: "Valencia, ES"},
+			StartsAt: time.Now().Add(time.Hour), ClosesAt: time.Now().Add(9 * time.Hour)})
+		return err
+	}
+	apple, err := open()
+	if err != nil {
+		return err
+	}
+	ours, err := b.repeat(ctx, cores, func(n int) error { return make(apple, n) })
+	if err != nil {
+		return err
+	}
+	row(fmt.Sprintf("passes for Apple Wallet, %d cores", cores), "%10.0f a second", ours)
+	naive, err := b.repeat(ctx, cores, func(n int) error {
+		apple, err := open()
+		if err != nil {
+			return err
+		}
+		return make(apple, n)
+	})
+	if err != nil {
+		return err
+	}
+	row("  the same, pictures and certificates anew for each", "%10.0f a second, ratio %.1f", naive, ours/naive)
+	b.result.Pass = round(ours)
+	return nil
+}
