@@ -126,7 +126,7 @@ func (b *bench) pkpass(ctx context.Context) error {
 		return wallet.NewApple(wallet.AppleConfig{Certificate: a.Certificate, Key: a.Key, WWDR: a.WWDR, PassTypeID: wallettest.PassTypeID,
 			TeamID: wallettest.TeamID, Organization: "Bench"}, wallet.NewThrottle(cores, cores))
 	}
-	make := func(apple *wallet.Apple, n int) error {
+	passOf := func(apple *wallet.Apple, n int) error {
 		c := codes[n%len(codes)]
 		_, err := apple.Make(ctx, wallet.Pass{Ticket: c.TicketID, Epoch: 1, Code: texts[n%len(texts)], Tier: "Lower ring", Seat: c.Place,
 			Page:     "https://tickets.example.org/e/bench",
@@ -138,7 +138,7 @@ func (b *bench) pkpass(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ours, err := b.repeat(ctx, cores, func(n int) error { return make(apple, n) })
+	ours, err := b.repeat(ctx, cores, func(n int) error { return passOf(apple, n) })
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (b *bench) pkpass(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return make(apple, n)
+		return passOf(apple, n)
 	})
 	if err != nil {
 		return err
