@@ -15,6 +15,7 @@
 //	ticket     tickets; code/ is what they show at the gate: signed, rotating where the event asks for it, drawn as QR; gate/ decides who
 //	           enters, without a database; scan/ is the same with one, and merges what gates off line have let in; wallet/ makes
 //	           passes for Apple Wallet and links for Google's
+//	           title/ is whose a ticket was since its issue
 //	notify     mails: the outbox in which they wait, the words they are written in, the server that takes them
 //	access     waiting room: pool, draw ceremony, admission controller, sessions, bans
 //	story      everything that is known of one order, in the order in which it happened; reads only

@@ -117,6 +117,7 @@ var outcomes = []outcome{
 	{gate.ErrClosed, 410, "gates_closed", "The event is over.", 0},
 	{gate.ErrSuperseded, 410, "ticket_superseded", "This code is dead: the ticket has a newer one.", 0},
 	{gate.ErrVoid, 410, "ticket_void", "This ticket is void: it was refunded or disputed, or the event was cancelled.", 0},
+	{gate.ErrListed, 409, "ticket_listed", "This ticket is for sale. Its owner has to withdraw it first, and gets a new code.", 0},
 	{gate.ErrZone, 403, "zone_other", "This ticket is for another zone, or the event has no such zone.", 0},
 	{gate.ErrUsed, 409, "ticket_used", "This ticket has entered.", 0},
 	{gate.ErrInside, 409, "ticket_inside", "This ticket is inside, and has to be scanned on the way out first.", 0},

@@ -19,7 +19,8 @@ import (
 )
 
 var (
-	// ErrMismatch means that the item of this order was issued before with another tier, seat or owner.
+	// ErrMismatch means that the item of this order was issued before with another tier, seat or owner, or that a ticket is not as it was
+	// read any more.
 	ErrMismatch = errors.New("ticket: item was issued differently")
 	// ErrSeatTaken means that the seat has a valid ticket of another order. It is the last line behind inventory: it never
 	// happens unless a seat was sold twice.
@@ -33,7 +34,7 @@ const issueRows = 1000
 const seatConstraint = "tickets_one_per_seat"
 
 const sqlIssued = `
-SELECT ticket_id, event_id, order_id, item, tier, seat, owner
+SELECT ticket_id, event_id, order_id, item, tier, seat, owner, epoch
 FROM tickets
 WHERE ticket_id = ANY($1::UUID[])`
 
@@ -99,6 +100,7 @@ func (s *Issuer) Issue(ctx context.Context, tx pgx.Tx, items []Item) error {
 // unissued leaves out the items that have their ticket, and repetitions.
 func unissued(ctx context.Context, tx pgx.Tx, items []Item) ([]Item, error) {
 	known := make(map[uuid.UUID]Item, len(items))
+	reissued := make(map[uuid.UUID]bool)
 	ids := make([]uuid.UUID, len(items))
 	for i, item := range items {
 		ids[i] = item.TicketID()
@@ -112,11 +114,12 @@ func unissued(ctx context.Context, tx pgx.Tx, items []Item) ([]Item, error) {
 		var id uuid.UUID
 		var item Item
 		var owner []byte
-		if err := rows.Scan(&id, &item.Event, &item.Order, &item.Item, &item.Tier, &item.Seat, &owner); err != nil {
+		var epoch uint32
+		if err := rows.Scan(&id, &item.Event, &item.Order, &item.Item, &item.Tier, &item.Seat, &owner, &epoch); err != nil {
 			return nil, fmt.Errorf("read issued tickets: %w", err)
 		}
 		copy(item.Owner[:], owner)
-		known[id] = item
+		known[id], reissued[id] = item, epoch > firstEpoch
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read issued tickets: %w", err)
@@ -124,7 +127,7 @@ func unissued(ctx context.Context, tx pgx.Tx, items []Item) ([]Item, error) {
 	fresh := make([]Item, 0, len(items))
 	for i, item := range items {
 		if before, ok := known[ids[i]]; ok {
-			if before != item {
+			if before != item && !reissued[ids[i]] { // one that was handed on or given another seat is what it has become
 				return nil, fmt.Errorf("%w: item %d of order %s", ErrMismatch, item.Item, item.Order)
 			}
 			continue

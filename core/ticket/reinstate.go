@@ -13,7 +13,7 @@ import (
 )
 
 const sqlReinstateTickets = `
-UPDATE tickets AS t SET state = 'valid', void_reason = '', voided_at = NULL, epoch = k.epoch, key_no = k.key_no, code = k.code
+UPDATE tickets AS t SET state = 'valid', hold = '', void_reason = '', voided_at = NULL, epoch = k.epoch, key_no = k.key_no, code = k.code
 FROM unnest($1::UUID[], $2::INT8[], $3::INT8[], $4::TEXT[]) AS k (ticket_id, epoch, key_no, code)
 WHERE t.ticket_id = k.ticket_id AND t.state = 'void' AND t.epoch = k.epoch - 1`
 

@@ -16,12 +16,12 @@ import (
 var ErrUnknown = errors.New("ticket: unknown")
 
 const sqlLoadTicket = `
-SELECT ticket_id, event_id, order_id, item, tier, seat, owner, epoch, key_no, code, state, issued_at, void_reason, voided_at, shown_at
+SELECT ticket_id, event_id, order_id, item, tier, seat, owner, epoch, key_no, code, state, hold, issued_at, void_reason, voided_at, shown_at
 FROM tickets
 WHERE ticket_id = $1::UUID`
 
 const sqlTicketsOfOrder = `
-SELECT ticket_id, event_id, order_id, item, tier, seat, owner, epoch, key_no, code, state, issued_at, void_reason, voided_at, shown_at
+SELECT ticket_id, event_id, order_id, item, tier, seat, owner, epoch, key_no, code, state, hold, issued_at, void_reason, voided_at, shown_at
 FROM tickets
 WHERE ticket_id = ANY($1::UUID[])
 ORDER BY item`
@@ -48,6 +48,7 @@ type Ticket struct {
 	KeyNo    uint32
 	Code     string // text form, see package code
 	State    State
+	Hold     Hold // what a valid ticket is set aside for
 	IssuedAt time.Time
 
 	VoidReason string    // why it is void
@@ -98,7 +99,7 @@ func scanTicket(row pgx.CollectableRow) (Ticket, error) {
 	var t Ticket
 	var owner []byte
 	var voided, shown *time.Time
-	if err := row.Scan(&t.ID, &t.Event, &t.Order, &t.Item, &t.Tier, &t.Seat, &owner, &t.Epoch, &t.KeyNo, &t.Code, &t.State, &t.IssuedAt,
+	if err := row.Scan(&t.ID, &t.Event, &t.Order, &t.Item, &t.Tier, &t.Seat, &owner, &t.Epoch, &t.KeyNo, &t.Code, &t.State, &t.Hold, &t.IssuedAt,
 		&t.VoidReason, &voided, &shown); err != nil {
 		return Ticket{}, err
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 const sqlVoidTickets = `
-UPDATE tickets AS t SET state = 'void', void_reason = $2, voided_at = now()
+UPDATE tickets AS t SET state = 'void', hold = '', void_reason = $2, voided_at = now()
 FROM unnest($1::UUID[]) AS k (ticket_id)
 WHERE t.ticket_id = k.ticket_id AND t.state = 'valid'
 RETURNING t.ticket_id`
@@ -22,7 +22,8 @@ FROM unnest($1::UUID[]) AS k (ticket_id)
 JOIN tickets AS t ON t.ticket_id = k.ticket_id`
 
 // Void makes valid tickets void as part of tx and keeps why. It answers which of them were valid until now: one that is void
-// already stays as it is, with the reason it had. If one of the tickets does not exist it is ErrUnknown, and the caller
+// already stays as it is, with the reason it had. Whatever it was set aside for ends with it: whoever had offered or listed it finds it
+// void. If one of the tickets does not exist it is ErrUnknown, and the caller
 // gives the transaction up.
 func Void(ctx context.Context, tx pgx.Tx, ids []uuid.UUID, reason string) ([]uuid.UUID, error) {
 	if len(ids) == 0 {

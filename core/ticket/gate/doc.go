@@ -11,7 +11,7 @@
 // # Pack
 //
 // A Pack is what a gate needs off line: the keys, the rules, and which codes are dead. A ticket's state is one number, twice its
-// epoch, plus one while it is void; it only grows, and a code is good while the state is at most twice the code's epoch. The pack
+// epoch, plus one while it is void or listed for resale; it only grows, and a code is good while the state is at most twice the code's epoch. The pack
 // lists the states above 2, that of a ticket as it was issued; a bloom filter in front of the list answers for the others. Its version
 // is the sum of what the states are above 2, so that a Delta, which has the states that changed lately, either completes a pack to
 // exactly the version it names or is refused (ErrGap), and the whole pack is loaded.

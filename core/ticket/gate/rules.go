@@ -18,6 +18,8 @@ var (
 	ErrSuperseded = errors.New("gate: code superseded")
 	// ErrVoid means that the ticket is void: refunded, disputed, or its event was cancelled.
 	ErrVoid = errors.New("gate: ticket void")
+	// ErrListed means that the ticket is for sale, and of no use until its listing is withdrawn. A gate off line says ErrVoid.
+	ErrListed = errors.New("gate: ticket listed for resale")
 	// ErrZone means that the ticket is for another zone.
 	ErrZone = errors.New("gate: other zone")
 	// ErrUsed means that the ticket has entered, and may not again.

@@ -6,16 +6,17 @@ import (
 	"fairgate/core/ticket/code"
 )
 
-// State is a ticket's state as one number that only grows: twice its epoch, plus one while it is void.
+// State is a ticket's state as one number that only grows: twice its epoch, plus one while it is void or listed for
+// resale: whatever ends either of them begins the next epoch.
 type State uint32
 
 // Issued is the state of a ticket as it was issued.
 const Issued State = 2
 
-// StateOf is the state of a ticket in an epoch.
-func StateOf(epoch uint32, void bool) State {
+// StateOf is the state of a ticket in an epoch, whose code of that epoch is dead or not.
+func StateOf(epoch uint32, dead bool) State {
 	s := State(2 * epoch)
-	if void {
+	if dead {
 		s++
 	}
 	return s
@@ -39,7 +40,7 @@ var reasons = []struct {
 	word string
 }{
 	{code.ErrMalformed, "malformed"}, {code.ErrOtherEvent, "other_event"}, {code.ErrForged, "forged"}, {code.ErrStatic, "static"},
-	{code.ErrExpired, "expired"}, {ErrClosed, "closed"}, {ErrSuperseded, "superseded"}, {ErrVoid, "void"}, {ErrZone, "zone"}, {ErrUsed, "used"},
+	{code.ErrExpired, "expired"}, {ErrClosed, "closed"}, {ErrSuperseded, "superseded"}, {ErrVoid, "void"}, {ErrListed, "listed"}, {ErrZone, "zone"}, {ErrUsed, "used"},
 	{ErrInside, "inside"}, {ErrOutside, "outside"},
 }
 

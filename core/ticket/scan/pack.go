@@ -15,9 +15,9 @@ import (
 const overlap = time.Minute
 
 const sqlDeadTickets = `
-SELECT ticket_id, state, epoch, voided_at
+SELECT ticket_id, state = 'void' OR hold = 'listed', epoch, voided_at
 FROM tickets
-WHERE event_id = $1 AND (state = 'void' OR epoch > 1)`
+WHERE event_id = $1 AND (state = 'void' OR epoch > 1 OR hold = 'listed')`
 
 // Pack makes the event's pack, signed; with since, a delta for a pack of that time.
 func (s *Service) Pack(ctx context.Context, event uuid.UUID, since time.Time) ([]byte, error) {
@@ -39,13 +39,13 @@ func (s *Service) Pack(ctx context.Context, event uuid.UUID, since time.Time) ([
 		return nil, fmt.Errorf("read dead tickets of %s: %w", e.Slug, err)
 	}
 	var ticket uuid.UUID
-	var state string
+	var dead bool
 	var epoch uint32
 	var voided *time.Time
-	if _, err := pgx.ForEachRow(rows, []any{&ticket, &state, &epoch, &voided}, func() error {
-		one := gate.StateOf(epoch, state == "void")
+	if _, err := pgx.ForEachRow(rows, []any{&ticket, &dead, &epoch, &voided}, func() error {
+		one := gate.StateOf(epoch, dead)
 		p.Version += uint64(one - gate.Issued)
-		if since.IsZero() || voided == nil || voided.After(since.Add(-overlap)) { // of one that is valid again it is not known since when
+		if since.IsZero() || voided == nil || voided.After(since.Add(-overlap)) { // of one that is listed, or valid again, it is not asked since when
 			p.States[ticket] = one
 		}
 		return nil

@@ -13,7 +13,7 @@ import (
 	"fairgate/core/ticket/gate"
 )
 
-const sqlTicketAtGate = `SELECT tier, seat, state, epoch, now() FROM tickets WHERE ticket_id = $1 AND event_id = $2`
+const sqlTicketAtGate = `SELECT tier, seat, state, hold, epoch, now() FROM tickets WHERE ticket_id = $1 AND event_id = $2`
 
 const sqlFirstEntry = `
 INSERT INTO entries (ticket_id, zone, event_id, ins, outs, inside, first_id, first_gate, first_at, last_id, last_gate, last_at)
@@ -41,6 +41,9 @@ FROM scans AS s
 LEFT JOIN scans AS b ON b.scan_id = s.before_id
 JOIN tickets AS t ON t.ticket_id = s.ticket_id
 WHERE s.scan_id = $1`
+
+// listed is what tickets.hold says of a ticket whose code is dead though it is valid: ticket.Listed.
+const listed = "listed"
 
 // Request is one scan.
 type Request struct {
@@ -101,9 +104,9 @@ type turn struct {
 
 func (t *turn) run(ctx context.Context, tx pgx.Tx) error {
 	t.result, t.why = Result{Scan: t.request.ID, Ticket: t.code.TicketID, Place: t.code.Place}, t.genuine
-	var state string
+	var state, hold string
 	var epoch uint32
-	err := tx.QueryRow(ctx, sqlTicketAtGate, t.code.TicketID, t.event.ID).Scan(&t.result.Tier, &t.result.Seat, &state, &epoch, &t.result.At)
+	err := tx.QueryRow(ctx, sqlTicketAtGate, t.code.TicketID, t.event.ID).Scan(&t.result.Tier, &t.result.Seat, &state, &hold, &epoch, &t.result.At)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("%w: %s", ErrTicketUnknown, t.code.TicketID)
 	}
@@ -111,7 +114,7 @@ func (t *turn) run(ctx context.Context, tx pgx.Tx) error {
 		return fmt.Errorf("read the ticket: %w", err)
 	}
 	if t.why == nil {
-		t.why = t.decide(gate.StateOf(epoch, state == "void"))
+		t.why = t.decide(gate.StateOf(epoch, state == "void" || hold == listed), hold == listed)
 	}
 	if t.why == nil {
 		if err := t.move(ctx, tx); err != nil {
@@ -135,11 +138,14 @@ func (t *turn) run(ctx context.Context, tx pgx.Tx) error {
 }
 
 // decide is what can be said without the ticket's entry. Whoever leaves may, whatever became of the ticket.
-func (t *turn) decide(state gate.State) error {
+func (t *turn) decide(state gate.State, isListed bool) error {
 	if closes := t.event.Rules.ClosesAt; !closes.IsZero() && !t.result.At.Before(closes) {
 		return gate.ErrClosed
 	}
 	if err := state.Check(t.code.Epoch); err != nil && t.request.Direction != gate.Out {
+		if isListed && errors.Is(err, gate.ErrVoid) {
+			return gate.ErrListed
+		}
 		return err
 	}
 	if !t.event.Rules.Admits(t.gate.Zone, t.code.Place) {

@@ -14,7 +14,7 @@ import (
 )
 
 const sqlPasses = `
-SELECT s.scan_id, s.ticket_id, s.zone, s.direction, s.gate, s.at, s.offline, s.epoch, s.finding, s.before_id, t.state, t.epoch, t.voided_at IS NOT NULL AND t.voided_at < s.at
+SELECT s.scan_id, s.ticket_id, s.zone, s.direction, s.gate, s.at, s.offline, s.epoch, s.finding, s.before_id, t.epoch, t.voided_at < s.at OR t.held_at < s.at AND t.hold = 'listed'
 FROM scans AS s
 JOIN tickets AS t ON t.ticket_id = s.ticket_id
 WHERE s.ticket_id = ANY($1::UUID[]) AND s.refused = '' AND s.undone_at IS NULL`
@@ -117,13 +117,13 @@ func readPasses(ctx context.Context, tx pgx.Tx, places []place) (map[place][]pas
 	passes := map[place][]passed{}
 	var p place
 	var one passed
-	var offline, after bool
+	var offline bool
+	var after *bool // NULL of most
 	var epoch, now uint32
-	var state string
-	_, err = pgx.ForEachRow(rows, []any{&one.ID, &p.ticket, &p.zone, &one.Direction, &one.Gate, &one.At, &offline, &epoch, &one.finding, &one.before, &state, &now, &after}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&one.ID, &p.ticket, &p.zone, &one.Direction, &one.Gate, &one.At, &offline, &epoch, &one.finding, &one.before, &now, &after}, func() error {
 		got := one
 		got.dead = ""
-		switch why := gate.StateOf(now, state == "void" && after).Check(epoch); {
+		switch why := gate.StateOf(now, after != nil && *after).Check(epoch); {
 		case why == nil || !offline || one.Direction == gate.Out:
 		default:
 			got.dead = gate.Reason(why)
