@@ -46,13 +46,16 @@ func (b *buyer) keep(ctx context.Context, o orderBody) string {
 	return "ticket_issued, then given back"
 }
 
+// operatorsClient waits longer than buyers do: a day's reconciliation, or days that pass at the provider, are thousands of things.
+var operatorsClient = sync.OnceValue(func() *http.Client { return newClient(2 * time.Minute) })
+
 // operate makes a request of an operator until it is answered for certain, and tells the status.
 func (r *run) operate(ctx context.Context, core int, method, path, key string, body []byte, into any) int {
 	if into == nil {
 		into = new(json.RawMessage)
 	}
 	for until := time.Now().Add(patience); ctx.Err() == nil && time.Now().Before(until); core = (core + 1) % cores {
-		status := send(ctx, buyersClient(), r.theatre.admin[core]+path, method, map[string]string{
+		status := send(ctx, operatorsClient(), r.theatre.admin[core]+path, method, map[string]string{
 			"Authorization": "Bearer " + r.adminSecret, "Idempotency-Key": key, "Content-Type": "application/json", "Fairgate-Operator": "soak"}, body, into)
 		if status >= 200 && status < 500 && status != http.StatusTooManyRequests {
 			return status
@@ -181,9 +184,7 @@ func (r *run) listRefunds(ctx context.Context, which string) ([]string, error) {
 // pass has time pass at the provider, and waits a little while what came of it is handled.
 func (r *run) pass(ctx context.Context, d time.Duration) error {
 	body := fmt.Appendf(nil, `{"advance":%q}`, d)
-	patient := newClient(2 * time.Minute) // days are made of thousands of things that come to pass
-	defer patient.CloseIdleConnections()
-	if status := send(ctx, patient, r.theatre.provider+"/_paysim/clock", http.MethodPost,
+	if status := send(ctx, operatorsClient(), r.theatre.provider+"/_paysim/clock", http.MethodPost,
 		map[string]string{"Authorization": "Bearer " + r.theatre.apiKey, "Content-Type": "application/json"}, body, new(json.RawMessage)); status != http.StatusOK {
 		return fmt.Errorf("move the provider's clock: status %d", status)
 	}
