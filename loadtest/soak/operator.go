@@ -46,8 +46,9 @@ func (b *buyer) keep(ctx context.Context, o orderBody) string {
 	return "ticket_issued, then given back"
 }
 
-// operatorsClient waits longer than buyers do: a day's reconciliation, or days that pass at the provider, are thousands of things.
-var operatorsClient = sync.OnceValue(func() *http.Client { return newClient(2 * time.Minute) })
+// operatorsClient waits longer than buyers do: a day's reconciliation is hundreds of pages of a provider that misbehaves, and days that
+// pass there are thousands of things that come to pass.
+var operatorsClient = sync.OnceValue(func() *http.Client { return newClient(10 * time.Minute) })
 
 // operate makes a request of an operator until it is answered for certain, and tells the status.
 func (r *run) operate(ctx context.Context, core int, method, path, key string, body []byte, into any) int {
