@@ -15,6 +15,7 @@ const (
 	cookieDevice  = "fg_device"
 	cookiePass    = "fg_pass_"
 	cookieSession = "fg_session_"
+	cookieAccount = "fg_account"
 	cookieHost    = "__Host-"
 )
 
@@ -31,6 +32,7 @@ type cookieJar struct {
 	device string // full names, prefix included
 	pass   string
 	sess   string
+	acct   string
 }
 
 func newCookieJar(c CookieConfig) cookieJar {
@@ -40,7 +42,7 @@ func newCookieJar(c CookieConfig) cookieJar {
 	}
 	return cookieJar{
 		secure: c.Secure, maxAge: c.MaxAge,
-		device: prefix + cookieDevice, pass: prefix + cookiePass, sess: prefix + cookieSession,
+		device: prefix + cookieDevice, pass: prefix + cookiePass, sess: prefix + cookieSession, acct: prefix + cookieAccount,
 	}
 }
 
@@ -55,6 +57,19 @@ func (j *cookieJar) set(ctx *fasthttp.RequestCtx, name string, value []byte) {
 	c.SetSecure(j.secure)
 	c.SetSameSite(fasthttp.CookieSameSiteLaxMode)
 	c.SetMaxAge(int(j.maxAge / time.Second))
+	ctx.Response.Header.SetCookie(c)
+}
+
+// drop tells the browser to forget a cookie.
+func (j *cookieJar) drop(ctx *fasthttp.RequestCtx, name string) {
+	c := fasthttp.AcquireCookie()
+	defer fasthttp.ReleaseCookie(c)
+	c.SetKey(name)
+	c.SetPath("/")
+	c.SetHTTPOnly(true)
+	c.SetSecure(j.secure)
+	c.SetSameSite(fasthttp.CookieSameSiteLaxMode)
+	c.SetExpire(fasthttp.CookieExpireDelete)
 	ctx.Response.Header.SetCookie(c)
 }
 

@@ -28,9 +28,10 @@ const (
 
 // enrollAnswer is core's answer to an enrolment.
 type enrollAnswer struct {
-	Token   string          `json:"edge_token"`
-	Filters lottery.MACKeys `json:"session_filter_keys"`
-	Time    time.Time       `json:"server_time"`
+	Token    string             `json:"edge_token"`
+	Filters  lottery.MACKeys    `json:"session_filter_keys"`
+	Accounts lottery.PublicKeys `json:"account_keys"`
+	Time     time.Time          `json:"server_time"`
 }
 
 // keysAnswer is core's answer to the registration of a signing key.
@@ -43,6 +44,7 @@ type keysAnswer struct {
 	Receipts    lottery.PublicKeys `json:"receipt_keys"`
 	Invitations lottery.PublicKeys `json:"invitation_keys"`
 	Filters     lottery.MACKeys    `json:"session_filter_keys"`
+	Accounts    lottery.PublicKeys `json:"account_keys"`
 }
 
 // introduce enrols the node whenever that is wanted, and keeps its signing keys registered, until the context ends.
@@ -63,6 +65,11 @@ func (s *Server) introduce(ctx context.Context) {
 			}
 			s.log.Info("enrolled at core", "edge", s.id.String())
 			pause, failed = shortPause, false
+		} else if s.signers.due(s.now()) {
+			// Enrolling again is asking again; it brings the keys of accounts, of which no event tells while none is on sale.
+			if err := s.enroll(); err != nil {
+				s.log.Warn("could not ask for the keys of accounts; it is tried again", "error", err)
+			}
 		}
 		for _, room := range s.rooms.all() {
 			if ctx.Err() == nil && s.core.enrolled() {
@@ -107,6 +114,7 @@ func (s *Server) enroll() error {
 		c.seen(received)
 		s.clock.observe(parsed.Time, received)
 		s.filters.Store(&parsed.Filters)
+		s.signers.learn(parsed.Accounts, received)
 		s.core.token.Store(&parsed.Token)
 		s.counts.enrolments.Inc()
 		return nil
@@ -155,6 +163,7 @@ func (s *Server) refreshKeys(room *room) {
 	})
 	room.wanted.Store(false)
 	s.filters.Store(&got.Filters)
+	s.signers.learn(got.Accounts, local)
 	s.counts.keys.Inc()
 }
 

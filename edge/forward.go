@@ -6,6 +6,9 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/valyala/fasthttp"
+
+	"fairgate/edge/guard"
+	"fairgate/edge/lottery"
 )
 
 // coreRetry is how soon somebody is told to ask again whom core's silence sent away.
@@ -17,13 +20,22 @@ var passedOn = []string{
 	fasthttp.HeaderContentDisposition,
 }
 
-// forwardPrivate passes a buyer's call on to core, for a browser with a session. creating calls need an Idempotency-Key.
+// forwardPrivate passes a buyer's call on to core, for a browser with a session, or for reading with a signed-in account. creating calls
+// need an Idempotency-Key.
 func (s *Server) forwardPrivate(ctx *fasthttp.RequestCtx, creating bool) {
-	s.forwardFor(ctx, creating, func(shopper) func() { return func() {} })
+	s.forwardFor(ctx, creating, ctx.IsGet(), nothing)
 }
 
-// forwardFor is forwardPrivate; begin is called with the newest session before core is asked, and what it answers afterwards.
-func (s *Server) forwardFor(ctx *fasthttp.RequestCtx, creating bool, begin func(shopper) (end func())) {
+// forwardOwned is forwardPrivate of a call that an account may make without a session, although it changes something.
+func (s *Server) forwardOwned(ctx *fasthttp.RequestCtx, creating bool) {
+	s.forwardFor(ctx, creating, true, nothing)
+}
+
+func nothing(uuid.UUID) func() { return func() {} }
+
+// forwardFor is forwardPrivate; account says that an account will do. begin is called with what the caller is known by before core is
+// asked, and what it answers afterwards.
+func (s *Server) forwardFor(ctx *fasthttp.RequestCtx, creating, account bool, begin func(uuid.UUID) (end func())) {
 	now := s.now()
 	client := s.proxies.client(ctx)
 	if s.crowded(ctx, now, client) {
@@ -36,22 +48,22 @@ func (s *Server) forwardFor(ctx *fasthttp.RequestCtx, creating bool, begin func(
 			return
 		}
 	}
-	buyers := s.shoppersOf(ctx, ctx.IsGet(), now)
-	if buyers == nil || !s.enter(ctx) {
+	c, ok := s.callerOf(ctx, ctx.IsGet(), account, now)
+	if !ok || !s.enter(ctx) {
 		return
 	}
 	defer s.leave()
-	defer begin(buyers[0])()
+	defer begin(c.id)()
 
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
 	copyRequest(req, ctx)
-	identify(req, buyers, client.String())
+	c.identify(req, client.String())
 	if len(key) > 0 {
 		req.Header.SetBytesV(headerKey, key)
 	}
-	s.exchange(ctx, buyers[0].session.Event, req, resp)
+	s.exchange(ctx, c.event, req, resp)
 }
 
 // forwardOrder passes on a look at an order. One that waits for news keeps a connection to core meanwhile: half of those to one core
@@ -61,26 +73,59 @@ func (s *Server) forwardOrder(ctx *fasthttp.RequestCtx) {
 		s.forwardPrivate(ctx, false)
 		return
 	}
-	s.forwardFor(ctx, false, func(buyer shopper) func() {
-		if !s.follows.enter(buyer.session.Session) {
+	s.forwardFor(ctx, false, true, func(who uuid.UUID) func() {
+		if !s.follows.enter(who) {
 			ctx.URI().SetQueryString("")
 			return func() {}
 		}
-		return func() { s.follows.leave(buyer.session.Session) }
+		return func() { s.follows.leave(who) }
 	})
 }
 
-// identify tells core who is calling: the sessions of one browser, its device and its address.
-func identify(req *fasthttp.Request, buyers []shopper, client string) {
-	var sessions []byte
-	for i := range buyers {
-		if i > 0 {
-			sessions = append(sessions, ',')
-		}
-		sessions = append(sessions, buyers[i].text...)
+// caller is who makes a call that names no event: the sessions of a browser, the newest first, or the account that is signed in there,
+// or both.
+type caller struct {
+	id      uuid.UUID // of the newest session, or of the account
+	event   uuid.UUID // of the newest session: whose core is asked
+	device  lottery.DeviceHash
+	buyers  []shopper
+	account []byte // the cookie's value; nil: nobody is signed in
+}
+
+// callerOf finds who calls, or answers and returns false. With account an account alone will do.
+func (s *Server) callerOf(ctx *fasthttp.RequestCtx, reading, account bool, now time.Time) (caller, bool) {
+	buyers, bad := s.findShoppers(ctx, reading, now)
+	signedIn, none := s.accountOf(ctx, now)
+	c := caller{buyers: buyers}
+	if none == nil {
+		c.id, c.event, c.device, c.account = signedIn.token.Account, signedIn.token.Account, signedIn.token.Device, signedIn.text
 	}
-	req.Header.SetBytesV(headerSession, sessions)
-	req.Header.SetBytesV(headerDevice, appendHex(nil, buyers[0].device[:]))
+	switch {
+	case bad == nil:
+		c.id, c.event, c.device = buyers[0].session.Session, buyers[0].session.Event, buyers[0].device
+	case !account || none != nil:
+		s.refuseSession(ctx, bad)
+		return caller{}, false
+	}
+	return c, !s.limited(ctx, guard.Session, now, c.id[:])
+}
+
+// identify tells core who is calling: the sessions of one browser and the account that is signed in there, its device and its address.
+func (c *caller) identify(req *fasthttp.Request, client string) {
+	if len(c.buyers) > 0 {
+		var sessions []byte
+		for i := range c.buyers {
+			if i > 0 {
+				sessions = append(sessions, ',')
+			}
+			sessions = append(sessions, c.buyers[i].text...)
+		}
+		req.Header.SetBytesV(headerSession, sessions)
+	}
+	if len(c.account) > 0 {
+		req.Header.SetBytesV(headerAccount, c.account)
+	}
+	req.Header.SetBytesV(headerDevice, appendHex(nil, c.device[:]))
 	req.Header.Set(headerClient, client)
 }
 
@@ -126,10 +171,13 @@ func (s *Server) exchange(ctx *fasthttp.RequestCtx, event uuid.UUID, req *fastht
 		s.refuseUpstream(ctx, err)
 		return
 	}
-	copyResponse(ctx, resp)
+	s.copyResponse(ctx, resp)
 }
 
-func copyResponse(ctx *fasthttp.RequestCtx, resp *fasthttp.Response) {
+func (s *Server) copyResponse(ctx *fasthttp.RequestCtx, resp *fasthttp.Response) {
+	if renewed := resp.Header.Peek(headerAccount); len(renewed) > 0 {
+		s.cookies.set(ctx, s.cookies.acct, renewed)
+	}
 	ctx.SetStatusCode(resp.StatusCode())
 	ctx.Response.Header.SetContentTypeBytes(resp.Header.ContentType())
 	for _, name := range passedOn {

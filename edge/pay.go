@@ -27,8 +27,8 @@ func (s *Server) servePay(ctx *fasthttp.RequestCtx, slug, order []byte) {
 	if s.crowded(ctx, now, client) {
 		return
 	}
-	buyers := s.shoppersOf(ctx, true, now)
-	if buyers == nil {
+	buyer, ok := s.callerOf(ctx, true, true, now)
+	if !ok {
 		if ctx.Response.StatusCode() == fasthttp.StatusUnauthorized {
 			ctx.Response.Reset()
 			s.toEvent(ctx, slug)
@@ -44,9 +44,9 @@ func (s *Server) servePay(ctx *fasthttp.RequestCtx, slug, order []byte) {
 	defer fasthttp.ReleaseResponse(resp)
 	req.Header.SetMethod(fasthttp.MethodGet)
 	req.SetRequestURI("/v1/orders/" + string(order))
-	identify(req, buyers, client.String())
+	buyer.identify(req, client.String())
 	s.counts.forwarded.Inc()
-	if err := s.core.exchange(buyers[0].session.Event, req, resp); err != nil {
+	if err := s.core.exchange(buyer.event, req, resp); err != nil {
 		s.refuseUpstream(ctx, err)
 		return
 	}

@@ -42,6 +42,8 @@ var (
 	problemInvitationRequired = &problem{401, "invitation_required", "Invitation required", "This on-sale is by invitation. Send the invitation with the join."}
 	problemInvitationForged   = &problem{401, "invitation_forged", "Invitation not valid", "The invitation was not issued for this event. Copy it completely."}
 
+	problemSignedOut = &problem{401, "signed_out", "Not signed in", "Nobody is signed in in this browser. Ask for a code to your e-mail address, and sign in with it."}
+
 	problemIdentityUnknown = &problem{425, "room_not_open", "Not open here", "This on-sale needs an identity that this node cannot check. Use the organizer's own page."}
 
 	problemKeyMissing       = &problem{400, "idempotency_key_missing", "Idempotency-Key missing", "Send an Idempotency-Key header: a random value per purchase step, the same one when you repeat it."}

@@ -42,6 +42,7 @@ type Server struct {
 	rooms   *rooms
 	ring    *admission.Ring
 	filters atomic.Pointer[lottery.MACKeys] // of sessions
+	signers accountKeys
 	guard   *guard.Guard
 	judges  judges
 	redeems *batcher

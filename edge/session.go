@@ -39,9 +39,9 @@ func (s *Server) shopperOf(ctx *fasthttp.RequestCtx, slug string, now time.Time)
 	return found, !s.limited(ctx, guard.Session, now, found.session.Session[:])
 }
 
-// shoppersOf finds the newest sessions the browser has of any event, for requests that name none; or it answers and
-// returns nil. Reading what was bought works after a session's end: core decides for how long.
-func (s *Server) shoppersOf(ctx *fasthttp.RequestCtx, reading bool, now time.Time) []shopper {
+// findShoppers finds the newest sessions the browser has of any event, for requests that name none, or why it has none that are good.
+// Reading what was bought works after a session's end: core decides for how long.
+func (s *Server) findShoppers(ctx *fasthttp.RequestCtx, reading bool, now time.Time) ([]shopper, *problem) {
 	who, known := s.cookies.browserOf(ctx)
 	bad := problemSessionMissing
 	var found []shopper
@@ -61,15 +61,10 @@ func (s *Server) shoppersOf(ctx *fasthttp.RequestCtx, reading bool, now time.Tim
 		found = append(found, one)
 	}
 	if len(found) == 0 {
-		s.refuseSession(ctx, bad)
-		return nil
+		return nil, bad
 	}
 	slices.SortFunc(found, func(a, b shopper) int { return b.session.IssuedAt.Compare(a.session.IssuedAt) })
-	found = found[:min(len(found), maxSessions)]
-	if s.limited(ctx, guard.Session, now, found[0].session.Session[:]) {
-		return nil
-	}
-	return found
+	return found[:min(len(found), maxSessions)], nil
 }
 
 // checkSession is the edge's filter: form, the edges' MAC, and the browser. Core looks again, by its own key.

@@ -15,6 +15,7 @@ import (
 const (
 	headerEdge    = "Fairgate-Edge"
 	headerSession = "Fairgate-Session"
+	headerAccount = "Fairgate-Account" // both ways: core answers with a renewed one
 	headerDevice  = "Fairgate-Device"
 	headerClient  = "Fairgate-Client"
 	headerKey     = "Idempotency-Key"

@@ -51,5 +51,5 @@ func (s *Server) webhook(ctx *fasthttp.RequestCtx) {
 		s.refuseUpstream(ctx, err)
 		return
 	}
-	copyResponse(ctx, resp)
+	s.copyResponse(ctx, resp)
 }

@@ -26,12 +26,13 @@ const clientHeader = "Fairgate-Client"
 // maxSessions bounds how many sessions one request may show: a browser may be inside several events.
 const maxSessions = 4
 
-// looking or acting is what a session is shown for.
-type purpose bool
+// purpose is what a session or an account is shown for.
+type purpose int
 
 const (
-	looking purpose = false // at what one owns: a session may have expired, its entrant may be banned
-	acting  purpose = true
+	looking    purpose = iota // at what one owns: a session may have expired, its entrant may be banned
+	givingBack                // what one owns: as for looking, except that an e-mail address alone does not make one its owner
+	acting
 )
 
 // sessions are what a buyer's request proves: sessions that core made, for this device.
@@ -62,7 +63,7 @@ func (s *Server) sessions(r *http.Request, why purpose) ([]admission.Session, er
 	return found, nil
 }
 
-// session checks one session. For looking it may have expired, but no longer ago than SessionReadTTL.
+// session checks one session. For all but acting it may have expired, but no longer ago than SessionReadTTL.
 func (s *Server) session(text string, device lottery.DeviceHash, why purpose) (admission.Session, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil {
@@ -73,7 +74,7 @@ func (s *Server) session(text string, device lottery.DeviceHash, why purpose) (a
 
 func (s *Server) checkSession(raw []byte, device lottery.DeviceHash, why purpose) (admission.Session, error) {
 	session, err := s.Room.CheckSession(raw, device)
-	if why == looking && errors.Is(err, access.ErrSessionExpired) && s.Room.Now().Before(session.ExpiresAt.Add(s.SessionReadTTL)) {
+	if why != acting && errors.Is(err, access.ErrSessionExpired) && s.Room.Now().Before(session.ExpiresAt.Add(s.SessionReadTTL)) {
 		return session, nil
 	}
 	if err == nil && why == acting && s.Room.Banned(session) {
@@ -266,30 +267,6 @@ func (s *Server) openOrder(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	return checkout.ErrHoldUnknown
-}
-
-// ownOrder calls do with the order of the path for the first session that owns it.
-func (s *Server) ownOrder(w http.ResponseWriter, r *http.Request, why purpose, do func(id uuid.UUID, owner lottery.Entrant) (checkout.Order, error)) error {
-	id, err := pathID(r, checkout.ErrOrderUnknown)
-	if err != nil {
-		return err
-	}
-	sessions, err := s.sessions(r, why)
-	if err != nil {
-		return err
-	}
-	for _, session := range sessions {
-		order, err := do(id, session.Entrant)
-		if errors.Is(err, checkout.ErrOrderUnknown) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		writeJSON(w, http.StatusOK, orderOf(order, s.Form))
-		return nil
-	}
-	return checkout.ErrOrderUnknown
 }
 
 // loadOrder answers how an order stands; with wait, a duration of up to three seconds, when its payment is over, or has failed, or

@@ -37,11 +37,16 @@ func (s *Server) enroll(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	accounts, err := s.Accounts.PublicKeys(r.Context())
+	if err != nil {
+		return err
+	}
 	writeJSON(w, http.StatusOK, struct {
-		Token   string          `json:"edge_token"`
-		Filters lottery.MACKeys `json:"session_filter_keys"`
-		Time    timeJSON        `json:"server_time"`
-	}{enrolled.Token, enrolled.SessionFilterKeys, timeJSON(enrolled.ServerTime)})
+		Token    string             `json:"edge_token"`
+		Filters  lottery.MACKeys    `json:"session_filter_keys"`
+		Accounts lottery.PublicKeys `json:"account_keys"`
+		Time     timeJSON           `json:"server_time"`
+	}{enrolled.Token, enrolled.SessionFilterKeys, accounts, timeJSON(enrolled.ServerTime)})
 	return nil
 }
 
@@ -66,6 +71,10 @@ func (s *Server) edgeKeys(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	accounts, err := s.Accounts.PublicKeys(r.Context())
+	if err != nil {
+		return err
+	}
 	writeJSON(w, http.StatusOK, struct {
 		Event       string             `json:"event"`
 		Generation  uint32             `json:"generation"`
@@ -75,8 +84,9 @@ func (s *Server) edgeKeys(w http.ResponseWriter, r *http.Request) error {
 		Receipts    lottery.PublicKeys `json:"receipt_keys"`
 		Invitations lottery.PublicKeys `json:"invitation_keys"`
 		Filters     lottery.MACKeys    `json:"session_filter_keys"`
+		Accounts    lottery.PublicKeys `json:"account_keys"`
 	}{keys.Event, keys.Generation, keys.Identity, hex.EncodeToString(keys.PseudonymKey), keys.PassKeys, keys.ReceiptKeys,
-		keys.InvitationKeys, keys.SessionFilterKeys})
+		keys.InvitationKeys, keys.SessionFilterKeys, accounts})
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fairgate/core/access"
+	"fairgate/core/account"
 	"fairgate/core/booking"
 	"fairgate/core/catalog"
 	"fairgate/core/checkout"
@@ -152,6 +153,12 @@ var outcomes = []outcome{
 	{ledger.ErrEnded, 409, "correction_stale", "The books have changed since this was proposed. Read the day again and look anew.", 0},
 	{ledger.ErrInsufficient, 409, "balance_insufficient", "The account has less than that.", 0},
 	{event.ErrUnknown, 404, "event_unknown", "There is no such event.", 0},
+	{account.ErrSignedOut, 401, "signed_out", "Nobody is signed in in this browser. Ask for a code to your e-mail address, and sign in with it.", 0},
+	{account.ErrCodeWrong, 401, "code_wrong", "That is not the code. Look at the newest mail; after five wrong ones ask for another code.", 0},
+	{account.ErrNoCode, 401, "code_expired", "There is no code that this browser could use: it was used, has expired, or was asked for in another browser. Ask for another one.", 0},
+	{account.ErrEmail, 422, "email_invalid", "This is no e-mail address that a code can be sent to. Write it plainly: name@example.org.", 0},
+	{account.ErrTooManyCodes, 429, "too_many_codes", "Many codes were asked for already. Use the one in the newest mail, or wait before you ask again.", 0},
+	{account.ErrUnknown, 404, "account_unknown", "There is no such account.", 0},
 	{access.ErrNoSale, 409, "sale_not_open", "The event has no on-sale yet. Schedule one first.", 0},
 	{access.ErrNotOpen, 425, "sale_not_open", "The waiting room is not open yet. Wait for the time the event names.", 5 * time.Second},
 	{access.ErrEnded, 409, "sale_ended", "The on-sale is over.", 0},
@@ -238,6 +245,10 @@ func problemOf(err error) Problem {
 		var full *db.Overload
 		if errors.As(err, &full) {
 			p.RetryAfter = int((full.Wait + time.Second - 1) / time.Second)
+		}
+		var many *account.TooManyCodes
+		if errors.As(err, &many) {
+			p.RetryAfter = int((many.Wait + time.Second - 1) / time.Second)
 		}
 		var over *inventory.OverLimit
 		if errors.As(err, &over) {

@@ -155,7 +155,7 @@ func (s *Server) refundOwn(w http.ResponseWriter, r *http.Request) error {
 	if len(body.Tickets) > maxRefundTickets {
 		return &detailed{errRequest, fmt.Sprintf("Name up to %d tickets.", maxRefundTickets)}
 	}
-	return s.ownOrder(w, r, looking, func(id uuid.UUID, owner lottery.Entrant) (checkout.Order, error) {
+	return s.ownOrder(w, r, givingBack, func(id uuid.UUID, owner lottery.Entrant) (checkout.Order, error) {
 		return s.Checkout.RefundOwn(r.Context(), id, owner, "buyer/"+key, body.Tickets)
 	})
 }

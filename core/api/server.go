@@ -18,6 +18,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"fairgate/core/access"
+	"fairgate/core/account"
 	"fairgate/core/booking"
 	"fairgate/core/catalog"
 	"fairgate/core/checkout"
@@ -50,6 +51,7 @@ type Server struct {
 	Feed        *inventory.Feed
 	Checkout    *checkout.Service
 	Room        *access.Room
+	Accounts    *account.Service
 	Inbox       *payment.Inbox
 	Outbox      *payment.Outbox
 	Offline     *offline.Provider // nil: nobody pays by bank transfer or at a box office
@@ -130,6 +132,10 @@ func (s *Server) Edge() http.Handler {
 	edge("GET /v1/tickets/{id}", maxBuyerBody, s.loadTicket)
 	edge("GET /v1/tickets/{id}/wallet/apple", maxBuyerBody, s.applePass)
 	edge("GET /v1/tickets/{id}/wallet/google", maxBuyerBody, s.googleLink)
+	edge("POST /v1/account/code", maxBuyerBody, s.sendCode)
+	edge("POST /v1/account/session", maxBuyerBody, s.signIn)
+	edge("DELETE /v1/account/session", maxBuyerBody, s.signOut)
+	edge("GET /v1/account", maxBuyerBody, s.showAccount)
 	edge("GET /v1/events", maxBuyerBody, s.searchEvents)
 	edge("GET /v1/events/{id}", maxBuyerBody, s.showEvent)
 	edge("GET /v1/events/{id}/seats", maxBuyerBody, s.showSeats)

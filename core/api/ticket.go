@@ -46,29 +46,6 @@ func (s *Server) loadTicket(w http.ResponseWriter, r *http.Request) error {
 	return s.writeTicket(w, r, t, e)
 }
 
-// ownTicket is the ticket of a request's path, with its event, if whoever asks owns it: nobody else is told that there is one.
-func (s *Server) ownTicket(r *http.Request) (ticket.Ticket, *event.Event, error) {
-	id, err := pathID(r, ticket.ErrUnknown)
-	if err != nil {
-		return ticket.Ticket{}, nil, err
-	}
-	sessions, err := s.sessions(r, looking)
-	if err != nil {
-		return ticket.Ticket{}, nil, err
-	}
-	t, err := ticket.Load(r.Context(), s.DB.Reader, id)
-	if err != nil {
-		return ticket.Ticket{}, nil, err
-	}
-	for _, session := range sessions {
-		if session.Entrant == t.Owner && session.Event == t.Event {
-			e, err := s.Events.ByID(r.Context(), t.Event)
-			return t, e, err
-		}
-	}
-	return ticket.Ticket{}, nil, ticket.ErrUnknown
-}
-
 // seed is what the rotating part of a ticket's code is made from; nil where codes stand still.
 func (s *Server) seed(ctx context.Context, t ticket.Ticket, e *event.Event) ([]byte, error) {
 	if !e.Spec.Gates.Rotating {

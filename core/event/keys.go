@@ -20,7 +20,7 @@ var ErrNoKey = errors.New("event: no key")
 // Purpose is what a key is for.
 type Purpose string
 
-// The purposes. Those of sessions and fraud are in scope GlobalScope, the others in that of one event.
+// The purposes. Those of sessions, accounts and fraud are in scope GlobalScope, the others in that of one event.
 const (
 	SessionPurpose       Purpose = "session"        // MAC of sessions, core's own
 	SessionFilterPurpose Purpose = "session_filter" // MAC of sessions, shared with edges
@@ -30,6 +30,8 @@ const (
 	InvitationPurpose    Purpose = "invitation"     // Ed25519 of invitations
 	GatePurpose          Purpose = "gate"           // makes the seeds of rotating ticket codes
 	PackPurpose          Purpose = "pack"           // Ed25519 of the packs that gates load before they go off line
+	AccountPurpose       Purpose = "account"        // Ed25519 of account sessions
+	CodePurpose          Purpose = "account_code"   // hashes the codes that prove an address, and whom they were asked for
 	FraudPurpose         Purpose = "fraud"          // hashes accounts, addresses and cards to judge payments, in GlobalScope
 	LimitPurpose         Purpose = "limit"          // hashes addresses and cards for the limits of a tour, in TourScope
 )
@@ -102,7 +104,7 @@ func Scope(event uuid.UUID) string { return event.String() }
 
 // asymmetric reports whether the purpose's keys are Ed25519 pairs.
 func (p Purpose) asymmetric() bool {
-	return p == ReceiptPurpose || p == TicketPurpose || p == InvitationPurpose || p == PackPurpose
+	return p == ReceiptPurpose || p == TicketPurpose || p == InvitationPurpose || p == PackPurpose || p == AccountPurpose
 }
 
 // Keys reads the unretired keys of a purpose and scope, newest first. ErrNoKey when there is none.

@@ -7,10 +7,12 @@ type Kind string
 const (
 	// KindTickets brings the tickets of an order; the subject is the order.
 	KindTickets Kind = "tickets"
+	// KindSignInCode brings a one-time code, "code" of its data, to the address that it proves; the subject is the code's id.
+	KindSignInCode Kind = "sign_in_code"
 )
 
 // Kinds are all kinds, for tests and operators.
-var Kinds = []Kind{KindTickets}
+var Kinds = []Kind{KindTickets, KindSignInCode}
 
 // Languages are those in which every mail can be written. The first stands in for every other.
 var Languages = []string{"en", "es", "de"}

@@ -53,23 +53,37 @@ func exampleSession() Session {
 
 var coreKey, filterKey = counting(0x40, 32), counting(0x60, 32)
 
-// vectors are one token and one session, for whoever writes them in another language.
+// vectors are one token, one session and one account session, for whoever writes them in another language.
 type vectors struct {
 	Token     lottery.Hex `json:"token"`
 	PublicKey lottery.Hex `json:"token_public_key"`
 	Session   lottery.Hex `json:"session"`
 	CoreKey   lottery.Hex `json:"session_core_key"`
 	FilterKey lottery.Hex `json:"session_filter_key"`
+	Account   lottery.Hex `json:"account"`
+	Secret    lottery.Hex `json:"account_secret"`
+	Subject   lottery.Hex `json:"account_subject"`
+	Pseudonym lottery.Hex `json:"account_pseudonym_key"`
+	Entrant   lottery.Hex `json:"account_entrant"`
+	Signer    lottery.Hex `json:"account_public_key"`
 }
 
 func TestLayoutsAreThoseOfTheGoldenVectors(t *testing.T) {
 	const file = "testdata/vectors.json"
+	subject := NewSubject(accountSecret)
+	entrant := subject.Entrant(coreKey)
 	got, err := json.MarshalIndent(vectors{
 		Token:     exampleToken().Sign(nil, exampleKey()),
 		PublicKey: lottery.Hex(publicOf(exampleKey())),
 		Session:   exampleSession().Seal(nil, coreKey, filterKey),
 		CoreKey:   coreKey,
 		FilterKey: filterKey,
+		Account:   exampleAccount().Sign(nil, exampleKey()),
+		Secret:    accountSecret,
+		Subject:   lottery.Hex(subject[:]),
+		Pseudonym: coreKey,
+		Entrant:   lottery.Hex(entrant[:]),
+		Signer:    lottery.Hex(publicOf(exampleKey())),
 	}, "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -96,6 +110,10 @@ func TestLayoutsAreThoseOfTheGoldenVectors(t *testing.T) {
 	}
 	if s, err := ParseSession(read.Session); err != nil || s != exampleSession() {
 		t.Errorf("the golden session reads as %+v, %v", s, err)
+	}
+	keys := lottery.PublicKeys{{No: 4, Public: lottery.Hex32(read.Signer)}}
+	if a, err := VerifyAccount(read.Account, keys, now); err != nil || a != exampleAccount() {
+		t.Errorf("the golden account session reads as %+v, %v", a, err)
 	}
 }
 

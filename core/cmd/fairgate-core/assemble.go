@@ -69,7 +69,8 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		return nil, err
 	}
 	events := event.NewStore(d, event.Options{})
-	if err := events.EnsureGlobalKeys(ctx, event.SessionPurpose, event.SessionFilterPurpose, event.FraudPurpose); err != nil {
+	if err := events.EnsureGlobalKeys(ctx, event.SessionPurpose, event.SessionFilterPurpose, event.FraudPurpose,
+		event.AccountPurpose, event.CodePurpose); err != nil {
 		return nil, fmt.Errorf("make the keys of sessions: %w", err)
 	}
 	outbox := payment.NewOutbox(d, payment.OutboxConfig{Workers: cfg.Checkout.OutboxWorkers, Lease: cfg.Checkout.OutboxLease,
@@ -146,7 +147,11 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	})
 	settlements := settlementReaders(providers)
 	payouts := payout.New(d, payout.Config{Rules: cfg.Payouts.rules(), Organizers: cfg.organizerRules(), Log: log})
-	mailer, err := cfg.Mail.mailer(d, map[notify.Kind]notify.Composer{}, log)
+	signIns, err := openAccounts(d, events, log)
+	if err != nil {
+		return nil, err
+	}
+	mailer, err := cfg.Mail.mailer(d, map[notify.Kind]notify.Composer{notify.KindSignInCode: notify.FromData}, log)
 	if err != nil {
 		return nil, err
 	}
@@ -156,6 +161,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	}
 	server := &api.Server{
 		Wallets:    wallets,
+		Accounts:   signIns,
 		Scans:      scan.New(d, atGates(events)),
 		Payouts:    payouts,
 		Bookings:   booking.New(d),
@@ -179,6 +185,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		"outbox watch":    outbox.Watch(outboxWatch),
 		"waiting room":    room.Run,
 		"fraud":           sweep(screen),
+		"account codes":   signIns.Run,
 		"disputes":        orders.WatchDisputes,
 		"silent disputes": orders.LookUpDisputes,
 		"dispute lists":   orders.ListDisputes,

@@ -1,0 +1,137 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"fairgate/core/account"
+	"fairgate/core/checkout"
+	"fairgate/core/event"
+	"fairgate/core/ticket"
+	"fairgate/edge/lottery"
+)
+
+// Who may see what: an order belongs to the entrant who opened it, and a ticket to its owner, whom a transfer changes. A browser proves
+// entrants by its sessions, an account proves one in each event. Who has proved the address that an order was given sees the order, and
+// its tickets as long as they are still the orderer's.
+
+// ownOrder calls do with the order of the path and its owner, if the request proves that it may.
+func (s *Server) ownOrder(w http.ResponseWriter, r *http.Request, why purpose, do func(id uuid.UUID, owner lottery.Entrant) (checkout.Order, error)) error {
+	id, err := pathID(r, checkout.ErrOrderUnknown)
+	if err != nil {
+		return err
+	}
+	sessions, refused := s.sessions(r, why)
+	for _, session := range sessions {
+		order, err := do(id, session.Entrant)
+		if errors.Is(err, checkout.ErrOrderUnknown) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		writeJSON(w, http.StatusOK, orderOf(order, s.Form))
+		return nil
+	}
+	if why == acting || r.Header.Get(accountHeader) == "" {
+		if refused != nil {
+			return refused
+		}
+		return checkout.ErrOrderUnknown
+	}
+	a, err := s.account(r)
+	if errors.Is(err, account.ErrSignedOut) && refused == nil {
+		return checkout.ErrOrderUnknown
+	}
+	if err != nil {
+		return err
+	}
+	order, err := s.Checkout.Find(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	owns, err := s.owns(r.Context(), a, order.Event, order.Entrant)
+	if err != nil {
+		return err
+	}
+	if !owns && (why != looking || !a.Owns(order.Email)) {
+		return checkout.ErrOrderUnknown
+	}
+	if order, err = do(id, order.Entrant); err != nil {
+		return err
+	}
+	view := orderOf(order, s.Form)
+	if !owns { // an address was written down, maybe wrongly: that is no reason to let its owner pay
+		view.Payment.ClientSecret, view.Payment.PayURL = "", ""
+	}
+	writeJSON(w, http.StatusOK, view)
+	return nil
+}
+
+// ownTicket is the ticket of the path with its event, if the request proves that it may be seen: nobody else is told that there is one.
+func (s *Server) ownTicket(r *http.Request) (ticket.Ticket, *event.Event, error) {
+	id, err := pathID(r, ticket.ErrUnknown)
+	if err != nil {
+		return ticket.Ticket{}, nil, err
+	}
+	sessions, refused := s.sessions(r, looking)
+	if refused != nil && r.Header.Get(accountHeader) == "" {
+		return ticket.Ticket{}, nil, refused
+	}
+	t, err := ticket.Load(r.Context(), s.DB.Reader, id)
+	if err != nil {
+		return ticket.Ticket{}, nil, err
+	}
+	owns := false
+	for _, session := range sessions {
+		owns = owns || session.Entrant == t.Owner && session.Event == t.Event
+	}
+	if !owns && r.Header.Get(accountHeader) != "" {
+		a, err := s.account(r)
+		if errors.Is(err, account.ErrSignedOut) && refused == nil {
+			return ticket.Ticket{}, nil, ticket.ErrUnknown
+		}
+		if err != nil {
+			return ticket.Ticket{}, nil, err
+		}
+		if owns, err = s.accountOwns(r.Context(), a, t); err != nil {
+			return ticket.Ticket{}, nil, err
+		}
+	}
+	if !owns {
+		return ticket.Ticket{}, nil, ticket.ErrUnknown
+	}
+	e, err := s.Events.ByID(r.Context(), t.Event)
+	return t, e, err
+}
+
+// accountOwns reports whether a ticket is the account's: it is its owner, or the orderer is and gave the account's address.
+func (s *Server) accountOwns(ctx context.Context, a account.Account, t ticket.Ticket) (bool, error) {
+	owns, err := s.owns(ctx, a, t.Event, t.Owner)
+	if err != nil || owns {
+		return owns, err
+	}
+	order, err := s.Checkout.Find(ctx, t.Order)
+	if errors.Is(err, checkout.ErrOrderUnknown) {
+		return false, nil
+	}
+	return err == nil && order.Entrant == t.Owner && a.Owns(order.Email), err
+}
+
+// owns reports whether the account is the entrant in the event.
+func (s *Server) owns(ctx context.Context, a account.Account, of uuid.UUID, entrant lottery.Entrant) (bool, error) {
+	own, err := s.entrantOf(ctx, a, of)
+	return err == nil && own == entrant, err
+}
+
+// entrantOf is whom the account is in an event; event.ErrUnknown when there is none.
+func (s *Server) entrantOf(ctx context.Context, a account.Account, of uuid.UUID) (lottery.Entrant, error) {
+	e, err := s.Events.ByID(ctx, of)
+	if err != nil {
+		return lottery.Entrant{}, err
+	}
+	return a.Entrant(e.PseudonymKey), nil
+}
