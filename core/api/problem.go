@@ -158,7 +158,7 @@ var outcomes = []outcome{
 	{account.ErrNoCode, 401, "code_expired", "There is no code that this browser could use: it was used, has expired, or was asked for in another browser. Ask for another one.", 0},
 	{account.ErrEmail, 422, "email_invalid", "This is no e-mail address that a code can be sent to. Write it plainly: name@example.org.", 0},
 	{account.ErrTooManyCodes, 429, "too_many_codes", "Many codes were asked for already. Use the one in the newest mail, or wait before you ask again.", 0},
-	{account.ErrUnknown, 404, "account_unknown", "There is no such account.", 0},
+	{account.ErrUnknown, 404, "buyer_account_unknown", "There is no such account, or it was forgotten.", 0},
 	{access.ErrNoSale, 409, "sale_not_open", "The event has no on-sale yet. Schedule one first.", 0},
 	{access.ErrNotOpen, 425, "sale_not_open", "The waiting room is not open yet. Wait for the time the event names.", 5 * time.Second},
 	{access.ErrEnded, 409, "sale_ended", "The on-sale is over.", 0},

@@ -19,7 +19,7 @@ import (
 	"fairgate/loadtest/paysim"
 )
 
-const account = "PT50 0002 0123 1234 5678 9015 4, Cellar Club"
+const iban = "PT50 0002 0123 1234 5678 9015 4, Cellar Club"
 
 // newOfflineRig is a rig whose event has so many places and can be paid by card, bank transfer or at the box office.
 func newOfflineRig(t *testing.T, capacity int) *rig {
@@ -35,7 +35,7 @@ func newOfflineRig(t *testing.T, capacity int) *rig {
 		t.Fatal(err)
 	}
 	return newRigWith(t, file, paysim.Faults{}, func(c *config) {
-		c.Payment.Offline = offlineConfig{Account: account, Methods: []string{"bank_transfer", "box_office"}}
+		c.Payment.Offline = offlineConfig{Account: iban, Methods: []string{"bank_transfer", "box_office"}}
 	})
 }
 
@@ -69,7 +69,7 @@ func (r *rig) orders(s *shopper, slug, tier string, quantity int, method string)
 	open.Header.Set("Idempotency-Key", hold.ID.String())
 	r.call(open, http.StatusCreated, &o)
 	r.eventually("the buyer is told how to pay", func() bool { o = r.looks(s, o.ID); return o.Payment.State == "begun" })
-	if o.Payment.PayTo != account || o.Payment.Form != "instructions" || o.Payment.Method != method || !offline.Valid(o.Payment.Ref) {
+	if o.Payment.PayTo != iban || o.Payment.Form != "instructions" || o.Payment.Method != method || !offline.Valid(o.Payment.Ref) {
 		r.t.Fatalf("the buyer is told %+v", o.Payment)
 	}
 	return o
