@@ -115,6 +115,7 @@ func (s *Server) tokenFor(ctx *fasthttp.RequestCtx, entry *queue.Entry, room *ro
 	place, drawn := state.Place(pass)
 	if !drawn || !state.Called(place) {
 		s.counts.claimsEarly.Inc()
+		s.judges.early.Add(now, pass.Entrant[:], 1)
 		refuseUntil(ctx, problemNotYourTurn, untilNextPoll(state))
 		return nil
 	}

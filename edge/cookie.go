@@ -30,9 +30,11 @@ type cookieJar struct {
 	secure bool
 	maxAge time.Duration
 	device string // full names, prefix included
-	pass   string
-	sess   string
-	acct   string
+	// deviceIs is the device cookie's name with the equals sign, as it stands in a Cookie header.
+	deviceIs []byte
+	pass     string
+	sess     string
+	acct     string
 }
 
 func newCookieJar(c CookieConfig) cookieJar {
@@ -41,7 +43,7 @@ func newCookieJar(c CookieConfig) cookieJar {
 		prefix = cookieHost
 	}
 	return cookieJar{
-		secure: c.Secure, maxAge: c.MaxAge,
+		secure: c.Secure, maxAge: c.MaxAge, deviceIs: []byte(prefix + cookieDevice + "="),
 		device: prefix + cookieDevice, pass: prefix + cookiePass, sess: prefix + cookieSession, acct: prefix + cookieAccount,
 	}
 }

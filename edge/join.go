@@ -73,7 +73,7 @@ func (s *Server) join(ctx *fasthttp.RequestCtx, slug []byte) {
 	}
 	s.counts.joins.Inc()
 	s.activate(room)
-	s.judge(ctx, now, client, !known, entrant, request.Website != "")
+	s.judgeJoin(ctx, now, client, !known, who, room, entrant, state, request.Website != "")
 
 	network := guard.NetworkOf(client)
 	suspect := s.guard.Maybe(guard.BannedDevice, who.hash[:]) || s.guard.Maybe(guard.BannedEntrant, entrant[:]) ||

@@ -24,6 +24,7 @@ type counts struct {
 	markers      *metrics.Counter
 	claims       *metrics.Counter
 	claimsEarly  *metrics.Counter
+	decoys       *metrics.Counter
 	admitted     *metrics.Counter
 	tokens       *metrics.Counter
 	passesBad    *metrics.Counter
@@ -85,6 +86,7 @@ func newCounts(set *metrics.Set) *counts {
 		markers:      set.NewCounter(`edge_markers_total`),
 		claims:       set.NewCounter(`edge_claims_total`),
 		claimsEarly:  set.NewCounter(`edge_claims_early_total`),
+		decoys:       set.NewCounter(`edge_decoys_followed_total`),
 		admitted:     set.NewCounter(`edge_admitted_total`),
 		tokens:       set.NewCounter(`edge_tokens_minted_total`),
 		passesBad:    set.NewCounter(`edge_passes_refused_total`),

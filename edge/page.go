@@ -16,6 +16,10 @@ func (s *Server) routePage(ctx *fasthttp.RequestCtx, path []byte) {
 		}
 		return
 	}
+	if string(path) == decoyPath {
+		s.decoy(ctx)
+		return
+	}
 	if slug, order, ok := payPath(path); ok {
 		if ctx.IsGet() || ctx.IsHead() {
 			s.servePay(ctx, slug, order)

@@ -107,11 +107,15 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the pages: %w", err)
 	}
+	judges, err := newJudges(c.Guard, time.Now(), log)
+	if err != nil {
+		return nil, fmt.Errorf("read the list of data centres (guard.data_centres): %w", err)
+	}
 	set := metrics.NewSet()
 	s := &Server{
 		cfg: c, log: log, id: id, boot: uuid.New(), now: time.Now, clock: clock{now: time.Now},
 		board: queue.NewBoard(), rooms: newRooms(), ring: ring, pages: pages,
-		guard: guard.New(c.Guard, time.Now(), set), judges: newJudges(), cookies: newCookieJar(c.Cookies), proxies: trusted,
+		guard: guard.New(c.Guard, time.Now(), set), judges: judges, cookies: newCookieJar(c.Cookies), proxies: trusted,
 		counts: newCounts(set), live: make(map[*core][]string), follows: follows{limit: c.Core.Connections / 2},
 	}
 	if s.core, err = newUpstream(c, secret, s.now, s.counts); err != nil {

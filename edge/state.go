@@ -30,6 +30,7 @@ func (s *Server) serveState(ctx *fasthttp.RequestCtx, slug []byte) {
 		return
 	}
 	s.counts.states.Inc()
+	s.notePoll(ctx)
 	header := &ctx.Response.Header
 	var tag [128]byte // the longest tag a board takes
 	header.SetCanonical(keyCacheControl, stateCacheControl)

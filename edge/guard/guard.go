@@ -45,6 +45,8 @@ type Config struct {
 	Webhook   Rate `mapstructure:"webhook"`
 	// Subjects is how many subjects each limit remembers, some 50 bytes each.
 	Subjects int `mapstructure:"subjects"`
+	// DataCentres is a file with networks for servers, see ReadNetworks. Empty: none.
+	DataCentres string `mapstructure:"data_centres"`
 }
 
 // DefaultConfig is tight per device, session and account and generous per address and network, since a school or a mobile carrier
@@ -61,6 +63,8 @@ func DefaultConfig() Config {
 		Account:   Rate{PerSecond: 2, Burst: 40},
 		Webhook:   Rate{PerSecond: 2000, Burst: 20000},
 		Subjects:  1_000_000,
+
+		DataCentres: "configs/guard/datacentres.txt",
 	}
 }
 

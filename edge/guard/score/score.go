@@ -24,10 +24,13 @@ const (
 	HeadersConflict Signal = "headers_conflict" // headers contradict each other
 	Honeypot        Signal = "honeypot"         // a field that people do not see was filled in
 	PollRegular     Signal = "poll_regular"     // asks at intervals more even than a page's, which jitter
+	PollFast        Signal = "poll_fast"        // asks many times as often as the page does
 	TooFast         Signal = "too_fast"         // does something before anybody could have read the page
+	TooEarly        Signal = "too_early"        // claims before its turn, which the page never does
 	DeviceShared    Signal = "device_shared"    // one device, many entrants
 	NetworkCrowded  Signal = "network_crowded"  // one network, many new devices
 	TokenShared     Signal = "token_shared"     // a pass or token was shown by another browser than its own
+	NetworksMany    Signal = "networks_many"    // one browser, from very many networks within minutes
 	DataCentre      Signal = "data_centre"      // the address is of a network for servers
 )
 
@@ -56,9 +59,12 @@ var Weights = map[Signal]Weight{
 	HeadersConflict: {Sent, 20, "headers contradict each other"},
 	Honeypot:        {Behaves, 25, "a hidden field was filled in"},
 	PollRegular:     {Behaves, 20, "asks at intervals as even as a machine's"},
+	PollFast:        {Behaves, 15, "asks many times as often as the page does"},
 	TooFast:         {Behaves, 25, "acts faster than a page can be read"},
+	TooEarly:        {Behaves, 20, "claims before its turn again and again, which the page never does"},
 	DeviceShared:    {Behaves, 20, "one device takes part as many entrants"},
 	TokenShared:     {Behaves, 25, "a pass or token was shown by another browser"},
+	NetworksMany:    {Behaves, 20, "one browser comes from very many networks"},
 	NetworkCrowded:  {Located, 10, "very many new devices come from this network"},
 	DataCentre:      {Located, 15, "the address belongs to a network for servers"},
 }
@@ -110,19 +116,31 @@ type Verdict struct {
 	Reasons []Reason // the weightiest first
 }
 
+// Kinds counts the kinds of signal among the reasons.
+func (v Verdict) Kinds() int {
+	var seen [kinds]bool
+	n := 0
+	for _, r := range v.Reasons {
+		if kind := Weights[r.Signal].Kind; !seen[kind] {
+			seen[kind], n = true, n+1
+		}
+	}
+	return n
+}
+
 // Judge adds up the signals of an observation.
 func Judge(o Observation) Verdict {
 	var v Verdict
 	var sums [kinds]float64
-	for signal, strength := range o.signals() {
-		w := Weights[signal]
-		points := w.Most * min(max(strength, 0), 1)
-		if points == 0 {
-			continue
+	o.signals(func(signal Signal, strength float64) {
+		if !(strength > 0) {
+			return
 		}
+		w := Weights[signal]
+		points := w.Most * min(strength, 1)
 		v.Reasons = append(v.Reasons, Reason{signal, points})
 		sums[w.Kind] += points
-	}
+	})
 	for kind, sum := range sums {
 		v.Score += min(sum, caps[kind])
 	}
@@ -146,18 +164,21 @@ type Observation struct {
 	Headers []Header
 	// Proxied tells that a proxy passed the headers on: their order is the proxy's.
 	Proxied bool
-	// Honeypot tells that the field was filled in.
+	// Honeypot tells that the field was filled in, or the link followed, that people do not see.
 	Honeypot bool
-	// Polls are the intervals between the caller's requests for the state, oldest first.
-	Polls []time.Duration
-	// Jitter is how far the page spreads those intervals to either side, as a share.
-	Jitter float64
+	// Polls is how the caller asks for the state; Asked how often it was told to.
+	Polls Rhythm
+	Asked time.Duration
 	// Acted is how long after the page could first be shown the caller acted; nil: unknown.
 	Acted *time.Duration
+	// Early is how often the caller has claimed before its turn.
+	Early int
 	// Entrants is as how many entrants the device has taken part in this on-sale.
 	Entrants int
 	// Strangers is how often a pass or token of this entrant was shown by another browser.
 	Strangers int
+	// Networks is from how many networks the browser came within minutes.
+	Networks int
 	// NewDevices is how many devices of the network were new lately, and NewDevicesUsual what is usual for a large one.
 	NewDevices, NewDevicesUsual int
 	// DataCentre tells that the address is on the list of networks for servers.
@@ -165,61 +186,43 @@ type Observation struct {
 }
 
 const (
-	// fewestPolls is from how many intervals on their evenness says something.
-	fewestPolls = 8
-	// readable is the least time in which a person reads that it is their turn and presses a button.
+	// readable is the least time in which a person reads that the room has opened and presses a button.
 	readable = 250 * time.Millisecond
 	// shared is as how many entrants one device is surely not one person's. A family has one.
 	shared = 8
+	// roaming is from how many networks a phone on a train may come within minutes, and roams from how many none does.
+	roaming, roams = 4, 12
+	// tabs is how many times as often as it was told a browser may ask because the page is open in several tabs, and
+	// floods from when on that is no explanation.
+	tabs, floods = 8, 32
 )
 
-// signals are the strengths of what was seen, 0 to 1.
-func (o Observation) signals() map[Signal]float64 {
-	s := map[Signal]float64{
-		PollRegular:  evenness(o.Polls, o.Jitter),
-		DeviceShared: float64(o.Entrants-2) / (shared - 2), // two: an invitation of a friend
-		TokenShared:  float64(o.Strangers) / 3,             // once is a phone that lost its cookies
-	}
+// signals tells the strength of what was seen, from 0, or below, to 1, or above.
+func (o *Observation) signals(tell func(Signal, float64)) {
+	tell(PollRegular, o.Polls.evenness())
+	tell(PollFast, o.Polls.haste(o.Asked))
+	tell(TooEarly, float64(o.Early-1)/3)                 // once is an edge that is a moment behind another
+	tell(DeviceShared, float64(o.Entrants-2)/(shared-2)) // two: an invitation of a friend
+	tell(TokenShared, float64(o.Strangers)/3)            // once is a phone that lost its cookies
+	tell(NetworksMany, float64(o.Networks-roaming)/(roams-roaming))
 	if o.Headers != nil {
-		s[HeadersMissing], s[HeadersOrder], s[HeadersConflict] = inspect(o.Headers)
-		if o.Proxied {
-			delete(s, HeadersOrder)
+		missing, order, conflict := inspect(o.Headers)
+		tell(HeadersMissing, missing)
+		tell(HeadersConflict, conflict)
+		if !o.Proxied {
+			tell(HeadersOrder, order)
 		}
 	}
 	if o.Honeypot {
-		s[Honeypot] = 1
+		tell(Honeypot, 1)
 	}
 	if o.Acted != nil && *o.Acted < readable {
-		s[TooFast] = 1 - max(0, o.Acted.Seconds())/readable.Seconds()
+		tell(TooFast, 1-max(0, o.Acted.Seconds())/readable.Seconds())
 	}
 	if o.NewDevicesUsual > 0 {
-		s[NetworkCrowded] = float64(o.NewDevices)/float64(o.NewDevicesUsual) - 1
+		tell(NetworkCrowded, float64(o.NewDevices)/float64(o.NewDevicesUsual)-1)
 	}
 	if o.DataCentre {
-		s[DataCentre] = 1
+		tell(DataCentre, 1)
 	}
-	return s
 }
-
-// evenness is 1 for intervals without any spread, and 0 for those that spread as the page's do. A page that slept, or a slow
-// network, spreads more, which is no signal.
-func evenness(intervals []time.Duration, jitter float64) float64 {
-	if len(intervals) < fewestPolls || jitter <= 0 {
-		return 0
-	}
-	mean := 0.0
-	for _, d := range intervals {
-		mean += d.Seconds() / float64(len(intervals))
-	}
-	if mean <= 0 {
-		return 1
-	}
-	off := 0.0
-	for _, d := range intervals {
-		off += abs(d.Seconds()-mean) / mean / float64(len(intervals))
-	}
-	// Intervals spread evenly over ±jitter are off by half of it on average; a quarter is still a person's chance.
-	return 1 - off/(jitter/4)
-}
-
-func abs(x float64) float64 { return max(x, -x) }

@@ -36,10 +36,10 @@ var (
 	sorted  = headers("Accept", "*/*", "Accept-Encoding", "gzip", "Accept-Language", "en", "Content-Type", "application/json", "Host", "t", "User-Agent", chromeAgent)
 )
 
-func every(n int, d time.Duration, spread float64) (polls []time.Duration) {
+func every(n int, d time.Duration, spread float64) (polls Rhythm) {
 	for i := range n { // from -spread to +spread in an order that is no order
 		off := spread * (2*float64(i*7%n)/float64(n-1) - 1)
-		polls = append(polls, time.Duration(float64(d)*(1+off)))
+		polls = polls.Add(time.Duration(float64(d) * (1 + off)))
 	}
 	return polls
 }
@@ -63,7 +63,7 @@ func TestVerdicts(t *testing.T) {
 			[]Signal{DataCentre, NetworkCrowded}},
 		{"a phone that lost its cookies once", Observation{Headers: safari, Strangers: 1}, None, []Signal{TokenShared}},
 		{"a family at one computer", Observation{Headers: chrome, Entrants: 4}, None, []Signal{DeviceShared}},
-		{"a page that polls as pages do", Observation{Headers: chrome, Polls: every(20, 10*time.Second, 0.2), Jitter: 0.2}, None, nil},
+		{"a page that polls as pages do", Observation{Headers: chrome, Polls: every(20, 10*time.Second, 0.15), Asked: 10 * time.Second}, None, nil},
 		{"a person who reads, then presses", Observation{Headers: chrome, Acted: after(800 * time.Millisecond)}, None, nil},
 		{"a browser's add-on fills the hidden field", Observation{Headers: chrome, Honeypot: true}, None, []Signal{Honeypot}},
 		{"headers that a proxy put in order", Observation{Headers: sorted, Proxied: true}, None, nil},
@@ -71,8 +71,15 @@ func TestVerdicts(t *testing.T) {
 		{"a script that says so and is first in line at once", Observation{Headers: python, Acted: after(5 * time.Millisecond)}, Medium,
 			[]Signal{TooFast, HeadersConflict, HeadersOrder, HeadersMissing}},
 		{"a script that poses as a browser, badly, from a server", Observation{Headers: posing, DataCentre: true}, Low, []Signal{HeadersConflict, DataCentre}},
-		{"a good browser that is driven: even, fast, and many", Observation{Headers: chrome, Polls: every(20, 2*time.Second, 0.01), Jitter: 0.2,
+		{"a good browser that is driven: even, fast, and many", Observation{Headers: chrome, Polls: every(20, 2*time.Second, 0.005), Asked: 2 * time.Second,
 			Acted: after(0), Entrants: 40}, Medium, []Signal{TooFast, DeviceShared, PollRegular}},
+		{"fifty tabs", Observation{Headers: chrome, Polls: every(200, 200*time.Millisecond, 0.9), Asked: 10 * time.Second}, None, []Signal{PollFast}},
+		{"a phone on a train", Observation{Headers: safari, Networks: 4, Strangers: 1}, None, []Signal{TokenShared}},
+		{"an edge a moment ahead of another", Observation{Headers: safari, Early: 1}, None, nil},
+		{"a knocker", Observation{Headers: goLang, Early: 30, Polls: every(200, 50*time.Millisecond, 0.01), Asked: 10 * time.Second}, High,
+			[]Signal{HeadersConflict, TooEarly, PollRegular, PollFast, HeadersMissing}},
+		{"one cookie on a hundred servers", Observation{Headers: chrome, Networks: 100, Strangers: 3, DataCentre: true}, Medium,
+			[]Signal{TokenShared, NetworksMany, DataCentre}},
 		{"a farm", Observation{Headers: python, Honeypot: true, Acted: after(0), Entrants: 300, Strangers: 9, DataCentre: true, NewDevices: 9000,
 			NewDevicesUsual: 1000}, High, []Signal{Honeypot, TokenShared, TooFast, DeviceShared, HeadersConflict, DataCentre, HeadersOrder, NetworkCrowded, HeadersMissing}},
 	} {
@@ -110,7 +117,8 @@ func TestNoSingleSignalAndNoAddressDecides(t *testing.T) {
 func genObservation(t *rapid.T) Observation {
 	return Observation{
 		Headers:  rapid.SampledFrom([][]Header{nil, chrome, safari, firefox, old, goLang, python, posing, sorted}).Draw(t, "headers"),
-		Honeypot: rapid.Bool().Draw(t, "honeypot"), Jitter: 0.2,
+		Honeypot: rapid.Bool().Draw(t, "honeypot"), Asked: time.Duration(rapid.IntRange(0, 20_000).Draw(t, "asked")) * time.Millisecond,
+		Early: rapid.IntRange(0, 6).Draw(t, "early"), Networks: rapid.IntRange(0, 20).Draw(t, "networks"),
 		Polls:    every(rapid.IntRange(2, 20).Draw(t, "polls"), time.Second, rapid.Float64Range(0, 1).Draw(t, "spread")),
 		Acted:    after(time.Duration(rapid.IntRange(-10, 1000).Draw(t, "acted")) * time.Millisecond),
 		Entrants: rapid.IntRange(0, 20).Draw(t, "entrants"), Strangers: rapid.IntRange(0, 5).Draw(t, "strangers"),
@@ -129,10 +137,39 @@ func TestMoreOddityNeverMakesAVerdictMilder(t *testing.T) {
 		worse.Honeypot, worse.DataCentre = true, true
 		worse.Entrants, worse.Strangers, worse.NewDevices = o.Entrants+3, o.Strangers+1, o.NewDevices+500
 		worse.Acted = after(*o.Acted - 50*time.Millisecond)
+		worse.Early, worse.Networks = o.Early+1, o.Networks+2
 		if w := Judge(worse); w.Score < v.Score || w.Level < v.Level {
 			t.Fatalf("%.1f points become %.1f", v.Score, w.Score)
 		}
 	})
+}
+
+func TestWhateverIsSeenItTakesTwoSignalsToBeAskedAndThreeOfTwoKindsToBeHigh(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v := Judge(genObservation(t))
+		if v.Level > None && len(v.Reasons) < 2 {
+			t.Fatalf("level %s for %v alone", v.Level, v.Reasons)
+		}
+		if v.Level == High && (len(v.Reasons) < 3 || v.Kinds() < 2) {
+			t.Fatalf("level %s for %v", v.Level, v.Reasons)
+		}
+	})
+}
+
+func TestARhythmForgetsTheOldPaceAndKnowsEvenFromJitter(t *testing.T) {
+	page := every(50, 20*time.Second, 0.15)
+	for range 40 {
+		page = page.Add(2 * time.Second)
+	}
+	if page.Mean > 4*time.Second || page.evenness() > 0 && page.Off < 0 {
+		t.Errorf("after forty polls of 2 s the rhythm is %v ± %v", page.Mean, page.Off)
+	}
+	if even := every(20, time.Second, 0).evenness(); even < 0.99 {
+		t.Errorf("a machine's evenness is %v", even)
+	}
+	if even := every(40, 10*time.Second, pageJitter).evenness(); even > 0 {
+		t.Errorf("the page's evenness is %v", even)
+	}
 }
 
 func FuzzHeadersOfAnyKindAreJudged(f *testing.F) {
