@@ -10,7 +10,7 @@ import (
 )
 
 // banKinds are what a ban can name, with the length of its subject in hex digits.
-var banKinds = []string{"device\t32 hex digits", "network\t16 hex digits", "entrant\t32 hex digits"}
+var banKinds = []string{"device\t32 hex digits", "network\t16 hex digits", "entrant\t32 hex digits", "account\t32 hex digits", "card\tthe provider's fingerprint, or 32 hex digits"}
 
 type banView struct {
 	Kind      string  `json:"kind"`
@@ -22,7 +22,7 @@ type banView struct {
 }
 
 func (t *tool) ban() *cobra.Command {
-	return group("ban", "Exclude devices, networks and entrants", `  ticketctl ban add network 9f86d081884c7d65 --reason "resale farm"
+	return group("ban", "Exclude devices, networks, entrants, accounts and cards", `  ticketctl ban add network 9f86d081884c7d65 --reason "resale farm"
   ticketctl ban list
   ticketctl ban lift network 9f86d081884c7d65`, t.banAdd(), t.banList(), t.banLift())
 }
@@ -30,14 +30,17 @@ func (t *tool) ban() *cobra.Command {
 const banSubjects = `A subject is one of
   device   32 hex digits, the hash of a browser's secret
   network  16 hex digits, the hash of an address or of its network
-  entrant  32 hex digits, as receipts and the transcript have it`
+  entrant  32 hex digits, as receipts and the transcript have it
+  account  32 hex digits, the account's id without dashes; at every event
+  card     the provider's fingerprint of a card, or the 32 hex digits of its keyed hash, which is all that core keeps; payments
+           with it are denied`
 
 func (t *tool) banAdd() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
 		Use:   "add KIND SUBJECT --reason TEXT",
 		Short: "Exclude one",
-		Long: `add excludes a device, a network or an entrant on all edges, within seconds. It does not reorder the draw: whoever is
+		Long: `add excludes a device, a network, an entrant, an account or a card on all edges, within seconds. It does not reorder the draw: whoever is
 excluded keeps the place, and is refused when it comes up. The reason is kept.
 
 ` + banSubjects,

@@ -69,6 +69,7 @@ func newFakeCore(transcript []byte) *fakeCore {
 	f.outbox(mux)
 	f.payouts(mux)
 	f.bookings(mux)
+	f.guardRoutes(mux)
 	mux.HandleFunc("GET /admin/v1/bans", f.listBans)
 	mux.HandleFunc("POST /admin/v1/bans", f.addBan)
 	mux.HandleFunc("DELETE /admin/v1/bans/{kind}/{subject}", f.liftBan)
@@ -462,14 +463,14 @@ func (f *fakeCore) ledgerReport(w http.ResponseWriter, r *http.Request) {
 
 func (f *fakeCore) addBan(w http.ResponseWriter, r *http.Request) {
 	var body map[string]any
-	length := map[string]int{"device": 16, "network": 8, "entrant": 16}
+	length := map[string]int{"device": 16, "network": 8, "entrant": 16, "account": 16, "card": 16}
 	if json.NewDecoder(r.Body).Decode(&body) != nil {
 		refuse(w, 400, "bad_json", "The body is not the JSON this needs.")
 		return
 	}
 	subject, err := hex.DecodeString(body["subject"].(string))
 	if err != nil || len(subject) == 0 || len(subject) != length[body["kind"].(string)] {
-		refuse(w, 422, "ban_invalid", "A ban names a kind (device, network or entrant) and a subject in hex of that kind's length.")
+		refuse(w, 422, "ban_invalid", "A ban names a kind (device, network, entrant, account or card) and a subject in hex of that kind's length.")
 		return
 	}
 	body["actor"], body["created_at"] = "operator", f.clock

@@ -81,7 +81,7 @@ Tables are for people. With --json every command prints what core said, and erro
 			root.AddCommand(c)
 		}
 	}
-	add("sell", t.apply(), t.event(), t.catalog(), t.onSale(), t.orders(), t.payments(), t.outbox(), t.review(), t.refunds(), t.disputes(), t.tickets(), t.gates(), t.pack(), t.scan(), t.ban())
+	add("sell", t.apply(), t.event(), t.catalog(), t.onSale(), t.orders(), t.payments(), t.outbox(), t.review(), t.refunds(), t.disputes(), t.tickets(), t.gates(), t.pack(), t.scan(), t.guard(), t.ban())
 	add("check", t.ledger(), t.reconcile(), t.payouts(), t.lottery(), newRehearse(t.env), newDemo(t.env), t.prove(), t.storm(), t.soak())
 	add("other", t.migrate(), t.version(), t.completion())
 	t.watch(root)
@@ -121,6 +121,7 @@ var hints = map[string]string{
 	"order_unknown":        "ticketctl orders list EVENT",
 	"dispute_unknown":      "ticketctl disputes list",
 	"no_review":            "ticketctl review list",
+	"verdict_unknown":      "ticketctl guard list --event EVENT",
 	"ban_unknown":          "ticketctl ban list",
 	"offline_off":          "to give core's configuration a section payment.offline, if buyers may pay by bank transfer or at a box office",
 	"gate_unknown":         "ticketctl gates list EVENT",

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -29,7 +30,8 @@ type redeemed struct {
 // claim turns a called place into a session. All checks here are filters: core decides when it redeems the token.
 func (s *Server) claim(ctx *fasthttp.RequestCtx, slug []byte) {
 	now := s.now()
-	if s.crowded(ctx, now, s.proxies.client(ctx)) {
+	client := s.proxies.client(ctx)
+	if s.crowded(ctx, now, client) {
 		return
 	}
 	var request claimRequest
@@ -59,7 +61,7 @@ func (s *Server) claim(ctx *fasthttp.RequestCtx, slug []byte) {
 			return
 		}
 		token = raw
-	} else if token = s.tokenFor(ctx, entry, room, who, known, now); token == nil {
+	} else if token = s.tokenFor(ctx, entry, room, who, known, client, now); token == nil {
 		return
 	}
 	if !s.enter(ctx) {
@@ -79,7 +81,7 @@ func decodeToken(encoded string) ([]byte, bool) {
 }
 
 // tokenFor checks the browser's pass and mints a token, or answers why not and returns nil.
-func (s *Server) tokenFor(ctx *fasthttp.RequestCtx, entry *queue.Entry, room *room, who browser, known bool, now time.Time) []byte {
+func (s *Server) tokenFor(ctx *fasthttp.RequestCtx, entry *queue.Entry, room *room, who browser, known bool, client netip.Addr, now time.Time) []byte {
 	pass, bad := s.passOf(ctx, room, who, known)
 	if bad != nil {
 		s.counts.passesBad.Inc()
@@ -117,6 +119,9 @@ func (s *Server) tokenFor(ctx *fasthttp.RequestCtx, entry *queue.Entry, room *ro
 		s.counts.claimsEarly.Inc()
 		s.judges.early.Add(now, pass.Entrant[:], 1)
 		refuseUntil(ctx, problemNotYourTurn, untilNextPoll(state))
+		return nil
+	}
+	if keys := room.keys.Load(); keys != nil && !s.mayClaim(ctx, &claimant{who: who, pass: pass, room: room, keys: keys, state: state, client: client, now: now, at: at}) {
 		return nil
 	}
 	var nonce [8]byte

@@ -169,7 +169,7 @@ func DefaultConfig() Config {
 		Cookies: CookieConfig{Secure: true, MaxAge: 30 * 24 * time.Hour},
 		Limits: LimitConfig{
 			Body: 16 << 10, WebhookBody: 256 << 10, Headers: 16 << 10, Response: 64 << 20,
-			Connections: 100_000, Concurrency: 20_000,
+			Connections: 100_000, ConnectionsPerIP: 20_000, Concurrency: 20_000,
 			ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second, Shutdown: 15 * time.Second,
 		},
 		Guard: guard.DefaultConfig(),

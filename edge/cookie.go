@@ -35,6 +35,7 @@ type cookieJar struct {
 	pass     string
 	sess     string
 	acct     string
+	clear    string
 }
 
 func newCookieJar(c CookieConfig) cookieJar {
@@ -44,7 +45,7 @@ func newCookieJar(c CookieConfig) cookieJar {
 	}
 	return cookieJar{
 		secure: c.Secure, maxAge: c.MaxAge, deviceIs: []byte(prefix + cookieDevice + "="),
-		device: prefix + cookieDevice, pass: prefix + cookiePass, sess: prefix + cookieSession, acct: prefix + cookieAccount,
+		device: prefix + cookieDevice, pass: prefix + cookiePass, sess: prefix + cookieSession, acct: prefix + cookieAccount, clear: prefix + cookieClear,
 	}
 }
 

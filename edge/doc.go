@@ -10,10 +10,18 @@
 //
 //	client ─▶ Server.handle (route.go) ─▶ state   prebuilt bytes from queue.Board, no allocation
 //	                                   ─▶ join    room: provisional pass, entry into the room's stream ─▶ core, later a receipt
-//	                                   ─▶ claim   pass checked, token minted ─▶ redeem batch ─▶ session cookie
+//	                                   ─▶ claim   pass checked, judged (below), token minted ─▶ redeem batch ─▶ session cookie
 //	                                   ─▶ holds   session filtered ─▶ holds batch ─▶ own answer of each buyer
 //	                                   ─▶ stream  session filtered ─▶ connection taken over, see below
 //	                                   ─▶ others  session filtered ─▶ forwarded one by one
+//
+// # Who looks like a program
+//
+// What is seen of a browser when it joins, polls and claims is scored (judge.go, guard/score). A join is noted and nothing is done
+// about it: places are not given out there. Whoever is called and looks odd is asked for something (challenge.go): an invisible check,
+// a proof of work, a CAPTCHA; and whoever cannot, or has no script, waits instead (GET /q/{event}/challenge is a form). Who is right gets a clearance of half
+// an hour, bound to entrant and browser. A claim that is odd in every way is denied, and only once core has the reasons on record. Verdicts
+// go to core in batches (verdict.go), which answers whom operators have lifted. Nothing of it reorders anybody.
 //
 // # What is left, while shoppers choose
 //
@@ -40,7 +48,7 @@
 //
 // # Concurrency
 //
-// Server.Run owns every goroutine of the node: the feed and seat loops of each core, the key loop, shoppers' streams, the streams of the rooms, the
+// Server.Run owns every goroutine of the node: the feed and seat loops of each core, the key loop, the sender of verdicts, shoppers' streams, the streams of the rooms, the
 // batchers and the two listeners. It starts them, and when its context ends it stops them in the order in which work
 // flows: shoppers' streams and listeners first, then the rooms' streams (which hand over what they still have), then batchers, feeds and connections. No
 // handler keeps a request's bytes after it returned.

@@ -59,6 +59,8 @@ type fakeWorld struct {
 	slow               time.Duration // pause in holds:batch
 	shop               http.Handler  // answers buyers' calls; nil: they are echoed
 	seats              fakeSeats
+	verdicts           []verdictJSON // on record
+	lifts              []lottery.Entrant
 }
 
 type fakeKey struct {
@@ -230,7 +232,7 @@ func (c *fakeCore) listen(addr string) {
 	mux.HandleFunc("POST /edge/v1/enroll", c.enroll)
 	for pattern, handler := range map[string]http.HandlerFunc{
 		"POST /edge/v1/keys": c.keysOf, "POST /edge/v1/pool": c.pool, "GET /edge/v1/state": c.feed, "POST /edge/v1/redeem": c.redeem,
-		"POST /edge/v1/holds:batch": c.holdBatch, "POST /edge/v1/availability": c.availability, "/v1/": c.buyer,
+		"POST /edge/v1/holds:batch": c.holdBatch, "POST /edge/v1/availability": c.availability, "POST /edge/v1/guard": c.guard, "/v1/": c.buyer,
 	} {
 		mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
 			c.world.mu.Lock()
@@ -250,6 +252,37 @@ func (c *fakeCore) listen(addr string) {
 	c.epoch = strings.ReplaceAll(uuid.NewString(), "-", "")[:16]
 	c.srv = &http.Server{Handler: mux}
 	go c.srv.Serve(ln)
+}
+
+func (c *fakeCore) guard(rw http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Since    uint64        `json:"lifts_since"`
+		Verdicts []verdictJSON `json:"verdicts"`
+	}
+	if !readJSON(rw, r, &in) {
+		return
+	}
+	w := c.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.verdicts = append(w.verdicts, in.Verdicts...)
+	answer := map[string]any{"lifts_version": len(w.lifts) + 1}
+	if in.Since != uint64(len(w.lifts)+1) {
+		answer["lifted"] = append([]lottery.Entrant{}, w.lifts...)
+	}
+	fakeJSON(rw, 200, answer)
+}
+
+// recorded are the verdicts on record that the filter finds.
+func (w *fakeWorld) recorded(find func(verdictJSON) bool) (found []verdictJSON) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, v := range w.verdicts {
+		if find(v) {
+			found = append(found, v)
+		}
+	}
+	return found
 }
 
 // stop kills the core; start again with restart.

@@ -104,6 +104,12 @@ func (s *Server) judgeJoin(ctx *fasthttp.RequestCtx, now time.Time, client netip
 	}
 	verdict := score.Judge(seen)
 	s.guard.Judged(verdict)
+	if verdict.Level > score.None {
+		c := claimant{who: who, pass: queue.Pass{Entrant: entrant}, room: room, client: client, at: s.clock.at(now)}
+		noted := c.verdict("noted", "", verdict)
+		noted.place = "join"
+		s.verdicts.note(noted)
+	}
 	return verdict
 }
 

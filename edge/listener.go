@@ -2,11 +2,13 @@ package edge
 
 import (
 	"net"
+	"net/netip"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
+	"github.com/valyala/fasthttp"
 )
 
 const (
@@ -19,6 +21,9 @@ const (
 // boundedListener accepts no more connections than its limit; whoever comes beyond is told to come back. It gives
 // connections on as they are: fasthttp writes head and body of an answer in one system call only to a *net.TCPConn.
 // Close joins the conversations it still has.
+//
+// Of one peer address it accepts no more than its share, so that nobody's idle connections take everybody's place. Proxies that are
+// trusted are held to the limit of all alone: behind them is the world.
 type boundedListener struct {
 	net.Listener
 
@@ -27,10 +32,58 @@ type boundedListener struct {
 	refused *metrics.Counter
 	talks   chan struct{} // a place for each conversation
 	talking sync.WaitGroup
+
+	perAddress int // 0: no bound
+	exempt     proxies
+	mu         sync.Mutex
+	addresses  map[netip.Addr]int // open connections, streams left out
 }
 
-func newBoundedListener(inner net.Listener, limit int, open func() int32, refused *metrics.Counter) *boundedListener {
-	return &boundedListener{Listener: inner, limit: int32(limit), open: open, refused: refused, talks: make(chan struct{}, maxRefusals)}
+func newBoundedListener(inner net.Listener, c LimitConfig, exempt proxies, open func() int32, refused *metrics.Counter) *boundedListener {
+	return &boundedListener{
+		Listener: inner, limit: int32(c.Connections), open: open, refused: refused, talks: make(chan struct{}, maxRefusals),
+		perAddress: c.ConnectionsPerIP, exempt: exempt, addresses: make(map[netip.Addr]int),
+	}
+}
+
+// counted is the address a connection is counted for; false when it is not.
+func (l *boundedListener) counted(conn net.Conn) (netip.Addr, bool) {
+	if l.perAddress == 0 {
+		return netip.Addr{}, false
+	}
+	addr := peerAddr(conn.RemoteAddr())
+	return addr, !l.exempt.contain(addr)
+}
+
+// admit counts a connection for its address, if there is room.
+func (l *boundedListener) admit(conn net.Conn) bool {
+	addr, counted := l.counted(conn)
+	if !counted {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.addresses[addr] >= l.perAddress {
+		return false
+	}
+	l.addresses[addr]++
+	return true
+}
+
+// released is told by the server what becomes of connections. One that became a stream is bounded as such.
+func (l *boundedListener) released(conn net.Conn, state fasthttp.ConnState) {
+	if state != fasthttp.StateClosed && state != fasthttp.StateHijacked {
+		return
+	}
+	addr, counted := l.counted(conn)
+	if !counted {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.addresses[addr]--; l.addresses[addr] <= 0 {
+		delete(l.addresses, addr)
+	}
 }
 
 // Accept implements net.Listener.
@@ -40,7 +93,7 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.open() < l.limit {
+		if l.open() < l.limit && l.admit(conn) {
 			return conn, nil
 		}
 		l.refused.Inc()

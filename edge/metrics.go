@@ -11,36 +11,39 @@ import (
 type counts struct {
 	set *metrics.Set
 
-	states       *metrics.Counter
-	statesFresh  *metrics.Counter
-	joins        *metrics.Counter
-	joinsFinal   *metrics.Counter
-	acks         *metrics.Counter
-	acksRefused  *metrics.Counter
-	poolRequests *metrics.Counter
-	poolRetries  *metrics.Counter
-	poolDropped  *metrics.Counter
-	poolFull     *metrics.Counter
-	markers      *metrics.Counter
-	claims       *metrics.Counter
-	claimsEarly  *metrics.Counter
-	decoys       *metrics.Counter
-	admitted     *metrics.Counter
-	tokens       *metrics.Counter
-	passesBad    *metrics.Counter
-	sessionsBad  *metrics.Counter
-	feedAnswers  *metrics.Counter
-	feedErrors   *metrics.Counter
-	statesBad    *metrics.Counter
-	enrolments   *metrics.Counter
-	keys         *metrics.Counter
-	coreNotSent  *metrics.Counter
-	coreTimeouts *metrics.Counter
-	coreLost     *metrics.Counter
-	failovers    *metrics.Counter
-	unreachable  *metrics.Counter
-	overloaded   *metrics.Counter
-	forwarded    *metrics.Counter
+	states                        *metrics.Counter
+	statesFresh                   *metrics.Counter
+	joins                         *metrics.Counter
+	joinsFinal                    *metrics.Counter
+	acks                          *metrics.Counter
+	acksRefused                   *metrics.Counter
+	poolRequests                  *metrics.Counter
+	poolRetries                   *metrics.Counter
+	poolDropped                   *metrics.Counter
+	poolFull                      *metrics.Counter
+	markers                       *metrics.Counter
+	claims                        *metrics.Counter
+	claimsEarly                   *metrics.Counter
+	decoys                        *metrics.Counter
+	denied                        *metrics.Counter
+	answersRight, answersWrong    *metrics.Counter
+	verdictsSent, verdictsDropped *metrics.Counter
+	admitted                      *metrics.Counter
+	tokens                        *metrics.Counter
+	passesBad                     *metrics.Counter
+	sessionsBad                   *metrics.Counter
+	feedAnswers                   *metrics.Counter
+	feedErrors                    *metrics.Counter
+	statesBad                     *metrics.Counter
+	enrolments                    *metrics.Counter
+	keys                          *metrics.Counter
+	coreNotSent                   *metrics.Counter
+	coreTimeouts                  *metrics.Counter
+	coreLost                      *metrics.Counter
+	failovers                     *metrics.Counter
+	unreachable                   *metrics.Counter
+	overloaded                    *metrics.Counter
+	forwarded                     *metrics.Counter
 
 	shelfHits, shelfMisses, shelfConfirmed, shelfShared, shelfStale, shelfFull *metrics.Counter
 
@@ -72,37 +75,42 @@ type batchCounts struct {
 
 func newCounts(set *metrics.Set) *counts {
 	return &counts{
-		set:          set,
-		states:       set.NewCounter(`edge_states_total`),
-		statesFresh:  set.NewCounter(`edge_states_not_modified_total`),
-		joins:        set.NewCounter(`edge_joins_total`),
-		joinsFinal:   set.NewCounter(`edge_joins_final_total`),
-		acks:         set.NewCounter(`edge_acknowledged_total`),
-		acksRefused:  set.NewCounter(`edge_acknowledgements_refused_total`),
-		poolRequests: set.NewCounter(`edge_pool_requests_total`),
-		poolRetries:  set.NewCounter(`edge_pool_retries_total`),
-		poolDropped:  set.NewCounter(`edge_pool_dropped_total`),
-		poolFull:     set.NewCounter(`edge_limit_total{limit="join_queue"}`),
-		markers:      set.NewCounter(`edge_markers_total`),
-		claims:       set.NewCounter(`edge_claims_total`),
-		claimsEarly:  set.NewCounter(`edge_claims_early_total`),
-		decoys:       set.NewCounter(`edge_decoys_followed_total`),
-		admitted:     set.NewCounter(`edge_admitted_total`),
-		tokens:       set.NewCounter(`edge_tokens_minted_total`),
-		passesBad:    set.NewCounter(`edge_passes_refused_total`),
-		sessionsBad:  set.NewCounter(`edge_sessions_refused_total`),
-		feedAnswers:  set.NewCounter(`edge_feed_answers_total`),
-		feedErrors:   set.NewCounter(`edge_feed_errors_total`),
-		statesBad:    set.NewCounter(`edge_feed_states_malformed_total`),
-		enrolments:   set.NewCounter(`edge_enrolments_total`),
-		keys:         set.NewCounter(`edge_keys_registered_total`),
-		coreNotSent:  set.NewCounter(`edge_core_errors_total{cause="not_sent"}`),
-		coreTimeouts: set.NewCounter(`edge_core_errors_total{cause="timeout"}`),
-		coreLost:     set.NewCounter(`edge_core_errors_total{cause="lost"}`),
-		failovers:    set.NewCounter(`edge_core_failovers_total`),
-		unreachable:  set.NewCounter(`edge_unreachable_total`),
-		overloaded:   set.NewCounter(`edge_limit_total{limit="concurrency"}`),
-		forwarded:    set.NewCounter(`edge_forwarded_total`),
+		set:             set,
+		states:          set.NewCounter(`edge_states_total`),
+		statesFresh:     set.NewCounter(`edge_states_not_modified_total`),
+		joins:           set.NewCounter(`edge_joins_total`),
+		joinsFinal:      set.NewCounter(`edge_joins_final_total`),
+		acks:            set.NewCounter(`edge_acknowledged_total`),
+		acksRefused:     set.NewCounter(`edge_acknowledgements_refused_total`),
+		poolRequests:    set.NewCounter(`edge_pool_requests_total`),
+		poolRetries:     set.NewCounter(`edge_pool_retries_total`),
+		poolDropped:     set.NewCounter(`edge_pool_dropped_total`),
+		poolFull:        set.NewCounter(`edge_limit_total{limit="join_queue"}`),
+		markers:         set.NewCounter(`edge_markers_total`),
+		claims:          set.NewCounter(`edge_claims_total`),
+		claimsEarly:     set.NewCounter(`edge_claims_early_total`),
+		denied:          set.NewCounter(`edge_guard_denied_total`),
+		answersRight:    set.NewCounter(`edge_guard_challenge_answers_total{result="right"}`),
+		answersWrong:    set.NewCounter(`edge_guard_challenge_answers_total{result="wrong"}`),
+		verdictsSent:    set.NewCounter(`edge_guard_verdicts_sent_total`),
+		verdictsDropped: set.NewCounter(`edge_limit_total{limit="verdicts"}`),
+		decoys:          set.NewCounter(`edge_decoys_followed_total`),
+		admitted:        set.NewCounter(`edge_admitted_total`),
+		tokens:          set.NewCounter(`edge_tokens_minted_total`),
+		passesBad:       set.NewCounter(`edge_passes_refused_total`),
+		sessionsBad:     set.NewCounter(`edge_sessions_refused_total`),
+		feedAnswers:     set.NewCounter(`edge_feed_answers_total`),
+		feedErrors:      set.NewCounter(`edge_feed_errors_total`),
+		statesBad:       set.NewCounter(`edge_feed_states_malformed_total`),
+		enrolments:      set.NewCounter(`edge_enrolments_total`),
+		keys:            set.NewCounter(`edge_keys_registered_total`),
+		coreNotSent:     set.NewCounter(`edge_core_errors_total{cause="not_sent"}`),
+		coreTimeouts:    set.NewCounter(`edge_core_errors_total{cause="timeout"}`),
+		coreLost:        set.NewCounter(`edge_core_errors_total{cause="lost"}`),
+		failovers:       set.NewCounter(`edge_core_failovers_total`),
+		unreachable:     set.NewCounter(`edge_unreachable_total`),
+		overloaded:      set.NewCounter(`edge_limit_total{limit="concurrency"}`),
+		forwarded:       set.NewCounter(`edge_forwarded_total`),
 
 		shelfHits:      set.NewCounter(`edge_catalog_total{result="hit"}`),
 		shelfMisses:    set.NewCounter(`edge_catalog_total{result="asked"}`),
@@ -165,6 +173,8 @@ func (s *Server) gauges() {
 		}
 		return 0
 	})
+	s.counts.set.NewGauge(`edge_guard_challenges_spent`, func() float64 { return float64(s.asking.spent.Remembered()) })
+	s.counts.set.NewGauge(`edge_guard_verdicts_waiting`, func() float64 { n, _ := s.verdicts.waiting(); return float64(n) })
 	s.counts.set.NewGauge(`edge_inflight_requests`, func() float64 { return float64(s.inflight.Load()) })
 	s.counts.set.NewGauge(`edge_connections`, func() float64 { return float64(s.http.GetOpenConnectionsCount()) })
 	s.counts.set.NewGauge(`edge_streams`, func() float64 {

@@ -33,6 +33,13 @@ var (
 	problemTooManyStreams  = &problem{429, "too_many_streams", "Too many streams", "This shopper, or this address, follows the event in many places already. Close some of them; the seats can be asked for all the same."}
 	problemBanned          = &problem{403, "banned", "Excluded", "This entry was excluded. The reason is on record; ask the organizer."}
 
+	problemChallengeRequired = &problem{403, "challenge_required", "One more step", "It is your turn and your place is kept. Something about this browser looked like a program. Answer the challenge, or open its page, which has other ways, then claim again."}
+	problemChallengeFailed   = &problem{403, "challenge_failed", "Not the right answer", "That was not the right answer. Here is another challenge; its page has other ways."}
+	problemChallengeExpired  = &problem{403, "challenge_expired", "Used or too old", "That challenge was used before, or is too old. Here is another one; its page has other ways."}
+	problemChallengeForged   = &problem{400, "challenge_forged", "Not your challenge", "The challenge was not made here for this browser. Claim again to get one."}
+	problemWaitLonger        = &problem{425, "wait_longer", "A little longer", "The time to wait is not over yet. Send the same again when it is."}
+	problemDenied            = &problem{403, "denied", "Stopped by the filter", "What came from this browser looked like a program in many ways. The reasons are on record, and a person can lift this: ask the organizer."}
+
 	problemSessionMissing   = &problem{401, "session_missing", "Not admitted", "There is no session of this event in this browser. Join the waiting room and claim when it is your turn."}
 	problemSessionMalformed = &problem{400, "session_malformed", "Malformed session", "The session is not of the form that Fairgate issues. Claim your turn again."}
 	problemSessionForged    = &problem{401, "session_forged", "Forged session", "The session was not issued by Fairgate. Claim your turn again."}

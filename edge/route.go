@@ -31,7 +31,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// routeQueue: /q/{event}/state, join, claim.
+// routeQueue: /q/{event}/state, join, claim, challenge.
 func (s *Server) routeQueue(ctx *fasthttp.RequestCtx, rest []byte) {
 	slash := bytes.IndexByte(rest, '/')
 	if slash < 0 {
@@ -49,6 +49,13 @@ func (s *Server) routeQueue(ctx *fasthttp.RequestCtx, rest []byte) {
 	case "join":
 		if allow(ctx, "POST") && s.fromOurPages(ctx) {
 			s.join(ctx, slug)
+		}
+	case "challenge":
+		switch {
+		case ctx.IsGet() || ctx.IsHead():
+			s.serveChallenge(ctx, slug)
+		case allow(ctx, "GET, HEAD, POST") && s.fromOurPages(ctx):
+			s.takeAnswer(ctx, slug)
 		}
 	case "claim":
 		if allow(ctx, "POST") && s.fromOurPages(ctx) {

@@ -36,19 +36,21 @@ type Server struct {
 	now   func() time.Time
 	clock clock
 
-	core    *upstream
-	hooks   *fasthttp.HostClient // core's webhook listener; nil: none
-	board   *queue.Board
-	rooms   *rooms
-	ring    *admission.Ring
-	filters atomic.Pointer[lottery.MACKeys] // of sessions
-	signers accountKeys
-	guard   *guard.Guard
-	judges  judges
-	redeems *batcher
-	holds   *batcher
-	pages   *web.Pages
-	shelf   *shelf
+	core     *upstream
+	hooks    *fasthttp.HostClient // core's webhook listener; nil: none
+	board    *queue.Board
+	rooms    *rooms
+	ring     *admission.Ring
+	filters  atomic.Pointer[lottery.MACKeys] // of sessions
+	signers  accountKeys
+	guard    *guard.Guard
+	judges   judges
+	asking   asking
+	verdicts *verdicts
+	redeems  *batcher
+	holds    *batcher
+	pages    *web.Pages
+	shelf    *shelf
 
 	showings   *showings
 	streams    *streamSet
@@ -111,13 +113,18 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the list of data centres (guard.data_centres): %w", err)
 	}
+	asking, err := newAsking(c.Guard.Answers, time.Now())
+	if err != nil {
+		return nil, err
+	}
 	set := metrics.NewSet()
 	s := &Server{
 		cfg: c, log: log, id: id, boot: uuid.New(), now: time.Now, clock: clock{now: time.Now},
 		board: queue.NewBoard(), rooms: newRooms(), ring: ring, pages: pages,
-		guard: guard.New(c.Guard, time.Now(), set), judges: judges, cookies: newCookieJar(c.Cookies), proxies: trusted,
+		guard: guard.New(c.Guard, time.Now(), set), judges: judges, asking: asking, cookies: newCookieJar(c.Cookies), proxies: trusted,
 		counts: newCounts(set), live: make(map[*core][]string), follows: follows{limit: c.Core.Connections / 2},
 	}
+	s.verdicts = newVerdicts(s.now, s.counts)
 	if s.core, err = newUpstream(c, secret, s.now, s.counts); err != nil {
 		return nil, err
 	}
@@ -148,7 +155,9 @@ func (s *Server) listen() error {
 			return fmt.Errorf("open the private address (private_listen: %s): %w", s.cfg.PrivateListen, err)
 		}
 	}
-	s.public = newBoundedListener(public, s.cfg.Limits.Connections, s.http.GetOpenConnectionsCount, s.counts.connRefused)
+	bounded := newBoundedListener(public, s.cfg.Limits, s.proxies, s.http.GetOpenConnectionsCount, s.counts.connRefused)
+	s.http.ConnState = bounded.released
+	s.public = bounded
 	return nil
 }
 
@@ -177,6 +186,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 	s.spawn(func(ctx, _ context.Context) { s.introduce(ctx) })
 	s.spawn(func(ctx, _ context.Context) { s.watch(ctx) })
+	s.spawn(s.sendVerdicts)
 	var batches, feeds sync.WaitGroup
 	batching, stopBatches := context.WithCancel(context.Background())
 	defer stopBatches()
@@ -274,7 +284,6 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		ErrorHandler:                 s.refuseUnreadable,
 		HeaderReceived:               s.bodyLimit,
 		Concurrency:                  limits.Connections + 1, // the listener refuses before, with a readable answer
-		MaxConnsPerIP:                limits.ConnectionsPerIP,
 		MaxRequestBodySize:           limits.Body,
 		ReadBufferSize:               limits.Headers,
 		ReadTimeout:                  limits.ReadTimeout,

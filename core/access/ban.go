@@ -25,6 +25,8 @@ const (
 	BanDevice  BanKind = "device"  // subject: the 16-byte device hash
 	BanNetwork BanKind = "network" // subject: the 8-byte network hash
 	BanEntrant BanKind = "entrant" // subject: the 16-byte entrant
+	BanAccount BanKind = "account" // subject: the 16-byte id of an account, at whatever event
+	BanCard    BanKind = "card"    // subject: the 16-byte keyed hash of a card, as package fraud marks it; core alone sees cards
 )
 
 // maxBanReason bounds the reason of a ban, in bytes.
@@ -33,7 +35,7 @@ const maxBanReason = 500
 // minBanFilter is how many bans the filter is at least made for, so that its size says nothing about how few there are.
 const minBanFilter = 1000
 
-// Ban excludes a subject from joining and from claiming a turn.
+// Ban excludes a subject from joining and from claiming a turn; a card from paying.
 type Ban struct {
 	Kind      BanKind
 	Subject   []byte
@@ -48,9 +50,9 @@ func (b Ban) check() error {
 	switch b.Kind {
 	case BanNetwork:
 		want = 8
-	case BanDevice, BanEntrant:
+	case BanDevice, BanEntrant, BanAccount, BanCard:
 	default:
-		return fmt.Errorf("%w: kind %q is none of device, network, entrant", ErrBanInvalid, b.Kind)
+		return fmt.Errorf("%w: kind %q is none of device, network, entrant, account, card", ErrBanInvalid, b.Kind)
 	}
 	if len(b.Subject) != want {
 		return fmt.Errorf("%w: a %s has %d bytes, not %d", ErrBanInvalid, b.Kind, want, len(b.Subject))
@@ -94,6 +96,10 @@ func (r *Room) LiftBan(ctx context.Context, kind BanKind, subject []byte) error 
 	return r.bansChanged(ctx)
 }
 
+// HasBan tells whether a ban is in force, exactly, as of at most a second or so ago. It is what a hit in an edge's filter is checked by
+// before it harms anybody.
+func (r *Room) HasBan(kind BanKind, subject []byte) bool { return r.bans.has(kind, subject) }
+
 // Bans lists bans, lifted ones too, in order of kind and subject, after the given one.
 func (r *Room) Bans(ctx context.Context, afterKind BanKind, afterSubject []byte, limit int) ([]Ban, error) {
 	if afterSubject == nil {
@@ -124,7 +130,7 @@ func (r *Room) bansChanged(ctx context.Context) error {
 }
 
 // BanFilter is the bans in force as edges get them: a miss is certain, one subject in 1/false positive rate is a false hit, which
-// core is asked about before it harms anybody. At one in 10,000, the default, a ban takes 19.2 bits: 1,000 bans are 2.4 KB,
+// core is asked about before it harms anybody. Devices, networks, entrants, accounts and cards are in one filter, told apart by their kind. At one in 10,000, the default, a ban takes 19.2 bits: 1,000 bans are 2.4 KB,
 // 100,000 are 240 KB and a million 2.4 MB; it is made for 1,000 at least. Edges get it whole whenever a ban changes.
 type BanFilter struct {
 	Version uint64 // names the content: the same bans have the same version on every core

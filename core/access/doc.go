@@ -1,6 +1,6 @@
 // Package access is core's waiting room: who has joined, in which order they are called, and who may come in.
 //
-// It owns the tables draws, draw_doors, draw_windows, draw_blocks, draw_markers, draw_cursors, sessions, edges, edge_keys, bans and
+// It owns the tables draws, draw_doors, draw_windows, draw_blocks, draw_markers, draw_cursors, sessions, edges, edge_keys, bans, guard_verdicts, guard_lifts and
 // leases. It refuses to admit anybody on the word of an edge: a token is redeemed only for an entrant of the sealed
 // pool, on the device that joined, whose place the committed cursor has reached. It never reorders what was drawn.
 //
@@ -47,6 +47,11 @@
 //
 // State objects are made from rows read back after their commit, never from what is about to be written. Every core
 // builds its own; they tell the same facts.
+//
+// # The filter's record
+//
+// Edges judge who looks like a program, and ask or deny. Core keeps what they decided, with the reasons and never an address, and whom an
+// operator has lifted (guard.go); it acts on neither. A verdict that is sent again is kept once.
 //
 // # When things die
 //

@@ -28,6 +28,11 @@ var (
 	feedsWaiting = metrics.NewGauge(`core_access_feeds_waiting`, nil)
 	bansInForce  = metrics.NewGauge(`core_access_bans`, nil)
 
+	verdictsNoted   = metrics.NewCounter(`core_guard_verdicts_total{answer="noted"}`)
+	verdictsAsked   = metrics.NewCounter(`core_guard_verdicts_total{answer="asked"}`)
+	verdictsCleared = metrics.NewCounter(`core_guard_verdicts_total{answer="cleared"}`)
+	verdictsDenied  = metrics.NewCounter(`core_guard_verdicts_total{answer="denied"}`)
+
 	backgroundErrors = metrics.NewCounter(`core_access_background_errors_total`)
 
 	redeemedOK        = metrics.NewCounter(`core_access_redeem_total{result="admitted"}`)
@@ -65,5 +70,19 @@ func countRedemption(err error) {
 		redeemedClosed.Inc()
 	default:
 		redeemedFailed.Inc()
+	}
+}
+
+// countVerdict counts a verdict of an edge that is on record.
+func countVerdict(answer string) {
+	switch answer {
+	case "asked":
+		verdictsAsked.Inc()
+	case "cleared":
+		verdictsCleared.Inc()
+	case "denied":
+		verdictsDenied.Inc()
+	default:
+		verdictsNoted.Inc()
 	}
 }

@@ -35,6 +35,7 @@ type Room struct {
 	rings     *rings
 	edges     *edgeCache
 	bans      *banList
+	lifts     liftList
 	feed      *feed
 }
 

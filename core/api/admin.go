@@ -354,6 +354,19 @@ func (s *Server) listBans(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// banSubject reads what a ban names. A card may be named by its provider's fingerprint, of which core keeps a keyed hash only.
+func (s *Server) banSubject(kind, text string) ([]byte, error) {
+	subject, err := hex.DecodeString(text)
+	switch {
+	case err == nil && (access.BanKind(kind) != access.BanCard || len(subject) == 16):
+		return subject, nil
+	case access.BanKind(kind) == access.BanCard && s.CardMark != nil && plainText(text, 1, 128):
+		mark := s.CardMark(text)
+		return mark[:], nil
+	}
+	return nil, access.ErrBanInvalid
+}
+
 func (s *Server) addBan(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
 		Kind    string `json:"kind"`
@@ -363,9 +376,9 @@ func (s *Server) addBan(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	subject, err := hex.DecodeString(body.Subject)
+	subject, err := s.banSubject(body.Kind, body.Subject)
 	if err != nil {
-		return access.ErrBanInvalid
+		return err
 	}
 	if !plainText(body.Reason, 0, len(body.Reason)) {
 		return &detailed{errRequest, "reason must be a text without control characters."}
@@ -373,14 +386,14 @@ func (s *Server) addBan(w http.ResponseWriter, r *http.Request) error {
 	if err := s.Room.AddBan(r.Context(), access.Ban{Kind: access.BanKind(body.Kind), Subject: subject, Reason: body.Reason, Actor: operatorOf(r)}); err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusCreated, map[string]any{"kind": body.Kind, "subject": body.Subject, "reason": body.Reason})
+	writeJSON(w, http.StatusCreated, map[string]any{"kind": body.Kind, "subject": hex.EncodeToString(subject), "reason": body.Reason})
 	return nil
 }
 
 func (s *Server) liftBan(w http.ResponseWriter, r *http.Request) error {
-	subject, err := hex.DecodeString(r.PathValue("subject"))
+	subject, err := s.banSubject(r.PathValue("kind"), r.PathValue("subject"))
 	if err != nil {
-		return access.ErrBanInvalid
+		return err
 	}
 	if err := s.Room.LiftBan(r.Context(), access.BanKind(r.PathValue("kind")), subject); err != nil {
 		return err

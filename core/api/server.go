@@ -74,6 +74,8 @@ type Server struct {
 	Scans *scan.Service
 	// Wallets are those that tickets can be put into.
 	Wallets Wallets
+	// CardMark is the keyed hash by which a provider's fingerprint of a card is known. Nil: cards are banned by their hash only.
+	CardMark func(fingerprint string) [16]byte
 	// Payouts pays organizers.
 	Payouts *payout.Service
 	// ClearingDeadlines are those of the ledger's clearing accounts; nil: the defaults.
@@ -140,6 +142,7 @@ func (s *Server) Edge() http.Handler {
 	edge("GET /v1/events/{id}", maxBuyerBody, s.showEvent)
 	edge("GET /v1/events/{id}/seats", maxBuyerBody, s.showSeats)
 	edge("GET /v1/events/{id}/seats/geometry/{hash}", maxBuyerBody, s.showGeometry)
+	edge("POST /edge/v1/guard", maxEdgeBody, s.keepVerdicts)
 	edge("POST /edge/v1/availability", maxEdgeBody, s.availability)
 	mux.HandleFunc("/", s.on(maxBuyerBody, nothing))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -243,6 +246,7 @@ func (s *Server) Admin() http.Handler {
 	admin("GET /admin/v1/tickets/keys", s.ticketKeys)
 	admin("POST /admin/v1/tickets/keys:rotate", s.rotateTicketKeys)
 	s.gateRoutes(admin)
+	s.guardRoutes(admin)
 	admin("GET /admin/v1/bans", s.listBans)
 	admin("POST /admin/v1/bans", s.addBan)
 	admin("DELETE /admin/v1/bans/{kind}/{subject}", s.liftBan)

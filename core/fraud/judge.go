@@ -132,6 +132,10 @@ func (c *Config) decide(q *Question, asks []ask, counts []int64) Judgement {
 		j.Score += r.Weight
 		j.Reasons = append(j.Reasons, r)
 	}
+	if c.Banned != nil && q.Card != (Mark{}) && c.Banned(q.Card) {
+		j.Verdict = Deny
+		j.Reasons = append(j.Reasons, Reason{Rule: "card_banned", Verdict: Deny, Said: "an operator has banned the card"})
+	}
 	if q.Always {
 		j.Verdict = Severer(j.Verdict, Challenge)
 		j.Reasons = append(j.Reasons, Reason{Rule: "event", Verdict: Challenge, Said: "the event asks everybody for the proof to their bank"})

@@ -25,6 +25,8 @@ type Config struct {
 	Weights    Weights
 	Thresholds Thresholds
 	Log        *slog.Logger // default slog.Default()
+	// Banned tells whether an operator has banned a card. Nil: none is.
+	Banned func(card Mark) bool
 }
 
 // Screen judges payments and keeps what it judged by.

@@ -25,6 +25,8 @@ const (
 	BannedDevice  Kind = "device"  // subject: the 16-byte device hash
 	BannedNetwork Kind = "network" // subject: the 8-byte network hash
 	BannedEntrant Kind = "entrant" // subject: the 16-byte entrant
+	BannedAccount Kind = "account" // subject: the 16-byte id of an account
+	BannedCard    Kind = "card"    // subject: the 16-byte keyed hash of a card; an edge never has one to ask about
 )
 
 // Bans is the ban list as a bloom filter: a miss is certain, a hit is a question for core. The zero value bans nobody.

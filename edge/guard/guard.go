@@ -47,6 +47,8 @@ type Config struct {
 	Subjects int `mapstructure:"subjects"`
 	// DataCentres is a file with networks for servers, see ReadNetworks. Empty: none.
 	DataCentres string `mapstructure:"data_centres"`
+	// Answers says what is done about whoever looks like a program.
+	Answers AnswerConfig `mapstructure:"answers"`
 }
 
 // DefaultConfig is tight per device, session and account and generous per address and network, since a school or a mobile carrier
@@ -65,6 +67,7 @@ func DefaultConfig() Config {
 		Subjects:  1_000_000,
 
 		DataCentres: "configs/guard/datacentres.txt",
+		Answers:     DefaultAnswers(),
 	}
 }
 
@@ -83,7 +86,7 @@ func (c Config) Validate() error {
 	if c.Subjects < shardCount || c.Subjects > 100_000_000 {
 		problems = append(problems, fmt.Errorf("guard.subjects is %d; it must be between %d and 100000000", c.Subjects, shardCount))
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, c.Answers.problems()...)...)
 }
 
 // Guard applies the limits and knows the ban list. Make one with New.

@@ -15,13 +15,20 @@ const (
 // NetworkOf is the pseudonym of the client's network: it hashes the address's network. Loopback addresses stand for themselves, so that a rehearsal can play many
 // networks in 127/8.
 func NetworkOf(addr netip.Addr) [8]byte {
+	return lottery.NetworkHash(networkOf(addr).Addr().AsSlice())
+}
+
+// NetworkText is the prefix of the client's network, for people: never more of an address than 24 bits, or 48 of IPv6, but for loopback.
+func NetworkText(addr netip.Addr) string { return networkOf(addr).String() }
+
+func networkOf(addr netip.Addr) netip.Prefix {
 	addr = addr.Unmap().WithZone("")
+	bits := networkBits6
 	switch {
 	case addr.IsLoopback():
+		bits = addr.BitLen()
 	case addr.Is4():
-		addr = masked(addr, networkBits4)
-	default:
-		addr = masked(addr, networkBits6)
+		bits = networkBits4
 	}
-	return lottery.NetworkHash(addr.AsSlice())
+	return netip.PrefixFrom(masked(addr, bits), bits)
 }

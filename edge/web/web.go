@@ -1,8 +1,9 @@
 // Package web is what a buyer's browser is given: three pages, a style sheet and scripts, embedded in the binary.
 //
 // The list of events is made from a template and core's answer; it needs no script. So is the page on which an order is paid,
-// the only one whose policy lets anything in from elsewhere: the form of that order's payment provider, which gets the card
-// data, so that none ever comes to us. Of everything else it owns the bytes,
+// whose policy lets the form of that order's payment provider in, which gets the card data, so that none ever comes to us. The page
+// of a challenge is a form that works without script too; its policy lets a CAPTCHA provider in where one is configured. No other
+// page lets anything in from elsewhere. Of everything else it owns the bytes,
 // compressed once at start, with an ETag that is the hash of the content. An event's page is plain HTML
 // without any data in it: the script talks to the same JSON interfaces as everybody else, and puts what it gets into the
 // page as text only, never as markup. Nothing is inline, so the Content-Security-Policy can forbid that. Pages never
@@ -56,6 +57,7 @@ type Pages struct {
 	event  *Page
 	list   *template.Template
 	pay    *template.Template
+	door   *template.Template
 }
 
 // New reads and compresses the embedded files.
@@ -84,6 +86,9 @@ func New() (*Pages, error) {
 	}
 	if p.pay, err = parsePay(); err != nil {
 		return nil, fmt.Errorf("read the payment page's template: %w", err)
+	}
+	if p.door, err = parseDoor(); err != nil {
+		return nil, fmt.Errorf("read the challenge page's template: %w", err)
 	}
 	p.event = p.byPath["/static/event.html"]
 	delete(p.byPath, "/static/event.html")

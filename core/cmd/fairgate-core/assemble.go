@@ -15,6 +15,7 @@ import (
 	"fairgate/core/catalog"
 	"fairgate/core/checkout"
 	"fairgate/core/event"
+	"fairgate/core/fraud"
 	"fairgate/core/inventory"
 	"fairgate/core/notify"
 	"fairgate/core/payment"
@@ -87,12 +88,14 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		return nil, err
 	}
 	writer := ledger.NewWriter(d.Reader)
-	screen, marker, err := openScreen(ctx, d, events, cfg.Fraud, log, c)
+	var room *access.Room // made below
+	screen, marker, err := openScreen(ctx, d, events, cfg.Fraud, log, c, func(card fraud.Mark) bool {
+		return room != nil && room.HasBan(access.BanCard, card[:])
+	})
 	if err != nil {
 		return nil, err
 	}
 	var stock *inventory.Service // that orders come back to, made below
-	var room *access.Room
 	orders := checkout.New(checkout.Config{
 		DB: d, Catalog: terms(events), Providers: providers, Outbox: outbox, Ledger: writer,
 		Issuer: ticket.NewIssuer(signingKey(events)),
@@ -164,6 +167,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		Accounts:   signIns,
 		Scans:      scan.New(d, atGates(events)),
 		Payouts:    payouts,
+		CardMark:   func(fingerprint string) [16]byte { return marker.Mark("card", fingerprint) },
 		Bookings:   booking.New(d),
 		Settlement: reconciler, Settlements: settlements,
 		ClearingDeadlines: deadlines,

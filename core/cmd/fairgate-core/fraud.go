@@ -57,7 +57,7 @@ func (f fraudConfig) problems() (errs []error) {
 }
 
 // openScreen starts the judging of payments. Without it nothing is judged, and addresses are not even kept as hashes.
-func openScreen(ctx context.Context, d *db.DB, events *event.Store, f fraudConfig, log *slog.Logger, c *core) (*fraud.Screen, fraud.Marker, error) {
+func openScreen(ctx context.Context, d *db.DB, events *event.Store, f fraudConfig, log *slog.Logger, c *core, banned func(fraud.Mark) bool) (*fraud.Screen, fraud.Marker, error) {
 	ring, err := events.Keys(ctx, event.FraudPurpose, event.GlobalScope)
 	if err != nil {
 		return nil, fraud.Marker{}, fmt.Errorf("find the key that hashes buyers: %w", err)
@@ -66,7 +66,9 @@ func openScreen(ctx context.Context, d *db.DB, events *event.Store, f fraudConfi
 	if !f.Enabled {
 		return nil, marker, nil
 	}
-	screen := fraud.New(d, f.rules(log))
+	terms := f.rules(log)
+	terms.Banned = banned
+	screen := fraud.New(d, terms)
 	c.opened(screen.Close)
 	return screen, marker, nil
 }

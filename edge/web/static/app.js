@@ -1,6 +1,7 @@
 // The pages of Fairgate. Everything that comes from outside is put into the page as text, never as markup.
 
 import { card, countdown, duration, el, failureText, jitter, money, newKey, number, patiently, pause, say, when } from './page.js';
+import { prove } from './challenge.js';
 import { FREE, loadSeats } from './seats.js';
 
 const view = document.getElementById('view');
@@ -154,7 +155,12 @@ function bar(share) {
 }
 
 async function claim() {
-  const { status, data } = await patiently('POST', `${base}/claim`, { body: {} });
+  let { status, data } = await patiently('POST', `${base}/claim`, { body: {} });
+  if (data.challenge) {
+    say('One moment …');
+    if (!(await prove(slug, data.challenge))) { location.assign(data.challenge.page); return pause(60_000); }
+    ({ status, data } = await patiently('POST', `${base}/claim`, { body: {} }));
+  }
   if (status === 200) { say('It is your turn.'); return true; }
   say(data.detail || 'Please wait …');
   return false;
