@@ -66,7 +66,7 @@ func TestPagesObeyTheirPolicy(t *testing.T) {
 		}
 		for _, link := range links.FindAllSubmatch(body, -1) {
 			target, _, _ := strings.Cut(string(link[1]), "?")
-			if target != "/" && p.Find([]byte(target)) == nil {
+			if target != "/" && target != "/early-entry" && p.Find([]byte(target)) == nil { // a trap: there is nothing behind it
 				t.Errorf("%s links to %s, which is not there", path, link[1])
 			}
 		}
