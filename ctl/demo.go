@@ -180,6 +180,9 @@ func (s *stage) play(ctx context.Context, env Env, f demoFlags, event []byte, sl
 	}
 	done(slug)
 	plan := demoPlan(f, slug, s.addresses)
+	if plan.Doors.Gates, err = demoGates(event); err != nil {
+		return inputError{fmt.Errorf("read the gates of %s: %w", f.event, err)}
+	}
 	r, err := loadtest.New(plan, slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		return err
@@ -196,6 +199,7 @@ func demoPlan(f demoFlags, slug string, a addresses) loadtest.Plan {
 	p.Name, p.Event, p.Seed = "Fairgate demo", slug, f.seed
 	p.Targets = loadtest.Targets{
 		Core: "http://" + a.CoreAdmin, AdminSecretFile: a.SecretFile, Paysim: "http://" + a.Paysim, DatabaseURL: a.Database,
+		Gate: "http://" + a.CoreGate,
 	}
 	for _, e := range a.Edges {
 		p.Targets.Edges = append(p.Targets.Edges, "http://"+e)

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"fairgate/loadtest"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -60,6 +62,28 @@ func demoEvent(path string) (text []byte, id string, err error) {
 		return nil, "", fmt.Errorf("write the demo's copy of %s: %w", path, err)
 	}
 	return text, name.Value, nil
+}
+
+// demoGates are two gates for each zone of an event file, or two of the whole venue.
+func demoGates(event []byte) ([]loadtest.GatePlan, error) {
+	var file struct {
+		Gates struct {
+			Zones []struct {
+				ID string `yaml:"id"`
+			} `yaml:"zones"`
+		} `yaml:"gates"`
+	}
+	if err := yaml.Unmarshal(event, &file); err != nil {
+		return nil, err
+	}
+	var gates []loadtest.GatePlan
+	for _, zone := range file.Gates.Zones {
+		gates = append(gates, loadtest.GatePlan{Name: zone.ID + "-left", Zone: zone.ID}, loadtest.GatePlan{Name: zone.ID + "-right", Zone: zone.ID})
+	}
+	if gates == nil {
+		gates = []loadtest.GatePlan{{Name: "left"}, {Name: "right"}}
+	}
+	return gates, nil
 }
 
 // valueOf is the value of a key of a mapping, or nil.

@@ -42,6 +42,7 @@ type addresses struct {
 	CoreAdmin   string   `json:"core_admin"`
 	CoreWebhook string   `json:"core_webhook"`
 	CorePrivate string   `json:"core_private"`
+	CoreGate    string   `json:"core_gate"`
 	Paysim      string   `json:"paysim"`
 	Database    string   `json:"database"` // URL, with its password
 	SecretFile  string   `json:"secret_file"`
@@ -139,13 +140,13 @@ func (s *stage) set(ctx context.Context) error {
 }
 
 func (s *stage) assignPorts() error {
-	ports, err := freePorts(9)
+	ports, err := freePorts(10)
 	if err != nil {
 		return err
 	}
 	s.addresses = addresses{
 		Edges: ports[0:2], EdgePrivate: ports[2:4], CoreEdge: ports[4], CoreAdmin: ports[5], CoreWebhook: ports[6], CorePrivate: ports[7],
-		Paysim: ports[8], Database: s.database.URL, SecretFile: s.file("secrets/admin.secret"),
+		Paysim: ports[8], CoreGate: ports[9], Database: s.database.URL, SecretFile: s.file("secrets/admin.secret"),
 	}
 	return nil
 }
@@ -160,7 +161,7 @@ func (s *stage) writeConfigs() error {
 			"rate": 1000, "log_level": "warn", "frame_ancestors": []string{"http://" + s.Edges[0], "http://" + s.Edges[1]},
 		},
 		"core.yaml": {
-			"listen":   m{"edge": s.CoreEdge, "admin": s.CoreAdmin, "webhook": s.CoreWebhook, "private": s.CorePrivate},
+			"listen":   m{"edge": s.CoreEdge, "admin": s.CoreAdmin, "webhook": s.CoreWebhook, "private": s.CorePrivate, "gate": s.CoreGate},
 			"database": m{"url": s.database.ServiceURL},
 			"secrets":  m{"dir": s.file("secrets")},
 			"payment": m{"stripe": m{

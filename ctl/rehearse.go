@@ -127,6 +127,12 @@ func rehearse(ctx context.Context, env Env, r *loadtest.Rehearsal, run rehearsal
 	if err != nil {
 		return err
 	}
+	if len(run.plan.Doors.Gates) > 0 && run.plan.Targets.Gate != "" {
+		fmt.Fprintf(out, "the gates open: everybody with a ticket goes in, and some try twice\n")
+	}
+	if err := r.Doors(ctx); err != nil {
+		return err
+	}
 	fmt.Fprintf(out, "auditing: waiting for open holds and payments to end, at most %s\n", run.plan.Limits.Settle.D())
 	verdicts, err := r.Audit(ctx)
 	if err != nil {

@@ -56,6 +56,16 @@ func (a *Admin) Schedule(ctx context.Context, event string, joining, opens time.
 	return a.do(ctx, http.MethodPost, "/admin/v1/events/"+event+"/onsale/schedule", "application/json", jsonBody(body), nil)
 }
 
+// AddGate makes a gate of an event, or another credential for one that is there, and answers with the credential.
+func (a *Admin) AddGate(ctx context.Context, event, name, zone string) (credential string, err error) {
+	var made struct {
+		Credential string `json:"credential"`
+	}
+	body := jsonBody(map[string]string{"gate": name, "zone": zone})
+	err = a.do(ctx, http.MethodPost, "/admin/v1/events/"+event+"/gates", "application/json", body, &made)
+	return made.Credential, err
+}
+
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
 
 // Get reads path into an answer.

@@ -73,10 +73,14 @@ func (e *evidence) ask(ctx context.Context, admin *Admin, paysim string) error {
 
 // judge answers every question.
 func (e *evidence) judge() []Verdict {
-	return []Verdict{
+	verdicts := []Verdict{
 		checkOversold(e), checkSeats(e), checkLimits(e), checkCharges(e), checkProviderBalance(e), checkLedger(e),
 		checkTickets(e), checkDraw(e), checkHoldsLeft(e), checkHonest(e), checkBots(e),
 	}
+	if e.witness.Doors() != nil {
+		verdicts = append(verdicts, checkDoors(e))
+	}
+	return verdicts
 }
 
 const sqlVersion = `SELECT version()`

@@ -161,6 +161,7 @@ type evidence struct {
 	lost       []bankRow // by disputes that were lost
 	paidIn     []referenceRow
 	paidBack   []referenceRow
+	entries    []entryRow
 	books      Books
 	ticketKeys lottery.PublicKeys
 	transcript lottery.Transcript
@@ -225,6 +226,7 @@ func (e *evidence) readFrom(ctx context.Context, tx pgx.Tx) error {
 		func() error { return read(ctx, tx, &e.lost, sqlAuditLost) },
 		func() error { return read(ctx, tx, &e.paidIn, sqlAuditPaidIn) },
 		func() error { return read(ctx, tx, &e.paidBack, sqlAuditPaidBack) },
+		func() error { return read(ctx, tx, &e.entries, sqlAuditEntries, event) },
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

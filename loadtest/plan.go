@@ -58,6 +58,7 @@ type Plan struct {
 	Arrivals []ArrivalPlan `yaml:"arrivals" json:"arrivals"`
 	Buyers   BuyersPlan    `yaml:"buyers" json:"buyers"`
 	Bots     BotsPlan      `yaml:"bots" json:"bots"`
+	Doors    DoorsPlan     `yaml:"doors" json:"doors"`
 	Limits   LimitsPlan    `yaml:"limits" json:"limits"`
 }
 
@@ -68,6 +69,7 @@ type Targets struct {
 	AdminSecretFile string   `yaml:"admin_secret_file"`
 	Paysim          string   `yaml:"paysim"`
 	DatabaseURL     string   `yaml:"database_url"`
+	Gate            string   `yaml:"gate"` // optional
 }
 
 // OpeningPlan says when the sale opens: In ahead of the start of the rehearsal, or, when In is 0, when the event is scheduled.
@@ -136,6 +138,22 @@ type BotsPlan struct {
 // Count is how many bots there are.
 func (b BotsPlan) Count() int { return b.Tabs + b.Fresh + b.Hammer + b.Skipper + b.Thief }
 
+// DoorsPlan is the evening of the show: after the sale everybody with a ticket goes to a gate, and if that is another zone's to the
+// next. Without gates, or without Targets.Gate, nobody goes. The shares are of the tickets.
+type DoorsPlan struct {
+	Gates   []GatePlan `yaml:"gates" json:"gates"`
+	Queue   int        `yaml:"queue" json:"queue"`     // how many are scanned at once
+	Again   float64    `yaml:"again" json:"again"`     // shown once more after they have entered
+	AtOnce  float64    `yaml:"at_once" json:"at_once"` // shown at two gates of a zone at the same instant
+	Altered float64    `yaml:"altered" json:"altered"` // shown with one bit of the code changed before
+}
+
+// GatePlan is a gate of a zone, or of the venue as a whole. Two of one zone are needed for AtOnce.
+type GatePlan struct {
+	Name string `yaml:"name" json:"name"`
+	Zone string `yaml:"zone" json:"zone"`
+}
+
 // LimitsPlan bounds the rehearsal.
 type LimitsPlan struct {
 	Duration       Duration `yaml:"duration" json:"duration"`
@@ -165,6 +183,7 @@ func DefaultPlan() Plan {
 			TabJoins: 50, FreshEach: 20, HammerRPS: 5, Tries: 10, TryEvery: Duration(1500 * time.Millisecond),
 			Addresses: AddressesPlan{Network: "127.32.0.0/16", Count: 16},
 		},
+		Doors: DoorsPlan{Queue: 32, Again: 0.1, AtOnce: 0.05, Altered: 0.05},
 		Limits: LimitsPlan{
 			Duration: Duration(75 * time.Second), Settle: Duration(40 * time.Second), MaxConnections: 2000,
 			RequestTimeout: Duration(10 * time.Second),
@@ -209,6 +228,7 @@ func (p Plan) Validate() error {
 	p.validateArrivals(&c)
 	p.Buyers.validate(&c)
 	p.Bots.validate(&c)
+	p.Doors.validate(&c)
 	l := p.Limits
 	c.that(l.MaxConnections >= 8 && l.MaxConnections <= MaxConnections, "limits.max_connections: %d is not between 8 and %d", l.MaxConnections, MaxConnections)
 	c.that(l.Duration.D() >= time.Second && l.Duration.D() <= time.Hour, "limits.duration: %s is not between 1s and 1h", l.Duration.D())
@@ -228,6 +248,19 @@ func (t Targets) validate(c *checker) {
 	c.that(t.AdminSecretFile != "", "targets.admin_secret_file: the file with core's admin secret is needed")
 	c.that(isBaseURL(t.Paysim), "targets.paysim: %q is not the http address of the payment provider", t.Paysim)
 	c.that(t.DatabaseURL != "", "targets.database_url: the audit needs a database to read")
+	c.that(t.Gate == "" || isBaseURL(t.Gate), "targets.gate: %q is not the http address of core's gate listener", t.Gate)
+}
+
+func (d DoorsPlan) validate(c *checker) {
+	for i, g := range d.Gates {
+		c.that(lottery.ValidSlug(g.Name), "doors.gates[%d].name: %q is not a gate's (lower-case letters, digits and hyphens)", i, g.Name)
+		c.that(g.Zone == "" || lottery.ValidSlug(g.Zone), "doors.gates[%d].zone: %q is not a zone's id", i, g.Zone)
+	}
+	c.that(len(d.Gates) <= 100, "doors.gates: %d are more than 100", len(d.Gates))
+	c.that(d.Queue >= 1 && d.Queue <= 500, "doors.queue: %d is not between 1 and 500", d.Queue)
+	c.share("doors.again", d.Again)
+	c.share("doors.at_once", d.AtOnce)
+	c.share("doors.altered", d.Altered)
 }
 
 func (p Plan) validateArrivals(c *checker) {

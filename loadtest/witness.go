@@ -18,6 +18,7 @@ type Witness struct {
 	bots     map[lottery.Entrant]string // entrants that bots joined as, by kind
 	crimes   []Crime
 	attempts map[string]int64 // forbidden things tried, by name
+	doors    *DoorsSeen       // nil until the gates have closed
 }
 
 // SeenReceipt is a signed receipt that somebody was given at joining.
@@ -29,6 +30,8 @@ type SeenReceipt struct {
 // SeenTicket is a ticket that somebody has in hand.
 type SeenTicket struct {
 	ID, Order, Tier, Seat, Code string
+
+	Dead []string // codes it had before and must not enter with
 }
 
 // SeenOrder is an order somebody was told is complete.
@@ -152,6 +155,20 @@ func (w *Witness) Crimes() []Crime {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.crimes)
+}
+
+// AtDoors testifies what happened at the gates.
+func (w *Witness) AtDoors(seen DoorsSeen) {
+	w.mu.Lock()
+	w.doors = &seen
+	w.mu.Unlock()
+}
+
+// Doors is what happened at the gates; nil when nobody went there.
+func (w *Witness) Doors() *DoorsSeen {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.doors
 }
 
 // Attempts counts the forbidden things that were tried, by name.
