@@ -85,6 +85,14 @@ func (a *Admin) do(ctx context.Context, method, path, contentType string, body [
 	return fetch(a.http, req, into)
 }
 
+// statusError is an answer of another status than 2xx.
+type statusError struct {
+	status int
+	said   string
+}
+
+func (e *statusError) Error() string { return e.said }
+
 // fetch sends a request and decodes a JSON answer; another status than 2xx is an error with what the server said.
 func fetch(client *http.Client, req *http.Request, into any) error {
 	resp, err := client.Do(req)
@@ -97,7 +105,7 @@ func fetch(client *http.Client, req *http.Request, into any) error {
 		return fmt.Errorf("read %s: %w", req.URL.Path, err)
 	}
 	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s answered %d: %s", req.Method, req.URL.Path, resp.StatusCode, bytes.TrimSpace(text[:min(len(text), 2000)]))
+		return &statusError{resp.StatusCode, fmt.Sprintf("%s %s answered %d: %s", req.Method, req.URL.Path, resp.StatusCode, bytes.TrimSpace(text[:min(len(text), 2000)]))}
 	}
 	if into == nil {
 		return nil

@@ -23,6 +23,9 @@ func (r *Rehearsal) Audit(ctx context.Context) ([]Verdict, error) {
 		return nil, fmt.Errorf("connect for the audit: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	if err := r.decideReviews(ctx); err != nil {
+		return nil, err
+	}
 	patience := r.plan.Limits.Settle.D()
 	if deadline, ok := ctx.Deadline(); ok {
 		// Verdicts on an unsettled sale say more than none at all.

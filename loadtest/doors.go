@@ -70,7 +70,7 @@ func (r *Rehearsal) Doors(ctx context.Context) error {
 	tickets := r.witness.Tickets()
 	dice := rand.New(rand.NewPCG(r.plan.Seed, 0xd00))
 	dice.Shuffle(len(tickets), func(i, j int) { tickets[i], tickets[j] = tickets[j], tickets[i] })
-	queue := make(chan guest)
+	queue := make(chan ticketHolder)
 	var gates sync.WaitGroup
 	for range p.Queue {
 		gates.Go(func() {
@@ -80,7 +80,7 @@ func (r *Rehearsal) Doors(ctx context.Context) error {
 		})
 	}
 	for _, t := range tickets {
-		g := guest{SeenTicket: t, first: dice.IntN(len(d.gates)), altered: dice.Float64() < p.Altered, again: dice.Float64() < p.Again, atOnce: dice.Float64() < p.AtOnce, bit: dice.Uint32()}
+		g := ticketHolder{SeenTicket: t, first: dice.IntN(len(d.gates)), altered: dice.Float64() < p.Altered, again: dice.Float64() < p.Again, atOnce: dice.Float64() < p.AtOnce, bit: dice.Uint32()}
 		select {
 		case queue <- g:
 		case <-ctx.Done():
@@ -95,16 +95,16 @@ func (r *Rehearsal) Doors(ctx context.Context) error {
 	return nil
 }
 
-// guest is somebody with a ticket, and what they will do.
-type guest struct {
+// ticketHolder is somebody with a ticket, and what they will do.
+type ticketHolder struct {
 	SeenTicket
 	first                  int // gate
 	altered, again, atOnce bool
 	bit                    uint32 // which one is changed
 }
 
-// arrive is one guest's visit.
-func (d *doors) arrive(ctx context.Context, g guest) {
+// arrive is one visit.
+func (d *doors) arrive(ctx context.Context, g ticketHolder) {
 	if g.altered {
 		d.count(func(s *DoorsSeen) { s.Altered++ })
 		d.refused(ctx, g, d.gates[g.first], flip(g.Code, g.bit), "code_malformed", "code_forged", "code_other_event")
@@ -122,7 +122,7 @@ func (d *doors) arrive(ctx context.Context, g guest) {
 }
 
 // enter goes from gate to gate until one is of the ticket's zone, and answers which that was.
-func (d *doors) enter(ctx context.Context, g guest) (door, bool) {
+func (d *doors) enter(ctx context.Context, g ticketHolder) (door, bool) {
 	for i := range d.gates {
 		at := d.gates[(g.first+i)%len(d.gates)]
 		code, ok := d.show(ctx, g, at)
@@ -139,7 +139,7 @@ func (d *doors) enter(ctx context.Context, g guest) (door, bool) {
 }
 
 // show shows a good code at a gate, or at two gates of one zone at the same instant. It answers "" when exactly one opened.
-func (d *doors) show(ctx context.Context, g guest, at door) (string, bool) {
+func (d *doors) show(ctx context.Context, g ticketHolder, at door) (string, bool) {
 	twin := slices.IndexFunc(d.gates, func(o door) bool { return o.zone == at.zone && o.name != at.name })
 	if !g.atOnce || twin < 0 {
 		code, ok := d.scan(ctx, at, g.Code)
@@ -173,7 +173,7 @@ func (d *doors) show(ctx context.Context, g guest, at door) (string, bool) {
 }
 
 // refused shows a code that must not open, for one of the given reasons.
-func (d *doors) refused(ctx context.Context, g guest, at door, shown string, reasons ...string) {
+func (d *doors) refused(ctx context.Context, g ticketHolder, at door, shown string, reasons ...string) {
 	code, ok := d.scan(ctx, at, shown)
 	switch {
 	case !ok || slices.Contains(reasons, code):
