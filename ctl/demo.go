@@ -39,8 +39,9 @@ func newDemo(env Env) *cobra.Command {
 		Use:   "demo",
 		Short: "Play a whole on-sale on this machine and audit it",
 		Long: `demo starts a database, a payment provider that moves no money, one core and two edges as separate processes on loopback,
-applies an event, and sends thousands of buyers and bots within ten seconds on both sides of the instant the sale opens. It then
-audits what happened, prints a verdict for each question, and writes a report with charts. It ends by itself within two minutes.
+applies an event, and sends thousands of buyers and bots within ten seconds on both sides of the instant the sale opens. Then the gates
+open: everybody with a ticket goes in, and some try twice, at two gates at once, or with an altered code. It audits what happened,
+prints a verdict for each question, and writes a report with charts. It ends by itself within two minutes.
 
 The database is CockroachDB where a cockroach binary is found (COCKROACH_BINARY or the PATH), else PostgreSQL; the banner says which.
 The event file is applied with shorter times than a real sale has: a hold lives 20 s, a window 5 s.
