@@ -117,6 +117,8 @@
 //	ticket handed over     resale_royalty           single   resale_escrow                    organizer_payable/<organizer>    royalty
 //	                       resale_commission        single   resale_escrow                    platform_fees                    commission
 //	                       resale_seller            single   resale_escrow                    seller_payable/<seller>          face - royalty - commission
+//	resale undone          resale_recalled          single   seller_payable/<seller>          organizer_payable/<organizer>    face - royalty - commission
+//	                       resale_commission_back   single   platform_fees                    organizer_payable/<organizer>    commission
 //	resale returned        resale_price_back        pending  resale_escrow                    refunds                          face
 //	                       resale_fee_back          pending  platform_fees                    refunds                          fee
 //	                       resale_tax_back          pending  taxes_payable                    refunds                          tax
@@ -127,6 +129,10 @@
 //	seller came back       each of seller sent      reverse
 //	tax paid               tax_paid                 single   taxes_payable                    bank                             due
 //	rounding cleared       rounding_cleared         single   rounding                         platform_fees                    due
+//
+// A resale that is refunded, or lost to a dispute, charges its price to the organizer as any sale does (refund, dispute lost), and in the
+// same transaction what it had brought its seller and us goes to the organizer (resale undone), who so bears nothing but a seller who
+// was paid before.
 //
 // A dispute that is lost in part is a dispute lost, of that part, and a dispute won, of the rest. Rounding goes either way: where the parts come to more than the total, debit and credit change places. A seller's payout arrives
 // as an organizer's does. What a refund may still take of an order, OrderMoney says.

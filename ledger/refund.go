@@ -20,7 +20,8 @@ GROUP BY code, currency, kind`
 
 // OrderMoney is what the books say of one order. Captured is final; Returned counts what was given back, is being given back, or was
 // lost in a dispute; Disputed is what disputes hold that are not decided; Late came for nothing, and nobody was promised it; Excess is
-// what lost disputes took of money that counts as given back already, and is not in Returned.
+// what lost disputes took of money that counts as given back already, and is not in Returned; Others is what of the captured face is a
+// seller's or ours, of a resale that was not undone.
 type OrderMoney struct {
 	Currency      string
 	Captured      Parts
@@ -30,6 +31,7 @@ type OrderMoney struct {
 	DisputedMinor int64
 	LateMinor     int64
 	ExcessMinor   int64
+	OthersMinor   int64
 }
 
 // idRange is the first and the last id that a transfer of the reference may have.
@@ -93,13 +95,13 @@ func (m *OrderMoney) add(code string, kind Kind, minor int64) {
 		final, promised = -minor, -minor
 	}
 	switch code {
-	case "sale_face":
+	case "sale_face", "resale_price":
 		m.Captured.Face += final
-	case "sale_fee":
+	case "sale_fee", "resale_fee":
 		m.Captured.Fee += final
-	case "sale_tax":
+	case "sale_tax", "resale_tax":
 		m.Captured.Tax += final
-	case "sale_payment":
+	case "sale_payment", "resale_payment":
 		m.CapturedMinor += final
 	case "late_sale":
 		m.CapturedMinor += final
@@ -119,6 +121,10 @@ func (m *OrderMoney) add(code string, kind Kind, minor int64) {
 		m.DisputedMinor += promised
 	case "dispute_won":
 		m.DisputedMinor -= promised
+	case "resale_seller", "resale_commission":
+		m.OthersMinor += final
+	case "resale_recalled", "resale_commission_back":
+		m.OthersMinor -= final
 	default:
 		m.addLate(code, promised)
 	}
@@ -147,6 +153,12 @@ func (m *OrderMoney) addLate(code string, promised int64) {
 func (m OrderMoney) Rest() (Parts, int64) {
 	return Parts{m.Captured.Face - m.Returned.Face, m.Captured.Fee - m.Returned.Fee, m.Captured.Tax - m.Returned.Tax},
 		m.CapturedMinor - m.ReturnedMinor - m.DisputedMinor
+}
+
+// Earned is what the organizer has earned with the order, less what is disputed; below zero they owe it.
+func (m OrderMoney) Earned() int64 {
+	face := m.Captured.Face - m.OthersMinor - m.Returned.Face
+	return face - min(m.DisputedMinor, max(0, face))
 }
 
 // Share is numerator ÷ denominator of what was captured, each part rounded by itself and never more than is left of it; without the

@@ -18,26 +18,26 @@ func ResaleTransfers(t Terms, p Parts) ([]Transfer, error) {
 }
 
 // ResaleSplitTransfers divide the escrow once the ticket is handed over: a royalty for the organizer, a commission for the platform,
-// both in basis points of the price and rounded, and all the rest for the seller.
-func ResaleSplitTransfers(t Terms, seller string, price Amount, royaltyBasisPoints, commissionBasisPoints int64) ([]Transfer, error) {
-	const whole = 10_000
-	if royaltyBasisPoints < 0 || commissionBasisPoints < 0 || royaltyBasisPoints+commissionBasisPoints > whole {
-		return nil, fmt.Errorf("%w: shares of %d and %d basis points", ErrTransferMalformed, royaltyBasisPoints, commissionBasisPoints)
+// and all the rest for the seller. Both shares are of the price, rounded by whoever makes them; together they are at most the price.
+func ResaleSplitTransfers(t Terms, seller string, price Amount, royaltyMinor, commissionMinor int64) ([]Transfer, error) {
+	if royaltyMinor < 0 || commissionMinor < 0 || royaltyMinor > price.Minor || commissionMinor > price.Minor-royaltyMinor {
+		return nil, fmt.Errorf("%w: shares of %d and %d in a price of %d", ErrTransferMalformed, royaltyMinor, commissionMinor, price.Minor)
 	}
-	royalty, err := price.Portion(royaltyBasisPoints, whole)
-	if err != nil {
-		return nil, err
-	}
-	commission, err := price.Portion(commissionBasisPoints, whole)
-	if err != nil {
-		return nil, err
-	}
-	commission.Minor = min(commission.Minor, price.Minor-royalty.Minor) // both were rounded up
 	c := t.Currency
 	return compose(t.Order, "", Single,
-		leg{"resale_royalty", ResaleEscrow(c), OrganizerPayable(t.Organizer, c), royalty.Minor},
-		leg{"resale_commission", ResaleEscrow(c), PlatformFees(c), commission.Minor},
-		leg{"resale_seller", ResaleEscrow(c), SellerPayable(seller, c), price.Minor - royalty.Minor - commission.Minor})
+		leg{"resale_royalty", ResaleEscrow(c), OrganizerPayable(t.Organizer, c), royaltyMinor},
+		leg{"resale_commission", ResaleEscrow(c), PlatformFees(c), commissionMinor},
+		leg{"resale_seller", ResaleEscrow(c), SellerPayable(seller, c), price.Minor - royaltyMinor - commissionMinor})
+}
+
+// ResaleUndoneTransfers take back what a resale has brought its seller and us, for the organizer, whom a refund or a lost dispute of the
+// resale charges with the price. A seller who was paid keeps it (due is nothing then): the organizer bears that. Of one order it is
+// done once.
+func ResaleUndoneTransfers(t Terms, seller string, dueMinor, commissionMinor int64) ([]Transfer, error) {
+	c := t.Currency
+	return compose(t.Order, "", Single,
+		leg{"resale_recalled", SellerPayable(seller, c), OrganizerPayable(t.Organizer, c), dueMinor},
+		leg{"resale_commission_back", PlatformFees(c), OrganizerPayable(t.Organizer, c), commissionMinor})
 }
 
 // ResaleReturnedTransfers give a resale's buyer everything back where the ticket could not be handed over: pending until the provider

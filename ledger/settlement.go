@@ -22,7 +22,7 @@ WITH orders AS (
          AND t.transfer_id >= (left(o.reference::TEXT, 13) || '-0000-0000-000000000000')::UUID
          AND t.transfer_id <= (left(o.reference::TEXT, 13) || '-ffff-ffff-ffffffffffff')::UUID
     WHERE t.created_at <= $2::TIMESTAMPTZ AND t.currency = $3::TEXT AND t.kind IN ('single', 'post', 'reverse')
-      AND t.code IN ('sale_fee', 'sale_tax', 'refund_fee', 'refund_tax', 'dispute_fee_part', 'dispute_tax')
+      AND t.code IN ('sale_fee', 'sale_tax', 'resale_fee', 'resale_tax', 'resale_commission', 'refund_fee', 'refund_tax', 'dispute_fee_part', 'dispute_tax')
 ), own AS (
     SELECT code, kind, amount_minor FROM ledger_transfers
     WHERE debit_account = ANY($4::UUID[]) AND kind IN ('single', 'post', 'reverse') AND created_at <= $2::TIMESTAMPTZ
@@ -45,7 +45,7 @@ type Settlement struct {
 	Currency  string
 	At        time.Time
 	Sold      int64 // face value
-	Royalties int64 // of resales
+	Royalties int64 // of resales, and of those that were undone what their sellers and we gave toward it
 	Refunded  int64 // face value
 	Disputed  int64 // face value of lost disputes
 	Fees      int64 // ours on these orders, less those given back
@@ -109,10 +109,11 @@ func ReadSettlement(ctx context.Context, db Beginner, organizer, currency string
 }
 
 func (s *Settlement) fill(sums map[string]int64) {
-	s.Sold, s.Royalties = sums["sale_face"], sums["resale_royalty"]
+	s.Sold = sums["sale_face"]
+	s.Royalties = sums["resale_royalty"] + sums["resale_recalled"] + sums["resale_commission_back"]
 	s.Refunded, s.Disputed = sums["refund_face"], sums["dispute_face"]
-	s.Fees = sums["sale_fee"] - sums["refund_fee"] - sums["dispute_fee_part"]
-	s.Taxes = sums["sale_tax"] - sums["refund_tax"] - sums["dispute_tax"]
+	s.Fees = sums["sale_fee"] + sums["resale_fee"] + sums["resale_commission"] - sums["resale_commission_back"] - sums["refund_fee"] - sums["dispute_fee_part"]
+	s.Taxes = sums["sale_tax"] + sums["resale_tax"] - sums["refund_tax"] - sums["dispute_tax"]
 	s.Sent = sums["payout_sent"]
 }
 

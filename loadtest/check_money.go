@@ -132,8 +132,8 @@ func checkLedger(e *evidence) Verdict {
 			b.DebitsPosted, b.CreditsPosted, b.DebitsPending, b.CreditsPending, s.debitsPosted, s.creditsPosted, s.debitsPending, s.creditsPending)
 		delete(moved, b.Account)
 		net[b.Currency] += b.CreditsPosted - b.DebitsPosted
-		if b.Code == "buyer_clearing" {
-			q.That(b.CreditsPosted == b.DebitsPosted, "buyer_clearing %s is off zero by %d", b.Currency, b.CreditsPosted-b.DebitsPosted)
+		if b.Code == "buyer_clearing" || b.Code == "resale_escrow" {
+			q.That(b.CreditsPosted == b.DebitsPosted, "%s %s is off zero by %d", b.Code, b.Currency, b.CreditsPosted-b.DebitsPosted)
 		}
 	}
 	for id := range moved {

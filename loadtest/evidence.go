@@ -20,7 +20,7 @@ const (
 	sqlAuditQuotas   = `SELECT quota_id, scope_id, kind, buyer, taken, max_units FROM quota ORDER BY quota_id`
 	sqlAuditCounted  = `SELECT hold_id, event_id, entrant, units, quotas FROM holds WHERE state IN ('active', 'sold') ORDER BY hold_id`
 	sqlAuditOrders   = `SELECT order_id, event_id, state, amount_minor, currency FROM orders ORDER BY order_id`
-	sqlAuditTickets  = `SELECT ticket_id, order_id, tier, seat, epoch, state, code FROM tickets WHERE event_id = $1 ORDER BY ticket_id`
+	sqlAuditTickets  = `SELECT ticket_id, order_id, tier, seat, epoch, state, code, void_reason FROM tickets WHERE event_id = $1 ORDER BY ticket_id`
 	sqlAuditBalances = `SELECT b.account_id, a.code, a.currency,
 sum(b.debits_pending)::INT8, sum(b.credits_pending)::INT8, sum(b.debits_posted)::INT8, sum(b.credits_posted)::INT8
 FROM ledger_balances AS b JOIN ledger_accounts AS a ON a.account_id = b.account_id
@@ -102,6 +102,7 @@ type ticketRow struct {
 	Tier, Seat        string
 	Epoch             int64
 	State, CodeAtGate string
+	Why               string // it is void
 }
 
 type balanceRow struct {

@@ -310,8 +310,10 @@ func (d *dispute) open(ctx context.Context, tx pgx.Tx) error {
 	for i, t := range tickets {
 		ids[i] = t.ID
 	}
-	_, err = ticket.Void(ctx, tx, ids, voidedByDispute)
-	return err
+	if _, err = ticket.Void(ctx, tx, ids, voidedByDispute); err != nil || d.service.cfg.Resale == nil {
+		return err
+	}
+	return d.service.cfg.Resale.Gone(ctx, tx, ids, "its purchase is disputed")
 }
 
 // note moves the order, and says so in its history.

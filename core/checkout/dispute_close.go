@@ -57,6 +57,9 @@ func (d *dispute) won(ctx context.Context, tx pgx.Tx) error {
 	if d.terms.Cancelled {
 		return d.wonForNothing(ctx, tx, len(tickets))
 	}
+	if len(tickets) == 0 && d.resold(ctx, tx) {
+		return d.note(CauseDisputeWon, "its tickets were resold before")
+	}
 	if len(tickets) == 0 {
 		return d.note(CauseDisputeWonNoPlaces, "the money is ours again; the places are somebody else's: refund it")
 	}
@@ -115,7 +118,7 @@ func (d *dispute) theirs(ctx context.Context, tx pgx.Tx) ([]ticket.Ticket, error
 	for _, t := range tickets {
 		switch {
 		case t.State != ticket.Voided || t.VoidReason != voidedByDispute || !slices.Contains(unrefunded, t.Item):
-		case t.Seat != "" && seats[t.Seat]:
+		case t.Seat != "" && (seats[t.Seat] || h.Listing()):
 			left = append(left, t)
 		case t.Seat == "" && standing[t.Tier] > 0:
 			standing[t.Tier]--
@@ -178,7 +181,10 @@ func (d *dispute) lost(ctx context.Context, tx pgx.Tx) error {
 	if d.late {
 		return d.lostLate(said, settled > 0)
 	}
-	if err := d.note(CauseDisputeLost, said); err != nil || part || !d.terms.ResellLost {
+	if err := d.note(CauseDisputeLost, said); err != nil {
+		return err
+	}
+	if stays, err := d.lostResale(ctx, tx); err != nil || stays || part || !d.terms.ResellLost {
 		return err
 	}
 	_, err = inventory.Unsell(ctx, tx, []uuid.UUID{d.record.order.Hold}) // what was given back before is no error

@@ -12,6 +12,7 @@ import (
 	"fairgate/core/db"
 	"fairgate/core/inventory"
 	"fairgate/core/payment"
+	"fairgate/core/resale"
 	"fairgate/core/ticket"
 	"fairgate/ledger"
 )
@@ -63,6 +64,10 @@ type batch struct {
 	signed    []ticket.Signed
 	bought    []Order
 	lateSales []lateSale
+	quotes    map[resale.Wanted]resale.Quote // of listings that openings and outcomes are about
+	selling   []resale.Sale
+	relisted  []uuid.UUID
+	handed    []resale.Handover
 	causes    []Cause
 }
 
@@ -152,7 +157,7 @@ var insertedMeanwhile = []string{"orders_pkey", "orders_key_unique", "order_even
 
 // outdated tells whether a batch failed because of what others did since it was read.
 func outdated(err error) bool {
-	if errors.Is(err, errOutdated) || errors.Is(err, inventory.ErrOutdated) {
+	if errors.Is(err, errOutdated) || errors.Is(err, inventory.ErrOutdated) || errors.Is(err, resale.ErrOutdated) {
 		return true
 	}
 	if errors.Is(err, ErrTransition) {
@@ -238,8 +243,16 @@ func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 			return err
 		}
 	}
+	if err := b.takeListed(ctx, tx); err != nil {
+		return err
+	}
 	if len(b.signed) > 0 {
 		if err := b.service.issuer.Insert(ctx, tx, b.signed); err != nil {
+			return err
+		}
+	}
+	if len(b.handed) > 0 {
+		if err := b.service.cfg.Resale.Entitle(ctx, tx, b.handed); err != nil {
 			return err
 		}
 	}

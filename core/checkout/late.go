@@ -34,7 +34,7 @@ type Again func(ctx context.Context, earlier uuid.UUID, key string) (inventory.H
 
 // reseats tells whether an order may have another hold instead of the one that died.
 func (s *Service) reseats(ctx context.Context, o *Order) (bool, error) {
-	if s.cfg.Again == nil || o.State != Expired {
+	if s.cfg.Again == nil || o.State != Expired || o.Resale() {
 		return false, nil
 	}
 	terms, err := s.catalog(ctx, o.Event)

@@ -94,7 +94,7 @@ func (b *batch) openOne(ctx context.Context, o *Opening) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	lines, mismatch := price(h, *terms)
+	lines, mismatch := b.price(h, terms)
 	if mismatch != nil {
 		return answer{err: mismatch}, nil //nolint:nilerr // likewise
 	}

@@ -38,6 +38,11 @@ type Line struct {
 	Face int64  `json:"face"`
 	Fee  int64  `json:"fee"`
 	Tax  int64  `json:"tax"`
+
+	// Of a ticket that its owner resells: the listing, and which of its prices. Face is then what the seller asks, and the line is the only
+	// one of its order.
+	Listing uuid.UUID `json:"listing,omitzero"`
+	PriceNo int64     `json:"price_no,omitempty"`
 }
 
 // Total is what the buyer pays for the line.
@@ -246,6 +251,12 @@ func encodeLines(lines []Line) string {
 		b = strconv.AppendInt(b, l.Fee, 10)
 		b = append(b, `,"tax":`...)
 		b = strconv.AppendInt(b, l.Tax, 10)
+		if l.Listing != uuid.Nil {
+			b = append(b, `,"listing":"`...)
+			b = append(b, l.Listing.String()...)
+			b = append(b, `","price_no":`...)
+			b = strconv.AppendInt(b, l.PriceNo, 10)
+		}
 		b = append(b, '}')
 	}
 	return string(append(b, ']'))

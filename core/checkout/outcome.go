@@ -198,12 +198,19 @@ func (b *batch) authorized(ctx context.Context, r *record, p *Payment, o *Outcom
 
 // sale sells the hold of an authorized payment, unless its card has bought enough.
 func (b *batch) sale(ctx context.Context, r *record, p *Payment, o *Outcome, cause Cause) error {
+	listed, gone := b.sellListed(r)
+	if gone != nil {
+		return b.refuseListed(r, p, o, gone)
+	}
 	var over *inventory.OverLimit
 	switch err := b.overCard(ctx, r, o); {
 	case errors.As(err, &over):
 		return b.refuseCard(r, p, o, over)
 	case err != nil:
 		return err
+	}
+	if r.resale() {
+		b.selling = append(b.selling, listed)
 	}
 	b.sell = append(b.sell, r.order.Hold)
 	p.move(PaymentAuthorized, "")
@@ -227,11 +234,21 @@ func (b *batch) captured(ctx context.Context, r *record, p *Payment, o *Outcome)
 		}
 		return nil
 	}
-	p.move(PaymentCaptured, p.Failure)
 	transfers, err := b.saleTransfers(ctx, r, p)
 	if err != nil {
 		return err
 	}
+	if r.resale() {
+		split, handed, err := b.handOver(ctx, r, p)
+		if err != nil {
+			return err
+		}
+		if !handed {
+			return b.capturedInVain(ctx, r, p, o, transfers)
+		}
+		return b.handedOver(r, p, o, append(ledger.PostAll(transfers), split...))
+	}
+	p.move(PaymentCaptured, p.Failure)
 	b.transfers = append(b.transfers, ledger.PostAll(transfers)...)
 	if err := b.note(r, CauseCaptured, o, ""); err != nil {
 		return err
@@ -250,6 +267,7 @@ func (b *batch) captureRefused(ctx context.Context, r *record, p *Payment, o *Ou
 	}
 	b.transfers = append(b.transfers, ledger.VoidAll(transfers)...)
 	b.unsell = append(b.unsell, r.order.Hold)
+	b.relist(r)
 	void := task(taskVoid, r.order.ID, p.ID)
 	void.ID = payment.TaskID(p.ID, voidKind)
 	b.tasks = append(b.tasks, void)
@@ -310,6 +328,9 @@ func (b *batch) saleTransfers(ctx context.Context, r *record, p *Payment) ([]led
 		return nil, fmt.Errorf("order %s: %w", r.order.ID, err)
 	}
 	face, fee, tax := sums(r.order.Lines)
+	if r.order.Resale() {
+		return ledger.ResaleTransfers(r.money(p, terms), ledger.Parts{Face: face, Fee: fee, Tax: tax})
+	}
 	in := func(minor int64) ledger.Amount {
 		return ledger.Amount{Minor: minor, Currency: r.order.Amount.Currency}
 	}

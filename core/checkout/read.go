@@ -73,14 +73,16 @@ func (b *batch) read(ctx context.Context) error {
 	if err := b.readCards(ctx); err != nil {
 		return err
 	}
-	ids := b.holdIDs()
-	if len(ids) == 0 {
-		return nil
+	if ids := b.holdIDs(); len(ids) > 0 {
+		err := d.Reading(ctx, func() (err error) {
+			b.holds, err = inventory.Read(ctx, d.Reader, ids)
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
-	return d.Reading(ctx, func() (err error) {
-		b.holds, err = inventory.Read(ctx, d.Reader, ids)
-		return err
-	})
+	return b.readListed(ctx)
 }
 
 // holdIDs are the holds that decisions rest on: of new orders, of orders to be tried again, and of those about to be sold.

@@ -109,6 +109,9 @@ func (s *Service) refund(ctx context.Context, tx pgx.Tx, r *record, refunds []Re
 	if err != nil {
 		return Refund{}, err
 	}
+	if items, err = s.notResold(ctx, tx, r, q, items, terms.Organizer); err != nil {
+		return Refund{}, err
+	}
 	m, err := ledger.ReadOrder(ctx, tx, r.order.ID)
 	if err != nil {
 		return Refund{}, err
@@ -128,6 +131,11 @@ func (s *Service) refund(ctx context.Context, tx pgx.Tx, r *record, refunds []Re
 	}
 	if err := s.takeBack(ctx, tx, r, items, keepOff, q.Reason); err != nil {
 		return Refund{}, err
+	}
+	if len(items) > 0 {
+		if err := s.unlist(ctx, tx, r, items, terms, q.Reason); err != nil {
+			return Refund{}, err
+		}
 	}
 	refunds = append(refunds, f)
 	why := fmt.Sprintf("%s back for %s: %s", f.Amount, purpose(&f), q.Reason)
@@ -159,7 +167,7 @@ func (s *Service) takeBack(ctx context.Context, tx pgx.Tx, r *record, items []in
 	for n, i := range items {
 		ids[n] = ticket.TicketID(r.order.ID, i)
 		line := r.order.Lines[i]
-		if line.Seat != "" {
+		if line.Seat != "" && line.Listing == uuid.Nil { // a resale's seat is with the hold that it was sold first with
 			part.Items = append(part.Items, inventory.Item{Tier: line.Tier, Seats: []string{line.Seat}})
 			continue
 		}

@@ -12,6 +12,8 @@ import (
 
 	"fairgate/core/db"
 	"fairgate/core/inventory"
+	"fairgate/core/resale"
+	"fairgate/core/ticket"
 	"fairgate/ledger"
 )
 
@@ -221,7 +223,7 @@ func (s *Service) change(ctx context.Context, order uuid.UUID, fn func(ctx conte
 
 // overtaken tells whether somebody else was quicker, so that looking again helps.
 func overtaken(err error) bool {
-	if errors.Is(err, errOutdated) || errors.Is(err, inventory.ErrOutdated) {
+	if errors.Is(err, errOutdated) || errors.Is(err, inventory.ErrOutdated) || errors.Is(err, resale.ErrOutdated) || errors.Is(err, ticket.ErrMismatch) {
 		return true
 	}
 	for _, constraint := range append(refundMeanwhile, insertedMeanwhile...) {

@@ -24,7 +24,7 @@ const paymentRefused = "payment_refused"
 
 // refused tells whether the attempt was ended by us, for a reason that stands whatever the provider says later.
 func (p *Payment) refused() bool {
-	return p.Failure == cardOverLimit || p.Failure == paymentRefused || p.Failure == reviewOver
+	return p.Failure == cardOverLimit || p.Failure == listingGone || p.Failure == paymentRefused || p.Failure == reviewOver
 }
 
 // addressOf is the hash of the network that an order is opened from, where payments are judged.

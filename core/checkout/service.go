@@ -15,6 +15,7 @@ import (
 	"fairgate/core/fraud"
 	"fairgate/core/inventory"
 	"fairgate/core/payment"
+	"fairgate/core/resale"
 	"fairgate/core/ticket"
 	"fairgate/ledger"
 )
@@ -50,6 +51,8 @@ type Config struct {
 	// SaleEnds tells when an event, by its slug, stops selling: bank transfers have no longer, but a working day. Zero where nobody knows;
 	// nil: never known. It is asked while a batch waits and must answer from memory nearly always.
 	SaleEnds func(ctx context.Context, slug string) time.Time
+	// Resale sells tickets that their owners list. Nil: none are.
+	Resale *resale.Service
 	// RefundRate is how many refunds a second may be asked for in the name of a cancelled event. Nil: 10.
 	RefundRate func(ctx context.Context, event uuid.UUID) float64
 

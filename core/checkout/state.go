@@ -49,6 +49,7 @@ const (
 	CauseReview         Cause = "review"         // authorized, and for an operator to decide
 	CauseApproved       Cause = "approved"       // by the operator
 	CauseDenied         Cause = "denied"         // by the operator, or by what is known of account, address and card
+	CauseListingGone    Cause = "listing_gone"   // the ticket that its owner listed cannot be handed over any more
 	CauseTaskRetried    Cause = "task_retried"   // an operator has a dead outbox task run again
 	CauseTaskDiscarded  Cause = "task_discarded" // an operator ends a dead outbox task
 )
@@ -84,6 +85,9 @@ var transitions = withOperators(slices.Concat([]Transition{
 	{From: PaymentPending, Cause: CauseHoldReleased, To: Cancelled, Retry: "outbox repeats void"},
 	{From: PaymentPending, Cause: CauseLateMoney, To: Expired, Retry: "outbox repeats void"},
 	{From: PaymentPending, Cause: CauseCardOverLimit, To: Cancelled, Retry: "outbox repeats void"},
+	{From: PaymentPending, Cause: CauseListingGone, To: Cancelled, Retry: "outbox repeats void, or late_money"},
+	{From: PaymentFailed, Cause: CauseListingGone, To: Cancelled, Retry: "outbox repeats void"},
+	{From: PaymentReview, Cause: CauseListingGone, To: Cancelled, Retry: "outbox repeats void"},
 	{From: PaymentPending, Cause: CauseReview, To: PaymentReview, UntilHold: true, Retry: "an operator approves or denies"},
 	{From: PaymentPending, Cause: CauseDenied, To: Cancelled, Retry: "outbox repeats void"},
 	{From: PaymentReview, Cause: CauseApproved, To: PaymentPending, Limit: maxCapture, Retry: "outbox repeats capture with the same key"},

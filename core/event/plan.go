@@ -20,7 +20,7 @@ const planRows = 1000
 const sqlStockForUpdate = `
 SELECT tier, allocation, capacity, taken
 FROM stock
-WHERE event_id = $1::UUID
+WHERE event_id = $1::UUID AND price_no = 0
 ORDER BY tier, allocation
 FOR UPDATE`
 

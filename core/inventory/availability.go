@@ -11,7 +11,7 @@ import (
 const sqlAvailability = `
 SELECT s.tier, s.allocation, s.capacity, s.taken, s.version
 FROM stock AS s
-WHERE s.event_id = $1
+WHERE s.event_id = $1 AND s.price_no = 0
 ORDER BY s.tier, s.allocation`
 
 // Stock is one stock row. Taken counts held and sold units; Version grows with every commit that changes the row.
@@ -21,9 +21,11 @@ type Stock struct {
 	Capacity   int64
 	Taken      int64
 	Version    int64
+
+	priceNo int64 // of a listing
 }
 
-// Availability is what an event has and what is taken, ordered by tier and allocation. An event without stock has none.
+// Availability is what an event itself has and what is taken, ordered by tier and allocation; what its buyers list is not in it. An event without stock has none.
 func (s *Service) Availability(ctx context.Context, event uuid.UUID) ([]Stock, error) {
 	var stock []Stock
 	err := s.db.Reading(ctx, func() error {

@@ -75,7 +75,10 @@ type (
 	}
 )
 
-type stockRow struct{ capacity, taken, version int64 }
+type stockRow struct {
+	capacity, taken, version int64
+	priceMinor, priceNo      int64 // of a listing
+}
 
 type seatRow struct {
 	tier, allocation string
@@ -267,8 +270,14 @@ func (d *decider) grant(i int, o *op) error {
 			Amount: ledger.Amount{Currency: o.offer.Currency}, others: others(o.counts),
 		},
 	}
-	for _, line := range lines {
-		g.hold.Amount.Minor += o.offer.Tiers[line.Tier].PriceMinor * int64(line.Quantity)
+	for n := range lines {
+		line := &lines[n]
+		price := o.offer.Tiers[line.Tier].PriceMinor
+		if Listed(line.Allocation) {
+			row := d.was.stock[stockKey{o.event, line.Tier, line.Allocation}]
+			price, line.PriceNo = row.priceMinor, row.priceNo
+		}
+		g.hold.Amount.Minor += price * int64(line.Quantity)
 		d.plan.stock[stockKey{o.event, line.Tier, line.Allocation}] += int64(line.Quantity)
 		for _, seat := range line.Seats {
 			key := seatKey{o.event, seat}
@@ -371,7 +380,7 @@ func (d *decider) lines(o *op, items []Item) (lines []Item, units int, err error
 			if !ok {
 				return nil, 0, fmt.Errorf("%w: %q", ErrTierUnknown, item.Tier)
 			}
-			if tier.Kind != General {
+			if tier.Kind != General && !Listed(item.Allocation) {
 				return nil, 0, fmt.Errorf("%w: tier %q is sold by seat", ErrItemsInvalid, item.Tier)
 			}
 			add(item.Tier, orElse(item.Allocation, tier.Allocation), "", item.Quantity)
@@ -401,6 +410,9 @@ func (d *decider) lines(o *op, items []Item) (lines []Item, units int, err error
 func (d *decider) fits(event uuid.UUID, line *Item) error {
 	key := stockKey{event, line.Tier, line.Allocation}
 	row, ok := d.was.stock[key]
+	if !ok && Listed(line.Allocation) {
+		return ErrSoldOut
+	}
 	if !ok {
 		return fmt.Errorf("%w: %q has no stock in allocation %q", ErrTierUnknown, line.Tier, line.Allocation)
 	}

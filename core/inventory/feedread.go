@@ -13,7 +13,7 @@ import (
 const sqlFeedStock = `
 SELECT s.event_id, s.tier, s.allocation, s.capacity, s.taken, s.version
 FROM unnest($1::UUID[]) AS k (event_id)
-JOIN stock AS s ON s.event_id = k.event_id`
+JOIN stock AS s ON s.event_id = k.event_id AND s.price_no = 0`
 
 const sqlFeedSeatLog = `
 SELECT l.event_id, l.tier, l.allocation, l.version, l.changes

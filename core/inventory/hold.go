@@ -66,6 +66,9 @@ type Item struct {
 	// Window is the one that the hold came through; empty for general sale, and in a Request.
 	Window string `json:"window,omitempty"`
 
+	// PriceNo says which price of a listing the hold has; 0 for all that an event sells itself. In a Request it is 0.
+	PriceNo int64 `json:"price_no,omitempty"`
+
 	Best *Best    `json:"-"` // in a Request only: whichever seats are best
 	Rows []string `json:"-"` // in a Request only: whole rows or tables, section/row
 }
@@ -249,6 +252,10 @@ func encodeItems(items []Item) string {
 		if item.Window != "" {
 			b = append(b, `,"window":`...)
 			b = appendText(b, item.Window)
+		}
+		if item.PriceNo != 0 {
+			b = append(b, `,"price_no":`...)
+			b = strconv.AppendInt(b, item.PriceNo, 10)
 		}
 		b = append(b, '}')
 	}

@@ -241,6 +241,9 @@ func (s *Service) prepare(ctx context.Context, r *Request, offers map[uuid.UUID]
 			offers[r.Event] = offer
 		}
 	}
+	if err := checkListed(r); err != nil {
+		return op{}, err
+	}
 	offer, window, err := r.enter(offer)
 	if err != nil {
 		return op{}, err

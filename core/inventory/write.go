@@ -23,7 +23,7 @@ UPDATE stock AS s SET taken = s.taken + k.change, version = s.version + 1
 FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[], $4::INT8[]) AS k (event_id, tier, allocation, change)
 WHERE s.event_id = k.event_id AND s.tier = k.tier AND s.allocation = k.allocation
   AND s.taken + k.change <= s.capacity AND s.taken + k.change >= 0
-RETURNING s.event_id, s.tier, s.allocation, s.capacity, s.taken, s.version, now()`
+RETURNING s.event_id, s.tier, s.allocation, s.capacity, s.taken, s.version, s.price_no, now()`
 
 const sqlCloseHolds = `
 UPDATE holds AS h SET state = k.next, closed_at = now()
@@ -100,7 +100,11 @@ func (p *plan) write(ctx context.Context, tx pgx.Tx) error {
 		g.hold.CommitNo = rows[g.first].Version
 		for n := range g.hold.Items {
 			item := &g.hold.Items[n]
-			item.Commit = rows[stockKey{g.hold.Event, item.Tier, item.Allocation}].Version
+			row := rows[stockKey{g.hold.Event, item.Tier, item.Allocation}]
+			item.Commit = row.Version
+			if item.PriceNo != row.priceNo && Listed(item.Allocation) {
+				return fmt.Errorf("grant a listing at price %d, which has price %d: %w", item.PriceNo, row.priceNo, ErrOutdated)
+			}
 		}
 		g.hold.CreatedAt, g.hold.AsOf = now, now
 		g.hold.Deadline = now.Add(g.ttl.Truncate(time.Microsecond)) // the database keeps microseconds
@@ -141,7 +145,7 @@ func (p *plan) moveStock(ctx context.Context, tx pgx.Tx) (map[stockKey]Stock, ti
 	var row Stock
 	var now time.Time
 	rows := make(map[stockKey]Stock, len(keys))
-	_, err = pgx.ForEachRow(moved, []any{(*[16]byte)(&k.event), &k.tier, &k.allocation, &row.Capacity, &row.Taken, &row.Version, &now}, func() error {
+	_, err = pgx.ForEachRow(moved, []any{(*[16]byte)(&k.event), &k.tier, &k.allocation, &row.Capacity, &row.Taken, &row.Version, &row.priceNo, &now}, func() error {
 		row.Tier, row.Allocation = k.tier, k.allocation
 		rows[k] = row
 		return nil

@@ -115,8 +115,7 @@ func (s *Service) earned(ctx context.Context, event uuid.UUID) (int64, error) {
 			return 0, err
 		}
 		for _, of := range moves {
-			m := ledger.MoneyOf(of)
-			sum += m.Captured.Face - m.Returned.Face - min(m.DisputedMinor, max(0, m.Captured.Face-m.Returned.Face))
+			sum += ledger.MoneyOf(of).Earned()
 		}
 		if len(ids) < pageRows {
 			return sum, nil

@@ -38,7 +38,7 @@ func (r row) candidates() []uuid.UUID {
 	}
 	switch r.Kind {
 	case payment.SettledCharge:
-		return []uuid.UUID{r.final("sale_payment"), ledger.TransferID(r.order, "late_money")}
+		return []uuid.UUID{r.final("sale_payment"), r.final("resale_payment"), ledger.TransferID(r.order, "late_money")}
 	case payment.SettledRefund:
 		return r.given()
 	}

@@ -52,7 +52,7 @@ func (m *matcher) correction(r row) (Proposal, error) {
 	var err error
 	switch r.Kind {
 	case payment.SettledCharge:
-		if m.ends(r.order, "sale_payment", ledger.Pending) && !m.ends(r.order, "sale_payment", ledger.Post) && !m.ends(r.order, "sale_payment", ledger.Void) {
+		if m.awaitsCapture(r.order, "sale_payment") || m.awaitsCapture(r.order, "resale_payment") {
 			return Proposal{Action: "none: the sale waits for its capture; see ticketctl orders show " + r.order.String()}, nil
 		}
 		p.Action = "book it as late money of the order, to be sold or refunded"
@@ -111,6 +111,11 @@ func (r row) paid(currency string) (ledger.Amount, bool) {
 	return ledger.Amount{}, false
 }
 
+// awaitsCapture tells whether the order has a payment of that code that was authorized and nothing else yet.
+func (m *matcher) awaitsCapture(order uuid.UUID, code string) bool {
+	return m.ends(order, code, ledger.Pending) && !m.ends(order, code, ledger.Post) && !m.ends(order, code, ledger.Void)
+}
+
 // ends tells whether the order has a transfer of that code and kind.
 func (m *matcher) ends(order uuid.UUID, code string, kind ledger.Kind) bool {
 	return slices.ContainsFunc(m.byOrder[order], func(move ledger.Move) bool { return move.Code == code && move.Kind == kind })
@@ -132,7 +137,7 @@ func (m *matcher) refund(r row, terms ledger.Terms, money ledger.OrderMoney, amo
 		made, err = ledger.LateRefundTransfers(terms, id, amount.Minor)
 	} else {
 		for _, move := range moves {
-			if name, ok := strings.CutPrefix(m.accounts[move.Credit].Code, "organizer_payable/"); ok && move.Code == "sale_face" {
+			if name, ok := strings.CutPrefix(m.accounts[move.Credit].Code, "organizer_payable/"); ok && (move.Code == "sale_face" || move.Code == "resale_royalty") {
 				terms.Organizer = name
 			}
 		}

@@ -1,0 +1,213 @@
+package resale
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"fairgate/core/inventory"
+	"fairgate/core/ticket"
+	"fairgate/core/ticket/title"
+	"fairgate/ledger"
+)
+
+const sqlOfTickets = `SELECT listing_id FROM listings WHERE ticket_id = ANY($1::UUID[]) AND state = ANY($2::TEXT[]) ORDER BY listing_id`
+
+const sqlSoldInOrder = `SELECT listing_id FROM listings WHERE order_id = $1::UUID AND state = 'sold'`
+
+const sqlSoldFromOrder = `SELECT listing_id FROM listings WHERE seller_order = $1::UUID AND state = 'sold' ORDER BY listing_id`
+
+const sqlSettleShare = `
+UPDATE listings SET payout = $3, updated_at = now()
+WHERE listing_id = $1::UUID AND payout = $2`
+
+const sqlOrderState = `SELECT state FROM orders WHERE order_id = $1::UUID`
+
+// ofTickets finds the listings of tickets that are in one of the states.
+func (s *Service) ofTickets(ctx context.Context, tx pgx.Tx, tickets []uuid.UUID, states ...string) ([]Listing, error) {
+	return s.among(ctx, tx, sqlOfTickets, tickets, states)
+}
+
+// among reads the listings whose ids a statement finds.
+func (s *Service) among(ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]Listing, error) {
+	rows, err := tx.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, fmt.Errorf("look for listings: %w", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	return collect(ctx, tx, sqlListings, ids)
+}
+
+// Gone ends the listings of tickets that have just become void for another reason than a resale. One that is being paid for cannot be
+// handed over any more, and its buyer gets the money back.
+func (s *Service) Gone(ctx context.Context, tx pgx.Tx, tickets []uuid.UUID, reason string) error {
+	listings, err := s.ofTickets(ctx, tx, tickets, string(Open), string(Selling))
+	if err != nil {
+		return err
+	}
+	for i := range listings {
+		l := &listings[i]
+		if err := l.move(ctx, tx, Ended, reason); err != nil {
+			return err
+		}
+		if err := inventory.Unlist(ctx, tx, l.unit()); err != nil && !errors.Is(err, inventory.ErrHeld) {
+			return err // a hold that lives ends by itself, and Run closes the row
+		}
+	}
+	return nil
+}
+
+// Resold tells what became of tickets that their order's payer wants money back for: which were resold, and whether one of them is being
+// sold at the moment.
+func (s *Service) Resold(ctx context.Context, tx pgx.Tx, tickets []uuid.UUID) (sold map[uuid.UUID]Listing, selling bool, err error) {
+	listings, err := s.ofTickets(ctx, tx, tickets, string(Selling), string(Sold), string(Undone))
+	if err != nil {
+		return nil, false, err
+	}
+	sold = make(map[uuid.UUID]Listing)
+	for _, l := range listings {
+		switch {
+		case l.State == Selling:
+			selling = true
+		case l.State == Sold, l.Paid(): // whoever was paid for the ticket has no claim to what they paid themselves
+			sold[l.Ticket] = l
+		}
+	}
+	return sold, selling, nil
+}
+
+// Paid tells whether the seller was sent their share, which is then theirs.
+func (l *Listing) Paid() bool { return l.Payout == Sent || l.Payout == Arrived }
+
+// UndoOrder undoes the resale of a buyer's order that is refunded as a whole or charged back, whose ticket is void by now; see Undo. Of
+// an order that was no resale, or was undone before, it does nothing.
+func (s *Service) UndoOrder(ctx context.Context, tx pgx.Tx, order uuid.UUID, organizer, reason string, cancelled bool) error {
+	listings, err := s.among(ctx, tx, sqlSoldInOrder, order)
+	if err != nil {
+		return err
+	}
+	for i := range listings {
+		if err := s.Undo(ctx, tx, &listings[i], organizer, reason, cancelled); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Undo takes a resale back: the seller's share and our commission go to the organizer, who is charged with the buyer's refund, and the
+// seller has the ticket again, unless the event is cancelled, the seller's own purchase is not in order, or they were paid before.
+func (s *Service) Undo(ctx context.Context, tx pgx.Tx, l *Listing, organizer, reason string, cancelled bool) error {
+	due := int64(0)
+	returns := !cancelled && l.Payout == Waiting
+	if l.Payout == Waiting {
+		due = l.Price.Share()
+		if err := l.share(ctx, tx, Recalled); err != nil {
+			return err
+		}
+	}
+	transfers, err := ledger.ResaleUndoneTransfers(ledger.Terms{Order: l.Order, Organizer: organizer, Currency: l.Price.Currency}, l.SellerAccount(), due, l.Price.Commission)
+	if err != nil {
+		return err
+	}
+	if err := s.ledger.Record(ctx, tx, transfers); err != nil {
+		return err
+	}
+	if err := l.move(ctx, tx, Undone, reason); err != nil {
+		return err
+	}
+	if err := inventory.Unlist(ctx, tx, l.unit()); err != nil && !errors.Is(err, inventory.ErrHeld) {
+		return err // what is kept off sale stays taken
+	}
+	metrics.undone.Inc()
+	if !returns {
+		return nil
+	}
+	var state string
+	if err := tx.QueryRow(ctx, sqlOrderState, l.SellerOrder).Scan(&state); err != nil {
+		return fmt.Errorf("read the seller's order: %w", err)
+	}
+	if state != orderIssued {
+		return nil
+	}
+	return s.giveBack(ctx, tx, l)
+}
+
+// orderIssued is the state of an order whose tickets are good: checkout.TicketIssued.
+const orderIssued = "ticket_issued"
+
+// giveBack gives a seller the ticket back. The buyer's, which is void, goes back in the chain of title first, so that another sale follows it.
+func (s *Service) giveBack(ctx context.Context, tx pgx.Tx, l *Listing) error {
+	bought, err := ticket.Load(ctx, tx, l.NewTicket)
+	if err != nil {
+		return err
+	}
+	buyer := bought.Owner
+	if err := s.issuer.Reinstate(ctx, tx, []ticket.Ticket{bought}); err != nil {
+		return err
+	}
+	if bought, err = ticket.Load(ctx, tx, l.NewTicket); err != nil {
+		return err
+	}
+	if err := s.issuer.Reissue(ctx, tx, []ticket.Reissue{{Ticket: bought, Owner: l.Seller}}); err != nil {
+		return err
+	}
+	if _, err := title.Append(ctx, tx, title.Step{Ticket: bought.ID, Epoch: bought.Epoch + 1, From: buyer, To: l.Seller, How: title.Transfer, Note: "the resale was undone"}); err != nil {
+		return err
+	}
+	if _, err := ticket.Void(ctx, tx, []uuid.UUID{bought.ID}, "the resale was undone"); err != nil {
+		return err
+	}
+	was, err := ticket.Load(ctx, tx, l.Ticket)
+	if err != nil {
+		return err
+	}
+	if was.State == ticket.Valid || was.VoidReason != VoidReason {
+		return nil
+	}
+	return s.issuer.Reinstate(ctx, tx, []ticket.Ticket{was})
+}
+
+// share moves what becomes of the seller's share.
+func (l *Listing) share(ctx context.Context, tx pgx.Tx, to Payout) error {
+	tag, err := tx.Exec(ctx, sqlSettleShare, l.ID, string(l.Payout), string(to))
+	if err != nil {
+		return fmt.Errorf("settle the share of listing %s: %w", l.ID, err)
+	}
+	if tag.RowsAffected() != 1 {
+		return fmt.Errorf("settle the share of listing %s: %w", l.ID, ErrOutdated)
+	}
+	l.Payout = to
+	return nil
+}
+
+// Forfeit takes from a seller whose purchase was charged back what they were not paid yet of reselling its tickets, for the organizer, who
+// was charged with it. It answers how many tickets were resold: their places are not the order's any more.
+func (s *Service) Forfeit(ctx context.Context, tx pgx.Tx, sellerOrder uuid.UUID, organizer string) (resold int, err error) {
+	listings, err := s.among(ctx, tx, sqlSoldFromOrder, sellerOrder)
+	if err != nil {
+		return 0, err
+	}
+	for i := range listings {
+		l := &listings[i]
+		if l.Payout != Waiting {
+			continue
+		}
+		if err := l.share(ctx, tx, Forfeited); err != nil {
+			return 0, err
+		}
+		transfers, err := ledger.ResaleUndoneTransfers(ledger.Terms{Order: l.Order, Organizer: organizer, Currency: l.Price.Currency}, l.SellerAccount(), l.Price.Share(), 0)
+		if err != nil {
+			return 0, err
+		}
+		if err := s.ledger.Record(ctx, tx, transfers); err != nil {
+			return 0, err
+		}
+	}
+	return len(listings), nil
+}
