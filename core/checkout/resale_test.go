@@ -33,11 +33,16 @@ type market struct {
 	*node
 	resale *resale.Service
 	rules  resale.Rules
+	bank   *bank // nil: nobody disputes anything
 }
 
 // newMarket opens one: 10% of the price are the organizer's and 5% the platform's, the buyer pays 1.00 and 0.21 tax on top, and a ticket
 // may cost what it cost first and a tenth more.
 func newMarket(t *testing.T, run bool) *market {
+	return newMarketWith(t, run, func(*market, *Config) {})
+}
+
+func newMarketWith(t *testing.T, run bool, adjust func(*market, *Config)) *market {
 	m := &market{shop: newShop(t), rules: resale.Rules{Slug: "gig", Organizer: "promoter", Currency: "EUR", Allowed: true, Over: 100_000,
 		Royalty: 100_000, Commission: 50_000, Fee: 100, Tax: 21, ClosesAt: time.Now().Add(time.Hour), StartsAt: time.Now().Add(2 * time.Hour), PayAfter: time.Millisecond}}
 	key := ed25519.NewKeyFromSeed(make([]byte, 32))
@@ -50,7 +55,10 @@ func newMarket(t *testing.T, run bool) *market {
 		Issuer: ticket.NewIssuer(func(context.Context, uuid.UUID) (ticket.SigningKey, error) {
 			return ticket.SigningKey{No: 1, Private: key}, nil
 		})})
-	m.adjust = func(c *Config) { c.Resale = m.resale }
+	m.adjust = func(c *Config) {
+		c.Resale = m.resale
+		adjust(m, c)
+	}
 	m.node = m.open(run)
 	return m
 }

@@ -22,7 +22,7 @@ const ServiceRole = "fairgate_service"
 var ErrRole = errors.New("unusable service role")
 
 // insertOnly are the tables of which no row is ever changed or deleted.
-var insertOnly = []string{"ledger_seals", "ledger_transfers", "offline_decisions", "order_events", "order_heads", "order_seals", "title_steps"}
+var insertOnly = []string{"ledger_seals", "ledger_transfers", "listing_prices", "offline_decisions", "order_events", "order_heads", "order_seals", "title_steps"}
 
 // roleName is what needs no quoting in SQL: names of roles and tables cannot be parameters.
 var roleName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
