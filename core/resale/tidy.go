@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/inventory"
+	"fairgate/core/ticket"
 )
 
 // tidyPage is how many listings one look goes through.
@@ -27,8 +28,15 @@ JOIN stock AS s ON s.event_id = l.event_id AND s.tier = l.tier AND s.allocation 
 WHERE l.state IN ('ended', 'undone') AND s.capacity > 0 AND s.taken = 0 AND l.updated_at > now() - INTERVAL '30 days'
 ORDER BY l.listing_id LIMIT $1::INT8`
 
-// Run withdraws listings whose event's resale is over, so that their owners can go there themselves, and takes off sale what was held when
-// it ended, until ctx ends. Any number of cores may run it. What fails is logged and looked at again.
+// Listings of tickets that were given back to use, or whose seat was changed, by somebody who did not ask.
+const sqlAstray = `
+SELECT l.listing_id FROM listings AS l
+JOIN tickets AS t ON t.ticket_id = l.ticket_id
+WHERE l.state = 'open' AND NOT (t.state = 'valid' AND t.hold = 'listed' AND t.owner = l.seller AND t.seat = l.seat)
+ORDER BY l.listing_id LIMIT $1::INT8`
+
+// Run withdraws listings whose event's resale is over, so that their owners can go there themselves, ends those whose ticket is not as it was
+// listed, and takes off sale what was held when it ended, until ctx ends. Any number of cores may run it. What fails is logged and looked at again.
 func (s *Service) Run(ctx context.Context) error {
 	var after uuid.UUID
 	for {
@@ -77,6 +85,11 @@ func (s *Service) tidy(ctx context.Context, after uuid.UUID) (next uuid.UUID, er
 	if len(open) < tidyPage {
 		next = uuid.Nil
 	}
+	astray, err := s.page(ctx, sqlAstray, tidyPage)
+	errs = append(errs, err)
+	for i := range astray {
+		errs = append(errs, s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error { return s.endAstray(ctx, tx, astray[i].ID) }))
+	}
 	left, err := s.page(ctx, sqlLeftOnSale, tidyPage)
 	errs = append(errs, err)
 	for i := range left {
@@ -86,6 +99,19 @@ func (s *Service) tidy(ctx context.Context, after uuid.UUID) (next uuid.UUID, er
 		}
 	}
 	return next, errors.Join(errs...)
+}
+
+// endAstray ends a listing if its ticket is not as it was listed.
+func (s *Service) endAstray(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
+	l, err := one(ctx, tx, id)
+	if err != nil || l.State != Open {
+		return err
+	}
+	t, err := ticket.Load(ctx, tx, l.Ticket)
+	if err != nil || t.State == ticket.Valid && t.Hold == ticket.Listed && t.Owner == l.Seller && t.Seat == l.Seat {
+		return err
+	}
+	return s.Gone(ctx, tx, []uuid.UUID{t.ID}, "its ticket is no longer as it was listed")
 }
 
 // close withdraws a listing for its owner. One that somebody holds is left alone until they have decided.
