@@ -19,9 +19,29 @@ const maxMergeBody = 1 << 20
 // gateHandler is a handler for whoever has a gate's credential, and for that gate alone.
 type gateHandler func(w http.ResponseWriter, r *http.Request, g scan.Gate) error
 
-// Gate is the handler of the gate listener: what the devices at the doors of a venue may ask.
+// Gate is the handler of the gate listener: what the devices at the doors of a venue may ask, and the page with which a phone is
+// such a device. Every request but for the page carries the gate's credential as a bearer secret, is answered with JSON or an RFC 9457
+// problem, and counts in the gate's rate (429 rate_limited):
+//
+//	GET  /gate/v1/gate             which gate this is: {gate, zone, event, name, starts_at, closes_at, time_zone, server_time}
+//	POST /gate/v1/scans            {id, code, direction}: id is a random UUID that the gate makes for each scan, the same again is the
+//	                               same scan; code is what the scanner read; direction is in, the default, or out. 200 opens the gate:
+//	                               {id, ticket, tier, seat, direction, at}; anything else keeps it closed. Refusals: code_malformed,
+//	                               code_other_event, code_forged, code_static, code_expired, gates_closed, ticket_superseded, ticket_void,
+//	                               zone_other, ticket_used and ticket_inside (with before: {gate, at}, the pass that is the reason),
+//	                               ticket_outside, ticket_unknown; scan_id_reused. After 503 outcome_unknown, or no answer, ask again with
+//	                               the same id
+//	POST /gate/v1/scans/{id}/undo  {reason} of 1 to 500 bytes: takes back a scan of this gate that opened it; again changes nothing.
+//	                               {id, undone}; scan_unknown, reason_invalid
+//	POST /gate/v1/scans:merge      {scans}: at most 500 records of this gate's own log, as package gate writes them, a scan before the
+//	                               record that undoes it; again changes nothing. {records, new, rejected: [{id, why}], findings: [{scan,
+//	                               ticket, tier, seat, gate, zone, direction, at, what, before}]}; scan_log_invalid: nothing was merged
+//	GET  /gate/v1/pack?since=TIME  {pack}: the event's signed pack in base64, or what changed since the time of one
+//	GET  /gate/v1/counts           {gates: [{gate, zone, in, out, refused, undone, findings}], zones: [{zone, entered, inside}]} of this
+//	                               gate and its zone, at most a second old
 func (s *Server) Gate() http.Handler {
 	mux := http.NewServeMux()
+	rates := newGateRates(s.GateRate, time.Now)
 	on := func(pattern string, limit int64, h gateHandler) {
 		mux.HandleFunc(pattern, s.on(limit, func(w http.ResponseWriter, r *http.Request) error {
 			credential, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -32,16 +52,35 @@ func (s *Server) Gate() http.Handler {
 			if err != nil {
 				return err
 			}
+			if err := rates.admit(g); err != nil {
+				return err
+			}
 			return h(w, r, g)
 		}))
 	}
+	on("GET /gate/v1/gate", maxBuyerBody, s.showGate)
 	on("POST /gate/v1/scans", maxBuyerBody, s.scan)
 	on("POST /gate/v1/scans/{id}/undo", maxBuyerBody, s.undoScan)
 	on("POST /gate/v1/scans:merge", maxMergeBody, s.mergeScans)
 	on("GET /gate/v1/pack", maxBuyerBody, s.pack)
 	on("GET /gate/v1/counts", maxBuyerBody, s.gateCounts)
+	if s.ScannerPage != nil {
+		mux.Handle("GET /{$}", s.ScannerPage)
+		mux.Handle("GET /scanner/", s.ScannerPage)
+	}
 	mux.HandleFunc("/", s.on(maxBuyerBody, nothing))
 	return mux
+}
+
+// showGate tells a device which gate it is.
+func (s *Server) showGate(w http.ResponseWriter, r *http.Request, g scan.Gate) error {
+	e, err := s.Events.ByID(r.Context(), g.Event)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"gate": g.Name, "zone": g.Zone, "event": e.Slug, "name": e.Spec.Name, "starts_at": timeJSON(e.Spec.StartsAt),
+		"closes_at": timeJSON(e.Spec.ClosesAt()), "time_zone": e.Spec.TimeZone, "server_time": timeJSON(time.Now())})
+	return nil
 }
 
 type scanJSON struct {
@@ -188,9 +227,13 @@ type zoneCountsJSON struct {
 	Inside  int    `json:"inside"`
 }
 
-// gateCounts counts what was scanned: of all gates for an operator, of its own for a gate.
+// gateCounts counts what was scanned: of all gates as of now for an operator, of its own for a gate, at most a second old.
 func (s *Server) gateCounts(w http.ResponseWriter, r *http.Request, g scan.Gate) error {
-	gates, zones, err := s.Scans.Counts(r.Context(), g.Event)
+	count := s.Scans.Counts
+	if g.Name != "" {
+		count = s.Scans.LiveCounts
+	}
+	gates, zones, err := count(r.Context(), g.Event)
 	if err != nil {
 		return err
 	}

@@ -125,6 +125,7 @@ var outcomes = []outcome{
 	{gate.ErrOutside, 409, "ticket_outside", "This ticket is not inside.", 0},
 	{gate.ErrLog, 422, "scan_log_invalid", "A record is none that a gate writes, or there are more than 500. Nothing was merged.", 0},
 	{scan.ErrCredential, 401, "gate_unauthorized", "The gate's credential is missing, wrong, revoked, or that of another gate.", 0},
+	{errGateRate, 429, "rate_limited", "This gate asks more often than people can walk through it. Wait a moment.", time.Second},
 	{scan.ErrGateUnknown, 404, "gate_unknown", "The event has no such gate, or its credential was revoked before.", 0},
 	{scan.ErrGateName, 422, "gate_invalid", "A gate is called by 1 to 63 lower-case letters, digits and hyphens.", 0},
 	{scan.ErrReused, 422, "scan_id_reused", "This id was used for another scan. Take a new one.", 0},
@@ -303,6 +304,7 @@ var (
 	errEmail          = errors.New("api: e-mail address invalid")
 	errJSON           = errors.New("api: body is not the JSON expected")
 	errRequest        = errors.New("api: bad request")
+	errGateRate       = errors.New("api: a gate asks too often")
 	errNotFound       = errors.New("api: not found")
 	errOfflineOff     = errors.New("api: no payments without a provider")
 	errLeaving        = errors.New("api: the node is about to stop")

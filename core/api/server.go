@@ -76,6 +76,10 @@ type Server struct {
 	Wallets Wallets
 	// CardMark is the keyed hash by which a provider's fingerprint of a card is known. Nil: cards are banned by their hash only.
 	CardMark func(fingerprint string) [16]byte
+	// GateRate is how many requests a second one gate may make of this core; 0: any number.
+	GateRate int
+	// ScannerPage is the page at the gate listener with which a phone is a gate; nil: there is none.
+	ScannerPage http.Handler
 	// Payouts pays organizers.
 	Payouts *payout.Service
 	// ClearingDeadlines are those of the ledger's clearing accounts; nil: the defaults.

@@ -23,6 +23,7 @@ import (
 	"fairgate/core/settlement"
 	"fairgate/core/ticket"
 	"fairgate/core/ticket/scan"
+	"fairgate/core/ticket/scanner"
 	"fairgate/ledger"
 )
 
@@ -162,10 +163,15 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	if err != nil {
 		return nil, err
 	}
+	page, err := scanner.Handler()
+	if err != nil {
+		return nil, err
+	}
 	server := &api.Server{
 		Wallets:    wallets,
 		Accounts:   signIns,
 		Scans:      scan.New(d, atGates(events)),
+		GateRate:   cfg.Gates.RatePerSecond, ScannerPage: page,
 		Payouts:    payouts,
 		CardMark:   func(fingerprint string) [16]byte { return marker.Mark("card", fingerprint) },
 		Bookings:   booking.New(d),

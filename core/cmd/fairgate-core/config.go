@@ -60,6 +60,9 @@ type config struct {
 	Fraud   fraudConfig
 	Mail    mailConfig
 
+	Gates struct {
+		RatePerSecond int `mapstructure:"rate_per_second"`
+	}
 	Disputes struct {
 		SubmitBefore time.Duration `mapstructure:"submit_before"`
 		LookupEvery  time.Duration `mapstructure:"lookup_every"`
@@ -124,7 +127,8 @@ var defaults = map[string]any{
 	"ledger.clearing_within.payout_clearing": "120h", "ledger.clearing_within.resale_escrow": "72h",
 	"settlement.daily": true, "settlement.hour": 3, "settlement.reread_days": 3, "settlement.catch_up_days": 60, "settlement.grace": "26h",
 	"settlement.book_plain": true, "payouts.after": "72h", "payouts.reserve_percent": 10, "payouts.reserve_for": "2880h", "payouts.minimum_minor": 1000,
-	"history.file": "", "history.max_bytes": 4294967296,
+	"gates.rate_per_second": 500,
+	"history.file":          "", "history.max_bytes": 4294967296,
 	"log.level": "info",
 }
 
@@ -191,6 +195,9 @@ func (c config) validate() error {
 	}
 	if c.Database.MaxConns < 4 && c.Database.MaxConns > 0 {
 		bad("database.max_conns", "%d is too few: the lanes need 4 or more", c.Database.MaxConns)
+	}
+	if c.Gates.RatePerSecond < 0 || c.Gates.RatePerSecond > 100_000 {
+		bad("gates.rate_per_second", "%d must be 0, for no limit, to 100000", c.Gates.RatePerSecond)
 	}
 	if c.Settlement.Hour < 0 || c.Settlement.Hour > 23 {
 		bad("settlement.hour", "%d must be 0 to 23", c.Settlement.Hour)

@@ -40,7 +40,10 @@ type Events func(ctx context.Context, id uuid.UUID) (Event, error)
 type Service struct {
 	db     *db.DB
 	events Events
+	live   live
 }
 
 // New makes a service.
-func New(d *db.DB, events Events) *Service { return &Service{db: d, events: events} }
+func New(d *db.DB, events Events) *Service {
+	return &Service{db: d, events: events, live: live{events: map[uuid.UUID]*counted{}}}
+}
