@@ -25,6 +25,17 @@ func (f *fakeCore) ticketRoutes(mux *http.ServeMux) {
 		}
 		show(w, "arena")
 	})
+	mux.HandleFunc("POST /admin/v1/tickets/{id}/move", func(w http.ResponseWriter, r *http.Request) {
+		var body struct {
+			Seat, Reason string
+			Any          bool
+		}
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil || body.Reason == "" || body.Seat == "102/A/7" && !body.Any {
+			refuse(w, 409, "seat_held", "A buyer holds this seat.")
+			return
+		}
+		answer(w, 200, map[string]any{"ticket": r.PathValue("id"), "from": "101/C/3", "seat": body.Seat, "tier": "lower", "epoch": 2})
+	})
 	mux.HandleFunc("POST /admin/v1/tickets/keys:rotate", func(w http.ResponseWriter, r *http.Request) {
 		var body struct {
 			Event, Key string

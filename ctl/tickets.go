@@ -35,9 +35,10 @@ func (k keysView) newest(kind string) (uint32, error) {
 }
 
 func (t *tool) tickets() *cobra.Command {
-	return group("tickets", "Keys of an event's tickets", `  ticketctl tickets keys arena
+	return group("tickets", "Keys of an event's tickets, and other seats for them", `  ticketctl tickets keys arena
   ticketctl tickets keys arena --json > arena-keys.json
-  ticketctl tickets keys arena --rotate ticket`, t.ticketsKeys())
+  ticketctl tickets keys arena --rotate ticket
+  ticketctl tickets move TICKET 102/A/7 --reason "a pillar in front of 101/C/3"`, t.ticketsKeys(), t.ticketsMove())
 }
 
 func (t *tool) ticketsKeys() *cobra.Command {

@@ -45,6 +45,8 @@
 //
 // else an authorization is voided, and what is captured goes back: Expired, Cancelled or CaptureFailed ──▶ RefundPending.
 //
+// An operator may give a ticket another seat (MoveSeat); the order stays TicketIssued, and its lines name the seat that it has now.
+//
 // The whole table, with the time an order may stay in each state and what is retried, is in state.go; nothing else in the
 // repository decides about an order's state.
 //

@@ -76,7 +76,7 @@ type record struct {
 	opened   *Order // the answer to the openings of a new order
 	payments []Payment
 	entries  []entry
-	reseated bool      // the order has another hold than it was read with
+	reseated bool      // the order has another hold or other lines than it was read with
 	head     []byte    // of the order's chain when it was read; see chain.go
 	now      time.Time // by the database's clock, when it was read: the time of its entries
 

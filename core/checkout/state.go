@@ -107,6 +107,7 @@ var transitions = withOperators(slices.Concat([]Transition{
 	{From: PaymentFailed, Cause: CauseLateMoney, To: Expired, Retry: "outbox repeats void"},
 	{From: PaymentFailed, Cause: CauseCardOverLimit, To: Cancelled, Retry: "outbox repeats void"},
 	{From: PaymentComplete, Cause: CauseIssued, To: TicketIssued},
+	{From: TicketIssued, Cause: CauseSeatMoved, To: TicketIssued},
 	{From: Expired, Cause: CauseLateMoney, To: Expired, Retry: "outbox repeats void"},
 	{From: Expired, Cause: CauseVoided, To: Expired},
 	{From: Cancelled, Cause: CauseLateMoney, To: Cancelled, Retry: "outbox repeats void"},

@@ -172,6 +172,7 @@ type plan struct {
 	quota   map[uuid.UUID]quotaChange
 	freed   []seatMove // seats to free; all of them before taken
 	taken   []seatMove
+	moves   []Hold             // sold holds that take a seat for one of closes, which is their only item here
 	rests   map[stockKey]int64 // least that must be taken before the batch, or a refusal that rests on its grants is untrue
 	after   map[stockKey]Stock // the stock rows as they were written
 }

@@ -2,7 +2,7 @@
 //
 // It refuses to sell a unit twice, to give a buyer more than the event's limit, and to answer before the database has
 // committed. It knows nothing of orders, payments or tickets: checkout moves holds on by calling Sell, Keep, Release,
-// Unsell and Return inside its own transaction, and is told of expiries through Hooks inside ours.
+// Unsell, Return and MoveSeat inside its own transaction, and is told of expiries through Hooks inside ours.
 //
 // # A hold's life
 //
@@ -12,7 +12,8 @@
 //	            Release │  └─────▶ expired        ▼
 //	                    └────────────────────▶ released
 //
-// Return gives back a part of a sold hold, whose items and units then are what is left of it.
+// Return gives back a part of a sold hold, whose items and units then are what is left of it. MoveSeat gives it another seat for one
+// that it has.
 //
 // Every state but active and sold is final. A hold whose deadline has passed counts as expired for everybody from that
 // instant, by the database's clock; the sweep (Run) gives its units back a little later, or whoever asks for another hold instead

@@ -110,6 +110,9 @@ func recordPlan(ctx context.Context, p *plan, rows map[stockKey]Stock, now time.
 		}
 		j.call.Ops = append(j.call.Ops, witnessed(o, c.hold.Event, rows))
 	}
+	for i := range p.moves {
+		j.call.Ops = append(j.call.Ops, witnessed(opOf(history.Take, &p.moves[i]), p.moves[i].Event, rows))
+	}
 	for i := range p.grants {
 		h := &p.grants[i].hold
 		o := opOf(history.Hold, h)

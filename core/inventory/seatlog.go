@@ -86,6 +86,9 @@ func (p *plan) queueSeatLog(b *pgx.Batch, rows map[stockKey]Stock) {
 	for i := range p.grants {
 		note(&p.grants[i].hold, logHeld)
 	}
+	for i := range p.moves {
+		note(&p.moves[i], logHeld)
+	}
 	keys := make([]stockKey, 0, len(changes))
 	for k := range changes {
 		keys = append(keys, k)

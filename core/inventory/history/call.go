@@ -18,6 +18,7 @@ const (
 	Sell    Do = "sell"
 	Unsell  Do = "unsell"
 	Return  Do = "return" // of a sold hold: its items are the units that it gives back
+	Take    Do = "take"   // of a sold hold: its items are the units that it gets for those that it returns in the same call
 	Look    Do = "look"
 	Count   Do = "count"
 )
@@ -118,7 +119,7 @@ const format = 1
 // check finds what is wrong with an op as it stands in a file.
 func (o *Op) check() error {
 	switch o.Do {
-	case Hold, Release, Expire, Sell, Unsell, Return, Look:
+	case Hold, Release, Expire, Sell, Unsell, Return, Take, Look:
 		if o.Hold == uuid.Nil {
 			return fmt.Errorf("%s without a hold", o.Do)
 		}

@@ -58,6 +58,8 @@ func (p *prover) attempt(c *history.Call) {
 			h.closes = append(h.closes, deed{a, o})
 		case history.Return:
 			h.returns = append(h.returns, deed{a, o})
+		case history.Take:
+			h.takes = append(h.takes, deed{a, o})
 		case history.Sell:
 			h.sells = append(h.sells, deed{a, o})
 		}

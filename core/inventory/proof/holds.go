@@ -112,11 +112,13 @@ func (p *prover) checkReturns(h *hold, grant deed, closes, returns []deed, wrong
 	if len(closes) > 0 {
 		wrong(closes[0], "closed by %s (%s), and a part was given back by %s", closes[0].in.name(), closes[0].op.Do, returns[0].in.name())
 	}
-	units, seats := make(map[rowKey]int), make(map[string]bool)
-	for _, item := range grant.op.Items {
-		units[rowKey{grant.op.Event, item.Tier, item.Allocation}] += item.Quantity
-		for _, seat := range item.Seats {
-			seats[seat] = true
+	units, seats := make(map[rowKey]int), make(map[string]int)
+	for _, d := range slices.Concat([]deed{grant}, happenedOnly(h.takes)) {
+		for _, item := range d.op.Items {
+			units[rowKey{grant.op.Event, item.Tier, item.Allocation}] += item.Quantity
+			for _, seat := range item.Seats {
+				seats[seat]++
+			}
 		}
 	}
 	for _, d := range returns {
@@ -126,10 +128,9 @@ func (p *prover) checkReturns(h *hold, grant deed, closes, returns []deed, wrong
 				wrong(d, "%s gives back more of %s than it has", d.in.name(), k)
 			}
 			for _, seat := range item.Seats {
-				if !seats[seat] {
+				if seats[seat]--; seats[seat] < 0 {
 					wrong(d, "%s gives back seat %s, which it has not got", d.in.name(), seat)
 				}
-				delete(seats, seat)
 			}
 		}
 	}

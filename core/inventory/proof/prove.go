@@ -200,6 +200,7 @@ type hold struct {
 	id                    uuid.UUID
 	grants, closes, sells []deed
 	returns               []deed // parts of the sold hold that were given back
+	takes                 []deed // what it got for them, where seats were changed
 	told                  []said // ok answers that showed it
 	released              []said // acknowledged releases
 	asked, askedRelease   int64  // first time a recorded client asked; 0 for never

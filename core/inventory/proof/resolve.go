@@ -231,7 +231,7 @@ func moved(c *commit, r *row) (took, gave int64) {
 				continue
 			}
 			switch o.Do {
-			case history.Hold:
+			case history.Hold, history.Take:
 				took += int64(item.Quantity)
 			case history.Release, history.Expire, history.Unsell, history.Return:
 				gave += int64(item.Quantity)

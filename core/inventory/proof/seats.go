@@ -47,6 +47,9 @@ func (p *prover) follow() {
 		for _, d := range h.grants {
 			add(h, d, true, until)
 		}
+		for _, d := range h.takes {
+			add(h, d, true, func(string) int64 { return forever })
+		}
 		for _, d := range slices.Concat(h.closes, h.returns) {
 			add(h, d, false, never)
 		}
