@@ -187,7 +187,8 @@ func (t *tool) gatesFindings() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "findings EVENT", Short: "List passes that should not have been",
 		Long: `findings lists what was found when logs of gates that had been off line were merged: tickets that passed two of them (duplicate), and
-tickets that were void or had another code by then, which the pack did not know yet.`,
+tickets that were void or had another code by then, which the pack did not know yet, and companions who came before those whom they
+accompany (companion).`,
 		Example:           `  ticketctl gates findings arena`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: t.completeEvents,

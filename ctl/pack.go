@@ -23,7 +23,8 @@ func (t *tool) pack() *cobra.Command {
 		Long: `pack writes what a gate needs to scan without a network: the event's keys and rules, and which codes are dead, signed. A file that is
 there gets what is new since (a delta), or is written anew where that does not fit. Where codes rotate the file is a secret.
 
-A gate off line is as good as its pack is new: what is refunded or disputed later it lets in, and merging its log finds that.`,
+A gate off line is as good as its pack is new: what is refunded or disputed later it lets in, and merging its log finds that. Transfers
+and resales close some time before the doors; pack warns when it is run before that, since tickets may still change hands.`,
 		Example: `  ticketctl pack arena --out arena.pack
   ticketctl scan --pack arena.pack --key KEY --gate north --log north.log`,
 		Args:              cobra.ExactArgs(1),
@@ -59,14 +60,35 @@ A gate off line is as good as its pack is new: what is refunded or disputed late
 			table := newTable(t.env.Stdout)
 			table.row("pack", out)
 			table.row("as of", p.AsOf.Format(time.RFC3339))
+			if !p.SettledAt.IsZero() {
+				table.row("settled at", p.SettledAt.Format(time.RFC3339))
+			}
+			table.row("closes at", p.Rules.ClosesAt.Format(time.RFC3339))
 			table.row("version", p.Version)
 			table.row("dead codes", len(p.States))
 			table.row("key", keys.PackKeys[0].Public)
-			return table.flush()
+			if err := table.flush(); err != nil {
+				return err
+			}
+			t.warnOfPack(p)
+			return nil
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "", "file to write, or to bring up to date")
 	return cmd
+}
+
+// warnOfPack says what a gate that has only this pack cannot know.
+func (t *tool) warnOfPack(p *gate.Pack) {
+	if p.Early() {
+		fmt.Fprintf(t.env.Stderr, "WARNING: tickets change hands until %s, and the pack is of %s: run pack again after that\n", p.SettledAt.Format(time.RFC3339), p.AsOf.Format(time.RFC3339))
+	}
+	if p.Cancelled {
+		fmt.Fprintln(t.env.Stderr, "WARNING: the event is cancelled; the pack lets nobody in")
+	}
+	if p.Rules.Together {
+		fmt.Fprintln(t.env.Stderr, "NOTE: off line nobody can tell whom a companion accompanies: they are let in, and merging finds those who came first")
+	}
 }
 
 // fetchPack brings a file up to date: by a delta, or whole.

@@ -66,11 +66,13 @@ afterwards. Off line two gates cannot know of each other.`,
 				}
 				return t.scanLines(cmd, onLine{c}, f)
 			}
-			g, err := openGate(f)
+			g, p, err := openGate(f)
 			if err != nil {
 				return err
 			}
 			defer g.Close()
+			fmt.Fprintf(t.env.Stderr, "off line with a pack of %s: what happened since, this gate does not know\n", p.AsOf.Format(time.RFC3339))
+			t.warnOfPack(p)
 			return t.scanLines(cmd, offLine{g}, f)
 		},
 	}
@@ -101,27 +103,27 @@ func (t *tool) gateClient(cmd *cobra.Command, f scanFlags) (*client, error) {
 	return newClient(f.url, secret, t.settings.GetDuration(keyTimeout))
 }
 
-func openGate(f scanFlags) (*gate.Gate, error) {
+func openGate(f scanFlags) (*gate.Gate, *gate.Pack, error) {
 	if f.key == "" || f.log == "" || f.gate == "" {
-		return nil, usagef("off line --key, --log and --gate are needed")
+		return nil, nil, usagef("off line --key, --log and --gate are needed")
 	}
 	key, err := publicKeyOf(f.key)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	file, err := os.ReadFile(f.pack)
 	if err != nil {
-		return nil, inputError{fmt.Errorf("read the pack: %w", err)}
+		return nil, nil, inputError{fmt.Errorf("read the pack: %w", err)}
 	}
 	p, err := gate.Load(file, key)
 	if err != nil {
-		return nil, inputError{fmt.Errorf("read %s: %w", f.pack, err)}
+		return nil, nil, inputError{fmt.Errorf("read %s: %w", f.pack, err)}
 	}
 	g, err := gate.New(gate.Config{Name: f.gate, Zone: f.zone, Pack: p, Log: f.log})
 	if err != nil {
-		return nil, inputError{err}
+		return nil, nil, inputError{err}
 	}
-	return g, nil
+	return g, p, nil
 }
 
 // scanLines decides line by line.

@@ -125,6 +125,7 @@ var outcomes = []outcome{
 	{gate.ErrZone, 403, "zone_other", "This ticket is for another zone, or the event has no such zone.", 0},
 	{gate.ErrUsed, 409, "ticket_used", "This ticket has entered.", 0},
 	{gate.ErrInside, 409, "ticket_inside", "This ticket is inside, and has to be scanned on the way out first.", 0},
+	{gate.ErrCompanion, 409, "ticket_companion", "This is a companion's ticket: it enters with, or after, the one of the accessible seat of the same order.", 0},
 	{gate.ErrOutside, 409, "ticket_outside", "This ticket is not inside.", 0},
 	{gate.ErrLog, 422, "scan_log_invalid", "A record is none that a gate writes, or there are more than 500. Nothing was merged.", 0},
 	{scan.ErrCredential, 401, "gate_unauthorized", "The gate's credential is missing, wrong, revoked, or that of another gate.", 0},

@@ -15,6 +15,12 @@ const (
 	EnterFree      = "free"       // always
 )
 
+// When the tickets of companions' seats open a gate.
+const (
+	CompanionsFree     = "free"     // the default: like any other
+	CompanionsTogether = "together" // once a ticket of an accessible seat of the same order has entered
+)
+
 // defaultCloseAfter is how long after its start an event's tickets still open the gates.
 const defaultCloseAfter = 24 * time.Hour
 
@@ -26,6 +32,7 @@ type Gates struct {
 	Rotating   bool     `json:"rotating,omitempty"`   // codes are shown with a part that changes, and refused without it
 	Reentry    string   `json:"reentry,omitempty"`    // EnterAfterExit or EnterFree; empty: EnterOnce
 	CloseAfter Duration `json:"close_after,omitzero"` // zero: 24h
+	Together   bool     `json:"together,omitempty"`   // companions enter with or after those whom they accompany
 	Zones      []Zone   `json:"zones,omitempty"`
 }
 
@@ -34,6 +41,29 @@ type Zone struct {
 	ID       string   `json:"id"`
 	Tiers    []string `json:"tiers,omitempty"`    // whose tickets open its gates, …
 	Sections []string `json:"sections,omitempty"` // … and those of seats in these sections
+}
+
+// AccessibleSeats are the ids of the event's accessible seats and of the companions' beside them.
+func (s Spec) AccessibleSeats() (accessible, companions []string) {
+	for _, section := range s.Sections {
+		for _, r := range section.Rows {
+			for _, n := range r.Accessible {
+				accessible = append(accessible, fmt.Sprintf("%s/%s/%d", section.ID, r.Label, n))
+			}
+			for _, n := range r.Companions {
+				companions = append(companions, fmt.Sprintf("%s/%s/%d", section.ID, r.Label, n))
+			}
+		}
+	}
+	return accessible, companions
+}
+
+// companions is the word for Together.
+func (g Gates) companions() string {
+	if g.Together {
+		return CompanionsTogether
+	}
+	return CompanionsFree
 }
 
 // ClosesAt is when an event's tickets no longer open a gate.
@@ -56,6 +86,9 @@ func (d *decoder) gates(n *yaml.Node, path string, g *Gates) {
 			if g.CloseAfter = d.duration(n, path, time.Minute, 90*24*time.Hour); g.CloseAfter.Duration == defaultCloseAfter {
 				g.CloseAfter = Duration{}
 			}
+		}},
+		key{"companions", false, func(n *yaml.Node, path string) {
+			g.Together = d.choice(n, path, CompanionsFree, CompanionsTogether) == CompanionsTogether
 		}},
 		key{"zones", false, func(n *yaml.Node, path string) {
 			d.list(n, path, maxZones, func(n *yaml.Node, path string) {

@@ -273,6 +273,7 @@ func (s Spec) leaves() []leaf {
 		{"on_sale.pace_per_second", s.OnSale.PacePerSecond, false},
 		{"gates.rotating", s.Gates.Rotating, false},
 		{"gates.reentry", cmp.Or(s.Gates.Reentry, EnterOnce), false},
+		{"gates.companions", s.Gates.companions(), false},
 		{"gates.close_after", cmp.Or(s.Gates.CloseAfter, Duration{defaultCloseAfter}), false},
 	}
 }

@@ -29,12 +29,16 @@ func atGates(events *event.Store) scan.Events {
 		for _, k := range rings[event.GatePurpose] {
 			reader.GateKeys = append(reader.GateKeys, k.Secret)
 		}
-		return scan.Event{ID: id, Slug: e.Slug, Reader: reader, Rules: gateRules(e), PackKey: rings[event.PackPurpose][0].Private()}, nil
+		at := scan.Event{ID: id, Slug: e.Slug, Reader: reader, Rules: gateRules(e), PackKey: rings[event.PackPurpose][0].Private(), Cancelled: e.State == event.Cancelled}
+		if at.Rules.Together {
+			at.Accessible, at.Companions = e.Spec.AccessibleSeats()
+		}
+		return at, nil
 	}
 }
 
 func gateRules(e *event.Event) gate.Rules {
-	rules := gate.Rules{ClosesAt: e.Spec.ClosesAt()}
+	rules := gate.Rules{ClosesAt: e.Spec.ClosesAt(), Together: e.Spec.Gates.Together}
 	switch e.Spec.Gates.Reentry {
 	case event.EnterAfterExit:
 		rules.Reentry = gate.AfterExit

@@ -16,19 +16,21 @@
 // is the sum of what the states are above 2, so that a Delta, which has the states that changed lately, either completes a pack to
 // exactly the version it names or is refused (ErrGap), and the whole pack is loaded.
 //
-// A pack is as old as its time. It is signed with the event's pack key; where codes rotate it has the event's gate key, and is a secret.
+// A pack is as old as its time: AsOf. Tickets that change hands afterwards it does not know, so transfers and resales close some time
+// before the doors (SettledAt), and a pack made after that lacks none of them (Early). It is signed with the event's pack key; where codes rotate it has the event's gate key, and is a secret.
 //
-//	"FGPK", version 1, kind (0 pack, 1 delta)
+//	"FGPK", version 2, kind (0 pack, 1 delta)
 //	event id 16, slug
 //	as of, base (of a delta: from when on it has changes), closes at: Unix milliseconds, 8 each
 //	version 8
-//	rotating 1, re-entry 1 (0 once, 1 after exit, 2 free)
+//	settled at: Unix milliseconds, 8
+//	flags 1 (1 rotating, 2 companions together, 4 cancelled), re-entry 1 (0 once, 1 after exit, 2 free)
 //	keys: count 1, each number 2 and public key 32
 //	gate keys: count 1, each 32
 //	zones: count 1, each a name, count 2 and places
 //	states: count 4, each ticket id 16 and state 4, by id
 //	bloom filter, none in a delta: words 4, hashes 1, each word 8
-//	signature 64 over "fairgate-pack-v1" and all bytes before it
+//	signature 64 over "fairgate-pack-v2" and all bytes before it
 //
 // Integers are big-endian, texts a length of 1 and their bytes.
 //

@@ -161,6 +161,9 @@ func (g *Gate) decide(c code.Code, p Pass) error {
 	if !g.pack.Rules.ClosesAt.IsZero() && !p.At.Before(g.pack.Rules.ClosesAt) {
 		return ErrClosed
 	}
+	if g.pack.Cancelled && p.Direction != Out {
+		return ErrVoid
+	}
 	if err := max(g.pack.State(c.TicketID), StateOf(g.epochs[c.TicketID], false)).Check(c.Epoch); err != nil && p.Direction != Out {
 		return err // whoever leaves may, whatever became of the ticket
 	}

@@ -26,8 +26,8 @@ var (
 )
 
 const (
-	packMagic = "FGPK\x01"
-	packTag   = "fairgate-pack-v1"
+	packMagic = "FGPK\x02"
+	packTag   = "fairgate-pack-v2"
 
 	kindPack  = 0
 	kindDelta = 1
@@ -49,7 +49,12 @@ type Pack struct {
 	GateKeys [][]byte // where codes rotate
 	Rotating bool
 	Rules    Rules
-	States   map[uuid.UUID]State // above Issued
+	// Cancelled refuses everybody: every ticket is void.
+	Cancelled bool
+	// SettledAt is when the last tickets change hands, transfers and resales, before the doors open: a pack of before may lack some of
+	// them. Zero: nobody hands tickets on.
+	SettledAt time.Time
+	States    map[uuid.UUID]State // above Issued
 
 	filter *bloom.BloomFilter
 }
@@ -113,6 +118,26 @@ func filterOf(states map[uuid.UUID]State) *bloom.BloomFilter {
 	return f
 }
 
+// What a pack's flags say.
+const (
+	flagRotating  = 1 << iota
+	flagTogether  // Rules.Together
+	flagCancelled // Cancelled
+	flagsUnknown  // and all above
+)
+
+func (p *Pack) flags() (b byte) {
+	for flag, on := range map[byte]bool{flagRotating: p.Rotating, flagTogether: p.Rules.Together, flagCancelled: p.Cancelled} {
+		if on {
+			b |= flag
+		}
+	}
+	return b
+}
+
+// Early tells whether tickets may still change hands after the pack was made.
+func (p *Pack) Early() bool { return !p.SettledAt.IsZero() && p.AsOf.Before(p.SettledAt) }
+
 // Seal writes a pack, signed.
 func (p *Pack) Seal(key ed25519.PrivateKey) []byte {
 	b := append([]byte(nil), packMagic...)
@@ -125,11 +150,8 @@ func (p *Pack) Seal(key ed25519.PrivateKey) []byte {
 	b = appendText(b, p.Slug)
 	b = appendTime(appendTime(appendTime(b, p.AsOf), p.Base), p.Rules.ClosesAt)
 	b = order.AppendUint64(b, p.Version)
-	rotating := byte(0)
-	if p.Rotating {
-		rotating = 1
-	}
-	b = append(b, rotating, byte(p.Rules.Reentry), byte(len(p.Keys)))
+	b = appendTime(b, p.SettledAt)
+	b = append(b, p.flags(), byte(p.Rules.Reentry), byte(len(p.Keys)))
 	for _, k := range p.Keys {
 		b = order.AppendUint16(b, uint16(k.No))
 		b = append(b, k.Public[:]...)

@@ -186,3 +186,29 @@ func FuzzParsePack(f *testing.F) {
 		}
 	})
 }
+
+func TestAPackSaysWhatCannotBeKnownOffLine(t *testing.T) {
+	p := packOf(3)
+	p.SettledAt, p.Rules.Together = doors.Add(-time.Hour), true
+	if read := open(t, p); read.Early() || !read.Rules.Together || !read.SettledAt.Equal(p.SettledAt) || read.Cancelled || read.Rotating {
+		t.Errorf("%+v", read)
+	}
+	p.SettledAt = doors.Add(time.Second)
+	if !open(t, p).Early() {
+		t.Error("a pack of before the last tickets changed hands does not say so")
+	}
+}
+
+func TestThePackOfACancelledEventLetsNobodyIn(t *testing.T) {
+	p := packOf(0)
+	s := newStand(t, p, "floor")
+	inside := uuid.New()
+	s.scan(shown(t, inside, 1, "floor"), In, nil)
+	delta := packOf(0)
+	delta.AsOf, delta.Base, delta.Cancelled = doors.Add(time.Second), doors, true
+	if err := s.Update(open(t, delta)); err != nil {
+		t.Fatal(err)
+	}
+	s.scan(shown(t, uuid.New(), 1, "floor"), In, ErrVoid)
+	s.scan(shown(t, inside, 1, "floor"), Out, nil)
+}

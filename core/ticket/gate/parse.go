@@ -78,8 +78,10 @@ func parse(b []byte) (*Pack, error) {
 	p.Slug = c.text()
 	p.AsOf, p.Base, p.Rules.ClosesAt = c.time(), c.time(), c.time()
 	p.Version = order.Uint64(c.take(8))
-	rotating, reentry := c.byte(), c.byte()
-	p.Rotating, p.Rules.Reentry = rotating == 1, Reentry(reentry)
+	p.SettledAt = c.time()
+	flags, reentry := c.byte(), c.byte()
+	p.Rotating, p.Rules.Together, p.Cancelled = flags&flagRotating != 0, flags&flagTogether != 0, flags&flagCancelled != 0
+	p.Rules.Reentry = Reentry(reentry)
 	for range c.count(uint64(c.byte()), 34) {
 		k := lottery.PublicKey{No: uint32(order.Uint16(c.take(2)))}
 		copy(k.Public[:], c.take(32))
@@ -97,7 +99,7 @@ func parse(b []byte) (*Pack, error) {
 	}
 	sorted := c.states(p.States)
 	switch {
-	case c.bad || !sorted || rotating > 1 || p.Rules.Reentry > Free || p.AsOf.IsZero():
+	case c.bad || !sorted || flags >= flagsUnknown || p.Rules.Reentry > Free || p.AsOf.IsZero():
 		return nil, fmt.Errorf("%w: impossible field", ErrPack)
 	case kind == kindDelta && !p.Base.IsZero():
 		p.filter = filterOf(p.States)

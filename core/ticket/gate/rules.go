@@ -28,6 +28,8 @@ var (
 	ErrInside = errors.New("gate: ticket inside")
 	// ErrOutside means that the ticket was scanned on the way out without having entered.
 	ErrOutside = errors.New("gate: ticket not inside")
+	// ErrCompanion means that a companion comes before the one whom they accompany. Only core, which knows orders, says so.
+	ErrCompanion = errors.New("gate: companion without the one whom they accompany")
 	// ErrClosed means that the event is over.
 	ErrClosed = errors.New("gate: closed")
 )
@@ -56,6 +58,7 @@ type Rules struct {
 	Reentry  Reentry
 	ClosesAt time.Time // from then on no ticket opens a gate
 	Zones    []Zone
+	Together bool // companions enter with or after those whom they accompany; off line nobody can tell
 }
 
 // Zone is a part of the venue with gates of its own.

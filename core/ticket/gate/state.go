@@ -41,7 +41,7 @@ var reasons = []struct {
 }{
 	{code.ErrMalformed, "malformed"}, {code.ErrOtherEvent, "other_event"}, {code.ErrForged, "forged"}, {code.ErrStatic, "static"},
 	{code.ErrExpired, "expired"}, {ErrClosed, "closed"}, {ErrSuperseded, "superseded"}, {ErrVoid, "void"}, {ErrListed, "listed"}, {ErrZone, "zone"}, {ErrUsed, "used"},
-	{ErrInside, "inside"}, {ErrOutside, "outside"},
+	{ErrInside, "inside"}, {ErrOutside, "outside"}, {ErrCompanion, "companion"},
 }
 
 // Reason is the word by which records and metrics know a refusal; empty for anything else.

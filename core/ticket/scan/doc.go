@@ -10,6 +10,8 @@
 //   - A log is merged twice, or two logs in any order: scans have ids, and entries are made anew from all passes of a ticket by time
 //     (gate.Rules.Replay), so it comes to the same. Passes that another one before should have prevented are found as duplicates;
 //     passes off line with a code that was dead by then are found as void or superseded.
+//   - Companions come with or after those whom they accompany, where the event says so (companion.go).
+//   - The event is cancelled: from the commit on every ticket of it is void at the gates.
 //   - A scan is undone: it stays, with who undid it and why, and counts for nothing.
 //
 // A gate has a credential that is good for its own event and gate alone: it scans, undoes its own scans, merges its own log and reads the

@@ -57,7 +57,7 @@ type Finding struct {
 	Gate, Zone string
 	Direction  gate.Direction
 	At         time.Time
-	What       string // duplicate, void or superseded
+	What       string // duplicate, void, superseded or companion
 	BeforeGate string // of a duplicate: where the ticket had been, …
 	BeforeAt   time.Time
 }
@@ -158,7 +158,7 @@ func (b *bundle) merge(ctx context.Context, tx pgx.Tx) (Report, error) {
 		return Report{}, err
 	}
 	report.Rejected = append(report.Rejected, rejected...)
-	if err := settle(ctx, tx, b.event.ID, b.event.Rules, places); err != nil {
+	if err := settle(ctx, tx, &b.event, places); err != nil {
 		return Report{}, err
 	}
 	tickets := make([]uuid.UUID, len(places))

@@ -13,7 +13,12 @@ import (
 	"fairgate/core/ticket/gate"
 )
 
-const sqlTicketAtGate = `SELECT tier, seat, state, hold, epoch, now() FROM tickets WHERE ticket_id = $1 AND event_id = $2`
+// Of a cancelled event every ticket is void, whether its refund has come to it or not.
+const sqlTicketAtGate = `
+SELECT t.tier, t.seat, t.state = 'void' OR coalesce(e.state, '') = 'cancelled', t.hold, t.epoch, now()
+FROM tickets AS t
+LEFT JOIN events AS e ON e.event_id = t.event_id
+WHERE t.ticket_id = $1 AND t.event_id = $2`
 
 const sqlFirstEntry = `
 INSERT INTO entries (ticket_id, zone, event_id, ins, outs, inside, first_id, first_gate, first_at, last_id, last_gate, last_at)
@@ -104,9 +109,10 @@ type turn struct {
 
 func (t *turn) run(ctx context.Context, tx pgx.Tx) error {
 	t.result, t.why = Result{Scan: t.request.ID, Ticket: t.code.TicketID, Place: t.code.Place}, t.genuine
-	var state, hold string
+	var void bool
+	var hold string
 	var epoch uint32
-	err := tx.QueryRow(ctx, sqlTicketAtGate, t.code.TicketID, t.event.ID).Scan(&t.result.Tier, &t.result.Seat, &state, &hold, &epoch, &t.result.At)
+	err := tx.QueryRow(ctx, sqlTicketAtGate, t.code.TicketID, t.event.ID).Scan(&t.result.Tier, &t.result.Seat, &void, &hold, &epoch, &t.result.At)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("%w: %s", ErrTicketUnknown, t.code.TicketID)
 	}
@@ -114,7 +120,12 @@ func (t *turn) run(ctx context.Context, tx pgx.Tx) error {
 		return fmt.Errorf("read the ticket: %w", err)
 	}
 	if t.why == nil {
-		t.why = t.decide(gate.StateOf(epoch, state == "void" || hold == listed), hold == listed)
+		t.why = t.decide(gate.StateOf(epoch, void || hold == listed), hold == listed && !void)
+	}
+	if t.why == nil {
+		if err := t.companion(ctx, tx); err != nil {
+			return err
+		}
 	}
 	if t.why == nil {
 		if err := t.move(ctx, tx); err != nil {

@@ -29,6 +29,9 @@ type Event struct {
 	Slug   string
 	Reader *code.Reader
 	Rules  gate.Rules
+	// Accessible and Companions are the seats of those kinds, where Rules.Together; else nil.
+	Accessible, Companions []string
+	Cancelled              bool // when it was last looked at
 	// PackKey signs packs.
 	PackKey ed25519.PrivateKey
 }

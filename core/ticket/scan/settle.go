@@ -56,11 +56,17 @@ type passed struct {
 	gate.Pass
 	finding string
 	before  *uuid.UUID
-	dead    string // what its code was by then, off line
+	offline bool
+	dead    string // what its code was by then, off line, or companionFinding
 }
 
 // settle makes the entries of places anew from all their passes, and says of each pass what is wrong with it. Places are locked in order.
-func settle(ctx context.Context, tx pgx.Tx, event uuid.UUID, rules gate.Rules, places []place) error {
+func settle(ctx context.Context, tx pgx.Tx, e *Event, places []place) error {
+	parties, places, err := partiesOf(ctx, tx, e, places)
+	if err != nil {
+		return err
+	}
+	event, rules := e.ID, e.Rules
 	slices.SortFunc(places, comparePlaces)
 	places = slices.Compact(places)
 	passes, err := readPasses(ctx, tx, places)
@@ -83,6 +89,9 @@ func settle(ctx context.Context, tx pgx.Tx, event uuid.UUID, rules gate.Rules, p
 			rows.add(p, entry)
 		}
 		for _, one := range all {
+			if one.offline && one.Direction == gate.In && one.dead == "" && parties.early(p.ticket, one.At) {
+				one.dead = companionFinding
+			}
 			found.compare(one, twice)
 		}
 	}
@@ -122,7 +131,7 @@ func readPasses(ctx context.Context, tx pgx.Tx, places []place) (map[place][]pas
 	var epoch, now uint32
 	_, err = pgx.ForEachRow(rows, []any{&one.ID, &p.ticket, &p.zone, &one.Direction, &one.Gate, &one.At, &offline, &epoch, &one.finding, &one.before, &now, &after}, func() error {
 		got := one
-		got.dead = ""
+		got.offline, got.dead = offline, ""
 		switch why := gate.StateOf(now, after != nil && *after).Check(epoch); {
 		case why == nil || !offline || one.Direction == gate.Out:
 		default:

@@ -44,7 +44,7 @@ func (s *Service) Undo(ctx context.Context, g Gate, scan uuid.UUID, actor, reaso
 		if _, err := tx.Exec(ctx, sqlUndoScan, scan, actor, reason); err != nil {
 			return fmt.Errorf("write that it is undone: %w", err)
 		}
-		return settle(ctx, tx, g.Event, e.Rules, []place{p})
+		return settle(ctx, tx, &e, []place{p})
 	})
 	if err != nil {
 		return fmt.Errorf("undo scan %s: %w", scan, err)
