@@ -44,7 +44,8 @@ func (s *Service) Refund(ctx context.Context, q RefundRequest) (Refund, error) {
 	return s.FindRefund(ctx, made.ID)
 }
 
-// RefundOwn is Refund for buyers, as far as the event's file lets them: by ticket or whole, in time, and by its policy.
+// RefundOwn is Refund for buyers, as far as the event's file lets them: by ticket or whole, in time, and by its policy; or, while that
+// is offered, because the event was moved after they had bought (movedReason): the fee included, whatever the policy says.
 // Errors besides those of Refund: ErrRefundRefused.
 func (s *Service) RefundOwn(ctx context.Context, order uuid.UUID, entrant lottery.Entrant, key string, tickets []uuid.UUID) (Order, error) {
 	o, err := s.Load(ctx, order, entrant)
@@ -56,18 +57,27 @@ func (s *Service) RefundOwn(ctx context.Context, order uuid.UUID, entrant lotter
 		return Order{}, fmt.Errorf("terms of event %s: %w", o.Event, err)
 	}
 	id := RefundID(order, key)
-	known := false
+	var known *Refund
 	for i := range o.Refunds {
-		known = known || o.Refunds[i].ID == id
+		if o.Refunds[i].ID == id {
+			known = &o.Refunds[i]
+		}
+	}
+	q := RefundRequest{Order: order, Key: key, Tickets: tickets, Actor: "buyer", Reason: "asked for by the buyer"}
+	moved, err := s.movedSince(ctx, &o)
+	if err != nil {
+		return Order{}, err
 	}
 	switch p := terms.Refunds; {
-	case known: // asked for before, whatever has changed since
+	case known != nil && known.Reason != movedReason: // asked for before, whatever has changed since
+	case known != nil || moved:
+		q.KeepFee, q.Reason = new(bool), movedReason // the fee goes back, too
 	case !p.Buyers:
 		return Order{}, ErrRefundRefused
 	case !p.Until.IsZero() && !o.ServerTime.Before(p.Until):
 		return Order{}, fmt.Errorf("%w: it did until %s", ErrRefundRefused, p.Until)
 	}
-	_, err = s.Refund(ctx, RefundRequest{Order: order, Key: key, Tickets: tickets, Actor: "buyer", Reason: "asked for by the buyer"})
+	_, err = s.Refund(ctx, q)
 	if err != nil {
 		return Order{}, err
 	}

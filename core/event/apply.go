@@ -250,6 +250,11 @@ func (a *application) apply(ctx context.Context, tx pgx.Tx) error {
 	if err := plan.write(ctx, tx, a.id); err != nil {
 		return err
 	}
+	if !created {
+		if err := a.noteMove(ctx, tx, plan); err != nil {
+			return err
+		}
+	}
 	a.result = Result{ID: a.id, Event: spec.ID, Revision: a.before.Revision + 1, Changed: true, Changes: plan.changes}
 	return nil
 }

@@ -8,6 +8,9 @@
 // It refuses changes that would break a promise made to a buyer: another price, tier or seat for what is held or sold, less capacity
 // than is taken, another kind of identity while an on-sale is under way.
 //
+// An event of which something is held or sold may be moved to another time or venue: its tickets stay valid, and Apply notes the
+// change (Changes), of which package checkout tells every buyer, and for which they may give their tickets back (RefundWindow).
+//
 // # Prices
 //
 // A ticket costs the same for everybody and shows its all-in price first. Each part is rounded once, to the nearest minor unit, halves

@@ -344,6 +344,11 @@ func (d *decoder) refunds(n *yaml.Node, path string, r *Refunds) {
 		key{"until", false, func(n *yaml.Node, path string) { r.Until = d.instant(n, path).UTC() }},
 		key{"keep_fee", false, func(n *yaml.Node, path string) { r.KeepFee = d.boolean(n, path) }},
 		key{"resell", false, func(n *yaml.Node, path string) { r.KeepOff = !d.boolean(n, path) }},
+		key{"on_change", false, func(n *yaml.Node, path string) {
+			if r.OnChange = d.duration(n, path, 24*time.Hour, 90*24*time.Hour); r.OnChange.Duration == defaultRefundOnChange {
+				r.OnChange = Duration{}
+			}
+		}},
 	)
 }
 

@@ -109,7 +109,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		ActiveHolds: func(ctx context.Context, event uuid.UUID) ([]uuid.UUID, error) { return stock.ActiveHolds(ctx, event) },
 		Selling:     func(ctx context.Context, slug string) bool { return selling(ctx, room, slug) },
 		SaleEnds:    func(ctx context.Context, slug string) time.Time { return saleEnds(ctx, room, slug) },
-		RefundRate:  refundRate(providers, events, log),
+		RefundRate:  refundRate(providers, events, log), RefundWindow: events.RefundWindow,
 	})
 	c.opened(orders.Close)
 	feed := inventory.NewFeed(d, inventory.FeedConfig{Layouts: layouts(events, cfg.Inventory.FeedEvents), Every: cfg.Inventory.FeedEvery, Events: cfg.Inventory.FeedEvents, Log: log})
