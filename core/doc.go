@@ -14,7 +14,7 @@
 //	booking    what only the bank or an operator knows: provider payouts that arrived, taxes paid, rounding closed
 //	ticket     tickets; code/ is what they show at the gate: signed, rotating where the event asks for it, drawn as QR; gate/ decides who
 //	           enters, without a database; scan/ is the same with one, and merges what gates off line have let in; wallet/ makes
-//	           passes for Apple Wallet and links for Google's
+//	           passes for Apple Wallet and links for Google's; scanner/ is the page with which a phone is a gate;
 //	           title/ is whose a ticket was since its issue
 //	notify     mails: the outbox in which they wait, the words they are written in, the server that takes them
 //	access     waiting room: pool, draw ceremony, admission controller, sessions, bans
@@ -70,6 +70,8 @@
 //     (settlement); organizers are paid in steps that are each a row first and a call with its key after (payout).
 //  15. Scan. One transaction reads the ticket, moves its entry and writes the scan (scan.Scan). The answer is lost: the gate asks again with
 //     the same scan id. A gate off line writes its log to disk before it opens (gate.Gate); logs are merged in any order, any number of times.
+//  16. Change. Another seat is one transaction: seats, hold, order, ticket and title (checkout.MoveSeat); asked again it answers the same.
+//     An event that is moved is noted with its file (event.Apply); its buyers' mails are queued page by page behind a cursor, under any core.
 //
 // # Two or more cores
 //

@@ -64,7 +64,7 @@ func (t *tool) event() *cobra.Command {
 	return group("event", "List, show and cancel events, release what was set aside", `  ticketctl event list
   ticketctl event show arena
   ticketctl event release arena sponsor --all
-  ticketctl event cancel arena --reason "storm warning"`, t.eventList(), t.eventShow(), t.eventRelease(), t.eventReleases(), t.eventCancel())
+  ticketctl event cancel arena --reason "storm warning"`, t.eventList(), t.eventShow(), t.eventRelease(), t.eventReleases(), t.eventChanges(), t.eventCancel())
 }
 
 // pageFlags are the flags of every list.

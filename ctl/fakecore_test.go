@@ -54,6 +54,14 @@ func newFakeCore(transcript []byte) *fakeCore {
 	mux.HandleFunc("GET /admin/v1/events/{id}", f.withEvent(f.showEvent))
 	mux.HandleFunc("POST /admin/v1/events/{id}/onsale/{verb}", f.withEvent(f.changeSale))
 	mux.HandleFunc("GET /admin/v1/events/{id}/onsale", f.withEvent(f.showSale))
+	mux.HandleFunc("GET /admin/v1/events/{id}/changes", func(w http.ResponseWriter, r *http.Request) {
+		changes := []any{}
+		if r.PathValue("id") == "arena" {
+			changes = append(changes, map[string]any{"revision": 3, "was_starts_at": "2027-06-12T21:00:00+02:00", "starts_at": "2027-06-13T21:00:00+02:00",
+				"was_venue": "Arena del Puerto, Valencia", "venue": "Arena Nueva, Valencia", "changed_at": "2027-05-01T10:00:00.000Z", "refund_until": "2027-05-15T10:00:00.000Z"})
+		}
+		answer(w, 200, map[string]any{"changes": changes})
+	})
 	mux.HandleFunc("GET /admin/v1/events/{id}/lottery", f.withEvent(f.lottery))
 	mux.HandleFunc("POST /admin/v1/events/{id}/lottery/beacon", f.withEvent(f.beacon))
 	mux.HandleFunc("GET /admin/v1/orders", f.listOrders)

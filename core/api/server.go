@@ -208,6 +208,7 @@ func (s *Server) Admin() http.Handler {
 	admin("POST /admin/v1/events/{id}/invitations", s.invite)
 	admin("POST /admin/v1/events/{id}/allocations/{allocation}/release", s.releaseAllocation)
 	admin("GET /admin/v1/events/{id}/releases", s.listReleases)
+	admin("GET /admin/v1/events/{id}/changes", s.listChanges)
 	admin("POST /admin/v1/tickets/{id}/move", s.moveSeat)
 	admin("GET /admin/v1/orders", s.listOrders)
 	mux.HandleFunc("GET /admin/v1/orders/verify", s.long(maxBuyerBody, bearer(s.AdminSecret, s.verifyOrders)))

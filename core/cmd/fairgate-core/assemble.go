@@ -168,10 +168,10 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		return nil, err
 	}
 	server := &api.Server{
-		Wallets:    wallets,
-		Accounts:   signIns,
-		Scans:      scan.New(d, atGates(events)),
-		GateRate:   cfg.Gates.RatePerSecond, ScannerPage: page,
+		Wallets:  wallets,
+		Accounts: signIns,
+		Scans:    scan.New(d, atGates(events)),
+		GateRate: cfg.Gates.RatePerSecond, ScannerPage: page,
 		Payouts:    payouts,
 		CardMark:   func(fingerprint string) [16]byte { return marker.Mark("card", fingerprint) },
 		Bookings:   booking.New(d),
