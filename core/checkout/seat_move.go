@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/inventory"
+	"fairgate/core/notify"
 	"fairgate/core/ticket"
 	"fairgate/core/ticket/title"
 )
@@ -22,6 +23,8 @@ const CauseSeatMoved Cause = "seat_moved"
 
 // maxMoveReason bounds why, in bytes: it is kept in the order's history.
 const maxMoveReason = 500
+
+const sqlOrderLanguage = `SELECT language FROM orders WHERE order_id = $1`
 
 // SeatMove is another seat for a ticket.
 type SeatMove struct {
@@ -40,7 +43,7 @@ type SeatMoved struct {
 }
 
 // MoveSeat gives a ticket another seat, which must be free. In one transaction the old seat is back on sale, the new one sold, the ticket
-// in its next epoch with a new code, and title, order, history and seat log say so: a scan, a refund, a transfer or somebody's hold
+// in its next epoch with a new code, and title, order, history and seat log say so, and a mail to the buyer is queued: a scan, a refund, a transfer or somebody's hold
 // of the new seat at the same instant comes before or after and finds things as they are then. Asked again for the seat that the ticket
 // has, it answers the same.
 //
@@ -97,6 +100,9 @@ func (s *Service) moveSeat(ctx context.Context, tx pgx.Tx, r *record, q *SeatMov
 	}
 	r.order.Lines[t.Item].Tier, r.order.Lines[t.Item].Seat = moved.Tier, q.Seat
 	r.lines, r.reseated = encodeLines(r.order.Lines), true
+	if err := tellSeat(ctx, tx, r, t, q.Seat); err != nil {
+		return "", err
+	}
 	why := fmt.Sprintf("ticket %s from seat %s to %s: %s", t.ID, t.Seat, q.Seat, q.Reason)
 	return t.Seat, r.apply(CauseSeatMoved, q.Actor, why)
 }
@@ -114,4 +120,18 @@ func movable(ctx context.Context, tx pgx.Tx, t ticket.Ticket, seat string) error
 		err = ticket.ErrEntered
 	}
 	return err
+}
+
+// tellSeat queues the mail about a ticket's other seat. A ticket that was handed on belongs to somebody whose address the order does not
+// know; its page shows the seat.
+func tellSeat(ctx context.Context, tx pgx.Tx, r *record, t ticket.Ticket, seat string) error {
+	if t.Owner != r.order.Entrant || !notify.Addressable(r.order.Email) {
+		return nil
+	}
+	var language string
+	if err := tx.QueryRow(ctx, sqlOrderLanguage, r.order.ID).Scan(&language); err != nil {
+		return fmt.Errorf("read the language of order %s: %w", r.order.ID, err)
+	}
+	return notify.Queue(ctx, tx, notify.Message{Key: fmt.Sprintf("ticket_moved/%s/%d", t.ID, t.Epoch+1), Kind: notify.KindTicketMoved,
+		To: r.order.Email, Language: language, Subject: t.ID, Data: map[string]string{"from": t.Seat, "to": seat}})
 }

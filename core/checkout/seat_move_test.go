@@ -79,6 +79,9 @@ func TestATicketGetsAnotherSeatAndANewCode(t *testing.T) {
 	if steps := s.count(`SELECT count(*) FROM title_steps WHERE ticket_id = $1 AND how = 'reseat'`, id); steps != 1 {
 		t.Errorf("%d steps of title", steps)
 	}
+	if mails := s.count(`SELECT count(*) FROM mails WHERE kind = 'ticket_moved' AND subject_id = $1`, id); mails != 1 {
+		t.Errorf("%d mails", mails)
+	}
 	if free := s.count(`SELECT count(*) FROM seats WHERE seat = 'A/1/1' AND state = 'free'`); free != 1 {
 		t.Error("the old seat is not on sale again")
 	}

@@ -133,12 +133,13 @@ func New(cfg Config) *Service {
 // Waiting is how many openings and outcomes wait for their commit at the moment.
 func (s *Service) Waiting() int { return s.lane.Depth() }
 
-// Run works off the outbox, asks the provider about silent payments, refunds cancelled events and seals the audit trail until ctx ends.
+// Run works off the outbox, asks the provider about silent payments, refunds cancelled events, tells the buyers of moved ones and seals the audit trail until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.lookUpSilent(ctx) })
 	wg.Go(func() { s.workRuns(ctx) })
 	wg.Go(func() { s.seals(ctx) })
+	wg.Go(func() { s.tellMoved(ctx) })
 	err := s.outbox.Run(ctx, s.handlers())
 	wg.Wait()
 	if errors.Is(err, context.Canceled) {

@@ -9,10 +9,14 @@ const (
 	KindTickets Kind = "tickets"
 	// KindSignInCode brings a one-time code, "code" of its data, to the address that it proves; the subject is the code's id.
 	KindSignInCode Kind = "sign_in_code"
+	// KindEventChanged says that an event takes place at another time or venue; the subject is the order.
+	KindEventChanged Kind = "event_changed"
+	// KindTicketMoved says that a ticket has another seat; the subject is the ticket.
+	KindTicketMoved Kind = "ticket_moved"
 )
 
 // Kinds are all kinds, for tests and operators.
-var Kinds = []Kind{KindTickets, KindSignInCode}
+var Kinds = []Kind{KindTickets, KindSignInCode, KindEventChanged, KindTicketMoved}
 
 // Languages are those in which every mail can be written. The first stands in for every other.
 var Languages = []string{"en", "es", "de"}

@@ -155,7 +155,9 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	if err != nil {
 		return nil, err
 	}
-	mailer, err := cfg.Mail.mailer(d, map[notify.Kind]notify.Composer{notify.KindSignInCode: notify.FromData}, log)
+	composers := changed{d, events, cfg.Mail.PublicURL}.composers()
+	composers[notify.KindSignInCode] = notify.FromData
+	mailer, err := cfg.Mail.mailer(d, composers, log)
 	if err != nil {
 		return nil, err
 	}
