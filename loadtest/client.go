@@ -168,8 +168,14 @@ func (h *host) send(c call, j *jar, forwarded string, timeout time.Duration) ans
 	if c.op == OpProvider {
 		req.Header.Set("Accept", "application/json") // the form's page is not looked at
 	}
+	encoding := "identity"
 	if c.op == OpState || c.op == OpSeats {
-		req.Header.Set("Accept-Encoding", "gzip")
+		encoding = "gzip"
+	}
+	req.Header.Set("Accept-Encoding", encoding)
+	req.Header.Set("Accept-Language", "en") // what every browser sends, or the filter wonders
+	if c.op != OpProvider {
+		req.Header.Set("Accept", "*/*")
 	}
 	if c.etag != "" {
 		req.Header.Set("If-None-Match", c.etag)

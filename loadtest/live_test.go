@@ -90,6 +90,10 @@ func (g *guest) post(edge int, path, body string, into any) int {
 		g.t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
+	for _, name := range []string{"Accept", "Accept-Language"} { // a browser's, so that knocking early is all that is odd
+		req.Header.Set(name, "*/*")
+	}
+	req.Header.Set("User-Agent", "Mozilla/5.0 (rehearsal)")
 	req.Header.Set("Idempotency-Key", fmt.Sprint(time.Now().UnixNano()))
 	resp, err := g.client.Do(req)
 	if err != nil {
