@@ -42,6 +42,10 @@ build: ## build every program into bin/
 demo: ready build ## play a whole on-sale and audit it (KEEP=1 leaves it running)
 	@$(BIN)/ticketctl demo $(DEMO_FLAGS)
 
+.PHONY: rehearse-bots
+rehearse-bots: ready build ## seven kinds of bots against an on-sale, and what each got out of it
+	@$(BIN)/ticketctl demo --adversaries --report bots-report.html $(DEMO_FLAGS)
+
 .PHONY: demo-stop
 demo-stop: ## stop what `make demo KEEP=1` left running
 	@if [ -x $(BIN)/ticketctl ]; then $(BIN)/ticketctl demo --stop; else echo "nothing to stop: bin/ticketctl was never built"; fi
@@ -114,4 +118,4 @@ fuzz: ## run every fuzz target for FUZZTIME (20s) each
 
 .PHONY: clean
 clean: ## remove what the build made
-	rm -rf $(BIN) demo-report.html demo-report.json
+	rm -rf $(BIN) demo-report.html demo-report.json bots-report.html bots-report.json

@@ -31,6 +31,7 @@ type demoFlags struct {
 	report       string
 	seed         uint64
 	keep, stop   bool
+	adversaries  bool
 }
 
 func newDemo(env Env) *cobra.Command {
@@ -53,6 +54,9 @@ Exit code 0 means that every check passed, 3 that one did not, any other that so
 		Example: `  # The full demo: 20,000 buyers and 1,000 bots
   ticketctl demo
 
+  # What bots get out of it: a farm, cookie-droppers, fast pollers, replayers, thieves, hoarders
+  ticketctl demo --adversaries --report bots-report.html
+
   # A smaller one that is left running for a look around, and its end
   ticketctl demo --buyers 2000 --bots 100 --keep
   ticketctl demo --stop`,
@@ -60,6 +64,9 @@ Exit code 0 means that every check passed, 3 that one did not, any other that so
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.stop {
 				return stopDemo(env.Stdout)
+			}
+			if f.adversaries && !cmd.Flags().Changed("buyers") {
+				f.buyers = 4000
 			}
 			return runDemo(cmd.Context(), env, f)
 		},
@@ -70,6 +77,7 @@ Exit code 0 means that every check passed, 3 that one did not, any other that so
 	fs.StringVar(&f.event, "event", "configs/events/arena.yaml", "event file to put on sale")
 	fs.StringVar(&f.report, "report", "demo-report.html", "where the report goes; its data goes beside it as .json")
 	fs.Uint64Var(&f.seed, "seed", 1, "decides what every buyer and bot does")
+	fs.BoolVar(&f.adversaries, "adversaries", false, "seven kinds of bots in earnest, people of every sort among them, and how each kind fared; --buyers is 4000 then, --bots is not looked at")
 	fs.BoolVar(&f.keep, "keep", false, "leave everything running afterwards")
 	fs.BoolVar(&f.stop, "stop", false, "stop what --keep left running")
 	cmd.MarkFlagsMutuallyExclusive("keep", "stop")
@@ -211,6 +219,14 @@ func demoPlan(f demoFlags, slug string, a addresses) loadtest.Plan {
 	p.Bots.Tabs, p.Bots.Fresh, p.Bots.Hammer, p.Bots.Skipper = share(10), share(5), share(15), share(35)
 	p.Bots.Thief = f.bots - p.Bots.Count()
 	p.Bots.Addresses.Count = 64
+	if f.adversaries {
+		p.Name = "Fairgate against bots"
+		p.Buyers.Mixed = true
+		// A hundred devices of a farm join 32,000 times; twenty cookie-droppers come as 1,000 browsers each fifty.
+		p.Bots.Tabs, p.Bots.TabJoins, p.Bots.Fresh, p.Bots.FreshEach = 100, 320, 20, 50
+		p.Bots.Hammer, p.Bots.Skipper, p.Bots.Thief, p.Bots.Replayer, p.Bots.Hoarder = 50, 100, 100, 50, 50
+		p.Bots.FairShare = true
+	}
 	p.Limits.Duration = loadtest.Duration(45 * time.Second)
 	p.Limits.Settle = loadtest.Duration(45 * time.Second)
 	p.Limits.MaxConnections = 3000

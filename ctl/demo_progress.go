@@ -92,6 +92,9 @@ func printReport(out io.Writer, r loadtest.Report, path string) {
 		outcomes = append(outcomes, fmt.Sprintf("%s %d", strings.ReplaceAll(o.Name, "_", " "), o.N))
 	}
 	fmt.Fprintf(out, "buyers    %s\n", strings.Join(outcomes, ", "))
+	if r.Plan.Bots.FairShare {
+		printShares(out, r)
+	}
 	if len(r.Processes) > 0 {
 		var memory []string
 		for _, p := range r.Processes {
@@ -107,4 +110,18 @@ func printReport(out io.Writer, r loadtest.Report, path string) {
 	} else {
 		fmt.Fprintln(out, "\nNOT EVERY CHECK PASSED.")
 	}
+}
+
+// printShares tells what each kind of bot got, and what it cost.
+func printShares(out io.Writer, r loadtest.Report) {
+	byKind := make(map[string]loadtest.Share)
+	for _, s := range r.Shares {
+		byKind[s.Kind] = s
+	}
+	fmt.Fprintf(out, "\n%-9s %6s %9s %9s %8s %11s %7s %7s %8s %8s\n", "kind", "bots", "requests", "throttled", "refused", "identities", "called", "fair", "sessions", "tickets")
+	for _, b := range r.Bots {
+		s := byKind[b.Kind]
+		fmt.Fprintf(out, "%-9s %6d %9d %9d %8d %11d %7d %7.1f %8d %8d\n", b.Kind, b.Bots, b.Requests, b.Throttled, b.Refused, b.Entries, s.Called, s.Fair, b.Sessions, b.Tickets)
+	}
+	fmt.Fprintf(out, "\nhonest people taken for programs: %d\n", r.Challenged)
 }

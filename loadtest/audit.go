@@ -47,7 +47,13 @@ func (r *Rehearsal) Audit(ctx context.Context) ([]Verdict, error) {
 	if err := e.ask(ctx, r.admin, r.plan.Targets.Paysim); err != nil {
 		return nil, err
 	}
-	return e.judge(), nil
+	r.shares = shares(e.transcript, e.witness.BotEntrants())
+	e.shares = r.shares
+	verdicts := e.judge()
+	if r.plan.Bots.FairShare {
+		verdicts = append(verdicts, checkShare(e))
+	}
+	return verdicts, nil
 }
 
 // ask fills in what core and the provider say.

@@ -5,30 +5,36 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // botKind is what a bot tries.
 type botKind uint8
 
 const (
-	botNone    botKind = iota // an honest buyer
-	botTabs                   // many joins on one identity
-	botFresh                  // many identities by dropping cookies
-	botHammer                 // polls hard, deaf to Retry-After
-	botSkipper                // tries to get by the queue
-	botThief                  // uses what leaked from honest buyers
+	botNone     botKind = iota // an honest buyer
+	botTabs                    // many joins on one identity
+	botFresh                   // many identities by dropping cookies
+	botHammer                  // polls hard, deaf to Retry-After
+	botSkipper                 // tries to get by the queue
+	botThief                   // uses what leaked from honest buyers
+	botReplayer                // shows what was good once again, from other browsers
+	botHoarder                 // holds as much as it can and lets go, again and again
 )
 
-func botKinds() []botKind { return []botKind{botTabs, botFresh, botHammer, botSkipper, botThief} }
+func botKinds() []botKind {
+	return []botKind{botTabs, botFresh, botHammer, botSkipper, botThief, botReplayer, botHoarder}
+}
 
 func (k botKind) String() string {
-	return [...]string{"buyer", "tabs", "fresh", "hammer", "skipper", "thief"}[k]
+	return [...]string{"buyer", "tabs", "fresh", "hammer", "skipper", "thief", "replayer", "hoarder"}[k]
 }
 
 // kinds lists the kind of every bot of the plan.
 func (b BotsPlan) kinds() []botKind {
 	all := make([]botKind, 0, b.Count())
-	for i, n := range []int{b.Tabs, b.Fresh, b.Hammer, b.Skipper, b.Thief} {
+	for i, n := range []int{b.Tabs, b.Fresh, b.Hammer, b.Skipper, b.Thief, b.Replayer, b.Hoarder} {
 		for range n {
 			all = append(all, botKinds()[i])
 		}
@@ -64,6 +70,10 @@ func (b *bot) live(ctx context.Context, arrived time.Time) {
 		b.skip(ctx, arrived)
 	case botThief:
 		b.thieve(ctx, arrived)
+	case botReplayer:
+		b.replay(ctx, arrived)
+	case botHoarder:
+		b.hoard(ctx, arrived)
 	}
 }
 
@@ -153,6 +163,61 @@ func (b *bot) hammer(ctx context.Context, arrived time.Time) {
 func (b *bot) buy(ctx context.Context) {
 	if b.wait(ctx, b.run.opening.Add(b.patience)) == fateCalled {
 		b.enter(ctx)
+	}
+}
+
+// hoard holds as much as it may and gives it back, again and again, and buys nothing.
+func (b *bot) hoard(ctx context.Context, arrived time.Time) {
+	if !b.join(ctx, arrived) || b.wait(ctx, b.run.opening.Add(b.patience)) != fateCalled {
+		return
+	}
+	if _, ok := b.claim(ctx); !ok {
+		return
+	}
+	b.run.rec.bot(b.kind, func(f *BotFigures) { f.Sessions++ })
+	for range b.run.plan.Bots.Tries {
+		h, outcome := b.hold(ctx)
+		if outcome != "" || !b.run.sleep(ctx, b.think(b.run.plan.Bots.TryEvery)) {
+			return
+		}
+		id, _ := uuid.Parse(h.ID) // of a broken id the audit tells
+		if _, alive := b.retry(ctx, call{op: OpRelease, method: "DELETE", path: "/v1/holds/" + h.ID, hold: id}); !alive {
+			return
+		}
+	}
+}
+
+// replay waits for its turn, then shows its admission token again, and its pass, from other browsers of its own.
+func (b *bot) replay(ctx context.Context, arrived time.Time) {
+	if !b.join(ctx, arrived) || b.wait(ctx, b.run.opening.Add(b.patience)) != fateCalled {
+		return
+	}
+	claimed, ok := b.claim(ctx)
+	if !ok {
+		return
+	}
+	b.run.rec.bot(b.kind, func(f *BotFigures) { f.Sessions++ })
+	pass, _ := b.jar.find("fg_pass_" + b.run.plan.Event)
+	for n := range b.run.plan.Bots.Tries {
+		other := b.again(n + 1000)
+		if !other.join(ctx, time.Now()) {
+			return
+		}
+		token := other.once(other.claimCall(`{"admission_token":"`+claimed.AdmissionToken+`"}`), time.Now())
+		try, worked, detail := tried("claim with a used token from another browser", token)
+		if n%2 == 1 {
+			shown := other.with(other.cookies("fg_pass_"+b.run.plan.Event, pass.value), func() answer { return other.once(other.claimCall("{}"), time.Now()) })
+			try, worked, detail = tried("claim with a used pass from another browser", shown)
+		}
+		if try != "" {
+			b.run.witness.Tried(try, worked, b.index, b.kind.String(), detail)
+		}
+		if !b.run.sleep(ctx, b.think(b.run.plan.Bots.TryEvery)) {
+			return
+		}
+	}
+	if h, outcome := b.hold(ctx); outcome == "" {
+		b.checkout(ctx, h)
 	}
 }
 

@@ -60,6 +60,7 @@ type call struct {
 	items       []item    // of a hold that is asked for
 	hold        uuid.UUID // that is given back
 	etag        string    // If-None-Match
+	old         bool      // as an old phone sends it, without a language
 	// known says that the body behind an ETag has been read before, so it need not be copied again.
 	known func(etag string) bool
 }
@@ -173,7 +174,9 @@ func (h *host) send(c call, j *jar, forwarded string, timeout time.Duration) ans
 		encoding = "gzip"
 	}
 	req.Header.Set("Accept-Encoding", encoding)
-	req.Header.Set("Accept-Language", "en") // what every browser sends, or the filter wonders
+	if !c.old {
+		req.Header.Set("Accept-Language", "en") // what every browser sends, or the filter wonders
+	}
 	if c.op != OpProvider {
 		req.Header.Set("Accept", "*/*")
 	}

@@ -169,6 +169,7 @@ type evidence struct {
 	seen       lottery.Evidence // without receipts, which the witness has
 	ledger     ledgerReport
 	witness    *Witness
+	shares     []Share           // of the bots, from transcript and witness
 	buyers     int               // honest buyers who came
 	failed     int               // honest buyers with an error
 	problems   []Problem         // samples

@@ -96,6 +96,7 @@ type BuyersPlan struct {
 	Abandon   AbandonPlan   `yaml:"abandon" json:"abandon"`
 	Decline   float64       `yaml:"decline" json:"decline"`
 	SeatsFor  Duration      `yaml:"seats_cached_for" json:"seats_cached_for"`
+	Mixed     bool          `yaml:"mixed" json:"mixed"`
 	Addresses AddressesPlan `yaml:"addresses" json:"addresses"`
 }
 
@@ -130,13 +131,18 @@ type BotsPlan struct {
 	HammerRPS float64       `yaml:"hammer_per_second" json:"hammer_per_second"`
 	Skipper   int           `yaml:"skipper" json:"skipper"`
 	Thief     int           `yaml:"thief" json:"thief"`
+	Replayer  int           `yaml:"replayer" json:"replayer"`
+	Hoarder   int           `yaml:"hoarder" json:"hoarder"`
+	FairShare bool          `yaml:"fair_share" json:"fair_share"`
 	Tries     int           `yaml:"tries" json:"tries"`
 	TryEvery  Duration      `yaml:"try_every" json:"try_every"`
 	Addresses AddressesPlan `yaml:"addresses" json:"addresses"`
 }
 
 // Count is how many bots there are.
-func (b BotsPlan) Count() int { return b.Tabs + b.Fresh + b.Hammer + b.Skipper + b.Thief }
+func (b BotsPlan) Count() int {
+	return b.Tabs + b.Fresh + b.Hammer + b.Skipper + b.Thief + b.Replayer + b.Hoarder
+}
 
 // DoorsPlan is the evening of the show: after the sale everybody with a ticket goes to a gate, and if that is another zone's to the
 // next. Without gates, or without Targets.Gate, nobody goes. The shares are of the tickets.
@@ -296,7 +302,7 @@ func (b BuyersPlan) validate(c *checker) {
 }
 
 func (b BotsPlan) validate(c *checker) {
-	for name, n := range map[string]int{"tabs": b.Tabs, "fresh": b.Fresh, "hammer": b.Hammer, "skipper": b.Skipper, "thief": b.Thief} {
+	for name, n := range map[string]int{"tabs": b.Tabs, "fresh": b.Fresh, "hammer": b.Hammer, "skipper": b.Skipper, "thief": b.Thief, "replayer": b.Replayer, "hoarder": b.Hoarder} {
 		c.that(n >= 0 && n <= 100_000, "bots.%s: %d is not between 0 and 100000", name, n)
 	}
 	c.that(b.TabJoins >= 2 && b.TabJoins <= 1000, "bots.tab_joins: %d is not between 2 and 1000", b.TabJoins)

@@ -41,6 +41,8 @@ type Rehearsal struct {
 
 	buyerAddresses, botAddresses addressBook
 
+	shares []Share // of the bots, once the audit has them
+
 	held atomic.Int64 // active holds as core last said, -1 when it did not
 }
 

@@ -41,6 +41,8 @@ type Report struct {
 	Answers     map[Op]map[string]int64 `json:"answers"`
 	Problems    []Problem               `json:"problems"`
 	Bots        []BotFigures            `json:"bots"`
+	Shares      []Share                 `json:"shares"`            // what the draw gave to bots
+	Challenged  int64                   `json:"honest_challenged"` // answers that took an honest buyer for a program
 	Attempts    map[string]int64        `json:"forbidden_tries"`
 	Crimes      []Crime                 `json:"crimes"`
 	Processes   []Process               `json:"processes"`
@@ -68,7 +70,7 @@ func (r *Rehearsal) Report(ctx context.Context, started time.Time, verdicts []Ve
 		Engine: engine, Version: version, Provider: "paysim", CPUs: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH,
 		Buyers: g.arrived.Load(), Purchases: g.paid.Load(), Tickets: g.tickets.Load() + g.botTickets.Load(),
 		Passed: Passed(verdicts), Verdicts: verdicts, Latencies: r.rec.Latencies(), Outcomes: r.rec.Outcomes(), Answers: r.rec.Answers(),
-		Problems: problems, Bots: r.rec.Bots(), Attempts: r.witness.Attempts(), Crimes: r.witness.Crimes(), Processes: processes,
+		Problems: problems, Bots: r.rec.Bots(), Shares: r.shares, Challenged: challengedHonest(r.rec.ProblemKinds()), Attempts: r.witness.Attempts(), Crimes: r.witness.Crimes(), Processes: processes,
 		Timeline: r.rec.Timeline(),
 	}
 	out.PerSecond, out.BestSecond = purchaseRate(out.Timeline)

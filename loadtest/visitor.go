@@ -30,6 +30,7 @@ type visitor struct {
 	rng   *rand.Rand
 	jar   jar
 	from  string // value of the Forwarded header
+	sort  sort   // what is special about an honest one
 	edge  int    // the edge it talks to; the next one when that one does not answer
 
 	joined   bool
@@ -46,6 +47,9 @@ func newVisitor(run *Rehearsal, index int, kind botKind) *visitor {
 	v.edge = v.rng.IntN(len(run.edges))
 	if kind == botNone {
 		v.from = run.buyerAddresses.forwarded(index)
+		if v.sort = sortOf(run.plan.Buyers, index); v.sort == sortNAT {
+			v.from = run.buyerAddresses.forwarded(0)
+		}
 	} else {
 		v.from = run.botAddresses.forwarded(index)
 	}
@@ -57,6 +61,10 @@ func (v *visitor) isBuyer() bool { return v.kind == botNone }
 // once sends one request that was meant to leave at intended, and records what came of it. Only honest buyers' latencies and
 // answers are recorded: a bot that is throttled says nothing about the service.
 func (v *visitor) once(c call, intended time.Time) answer {
+	c.old = v.sort == sortOldPhone
+	if v.sort == sortRoaming && c.op == OpClaim {
+		v.from = v.run.buyerAddresses.forwarded(v.index + roamsBy) // it left the house meanwhile
+	}
 	d := v.recorded(c)
 	a := v.run.edges[v.edge].send(c, &v.jar, v.from, v.run.plan.Limits.RequestTimeout.D())
 	d.answered(a)
@@ -136,6 +144,9 @@ func (v *visitor) backoff(attempt int) time.Duration {
 
 // jitter adds up to a quarter, so that those told the same time do not come back together.
 func (v *visitor) jitter(d time.Duration) time.Duration {
+	if v.sort == sortNoScript {
+		return d
+	}
 	return d + time.Duration(v.rng.Float64()*0.25*float64(d))
 }
 
