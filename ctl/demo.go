@@ -66,7 +66,7 @@ Exit code 0 means that every check passed, 3 that one did not, any other that so
 				return stopDemo(env.Stdout)
 			}
 			if f.adversaries && !cmd.Flags().Changed("buyers") {
-				f.buyers = 4000
+				f.buyers = 8000
 			}
 			return runDemo(cmd.Context(), env, f)
 		},
@@ -77,7 +77,7 @@ Exit code 0 means that every check passed, 3 that one did not, any other that so
 	fs.StringVar(&f.event, "event", "configs/events/arena.yaml", "event file to put on sale")
 	fs.StringVar(&f.report, "report", "demo-report.html", "where the report goes; its data goes beside it as .json")
 	fs.Uint64Var(&f.seed, "seed", 1, "decides what every buyer and bot does")
-	fs.BoolVar(&f.adversaries, "adversaries", false, "seven kinds of bots in earnest, people of every sort among them, and how each kind fared; --buyers is 4000 then, --bots is not looked at")
+	fs.BoolVar(&f.adversaries, "adversaries", false, "seven kinds of bots in earnest, people of every sort among them, and how each kind fared; --buyers is 8000 then, --bots is not looked at")
 	fs.BoolVar(&f.keep, "keep", false, "leave everything running afterwards")
 	fs.BoolVar(&f.stop, "stop", false, "stop what --keep left running")
 	cmd.MarkFlagsMutuallyExclusive("keep", "stop")
