@@ -34,12 +34,12 @@ type Apple struct {
 	cfg               AppleConfig
 	throttle          *Throttle
 	pictures          []file
-	keys              []string
+	texts             [][]byte // by language
 }
 
 // NewApple checks that certificate, key, WWDR, pass type and team belong together, and draws the pictures.
 func NewApple(cfg AppleConfig, throttle *Throttle) (*Apple, error) {
-	a := &Apple{cfg: cfg, throttle: throttle, keys: keys()}
+	a := &Apple{cfg: cfg, throttle: throttle, texts: texts()}
 	var errs [3]error
 	if a.certificate, errs[0] = parseCertificate(cfg.Certificate); errs[0] != nil {
 		errs[0] = fmt.Errorf("read the certificate of the pass type: %w", errs[0])
@@ -98,7 +98,7 @@ func (a *Apple) Make(ctx context.Context, p Pass) ([]byte, error) {
 	}
 	files := append([]file{{name: "pass.json", bytes: described}}, a.pictures...)
 	for i, language := range languages {
-		files = append(files, file{name: language + ".lproj/pass.strings", bytes: stringsFile(a.keys, i, p.Event.Name)})
+		files = append(files, file{name: language + ".lproj/pass.strings", bytes: stringsFile(a.texts[i], i, p.Event.Name)})
 	}
 	list, err := manifest(files)
 	if err != nil {

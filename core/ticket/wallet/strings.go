@@ -3,8 +3,8 @@ package wallet
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"unicode/utf16"
 )
 
@@ -60,28 +60,28 @@ var words = map[string][3]string{
 		"Der Code ändert sich alle paar Sekunden und steht deshalb nicht auf diesem Pass. Öffnen Sie am Einlass die Ticketseite."},
 }
 
-// keys are those of words, sorted.
-func keys() []string {
-	all := make([]string, 0, len(words))
-	for key := range words {
-		all = append(all, key)
+// texts are the pass.strings of each language but for the description, in which every event has its name: "key" = "text"; by lines, in
+// UTF-16 with a byte order mark, which Apple's readers take for any language.
+func texts() [][]byte {
+	all := make([][]byte, len(languages))
+	for i := range languages {
+		all[i] = []byte{0xff, 0xfe}
+		for _, key := range slices.Sorted(maps.Keys(words)) {
+			if key != wordDescription {
+				all[i] = appendLine(all[i], key, words[key][i])
+			}
+		}
 	}
-	slices.Sort(all)
 	return all
 }
 
-// stringsFile is a pass.strings: "key" = "text"; by lines, in UTF-16 with a byte order mark, which Apple's readers take for any language.
-func stringsFile(keys []string, language int, event string) []byte {
-	var text strings.Builder
-	for _, key := range keys {
-		word := words[key][language]
-		if key == wordDescription {
-			word = fmt.Sprintf(word, event)
-		}
-		text.WriteString(quote(key) + " = " + quote(word) + ";\n")
-	}
-	b := []byte{0xff, 0xfe}
-	for _, unit := range utf16.Encode([]rune(text.String())) {
+// stringsFile is a pass.strings: one of texts, with the description.
+func stringsFile(text []byte, language int, event string) []byte {
+	return appendLine(slices.Clone(text), wordDescription, fmt.Sprintf(words[wordDescription][language], event))
+}
+
+func appendLine(b []byte, key, text string) []byte {
+	for _, unit := range utf16.Encode([]rune(quote(key) + " = " + quote(text) + ";\n")) {
 		b = binary.LittleEndian.AppendUint16(b, unit)
 	}
 	return b
@@ -89,5 +89,18 @@ func stringsFile(keys []string, language int, event string) []byte {
 
 // quote writes a string of a .strings file.
 func quote(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`).Replace(s) + `"`
+	b := []byte{'"'}
+	for i := range len(s) {
+		switch s[i] {
+		case '\\', '"':
+			b = append(b, '\\', s[i])
+		case '\n':
+			b = append(b, '\\', 'n')
+		case '\r':
+			b = append(b, '\\', 'r')
+		default:
+			b = append(b, s[i])
+		}
+	}
+	return string(append(b, '"'))
 }

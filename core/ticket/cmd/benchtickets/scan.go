@@ -98,7 +98,7 @@ func (b *bench) doors(ctx context.Context) (*doors, error) {
 	}
 	core := &api.Server{DB: b.d, Scans: service, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	s.url, s.server = "http://"+listener.Addr().String(), &http.Server{Handler: core.Gate()}
-	go s.server.Serve(listener) // until close
+	go func() { _ = s.server.Serve(listener) }() // until close
 	return s, nil
 }
 
