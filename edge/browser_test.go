@@ -93,7 +93,8 @@ func newShop(t *testing.T) *fakeShop {
 			_, _ = w.Write(picture.Bytes())
 			return
 		}
-		fakeJSON(w, 200, map[string]any{"id": s.ticket, "tier": "floor", "seat": "", "code": "CODE", "rotating": map[string]any{"period": "1s"}})
+		fakeJSON(w, 200, map[string]any{"id": s.ticket, "tier": "floor", "seat": "", "code": "CODE", "rotating": map[string]any{"period": "1s"},
+			"wallets": map[string]string{"apple": "/v1/tickets/" + s.ticket.String() + "/wallet/apple"}})
 	})
 	return s
 }
@@ -209,6 +210,10 @@ func TestAPersonBuysATicketInARealBrowser(t *testing.T) {
 		width, err := chromedp.Run(ctx, chromedp.Evaluate[int](`document.querySelector('.ticket img').naturalWidth`))
 		return err == nil && width == 24
 	})
+	if links, err := chromedp.Run(ctx, chromedp.Evaluate[string](`[...document.querySelectorAll('.ticket a')].map((a) => a.textContent + ' ' + a.getAttribute('href')).join()`)); err != nil ||
+		links != "Add to Apple Wallet /v1/tickets/"+shop.ticket.String()+"/wallet/apple" {
+		t.Errorf("the ticket is offered to wallets by %q, %v", links, err)
+	}
 	if where, err := chromedp.Run(ctx, chromedp.Location()); err != nil || where != base+"/e/arena" {
 		t.Errorf("after paying the browser is at %s: %v", where, err)
 	}

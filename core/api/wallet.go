@@ -28,7 +28,7 @@ type walletsJSON struct {
 
 // walletsOf are the wallets that a ticket is offered for; nil: none.
 func (s *Server) walletsOf(t ticket.Ticket, e *event.Event, seed []byte) *walletsJSON {
-	if t.State != ticket.Valid {
+	if dead(t) != nil {
 		return nil
 	}
 	var offered walletsJSON
@@ -45,7 +45,18 @@ func (s *Server) walletsOf(t ticket.Ticket, e *event.Event, seed []byte) *wallet
 	return &offered
 }
 
-// applePass gives the owner of a ticket its pass for Apple Wallet. That of a void ticket says so, and takes the place of the one they have.
+// dead tells why no gate opens for a ticket's code any more, as gates do; nil when one does.
+func dead(t ticket.Ticket) error {
+	switch {
+	case t.State != ticket.Valid:
+		return gate.ErrVoid
+	case t.Hold == ticket.Listed:
+		return gate.ErrListed
+	}
+	return nil
+}
+
+// applePass gives the owner of a ticket its pass for Apple Wallet. That of a dead ticket says so, and takes the place of the one they have.
 func (s *Server) applePass(w http.ResponseWriter, r *http.Request) error {
 	t, e, err := s.ownTicket(r)
 	if err != nil {
@@ -80,8 +91,8 @@ func (s *Server) googleLink(w http.ResponseWriter, r *http.Request) error {
 	if s.Wallets.Google == nil {
 		return wallet.ErrUnavailable
 	}
-	if t.State != ticket.Valid {
-		return gate.ErrVoid
+	if err := dead(t); err != nil {
+		return err
 	}
 	p, err := s.walletPass(r.Context(), t, e)
 	if err != nil {
@@ -117,7 +128,7 @@ func (s *Server) walletPass(ctx context.Context, t ticket.Ticket, e *event.Event
 		place = &wallet.Place{Latitude: c.Latitude, Longitude: c.Longitude}
 	}
 	p := wallet.Pass{
-		Ticket: t.ID, Epoch: t.Epoch, Code: t.Code, Seed: seed, Void: t.State != ticket.Valid, Tier: t.Tier, Seat: t.Seat, Page: s.ticketPage(t, e),
+		Ticket: t.ID, Epoch: t.Epoch, Code: t.Code, Seed: seed, Void: dead(t) != nil, Tier: t.Tier, Seat: t.Seat, Page: s.ticketPage(t, e),
 		Event:    wallet.Event{Slug: e.Slug, Name: e.Spec.Name, Venue: e.Spec.Venue.Name, Address: e.Spec.Venue.City + ", " + e.Spec.Venue.Country, Place: place},
 		StartsAt: e.Spec.StartsAt.In(zone), ClosesAt: e.Spec.ClosesAt().In(zone),
 	}

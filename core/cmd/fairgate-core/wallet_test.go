@@ -123,6 +123,23 @@ func TestAnOwnerPutsATicketIntoWalletsAndNobodyElseDoes(t *testing.T) {
 		}
 	}
 
+	// One that is listed for resale is dead for wallets as it is for gates.
+	hold := func(hold string) {
+		t.Helper()
+		const sql = `UPDATE tickets SET hold = $2, held_at = now() WHERE ticket_id = $1`
+		if _, err := r.db.Pool.Exec(t.Context(), sql, id, hold); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hold("listed")
+	if got := r.code(r.as(s, http.MethodGet, shown.Wallets.Google, nil), http.StatusConflict); got != "ticket_listed" {
+		t.Errorf("the link of a listed ticket: %s", got)
+	}
+	if text := inPass(t, r.raw(r.as(s, http.MethodGet, shown.Wallets.Apple, nil)).body); !bytes.Contains(text, []byte(`"voided":true`)) || bytes.Contains(text, []byte(shown.Code)) {
+		t.Errorf("the pass of a listed ticket: %s", text)
+	}
+	hold("")
+
 	// A void ticket is offered for no wallet; Apple's pass of it says so, and Google's could not be changed.
 	r.call(r.keyed(r.request("admin", http.MethodPost, "/admin/v1/orders/"+o.ID.String()+"/refunds", map[string]any{"reason": "ill"}), "one"), http.StatusCreated, nil)
 	var void struct {

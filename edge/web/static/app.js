@@ -351,7 +351,10 @@ async function ticketsPage(order) {
     if (ticket.rotating) { // a picture is good for some time after its period, so half of one late is early enough; a lost answer is asked for again
       const turn = setInterval(() => { if (picture.isConnected) draw().catch(() => {}); else clearInterval(turn); }, parseFloat(ticket.rotating.period) * 500);
     }
-    return el('section', { class: 'card ticket' }, el('h2', {}, tierName(ticket.tier), ticket.seat ? ` · ${ticket.seat}` : ''), picture);
+    const { apple, google } = ticket.wallets || {};
+    const wallets = (apple || google) && el('div', { class: 'actions' }, apple && el('a', { class: 'button plain', href: apple }, 'Add to Apple Wallet'),
+      google && el('a', { class: 'button plain', href: google, rel: 'noreferrer' }, 'Save to Google Wallet'));
+    return el('section', { class: 'card ticket' }, el('h2', {}, tierName(ticket.tier), ticket.seat ? ` · ${ticket.seat}` : ''), picture, wallets);
   }));
   say('');
   show(el('p', { class: 'good', role: 'status' }, 'Your tickets are here. They stay on this page in this browser.'), ...cards,
