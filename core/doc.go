@@ -17,6 +17,7 @@
 //	           passes for Apple Wallet and links for Google's; scanner/ is the page with which a phone is a gate;
 //	           title/ is whose a ticket was since its issue
 //	notify     mails: the outbox in which they wait, the words they are written in, the server that takes them
+//	account    who a buyer is beyond one browser: an e-mail address proved with a one-time code, sessions that edges know without asking
 //	access     waiting room: pool, draw ceremony, admission controller, sessions, bans
 //	story      everything that is known of one order, in the order in which it happened; reads only
 //	api        HTTP: five listeners, the only table from errors to answers
@@ -41,7 +42,8 @@
 //  3. Call. The controller moves the cursor by as many as fit (access, pace). Fenced by the lease's epoch, so an old
 //     driver that wakes up writes nothing.
 //  4. Claim. The edge mints an admission token; core checks key, pool, device and cursor, and makes the one session of the
-//     entrant (access.Redeem), if there is room; else the turn is kept and asked for again (access, door). The answer is lost: the same device gets the same session again.
+//     entrant (access.Redeem), if there is room; else the turn is kept and asked for again (access, door). Where accounts are the identity the account's session is
+//     the proof instead of the device, and another browser of the account may take the turn over. The answer is lost: the same device gets the same session again.
 //  5. Hold. Requests of many buyers, many events, are decided together (inventory.Hold). The answer is lost: the same key
 //     is the same hold. The process dies before the commit: nothing was taken. Nobody comes back: the sweep of any core
 //     returns the units after the deadline, by the database's clock.

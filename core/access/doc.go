@@ -1,8 +1,9 @@
 // Package access is core's waiting room: who has joined, in which order they are called, and who may come in.
 //
-// It owns the tables draws, draw_doors, draw_windows, draw_blocks, draw_markers, draw_cursors, sessions, edges, edge_keys, bans, guard_verdicts, guard_lifts and
-// leases. It refuses to admit anybody on the word of an edge: a token is redeemed only for an entrant of the sealed
-// pool, on the device that joined, whose place the committed cursor has reached. It never reorders what was drawn.
+// It owns the tables draws, draw_doors, draw_windows, draw_blocks, draw_markers, draw_cursors, sessions, revoked_sessions, edges, edge_keys,
+// bans, guard_verdicts, guard_lifts and leases. It refuses to admit anybody on the word of an edge: a token is redeemed only for an entrant
+// of the sealed pool, on the device that joined or, where accounts are the identity, where the entrant's account is signed in, whose place
+// the committed cursor has reached. It never reorders what was drawn.
 //
 // # Phases
 //
@@ -42,6 +43,13 @@
 // how. It learns who comes, who buys, how much and how long they take, and what core bears. It may be wrong about people,
 // so the limit of shoppers inside is kept elsewhere, by the door: see door.go. Whoever was called keeps the turn until the sale
 // ends; who comes late, or together with too many others, waits at the door, and nobody else is called for that room.
+//
+// # Accounts
+//
+// Where the identity is an account, its signed-in session is the proof and the device is none: whoever shows it gets the entrant's
+// turn, and one who does not gets it nowhere, a phone that joined and was stolen least of all. There is still one session. Another browser of
+// the account takes it over when it says so (Redemption.Move): the row gets another session id and device, the end stays, and the former
+// session is revoked in the same transaction. Every core forgets it within a second or so; this one at once.
 //
 // # What is published
 //

@@ -39,6 +39,8 @@ var (
 	ErrRoomFull = errors.New("the room is full")
 	// ErrBoundElsewhere means the entrant belongs to another device.
 	ErrBoundElsewhere = errors.New("the entrant is bound to another device")
+	// ErrAccountNeeded means the on-sale is for signed-in accounts, and the entrant is not the one who is signed in in this browser.
+	ErrAccountNeeded = errors.New("the entrant's account is not signed in")
 	// ErrPaused means the operator has paused the on-sale.
 	ErrPaused = errors.New("the on-sale is paused")
 	// ErrSoldOut means nothing is left and nothing can come back for now.
@@ -52,6 +54,8 @@ var (
 	ErrSessionForged = errors.New("the session is forged")
 	// ErrSessionExpired means the session was good once.
 	ErrSessionExpired = errors.New("the session has expired")
+	// ErrSessionMoved means the entrant's account has taken its turn to another browser since.
+	ErrSessionMoved = errors.New("the session was taken to another browser")
 	// ErrDeviceMismatch means a session or token is shown by another device than its own.
 	ErrDeviceMismatch = errors.New("shown by another device")
 

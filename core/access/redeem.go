@@ -23,6 +23,11 @@ type Redemption struct {
 	Event  string
 	Token  []byte
 	Device lottery.DeviceHash // of the browser
+	// Account is the entrant that the account is which is signed in in the browser; nil: none. Where accounts are the identity nobody
+	// else gets the entrant's turn, and it does on any device.
+	Account *lottery.Entrant
+	// Move takes the turn over from the browser that has it, whose session ends.
+	Move bool
 }
 
 // Redeemed is the answer: a sealed session, or why not.
@@ -37,6 +42,7 @@ type redemption struct {
 	edge  uuid.UUID
 	token admission.Token
 	rec   record
+	moves bool // to this device from another
 
 	session admission.Session // filled in by the commit
 	err     error
@@ -90,7 +96,7 @@ func (r *Room) Redeem(ctx context.Context, items []Redemption) ([]Redeemed, erro
 // refusals are the answers of Redeem that are about the token and not about core.
 var refusals = []error{
 	ErrNoSale, ErrEnded, ErrPaused, ErrSoldOut, ErrTokenMalformed, ErrTokenForged, ErrTokenExpired, ErrTokenKeyUnknown,
-	ErrTokenOtherEvent, ErrNotInPool, ErrNotCalled, ErrRoomFull, ErrBoundElsewhere, ErrDeviceMismatch, ErrBanned, ErrSessionExpired,
+	ErrTokenOtherEvent, ErrNotInPool, ErrNotCalled, ErrRoomFull, ErrBoundElsewhere, ErrDeviceMismatch, ErrBanned, ErrSessionExpired, ErrAccountNeeded,
 }
 
 func isRefusal(err error) bool {
@@ -119,19 +125,24 @@ func (r *Room) examine(ctx context.Context, item Redemption, asked time.Time) (*
 		v = s.snapshot()
 		rec, ready = v.called(token)
 	}
+	byAccount := v.sale.Identity == accountIdentity
 	switch {
 	case token.Generation != v.draw.generation:
 		return nil, ErrTokenOtherEvent
 	case !rec.drawn:
 		return nil, ErrNotInPool
-	case rec.Device != token.Device:
+	case byAccount && (item.Account == nil || *item.Account != rec.Entrant):
+		return nil, ErrAccountNeeded
+	case !byAccount && rec.Device != token.Device:
 		return nil, ErrBoundElsewhere
+	case byAccount && r.bans.has(BanDevice, token.Device[:]):
+		return nil, ErrBanned
 	case r.bans.has(BanEntrant, rec.Entrant[:]), r.bans.has(BanDevice, rec.Device[:]), r.bans.has(BanNetwork, rec.Network[:]):
 		return nil, ErrBanned
 	case !ready:
 		return nil, ErrNotCalled
 	}
-	return &redemption{edge: item.Edge, token: token, rec: rec}, nil
+	return &redemption{edge: item.Edge, token: token, rec: rec, moves: byAccount && item.Move}, nil
 }
 
 // called is the record of the token's entrant, and whether the cursor known here has reached it.
@@ -231,6 +242,7 @@ func (r *Room) commitRedemptions(ctx context.Context, requests [][]*redemption) 
 	for i, call := range calls {
 		call.session, call.err = outcome.sessions[call.key()], outcome.refused[i]
 	}
+	r.revoked.add(outcome.ended)
 	r.doorsteps.note(calls, time.Now())
 	return make([]struct{}, len(requests)), nil
 }
@@ -256,6 +268,7 @@ type redeeming struct {
 	ttls     map[uuid.UUID]time.Duration
 	refused  []error
 	sessions map[sessionKey]admission.Session
+	ended    []uuid.UUID // sessions whose turn went to another browser
 }
 
 func (a *redeeming) run(ctx context.Context, tx pgx.Tx) error {
@@ -285,18 +298,22 @@ func (a *redeeming) run(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return err
 	}
-	var fresh []*redemption
+	var fresh, moving []*redemption
 	given := make(map[sessionKey]lottery.DeviceHash)
 	for i, call := range a.calls {
 		d, key := draws[call.token.Event], call.key()
 		session, exists := a.sessions[key]
 		device, now := given[key]
 		switch {
+		case exists && !now && session.Device != call.token.Device && call.moves && !session.Expired(d.now):
+			given[key] = call.token.Device
+			moving = append(moving, call)
+		case now && device == call.token.Device:
 		case exists && session.Device != call.token.Device, now && device != call.token.Device:
 			a.refused[i] = ErrBoundElsewhere
 		case exists && session.Expired(d.now):
 			a.refused[i] = ErrSessionExpired
-		case exists || now:
+		case exists:
 		default:
 			if a.refused[i] = d.admits(call); a.refused[i] != nil {
 				continue
@@ -314,6 +331,9 @@ func (a *redeeming) run(ctx context.Context, tx pgx.Tx) error {
 		}
 	}
 	if err := a.add(ctx, tx, fresh); err != nil {
+		return err
+	}
+	if err := a.move(ctx, tx, moving); err != nil {
 		return err
 	}
 	return passDoors(ctx, tx, fresh)

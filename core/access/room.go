@@ -36,6 +36,7 @@ type Room struct {
 	edges     *edgeCache
 	bans      *banList
 	lifts     liftList
+	revoked   revocations
 	feed      *feed
 }
 
@@ -63,6 +64,9 @@ func New(ctx context.Context, database *db.DB, cfg Config, deps Deps) (*Room, er
 		return nil, err
 	}
 	r.bans = bans
+	if err := r.revoked.refresh(ctx, database); err != nil {
+		return nil, err
+	}
 	r.redeems = db.NewLane(db.LaneConfig{Name: "redeem", MaxBatch: 32, MaxQueue: 512, Log: cfg.Log}, r.commitRedemptions)
 	return r, nil
 }
@@ -118,6 +122,9 @@ func (r *Room) chores(ctx context.Context) {
 		r.complain(ctx, "read the bans", err)
 	} else if changed {
 		r.feed.wake()
+	}
+	if err := r.revoked.refresh(ctx, r.db); err != nil {
+		r.complain(ctx, "read the revoked sessions", err)
 	}
 	if err := r.rings.refreshOld(ctx); err != nil {
 		r.complain(ctx, "read the keys", err)

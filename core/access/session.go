@@ -11,8 +11,8 @@ import (
 	"fairgate/edge/lottery"
 )
 
-// CheckSession reads a session that core made for the device that shows it, without asking the database. With
-// ErrSessionExpired the session is returned too, for what an expired one is still good for: looking at one's own things.
+// CheckSession reads a session that core made for the device that shows it, without asking the database. One whose
+// turn was taken to another browser is ErrSessionMoved, at other cores after a second or so. With ErrSessionExpired the session is returned too, for what an expired one is still good for: looking at one's own things.
 func (r *Room) CheckSession(raw []byte, device lottery.DeviceHash) (admission.Session, error) {
 	session, err := admission.ParseSession(raw)
 	if err != nil {
@@ -23,6 +23,9 @@ func (r *Room) CheckSession(raw []byte, device lottery.DeviceHash) (admission.Se
 	}
 	if session.Device != device {
 		return admission.Session{}, ErrDeviceMismatch
+	}
+	if r.revoked.has(session.Session) {
+		return admission.Session{}, ErrSessionMoved
 	}
 	if session.Expired(r.now()) {
 		return session, ErrSessionExpired

@@ -49,6 +49,9 @@ func (a Account) Owns(email string) bool {
 	return err == nil && a.normalized != "" && normalized == a.normalized
 }
 
+// Normalized is the address as addresses are compared, see Normalize; "" of a forgotten account.
+func (a Account) Normalized() string { return a.normalized }
+
 // Mail is a code on its way to the address it proves.
 type Mail struct {
 	ID       uuid.UUID // of the code: the same id is the same mail

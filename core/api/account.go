@@ -10,6 +10,7 @@ import (
 
 	"fairgate/core/account"
 	"fairgate/core/event"
+	"fairgate/edge/admission"
 	"fairgate/edge/lottery"
 )
 
@@ -135,6 +136,25 @@ func (s *Server) showAccount(w http.ResponseWriter, r *http.Request) error {
 	a := session.Account
 	writeJSON(w, http.StatusOK, accountJSON{a.ID, a.Email, a.Language, timeJSON(a.CreatedAt), timeJSON(session.ExpiresAt)})
 	return nil
+}
+
+// emailOf is the address of the account of a session's entrant, "" when that is none that is signed in in this browser.
+func (s *Server) emailOf(r *http.Request, session admission.Session) (string, error) {
+	if r.Header.Get(accountHeader) == "" {
+		return "", nil
+	}
+	a, err := s.account(r)
+	if errors.Is(err, account.ErrSignedOut) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	owns, err := s.owns(r.Context(), a, session.Event, session.Entrant)
+	if err != nil || !owns {
+		return "", err
+	}
+	return a.Email, nil
 }
 
 // renewed is the session of the account that is signed in; an old one is renewed on the way.

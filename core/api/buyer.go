@@ -252,6 +252,11 @@ func (s *Server) openOrder(w http.ResponseWriter, r *http.Request) error {
 		if session.Event != hold.Event || session.Entrant != hold.Entrant {
 			continue
 		}
+		if body.Email == "" {
+			if body.Email, err = s.emailOf(r, session); err != nil {
+				return err
+			}
+		}
 		order, created, err := s.Checkout.Open(r.Context(), checkout.Opening{
 			Hold: id, Event: session.Event, Entrant: session.Entrant, Email: body.Email, Method: body.Method, Key: r.Header.Get("Idempotency-Key"),
 			Address: event.NetworkOf(r.Header.Get(clientHeader)),

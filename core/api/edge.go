@@ -221,6 +221,9 @@ type redeemItem struct {
 	Event  string `json:"event"`
 	Token  string `json:"token"`
 	Device string `json:"device"`
+
+	Account string `json:"account,omitempty"` // the account session of the browser, where the event's identity is an account
+	Move    bool   `json:"move,omitempty"`
 }
 
 type redeemedJSON struct {
@@ -251,8 +254,15 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) error {
 		}
 		items, index = append(items, redemption), append(index, i)
 	}
+	accounts, err := s.provide(r.Context(), items, body.Items, index)
+	if err != nil {
+		return err
+	}
 	redeemed, err := s.Room.Redeem(r.Context(), items)
 	if err != nil {
+		return err
+	}
+	if err := s.remember(r.Context(), items, accounts, redeemed); err != nil {
 		return err
 	}
 	for n, answer := range redeemed {
@@ -277,7 +287,7 @@ func redemptionOf(edge uuid.UUID, item redeemItem) (access.Redemption, error) {
 	if err != nil {
 		return access.Redemption{}, access.ErrTokenMalformed
 	}
-	return access.Redemption{Edge: edge, Event: item.Event, Token: token, Device: device}, nil
+	return access.Redemption{Edge: edge, Event: item.Event, Token: token, Device: device, Move: item.Move}, nil
 }
 
 // shopping says whether holds of an event may be made now: a paused or ended on-sale sells nothing, to nobody.

@@ -32,8 +32,8 @@ func (s *Server) marker(ctx context.Context, slug string) (marker, error) {
 	return marker{key: key}, err
 }
 
-// marks are a buyer's: the client's address as the edge saw it, the browser, and the entrant for an account as long as
-// there are no accounts.
+// marks are a buyer's: the client's address as the edge saw it, the browser, and the entrant, who is one account where accounts are the
+// identity. Elsewhere an account that happens to be signed in does not count: signing out would give everybody a second allowance.
 func (m *marker) marks(session *admission.Session, client []byte) inventory.Marks {
 	if m.key == nil {
 		return inventory.Marks{}

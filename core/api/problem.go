@@ -186,6 +186,8 @@ var outcomes = []outcome{
 	{access.ErrRoomFull, 425, "room_full", "It is your turn, and as many as fit are inside. Your turn is kept; ask again in a moment.", 2 * time.Second},
 	{access.ErrNotCalled, 425, "not_called", "It is not your turn yet. Wait.", 2 * time.Second},
 	{access.ErrBoundElsewhere, 409, "session_bound_elsewhere", "This turn belongs to another browser.", 0},
+	{access.ErrAccountNeeded, 401, "account_required", "This sale is for accounts. Sign in with the one that you joined with; your turn is kept.", 0},
+	{access.ErrSessionMoved, 401, "session_moved", "You went on in another browser. Go on there, or take your turn back here.", 0},
 	{access.ErrPaused, 503, "sale_paused", "The sale is paused. Your place is safe; wait for it to go on.", 5 * time.Second},
 	{access.ErrSoldOut, 409, "sold_out", "Nothing is left for now. What is not paid for comes back.", 0},
 	{access.ErrBanned, 403, "banned", "This entrant, device or network is excluded from the sale. The organizer can say why.", 0},

@@ -354,7 +354,9 @@ func (d *decoder) refunds(n *yaml.Node, path string, r *Refunds) {
 
 func (d *decoder) onSale(n *yaml.Node, path string, o *OnSale) {
 	d.mapping(n, path,
-		key{"identity", false, func(n *yaml.Node, path string) { o.Identity = d.choice(n, path, DeviceIdentity, InvitationIdentity) }},
+		key{"identity", false, func(n *yaml.Node, path string) {
+			o.Identity = d.choice(n, path, DeviceIdentity, InvitationIdentity, AccountIdentity)
+		}},
 		key{"joining_before", false, func(n *yaml.Node, path string) {
 			o.JoiningBefore = d.duration(n, path, time.Second, 7*24*time.Hour)
 		}},

@@ -11,7 +11,7 @@ import (
 )
 
 // Tour is a set of events that share limits: units count over all of them. An event outside of tours has the zero Tour.
-// Entrants are pseudonyms of one event each, so there is no limit on them here.
+// Entrants, of accounts too, are pseudonyms of one event each, so there is no limit on them here.
 type Tour struct {
 	ID         string `json:"id"`
 	PerDevice  int    `json:"per_device,omitempty"`

@@ -23,6 +23,7 @@ const (
 const (
 	DeviceIdentity     = "device"
 	InvitationIdentity = "invitation"
+	AccountIdentity    = "account"
 )
 
 // Spec is what an event file says, with defaults filled in. Parse makes it.
