@@ -19,6 +19,8 @@ import (
 type claimRequest struct {
 	// AdmissionToken is passed on to core instead of a newly minted one.
 	AdmissionToken string `json:"admission_token"`
+	// Move takes an account's turn over from the browser that has it.
+	Move bool `json:"move"`
 }
 
 // redeemed is core's answer to a redeemed token.
@@ -49,6 +51,17 @@ func (s *Server) claim(ctx *fasthttp.RequestCtx, slug []byte) {
 	if known && s.limited(ctx, guard.Device, now, who.hash[:]) {
 		return
 	}
+	var signed signedIn
+	if entry.State.Identity == identityAccount {
+		var none *problem
+		if signed, none = s.accountOf(ctx, now); none != nil {
+			if none == problemSignedOut {
+				none = problemAccountRequired
+			}
+			s.refuseAccount(ctx, none)
+			return
+		}
+	}
 	var token []byte
 	if request.AdmissionToken != "" {
 		raw, ok := decodeToken(request.AdmissionToken)
@@ -61,14 +74,21 @@ func (s *Server) claim(ctx *fasthttp.RequestCtx, slug []byte) {
 			return
 		}
 		token = raw
-	} else if token = s.tokenFor(ctx, entry, room, who, known, client, now); token == nil {
+	} else if token = s.tokenFor(ctx, entry, room, who, known, client, &signed, now); token == nil {
 		return
 	}
 	if !s.enter(ctx) {
 		return
 	}
 	defer s.leave()
-	s.redeem(ctx, room, who, text.AppendEncode(nil, token))
+	s.redeem(ctx, room, who, redemption{token: text.AppendEncode(nil, token), account: signed.text, move: request.Move})
+}
+
+// redemption is what is sent to core for a session.
+type redemption struct {
+	token   []byte // text
+	account []byte // text; empty: the event's identity is none
+	move    bool
 }
 
 func decodeToken(encoded string) ([]byte, bool) {
@@ -81,7 +101,7 @@ func decodeToken(encoded string) ([]byte, bool) {
 }
 
 // tokenFor checks the browser's pass and mints a token, or answers why not and returns nil.
-func (s *Server) tokenFor(ctx *fasthttp.RequestCtx, entry *queue.Entry, room *room, who browser, known bool, client netip.Addr, now time.Time) []byte {
+func (s *Server) tokenFor(ctx *fasthttp.RequestCtx, entry *queue.Entry, room *room, who browser, known bool, client netip.Addr, signed *signedIn, now time.Time) []byte {
 	pass, bad := s.passOf(ctx, room, who, known)
 	if bad != nil {
 		s.counts.passesBad.Inc()
@@ -90,6 +110,10 @@ func (s *Server) tokenFor(ctx *fasthttp.RequestCtx, entry *queue.Entry, room *ro
 			wait = coreRetry
 		}
 		refuseUntil(ctx, bad, wait)
+		return nil
+	}
+	if keys := room.keys.Load(); entry.State.Identity == identityAccount && signed.token.Subject.Entrant(keys.pseudonym[:]) != pass.Entrant {
+		refuse(ctx, problemAccountOther)
 		return nil
 	}
 	state, at := &entry.State, s.clock.at(now)
@@ -177,10 +201,10 @@ func (s *Server) passOf(ctx *fasthttp.RequestCtx, room *room, who browser, known
 }
 
 // redeem lets core exchange the token for a session and answers the buyer.
-func (s *Server) redeem(ctx *fasthttp.RequestCtx, room *room, who browser, token []byte) {
+func (s *Server) redeem(ctx *fasthttp.RequestCtx, room *room, who browser, r redemption) {
 	it := s.redeems.item(room.event, ctx.Conn())
 	defer s.redeems.free(it)
-	it.payload = appendRedeem(it.payload, room.slug, token, who.hash)
+	it.payload = appendRedeem(it.payload, room.slug, r, who.hash)
 	out := s.redeems.submit(it, s.cfg.Core.Timeout)
 	if out.err != nil {
 		s.refuseUpstream(ctx, out.err)
@@ -201,19 +225,26 @@ func (s *Server) redeem(ctx *fasthttp.RequestCtx, room *room, who browser, token
 	body := append(make([]byte, 0, 512), `{"event":"`...)
 	body = append(body, room.slug...)
 	body = append(body, `","admission_token":"`...)
-	body = append(body, token...)
+	body = append(body, r.token...)
 	body = append(body, `","session_expires_at":`...)
 	body = appendJSONString(body, got.ExpiresAt)
 	answerJSON(ctx, fasthttp.StatusOK, append(body, '}'))
 }
 
 // appendRedeem appends one item of a redeem batch.
-func appendRedeem(dst []byte, slug string, token []byte, device lottery.DeviceHash) []byte {
+func appendRedeem(dst []byte, slug string, r redemption, device lottery.DeviceHash) []byte {
 	dst = append(dst, `{"event":"`...)
 	dst = append(dst, slug...)
 	dst = append(dst, `","token":"`...)
-	dst = append(dst, token...)
+	dst = append(dst, r.token...)
 	dst = append(dst, `","device":"`...)
 	dst = appendHex(dst, device[:])
+	if len(r.account) > 0 {
+		dst = append(dst, `","account":"`...)
+		dst = append(dst, r.account...)
+		if r.move {
+			return append(dst, `","move":true}`...)
+		}
+	}
 	return append(dst, `"}`...)
 }

@@ -13,6 +13,7 @@
 //	                                   ─▶ claim   pass checked, judged (below), token minted ─▶ redeem batch ─▶ session cookie
 //	                                   ─▶ holds   session filtered ─▶ holds batch ─▶ own answer of each buyer
 //	                                   ─▶ stream  session filtered ─▶ connection taken over, see below
+//	                                   ─▶ account a code is asked for or used: forwarded; the session that comes of it is recognized here
 //	                                   ─▶ others  session filtered ─▶ forwarded one by one
 //
 // # Who looks like a program

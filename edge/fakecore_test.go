@@ -48,6 +48,7 @@ type fakeWorld struct {
 	ahead    time.Duration // of the world's clock
 
 	coreKey, filterKey []byte
+	accountKeyNo       uint32 // the newest of the keys of accounts; 0 is 1
 	poolCalls          []poolCall
 	holdBatches        []int
 	holdEvents         [][]string // of the same batches
@@ -328,7 +329,7 @@ func (c *fakeCore) enroll(rw http.ResponseWriter, r *http.Request) {
 	token := in.Edge.String() + in.Boot.String()
 	w.edges[token] = in.Edge
 	w.enrolled++
-	fakeJSON(rw, 200, map[string]any{"edge_token": token, "session_filter_keys": w.filterKeys(), "server_time": w.now()})
+	fakeJSON(rw, 200, map[string]any{"edge_token": token, "session_filter_keys": w.filterKeys(), "account_keys": w.accountKeys(), "server_time": w.now()})
 }
 
 func (w *fakeWorld) filterKeys() lottery.MACKeys {
@@ -359,7 +360,7 @@ func (c *fakeCore) keysOf(rw http.ResponseWriter, r *http.Request) {
 		"event": in.Event, "generation": e.state.Generation, "identity": e.state.Identity, "pseudonym_key": lottery.Hex32(e.pseudonym),
 		"pass_keys": lottery.MACKeys{{No: 1, Key: e.passKey}}, "receipt_keys": e.state.ReceiptKeys,
 		"invitation_keys":     lottery.PublicKeys{{No: 1, Public: lottery.Hex32(e.invitation.Public().(ed25519.PublicKey))}},
-		"session_filter_keys": w.filterKeys(),
+		"session_filter_keys": w.filterKeys(), "account_keys": w.accountKeys(),
 	})
 }
 
@@ -457,6 +458,9 @@ func (c *fakeCore) redeem(rw http.ResponseWriter, r *http.Request) {
 			Event  string             `json:"event"`
 			Token  string             `json:"token"`
 			Device lottery.DeviceHash `json:"device"`
+
+			Account string `json:"account"`
+			Move    bool   `json:"move"`
 		} `json:"items"`
 	}
 	if !readJSON(rw, r, &in) {
@@ -465,7 +469,9 @@ func (c *fakeCore) redeem(rw http.ResponseWriter, r *http.Request) {
 	results := []map[string]any{}
 	for _, item := range in.Items {
 		raw, _ := base64.RawURLEncoding.DecodeString(item.Token)
-		session, status, code := c.world.admit(item.Event, raw, item.Device)
+		signed, _ := base64.RawURLEncoding.DecodeString(item.Account)
+		account, _ := admission.VerifyAccount(signed, c.world.accountKeys(), c.world.now())
+		session, status, code := c.world.admit(item.Event, raw, item.Device, account, item.Move)
 		if code != "" {
 			results = append(results, map[string]any{"status": status, "problem": map[string]any{"status": status, "code": code, "detail": "d"}})
 			continue
@@ -479,7 +485,7 @@ func (c *fakeCore) redeem(rw http.ResponseWriter, r *http.Request) {
 }
 
 // admit decides on a token as core does.
-func (w *fakeWorld) admit(slug string, raw []byte, device lottery.DeviceHash) (admission.Session, int, string) {
+func (w *fakeWorld) admit(slug string, raw []byte, device lottery.DeviceHash, account admission.Account, move bool) (admission.Session, int, string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	parsed, err := admission.Parse(raw)
@@ -505,7 +511,11 @@ func (w *fakeWorld) admit(slug string, raw []byte, device lottery.DeviceHash) (a
 	if one == nil {
 		return admission.Session{}, 403, "not_in_pool"
 	}
-	if one.device != device {
+	if e.state.Identity == "account" {
+		if account.Subject.Entrant(e.pseudonym[:]) != token.Entrant {
+			return admission.Session{}, 401, "account_required"
+		}
+	} else if one.device != device {
 		return admission.Session{}, 409, "session_bound_elsewhere"
 	}
 	place, drawn := e.state.Place(queue.Pass{Generation: token.Generation, Window: one.window, Band: one.Band, Entrant: token.Entrant})
@@ -513,7 +523,10 @@ func (w *fakeWorld) admit(slug string, raw []byte, device lottery.DeviceHash) (a
 		return admission.Session{}, 425, "not_called"
 	}
 	session, again := w.sessions[token.Entrant]
-	if !again {
+	if again && session.Device != device && !move {
+		return admission.Session{}, 409, "session_bound_elsewhere"
+	}
+	if !again || session.Device != device {
 		session = admission.Session{
 			KeyNo: 1, Event: token.Event, Entrant: token.Entrant, Session: uuid.New(), Device: device, Generation: token.Generation,
 			IssuedAt: w.now(), ExpiresAt: w.now().Add(time.Minute),

@@ -14,6 +14,7 @@ import (
 const (
 	identityDevice     = "device"
 	identityInvitation = "invitation"
+	identityAccount    = "account"
 )
 
 // joinRequest is the body of a join.
@@ -63,9 +64,9 @@ func (s *Server) join(ctx *fasthttp.RequestCtx, slug []byte) {
 	} else if s.limited(ctx, guard.Device, now, who.hash[:]) {
 		return
 	}
-	entrant, refusal := keys.entrant(room, &request, who)
+	entrant, refusal := s.entrantOf(ctx, room, keys, &request, who, now)
 	if refusal != nil {
-		refuse(ctx, refusal)
+		s.refuseAccount(ctx, refusal)
 		return
 	}
 	if keys.identity != identityDevice && s.limited(ctx, guard.Account, now, entrant[:]) {
@@ -135,9 +136,15 @@ func (s *Server) joinable(ctx *fasthttp.RequestCtx, state *queue.State, at time.
 	return true
 }
 
-// entrant is who joins, by what the event calls an identity.
-func (k *roomKeys) entrant(room *room, request *joinRequest, who browser) (lottery.Entrant, *problem) {
+// entrantOf is who joins, by what the event calls an identity.
+func (s *Server) entrantOf(ctx *fasthttp.RequestCtx, room *room, k *roomKeys, request *joinRequest, who browser, now time.Time) (lottery.Entrant, *problem) {
 	switch k.identity {
+	case identityAccount:
+		signed, none := s.accountOf(ctx, now)
+		if none == problemSignedOut {
+			none = problemAccountRequired
+		}
+		return signed.token.Subject.Entrant(k.pseudonym[:]), none
 	case identityDevice:
 		return lottery.NewEntrant(k.pseudonym[:], identityDevice, who.secret[:]), nil
 	case identityInvitation:

@@ -20,6 +20,12 @@ func (s *Server) routePage(ctx *fasthttp.RequestCtx, path []byte) {
 		s.decoy(ctx)
 		return
 	}
+	if string(path) == accountPage {
+		if allow(ctx, "GET, HEAD, POST") && s.fromOurPages(ctx) {
+			s.serveAccount(ctx)
+		}
+		return
+	}
 	if slug, order, ok := payPath(path); ok {
 		if ctx.IsGet() || ctx.IsHead() {
 			s.servePay(ctx, slug, order)

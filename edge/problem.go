@@ -49,6 +49,9 @@ var (
 	problemInvitationRequired = &problem{401, "invitation_required", "Invitation required", "This on-sale is by invitation. Send the invitation with the join."}
 	problemInvitationForged   = &problem{401, "invitation_forged", "Invitation not valid", "The invitation was not issued for this event. Copy it completely."}
 
+	problemAccountRequired = &problem{401, "account_required", "Sign in first", "This on-sale is for accounts: one entry each, from as many browsers as you like. Sign in with your e-mail address, then join."}
+	problemAccountOther    = &problem{401, "account_required", "Another account", "Another account joined in this browser. Sign in with that one, or join anew with yours."}
+
 	problemSignedOut = &problem{401, "signed_out", "Not signed in", "Nobody is signed in in this browser. Ask for a code to your e-mail address, and sign in with it."}
 
 	problemIdentityUnknown = &problem{425, "room_not_open", "Not open here", "This on-sale needs an identity that this node cannot check. Use the organizer's own page."}

@@ -66,7 +66,7 @@ func (s *Server) routeQueue(ctx *fasthttp.RequestCtx, rest []byte) {
 	}
 }
 
-// routeBuyer: /v1/events…, /v1/holds…, /v1/orders…, /v1/tickets….
+// routeBuyer: /v1/events…, /v1/holds…, /v1/orders…, /v1/tickets…, /v1/account….
 func (s *Server) routeBuyer(ctx *fasthttp.RequestCtx, rest []byte) {
 	collection, id, tail := cutPath(rest)
 	if bytes.HasSuffix(rest, []byte("/")) || len(id) == 0 && len(rest) > len(collection) {
@@ -99,9 +99,13 @@ func (s *Server) routeBuyer(ctx *fasthttp.RequestCtx, rest []byte) {
 			if allow(ctx, "GET") {
 				s.forwardOrder(ctx)
 			}
-		case string(tail) == "pay" || string(tail) == "refund":
+		case string(tail) == "pay":
 			if allow(ctx, "POST") && s.fromOurPages(ctx) {
 				s.forwardPrivate(ctx, true)
+			}
+		case string(tail) == "refund":
+			if allow(ctx, "POST") && s.fromOurPages(ctx) {
+				s.forwardOwned(ctx, true)
 			}
 		default:
 			refuse(ctx, problemNotFound)
@@ -111,6 +115,34 @@ func (s *Server) routeBuyer(ctx *fasthttp.RequestCtx, rest []byte) {
 			refuse(ctx, problemNotFound)
 		} else if allow(ctx, "GET") {
 			s.forwardPrivate(ctx, false)
+		}
+	case "account":
+		s.routeAccount(ctx, id, tail)
+	default:
+		refuse(ctx, problemNotFound)
+	}
+}
+
+// routeAccount: /v1/account, and of it /code, /session, /orders and /tickets.
+func (s *Server) routeAccount(ctx *fasthttp.RequestCtx, part, tail []byte) {
+	switch {
+	case len(tail) > 0:
+		refuse(ctx, problemNotFound)
+	case string(part) == "code":
+		if allow(ctx, "POST") && s.fromOurPages(ctx) {
+			s.askForCode(ctx)
+		}
+	case string(part) == "session":
+		switch {
+		case !allow(ctx, "POST, DELETE") || !s.fromOurPages(ctx):
+		case ctx.IsPost():
+			s.signIn(ctx)
+		default:
+			s.signOut(ctx)
+		}
+	case len(part) == 0, string(part) == "orders", string(part) == "tickets":
+		if allow(ctx, "GET") {
+			s.forwardAccount(ctx)
 		}
 	default:
 		refuse(ctx, problemNotFound)

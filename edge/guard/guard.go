@@ -30,6 +30,8 @@ const (
 	Account
 	// Webhook limits what is passed on as a provider's webhook, per client address.
 	Webhook
+	// SignIn limits codes that are asked for and tried, per client address.
+	SignIn
 	limitCount
 )
 
@@ -43,6 +45,7 @@ type Config struct {
 	Crowd     Rate `mapstructure:"crowd"`
 	Account   Rate `mapstructure:"account"`
 	Webhook   Rate `mapstructure:"webhook"`
+	SignIn    Rate `mapstructure:"sign_in"`
 	// Subjects is how many subjects each limit remembers, some 50 bytes each.
 	Subjects int `mapstructure:"subjects"`
 	// DataCentres is a file with networks for servers, see ReadNetworks. Empty: none.
@@ -53,7 +56,8 @@ type Config struct {
 
 // DefaultConfig is tight per device, session and account and generous per address and network, since a school or a mobile carrier
 // may share one address; whoever is in a room already or shops has the crowd's allowance beyond that. It is most generous for
-// webhooks: a provider sends those of a whole on-sale from a few addresses, and sends again what was refused.
+// webhooks: a provider sends those of a whole on-sale from a few addresses, and sends again what was refused. Signing in is rare; how many
+// codes there are core limits more tightly, by address and by who they are for.
 func DefaultConfig() Config {
 	return Config{
 		Device:    Rate{PerSecond: 2, Burst: 20},
@@ -64,6 +68,7 @@ func DefaultConfig() Config {
 		Crowd:     Rate{PerSecond: 2000, Burst: 20000},
 		Account:   Rate{PerSecond: 2, Burst: 40},
 		Webhook:   Rate{PerSecond: 2000, Burst: 20000},
+		SignIn:    Rate{PerSecond: 2, Burst: 500},
 		Subjects:  1_000_000,
 
 		DataCentres: "configs/guard/datacentres.txt",
@@ -78,7 +83,7 @@ func (c Config) Validate() error {
 		name string
 		rate Rate
 	}{{"device", c.Device}, {"session", c.Session}, {"address", c.Address}, {"new_device", c.NewDevice}, {"network", c.Network}, {"crowd", c.Crowd},
-		{"account", c.Account}, {"webhook", c.Webhook}} {
+		{"account", c.Account}, {"webhook", c.Webhook}, {"sign_in", c.SignIn}} {
 		if err := limit.rate.Check(); err != nil {
 			problems = append(problems, fmt.Errorf("guard.%s: %w", limit.name, err))
 		}
@@ -101,7 +106,7 @@ type Guard struct {
 func New(c Config, now time.Time, set *metrics.Set) *Guard {
 	g := &Guard{}
 	for limit, rate := range [limitCount]Rate{Device: c.Device, Session: c.Session, Address: c.Address, NewDevice: c.NewDevice, Network: c.Network, Crowd: c.Crowd,
-		Account: c.Account, Webhook: c.Webhook} {
+		Account: c.Account, Webhook: c.Webhook, SignIn: c.SignIn} {
 		g.limits[limit] = newLimiter(rate, c.Subjects, now)
 	}
 	g.counts = newCounts(set, g)

@@ -24,6 +24,7 @@ func newCounts(set *metrics.Set, g *Guard) *counts {
 	set.NewGauge(`edge_guard_subjects{limit="crowd"}`, func() float64 { return g.subjects(Crowd) })
 	set.NewGauge(`edge_guard_subjects{limit="account"}`, func() float64 { return g.subjects(Account) })
 	set.NewGauge(`edge_guard_subjects{limit="webhook"}`, func() float64 { return g.subjects(Webhook) })
+	set.NewGauge(`edge_guard_subjects{limit="sign_in"}`, func() float64 { return g.subjects(SignIn) })
 	set.NewGauge(`edge_guard_ban_list_version`, func() float64 { return float64(g.Bans.Version()) })
 	return &counts{
 		refused: [limitCount]*metrics.Counter{
@@ -35,6 +36,7 @@ func newCounts(set *metrics.Set, g *Guard) *counts {
 			Crowd:     set.NewCounter(`edge_guard_refused_total{limit="crowd"}`),
 			Account:   set.NewCounter(`edge_guard_refused_total{limit="account"}`),
 			Webhook:   set.NewCounter(`edge_guard_refused_total{limit="webhook"}`),
+			SignIn:    set.NewCounter(`edge_guard_refused_total{limit="sign_in"}`),
 		},
 		forgot: [limitCount]*metrics.Counter{
 			Device:    set.NewCounter(`edge_guard_forgot_total{limit="device"}`),
@@ -45,6 +47,7 @@ func newCounts(set *metrics.Set, g *Guard) *counts {
 			Crowd:     set.NewCounter(`edge_guard_forgot_total{limit="crowd"}`),
 			Account:   set.NewCounter(`edge_guard_forgot_total{limit="account"}`),
 			Webhook:   set.NewCounter(`edge_guard_forgot_total{limit="webhook"}`),
+			SignIn:    set.NewCounter(`edge_guard_forgot_total{limit="sign_in"}`),
 		},
 		banHits: set.NewCounter(`edge_guard_ban_hits_total`),
 		levels: [4]*metrics.Counter{

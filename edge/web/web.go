@@ -1,6 +1,6 @@
-// Package web is what a buyer's browser is given: three pages, a style sheet and scripts, embedded in the binary.
+// Package web is what a buyer's browser is given: five pages, a style sheet and scripts, embedded in the binary.
 //
-// The list of events is made from a template and core's answer; it needs no script. So is the page on which an order is paid,
+// The list of events and the account's page are made from templates and core's answers; they need no script. So is the page on which an order is paid,
 // whose policy lets the form of that order's payment provider in, which gets the card data, so that none ever comes to us. The page
 // of a challenge is a form that works without script too; its policy lets a CAPTCHA provider in where one is configured. No other
 // page lets anything in from elsewhere. Of everything else it owns the bytes,
@@ -58,6 +58,8 @@ type Pages struct {
 	list   *template.Template
 	pay    *template.Template
 	door   *template.Template
+
+	account *template.Template
 }
 
 // New reads and compresses the embedded files.
@@ -89,6 +91,9 @@ func New() (*Pages, error) {
 	}
 	if p.door, err = parseDoor(); err != nil {
 		return nil, fmt.Errorf("read the challenge page's template: %w", err)
+	}
+	if p.account, err = parseAccount(); err != nil {
+		return nil, fmt.Errorf("read the account page's template: %w", err)
 	}
 	p.event = p.byPath["/static/event.html"]
 	delete(p.byPath, "/static/event.html")

@@ -49,6 +49,9 @@ async function eventPage() {
   return waitingRoom();
 }
 
+let hint = ''; // why joining or claiming was refused, for what the buyer can do about it
+let moving = false; // the turn is to come here from another browser of the account
+
 /** Polls the state object as often as it says, shows it, and claims when the buyer is called. */
 async function waitingRoom() {
   let { mine } = memory.read();
@@ -90,6 +93,7 @@ async function join(invitation) {
   const known = memory.read().mine;
   for (;;) {
     const { status, data } = await patiently('POST', `${base}/join`, { body: { invitation: invitation || undefined, website: website.value || undefined, receipt: (known && known.receipt) || undefined } });
+    hint = status === 200 ? '' : data.code;
     if (status !== 200) { say(data.detail || 'Joining was refused.'); return undefined; }
     const mine = { entrant: data.entrant, generation: data.generation, window: data.window, band: data.band, reason: data.reason, receipt: data.receipt, invitation, elsewhere: Boolean(data.other_device) };
     memory.write({ mine });
@@ -134,7 +138,9 @@ function roomParts(state, mine, place) {
   }
   const first = state.windows.find((w) => w.window === 0);
   if (state.beacon && first && first.root && !first.sealed) parts.push(el('p', { class: 'notice' }, `The pool is sealed. The order is drawn with a public value that nobody knows yet: ${state.beacon.name}.`));
-  if (mine && mine.elsewhere) parts.push(el('p', { class: 'notice bad' }, 'This invitation was used in another browser first. Take your turn there.'));
+  if (hint === 'account_required') parts.push(el('p', { class: 'notice' }, 'This sale is for accounts: one entry each, from as many browsers as you like.'), el('p', { class: 'actions' }, el('a', { class: 'button', href: `/account?event=${slug}` }, 'Sign in')));
+  if (hint === 'session_bound_elsewhere' && state.identity === 'account') parts.push(el('p', { class: 'notice' }, 'You have gone in with another browser.'), el('p', { class: 'actions' }, el('button', { onclick: () => { moving = true; } }, 'Go on here instead')));
+  if (mine && mine.elsewhere && state.identity !== 'account') parts.push(el('p', { class: 'notice bad' }, 'This invitation was used in another browser first. Take your turn there.'));
   if (mine && mine.band > 0) parts.push(el('p', { class: 'notice' }, 'Many entries came from your network, so this one queues behind the first ones.'));
   if (!mine && state.phase === 'announced') parts.push(el('p', {}, `The waiting room opens ${when(state.joining_at, state.time_zone)}.`));
   if (!mine && state.phase === 'ended') parts.push(el('p', {}, 'The sale is over.'));
@@ -155,12 +161,15 @@ function bar(share) {
 }
 
 async function claim() {
-  let { status, data } = await patiently('POST', `${base}/claim`, { body: {} });
+  const body = moving ? { move: true } : {};
+  moving = false;
+  let { status, data } = await patiently('POST', `${base}/claim`, { body });
   if (data.challenge) {
     say('One moment …');
     if (!(await prove(slug, data.challenge))) { location.assign(data.challenge.page); return pause(60_000); }
-    ({ status, data } = await patiently('POST', `${base}/claim`, { body: {} }));
+    ({ status, data } = await patiently('POST', `${base}/claim`, { body }));
   }
+  hint = status === 200 ? '' : data.code;
   if (status === 200) { say('It is your turn.'); return true; }
   say(data.detail || 'Please wait …');
   return false;
