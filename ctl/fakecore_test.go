@@ -36,6 +36,7 @@ type fakeCore struct {
 	submitted   bool   // the evidence of the dispute is in
 	decided     string // what became of the order in review
 	receipts    map[string]map[string]any
+	forgotten   bool // the only account
 }
 
 type fakeEvent struct {
@@ -78,6 +79,8 @@ func newFakeCore(transcript []byte) *fakeCore {
 	f.payouts(mux)
 	f.bookings(mux)
 	f.guardRoutes(mux)
+	mux.HandleFunc("POST /admin/v1/accounts:find", f.findAccount)
+	mux.HandleFunc("POST /admin/v1/accounts/{id}/forget", f.forgetAccount)
 	mux.HandleFunc("GET /admin/v1/bans", f.listBans)
 	mux.HandleFunc("POST /admin/v1/bans", f.addBan)
 	mux.HandleFunc("DELETE /admin/v1/bans/{kind}/{subject}", f.liftBan)
@@ -484,6 +487,36 @@ func (f *fakeCore) addBan(w http.ResponseWriter, r *http.Request) {
 	body["actor"], body["created_at"] = "operator", f.clock
 	f.bans = append(f.bans, body)
 	answer(w, 201, map[string]any{"kind": body["kind"], "subject": body["subject"], "reason": body["reason"]})
+}
+
+const fakeAccount = "0b9d7d2f-7a11-4c1e-9f3b-6f6c0f9f4e9a"
+
+func (f *fakeCore) account() map[string]any {
+	a := map[string]any{"id": fakeAccount, "email": "Ann@example.org", "language": "es", "epoch": 2, "created_at": f.clock, "forgotten": nil,
+		"events": []any{map[string]any{"event": "arena", "entrant": "00112233445566778899aabbccddeeff"}}}
+	if f.forgotten {
+		a["email"], a["forgotten"], a["events"] = "", f.clock, []any{}
+	}
+	return a
+}
+
+func (f *fakeCore) findAccount(w http.ResponseWriter, r *http.Request) {
+	var body map[string]string
+	_ = json.NewDecoder(r.Body).Decode(&body)
+	if body["id"] != fakeAccount && (f.forgotten || !strings.EqualFold(body["email"], "ann@example.org")) {
+		refuse(w, 404, "buyer_account_unknown", "There is no such account, or it was forgotten.")
+		return
+	}
+	answer(w, 200, f.account())
+}
+
+func (f *fakeCore) forgetAccount(w http.ResponseWriter, r *http.Request) {
+	if r.PathValue("id") != fakeAccount {
+		refuse(w, 404, "buyer_account_unknown", "There is no such account, or it was forgotten.")
+		return
+	}
+	f.forgotten = true
+	answer(w, 200, f.account())
 }
 
 func (f *fakeCore) listBans(w http.ResponseWriter, r *http.Request) {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"fairgate/edge/lottery"
 )
 
@@ -134,6 +136,22 @@ func TestOfManyBrowsersThatTakeOneTurnAtOnceOneHasIt(t *testing.T) {
 	}
 	if alive != 1 {
 		t.Errorf("%d browsers have the turn", alive)
+	}
+}
+
+func TestABannedAccountGetsNoTurnOnAnyDevice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.sale.Identity = accountIdentity
+	c, e, joins := w.opened(testConfig(), 2, 2)
+	me, account := joins[0], uuid.New()
+	if err := c.AddBan(t.Context(), Ban{Kind: BanAccount, Subject: account[:], Reason: "resale", Actor: "operator"}); err != nil {
+		t.Fatal(err)
+	}
+	r := c.by(e, me, me.Device, &me.Entrant, false)
+	r.AccountID = account
+	if got := c.one(t, r); !errors.Is(got.Err, ErrBanned) {
+		t.Errorf("got %v", got.Err)
 	}
 }
 

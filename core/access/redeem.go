@@ -26,6 +26,8 @@ type Redemption struct {
 	// Account is the entrant that the account is which is signed in in the browser; nil: none. Where accounts are the identity nobody
 	// else gets the entrant's turn, and it does on any device.
 	Account *lottery.Entrant
+	// AccountID is the account itself, for its bans.
+	AccountID uuid.UUID
 	// Move takes the turn over from the browser that has it, whose session ends.
 	Move bool
 }
@@ -135,7 +137,7 @@ func (r *Room) examine(ctx context.Context, item Redemption, asked time.Time) (*
 		return nil, ErrAccountNeeded
 	case !byAccount && rec.Device != token.Device:
 		return nil, ErrBoundElsewhere
-	case byAccount && r.bans.has(BanDevice, token.Device[:]):
+	case byAccount && (r.bans.has(BanDevice, token.Device[:]) || r.bans.has(BanAccount, item.AccountID[:])):
 		return nil, ErrBanned
 	case r.bans.has(BanEntrant, rec.Entrant[:]), r.bans.has(BanDevice, rec.Device[:]), r.bans.has(BanNetwork, rec.Network[:]):
 		return nil, ErrBanned

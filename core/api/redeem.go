@@ -39,7 +39,7 @@ func (s *Server) provide(ctx context.Context, redemptions []access.Redemption, i
 			continue // the waiting room says that there is no such event
 		}
 		entrant := sessions[i].Account.Entrant(e.PseudonymKey)
-		redemptions[n].Account, accounts[n] = &entrant, sessions[i].Account.ID
+		redemptions[n].Account, redemptions[n].AccountID, accounts[n] = &entrant, sessions[i].Account.ID, sessions[i].Account.ID
 	}
 	return accounts, nil
 }
