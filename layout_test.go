@@ -76,6 +76,7 @@ var rules = []rule{
 	{tree: "fairgate/core/fraud", own: []string{"fairgate/core/fraud", "fairgate/core/payment", "fairgate/core/db", "fairgate/ledger", "fairgate/edge/backlog"}},
 	{tree: "fairgate/core/payment", own: []string{"fairgate/core/payment", "fairgate/core/db", "fairgate/ledger", "fairgate/edge/backlog"}},
 	{tree: "fairgate/core/payout", own: []string{"fairgate/core/payout", "fairgate/core/db", "fairgate/ledger", "fairgate/edge/backlog"}},
+	{tree: "fairgate/core/resale", own: []string{"fairgate/core/resale", "fairgate/core/inventory", "fairgate/core/ticket", "fairgate/core/db", "fairgate/ledger", "fairgate/edge/lottery", "fairgate/edge/backlog"}},
 	{tree: "fairgate/core/settlement", except: []string{"fairgate/core/settlement/cmd"}, own: []string{"fairgate/core/settlement", "fairgate/core/payment", "fairgate/core/db", "fairgate/ledger", "fairgate/edge/backlog"}},
 	{tree: "fairgate/core/ticket", except: []string{"fairgate/core/ticket/cmd"}, own: []string{"fairgate/core/ticket", "fairgate/ledger", "fairgate/core/db", "fairgate/edge/lottery", "fairgate/edge/backlog"}},
 	{tree: "fairgate/core/ticket/code", own: []string{"fairgate/core/ticket/code", "fairgate/edge/lottery"}, never: []string{"github.com/jackc/pgx", "net/http"}},

@@ -77,6 +77,7 @@ func newFakeCore(transcript []byte) *fakeCore {
 	f.settlement(mux)
 	f.outbox(mux)
 	f.payouts(mux)
+	f.resale(mux)
 	f.bookings(mux)
 	f.guardRoutes(mux)
 	mux.HandleFunc("POST /admin/v1/accounts:find", f.findAccount)

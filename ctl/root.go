@@ -82,7 +82,7 @@ Tables are for people. With --json every command prints what core said, and erro
 		}
 	}
 	add("sell", t.apply(), t.event(), t.catalog(), t.onSale(), t.orders(), t.payments(), t.outbox(), t.review(), t.refunds(), t.disputes(), t.tickets(), t.gates(), t.pack(), t.scan(), t.accounts(), t.guard(), t.ban())
-	add("check", t.ledger(), t.reconcile(), t.payouts(), t.lottery(), newRehearse(t.env), newDemo(t.env), t.prove(), t.storm(), t.soak())
+	add("check", t.ledger(), t.reconcile(), t.payouts(), t.resale(), t.lottery(), newRehearse(t.env), newDemo(t.env), t.prove(), t.storm(), t.soak())
 	add("other", t.migrate(), t.version(), t.completion())
 	t.watch(root)
 	return root
@@ -118,6 +118,8 @@ var hints = map[string]string{
 	"day_unread":           "ticketctl reconcile --provider NAME --day DAY, without --stored",
 	"item_unknown":         "ticketctl reconcile items --provider NAME --day DAY",
 	"payout_unknown":       "ticketctl payouts list",
+	"listing_unknown":      "ticketctl resale list EVENT",
+	"payout_early":         "ticketctl resale payouts, which says from when on",
 	"order_unknown":        "ticketctl orders list EVENT",
 	"dispute_unknown":      "ticketctl disputes list",
 	"no_review":            "ticketctl review list",

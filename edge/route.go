@@ -73,6 +73,10 @@ func (s *Server) routeBuyer(ctx *fasthttp.RequestCtx, rest []byte) {
 		refuse(ctx, problemNotFound) // one thing has one address
 		return
 	}
+	if string(collection) == "listings" || string(collection) == "tickets" && string(tail) == "listing" {
+		s.routeResale(ctx, id, tail)
+		return
+	}
 	switch string(collection) {
 	case "events":
 		s.routeEvents(ctx, id, tail)
@@ -149,14 +153,34 @@ func (s *Server) routeAccount(ctx *fasthttp.RequestCtx, part, tail []byte) {
 	}
 }
 
-// routeEvents: /v1/events, /v1/events/{event}, and of an event /seats, /seats/geometry/{hash} and /stream.
+// routeResale: /v1/listings, /v1/listings/{id}, /v1/tickets/{id}/listing.
+func (s *Server) routeResale(ctx *fasthttp.RequestCtx, id, tail []byte) {
+	switch {
+	case len(id) == 0:
+		if allow(ctx, "GET") {
+			s.forwardPrivate(ctx, false)
+		}
+	case !validUUID(id):
+		refuse(ctx, problemNotFound)
+	case string(tail) == "listing":
+		if allow(ctx, "POST") && s.fromOurPages(ctx) {
+			s.forwardOwned(ctx, true)
+		}
+	case len(tail) > 0:
+		refuse(ctx, problemNotFound)
+	case allow(ctx, "PATCH, DELETE") && s.fromOurPages(ctx):
+		s.forwardOwned(ctx, false)
+	}
+}
+
+// routeEvents: /v1/events, /v1/events/{event}, and of an event /seats, /seats/geometry/{hash}, /listings and /stream.
 func (s *Server) routeEvents(ctx *fasthttp.RequestCtx, slug, tail []byte) {
 	switch {
 	case len(slug) == 0:
 		if allow(ctx, "GET") {
 			s.serveCatalog(ctx, uuid.Nil)
 		}
-	case len(tail) > 0 && string(tail) != "seats" && string(tail) != "stream" && !isGeometry(tail):
+	case len(tail) > 0 && string(tail) != "seats" && string(tail) != "listings" && string(tail) != "stream" && !isGeometry(tail):
 		refuse(ctx, problemNotFound)
 	case !lottery.ValidSlug(string(slug)):
 		refuse(ctx, problemEventUnknown)

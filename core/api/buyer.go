@@ -115,7 +115,7 @@ func idempotencyKey(key string) error {
 
 // holdRequest is the body of POST /v1/holds. All items are held or none. Each has one of four forms, which may stand beside
 // each other: {"tier","quantity"} for general admission, {"seats":["A/1/2"]}, {"best":{…}} and {"rows":["A/12"]} for whole
-// rows or tables. Window names the presale that the buyer comes through; without it the hold is of what is on general sale.
+// rows or tables; or one item alone, {"listing":"<id>"}, which is a ticket that its owner resells. Window names the presale that the buyer comes through; without it the hold is of what is on general sale.
 type holdRequest struct {
 	Event  string `json:"event"`
 	Window string `json:"window,omitempty"`
@@ -125,6 +125,7 @@ type holdRequest struct {
 		Seats    []string  `json:"seats,omitempty"`
 		Best     *bestJSON `json:"best,omitempty"`
 		Rows     []string  `json:"rows,omitempty"`
+		Listing  uuid.UUID `json:"listing,omitzero"`
 	} `json:"items"`
 }
 
@@ -133,6 +134,12 @@ func (ask *holdRequest) items() ([]inventory.Item, error) {
 	var items []inventory.Item
 	for _, i := range ask.Items {
 		item := inventory.Item{Tier: i.Tier, Quantity: i.Quantity, Seats: i.Seats, Rows: i.Rows}
+		if i.Listing != uuid.Nil {
+			if item.Tier != "" || item.Quantity != 0 || len(item.Seats)+len(item.Rows) > 0 || i.Best != nil || len(ask.Items) != 1 || ask.Window != "" {
+				return nil, &detailed{inventory.ErrItemsInvalid, "A hold of a listing has nothing beside it."}
+			}
+			item = inventory.Item{Allocation: inventory.ListedAllocation(i.Listing), Quantity: 1} // its tier when it is known who asks
+		}
 		if i.Best != nil {
 			if item.Tier != "" || item.Quantity != 0 || len(item.Seats)+len(item.Rows) > 0 {
 				return nil, &detailed{inventory.ErrItemsInvalid, "An item with best has nothing beside it; tier and quantity go inside."}

@@ -204,6 +204,13 @@ func (s *Server) holdRequest(ctx context.Context, b *holdBatchWork, item *batch.
 	if b.event != session.Event {
 		return inventory.Request{}, errSessionEvent
 	}
+	if id, is := listingOf(&request); is {
+		item, err := s.Resale.ForHold(ctx, id, session.Event, session.Entrant)
+		if err != nil {
+			return inventory.Request{}, err
+		}
+		request.Items[0] = item
+	}
 	if b.shopping != nil {
 		return inventory.Request{}, b.shopping
 	}

@@ -22,6 +22,7 @@ import (
 	"fairgate/core/payment"
 	"fairgate/core/payment/offline"
 	"fairgate/core/payout"
+	"fairgate/core/resale"
 	"fairgate/core/settlement"
 	"fairgate/core/ticket"
 	"fairgate/core/ticket/code"
@@ -107,6 +108,28 @@ var outcomes = []outcome{
 	{ledger.ErrOverRefund, 409, "refund_too_much", "That is more than is left of what was paid.", 0},
 	{event.ErrCancelled, 409, "event_cancelled", "The event is cancelled. What was paid for it comes back by itself.", 0},
 	{access.ErrCancelled, 409, "event_cancelled", "The event is cancelled. It cannot be put on sale again.", 0},
+	{checkout.ErrResold, 409, "ticket_resold", "The ticket was resold: its sale has paid, or will pay, for it.", 0},
+	{checkout.ErrSelling, 409, "listing_held", "The ticket is being bought at the moment. Ask again when that is over.", 5 * time.Second},
+	{checkout.ErrListingGone, 409, "listing_over", "The ticket is not for sale any more. Give the hold back and choose another.", 0},
+	{resale.ErrCap, 422, "price_over_cap", "That is more than this ticket may cost.", 0},
+	{resale.ErrPrice, 422, "price_invalid", "The price must be more than nothing, in the event's currency.", 0},
+	{resale.ErrUnknown, 404, "listing_unknown", "There is no such listing.", 0},
+	{resale.ErrNotOwner, 403, "ticket_not_yours", "The ticket is somebody else's. Only its owner can sell it.", 0},
+	{resale.ErrNotAllowed, 403, "resale_not_allowed", "Tickets of this event cannot be resold here.", 0},
+	{resale.ErrClosed, 409, "resale_closed", "Resale of this event is over: the doors open soon.", 0},
+	{resale.ErrListed, 409, "ticket_listed", "The ticket is for sale already.", 0},
+	{resale.ErrOffered, 409, "ticket_offered", "The ticket is offered to somebody. Cancel that first.", 0},
+	{resale.ErrEntered, 409, "ticket_used", "The ticket has been scanned in, and cannot be sold any more.", 0},
+	{resale.ErrVoid, 410, "ticket_void", "The ticket is void.", 0},
+	{resale.ErrLimit, 422, "over_limit_listings", "You have listed as many tickets as one may.", 0},
+	{resale.ErrHeld, 409, "listing_held", "Somebody is buying the ticket at the moment. Ask again when their time is over.", 5 * time.Second},
+	{resale.ErrSold, 409, "ticket_resold", "The ticket is sold.", 0},
+	{resale.ErrOwn, 422, "listing_own", "That is your own ticket. Withdraw it instead.", 0},
+	{resale.ErrOver, 409, "listing_over", "The ticket is not for sale any more.", 0},
+	{resale.ErrKeyReused, 422, "idempotency_key_reused", "This was asked for before with another body. Use a new Idempotency-Key for a new request.", 0},
+	{resale.ErrPayoutState, 409, "payout_state", "The seller's share does not stand so that this can be done. Look at it.", 0},
+	{resale.ErrPayoutEarly, 409, "payout_early", "The seller is not to be paid yet.", 0},
+	{resale.ErrDisputed, 409, "payout_disputed", "The seller's or the buyer's purchase is disputed. Wait until that is decided.", 0},
 	{checkout.ErrTransition, 409, "order_state", "The order's state does not allow that. Look at the order to see where it stands.", 0},
 	{checkout.ErrMethod, 422, "method_unknown", "The event cannot be paid for that way. Take one of payment_methods from /v1/events/{id}.", 0},
 	{checkout.ErrPriceMismatch, 409, "price_changed", "The price changed while you chose. Give the hold back and make a new one.", 0},

@@ -28,6 +28,7 @@ import (
 	"fairgate/core/payment"
 	"fairgate/core/payment/offline"
 	"fairgate/core/payout"
+	"fairgate/core/resale"
 	"fairgate/core/settlement"
 	"fairgate/core/ticket/scan"
 	"fairgate/ledger"
@@ -80,6 +81,8 @@ type Server struct {
 	GateRate int
 	// ScannerPage is the page at the gate listener with which a phone is a gate; nil: there is none.
 	ScannerPage http.Handler
+	// Resale lists tickets that their owners sell on.
+	Resale *resale.Service
 	// Payouts pays organizers.
 	Payouts *payout.Service
 	// ClearingDeadlines are those of the ledger's clearing accounts; nil: the defaults.
@@ -144,6 +147,11 @@ func (s *Server) Edge() http.Handler {
 	edge("GET /v1/account", maxBuyerBody, s.showAccount)
 	edge("GET /v1/account/orders", maxBuyerBody, s.accountOrders)
 	edge("GET /v1/account/tickets", maxBuyerBody, s.accountTickets)
+	edge("POST /v1/tickets/{id}/listing", maxBuyerBody, s.listTicket)
+	edge("GET /v1/listings", maxBuyerBody, s.ownListings)
+	edge("PATCH /v1/listings/{id}", maxBuyerBody, s.repriceListing)
+	edge("DELETE /v1/listings/{id}", maxBuyerBody, s.withdrawListing)
+	edge("GET /v1/events/{id}/listings", maxBuyerBody, s.eventListings)
 	edge("GET /v1/events", maxBuyerBody, s.searchEvents)
 	edge("GET /v1/events/{id}", maxBuyerBody, s.showEvent)
 	edge("GET /v1/events/{id}/seats", maxBuyerBody, s.showSeats)
@@ -248,6 +256,10 @@ func (s *Server) Admin() http.Handler {
 	admin("GET /admin/v1/settlement/{provider}/days/{day}/items", s.settlementItems)
 	admin("GET /admin/v1/settlement/{provider}/days/{day}/progress", s.settlementProgress)
 	admin("POST /admin/v1/settlement-items/{id}/{verb}", s.decideItem)
+	admin("GET /admin/v1/events/{id}/listings", s.listListings)
+	admin("GET /admin/v1/listings/payouts", s.listShares)
+	admin("GET /admin/v1/listings/{id}", s.showListing)
+	admin("POST /admin/v1/listings/{id}/{verb}", s.moveListing)
 	admin("GET /admin/v1/payouts", s.listPayouts)
 	mux.HandleFunc("POST /admin/v1/payouts:run", s.long(maxBuyerBody, bearer(s.AdminSecret, s.runPayouts)))
 	admin("POST /admin/v1/payouts/{id}/{verb}", s.movePayout)

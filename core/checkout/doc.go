@@ -87,6 +87,13 @@
 // nothing is told is found in its provider's list (dispute_listing.go), and one of whose decision nothing is told is asked about
 // (dispute_lookup.go).
 //
+// # Resale
+//
+// An order whose one line names a listing is a resale (resale.go): a ticket of one buyer, sold to the next. It is held, screened, paid and
+// captured as any other; the transaction that records its money makes the seller's ticket void before it writes the buyer's, and divides the
+// price. Its late money buys nothing else and goes back. Whoever paid for a ticket that was resold has no claim to a refund of it, except that
+// a cancelled event refunds those who were not paid for selling; a refund or a lost dispute of the resale undoes it (package resale).
+//
 // # Concurrency
 //
 // Openings and outcomes are group-committed in one lane: many orders per transaction, one writer per core. Several

@@ -18,6 +18,7 @@ func (d *decoder) check(s *Spec) {
 	tiers := d.checkTiers(s)
 	allocations := d.checkAllocations(s, tiers)
 	d.checkSections(s, tiers, allocations)
+	d.checkResale(s)
 	d.checkPresales(s)
 	d.checkZones(s)
 }

@@ -97,6 +97,7 @@ func (d *decoder) event(n *yaml.Node, s *Spec) {
 		key{"hold", false, func(n *yaml.Node, path string) { d.hold(n, path, &s.Hold) }},
 		key{"payment", false, func(n *yaml.Node, path string) { d.payment(n, path, &s.Payment) }},
 		key{"refunds", false, func(n *yaml.Node, path string) { d.refunds(n, path, &s.Refunds) }},
+		key{"resale", false, func(n *yaml.Node, path string) { d.resale(n, path, &s.Resale, prices) }},
 		key{"late_money", false, func(n *yaml.Node, path string) {
 			if d.choice(n, path, "reseat", LateVoid) == LateVoid {
 				s.LateMoney = LateVoid
@@ -112,6 +113,9 @@ func (d *decoder) event(n *yaml.Node, s *Spec) {
 		s.Tiers[i].Price = d.money(path, prices[path], s.Currency)
 	}
 	s.Fees.PerTicket = d.money("fees.per_ticket", prices["fees.per_ticket"], s.Currency)
+	if fee := d.money("resale.buyer_fee", prices["resale.buyer_fee"], s.Currency); fee.Minor > 0 {
+		s.Resale.BuyerFee = fee
+	}
 }
 
 func (d *decoder) venue(n *yaml.Node, path string, v *Venue) {

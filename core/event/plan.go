@@ -261,6 +261,17 @@ func (s Spec) leaves() []leaf {
 		{"tour.per_card", s.Tour.PerCard, false},
 		{"hold.ttl", s.Hold.TTL, false},
 		{"hold.payment_extension", s.Hold.PaymentExtension, false},
+		{"resale.allowed", s.Resale.Allowed, false}, // who has listed a ticket keeps the price that was agreed on
+		{"resale.authorized", s.Resale.Authorized, false},
+		{"resale.cap", cmp.Or(s.Resale.Cap, CapFace), false},
+		{"resale.cap_percent", s.Resale.CapPercent, false},
+		{"resale.base", cmp.Or(s.Resale.Base, BaseFirst), false},
+		{"resale.seller_fee_percent", s.Resale.SellerFee, false},
+		{"resale.organizer_share_percent", s.Resale.OrganizerShare, false},
+		{"resale.buyer_fee", s.Resale.BuyerFee, false},
+		{"resale.closes_before", cmp.Or(s.Resale.ClosesBefore, Duration{defaultResaleCloses}), false},
+		{"resale.pay_sellers", s.Resale.PayAfter, false},
+		{"resale.max_listings_per_seller", cmp.Or(s.Resale.MaxListings, defaultMostListings), false},
 		{"payment.methods", strings.Join(s.Payment.Methods, ", "), false},
 		{"payment.transfer_within", s.Payment.TransferWithin, false},
 		{"on_sale.identity", s.OnSale.Identity, false}, // see checkIdentity

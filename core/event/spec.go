@@ -49,6 +49,7 @@ type Spec struct {
 	Tour        Tour         `json:"tour,omitzero"`
 	Hold        HoldRules    `json:"hold"`
 	Refunds     Refunds      `json:"refunds,omitzero"`
+	Resale      Resale       `json:"resale,omitzero"`
 	LateMoney   string       `json:"late_money,omitempty"` // LateVoid; empty: another ticket of the kind, if there is one
 	Payment     Payment      `json:"payment,omitzero"`
 	OnSale      OnSale       `json:"on_sale"`

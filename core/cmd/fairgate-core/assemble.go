@@ -20,6 +20,7 @@ import (
 	"fairgate/core/notify"
 	"fairgate/core/payment"
 	"fairgate/core/payout"
+	"fairgate/core/resale"
 	"fairgate/core/settlement"
 	"fairgate/core/ticket"
 	"fairgate/core/ticket/scan"
@@ -96,10 +97,12 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	if err != nil {
 		return nil, err
 	}
+	issuer := ticket.NewIssuer(signingKey(events))
+	listings := resale.New(resale.Config{DB: d, Rules: resaleRules(events), Issuer: issuer, Ledger: writer, MaxListings: cfg.Resale.MaxListings, Within: cfg.Resale.Within, Log: log})
 	var stock *inventory.Service // that orders come back to, made below
 	orders := checkout.New(checkout.Config{
 		DB: d, Catalog: terms(events), Providers: providers, Outbox: outbox, Ledger: writer,
-		Issuer: ticket.NewIssuer(signingKey(events)),
+		Issuer: issuer, Resale: listings,
 		Sold:   finish(d, log),
 		Screen: screen, Marker: marker, ReviewFor: cfg.Fraud.ReviewFor, SubmitBefore: cfg.Disputes.SubmitBefore, DisputesEvery: cfg.Disputes.LookupEvery, DisputeListing: cfg.Disputes.ListEvery,
 		MaxBatch: cfg.Checkout.MaxBatch, LookupAfter: cfg.Checkout.LookupAfter, RunLease: cfg.Checkout.RunLease, Log: log, Recorder: recorder,
@@ -175,6 +178,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		Scans:    scan.New(d, atGates(events)),
 		GateRate: cfg.Gates.RatePerSecond, ScannerPage: page,
 		Payouts:    payouts,
+		Resale:     listings,
 		CardMark:   func(fingerprint string) [16]byte { return marker.Mark("card", fingerprint) },
 		Bookings:   booking.New(d),
 		Settlement: reconciler, Settlements: settlements,
@@ -202,6 +206,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		"silent disputes": orders.LookUpDisputes,
 		"dispute lists":   orders.ListDisputes,
 		"catalog":         listed.Run,
+		"resale":          listings.Run,
 		"ledger seals":    sealer(d, writer, log),
 		"settlement": func(ctx context.Context) error {
 			if !cfg.Settlement.Daily {

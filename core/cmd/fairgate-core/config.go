@@ -97,6 +97,10 @@ type config struct {
 		Grace       time.Duration
 		BookPlain   bool `mapstructure:"book_plain"`
 	}
+	Resale struct {
+		MaxListings int `mapstructure:"max_listings"`
+		Within      time.Duration
+	}
 	Payouts struct {
 		payoutRules `mapstructure:",squash"`
 		Organizers  map[string]payoutRules
@@ -126,7 +130,7 @@ var defaults = map[string]any{
 	"ledger.clearing_within.refunds": "120h", "ledger.clearing_within.disputes": "2160h", "ledger.clearing_within.late_money": "24h",
 	"ledger.clearing_within.payout_clearing": "120h", "ledger.clearing_within.resale_escrow": "72h",
 	"settlement.daily": true, "settlement.hour": 3, "settlement.reread_days": 3, "settlement.catch_up_days": 60, "settlement.grace": "26h",
-	"settlement.book_plain": true, "payouts.after": "72h", "payouts.reserve_percent": 10, "payouts.reserve_for": "2880h", "payouts.minimum_minor": 1000,
+	"settlement.book_plain": true, "resale.max_listings": 20, "resale.within": "720h", "payouts.after": "72h", "payouts.reserve_percent": 10, "payouts.reserve_for": "2880h", "payouts.minimum_minor": 1000,
 	"gates.rate_per_second": 500,
 	"history.file":          "", "history.max_bytes": 4294967296,
 	"log.level": "info",
@@ -215,6 +219,9 @@ func (c config) validate() error {
 	errs = append(errs, c.Mail.problems()...)
 	if c.Disputes.SubmitBefore < 0 {
 		bad("disputes.submit_before", "%s must not be negative", c.Disputes.SubmitBefore)
+	}
+	if c.Resale.MaxListings < 0 || c.Resale.Within < 0 {
+		bad("resale", "max_listings and within must be 0 or more")
 	}
 	if err := c.Payouts.rules().Validate(); err != nil {
 		bad("payouts", "%w", err)
