@@ -14,7 +14,7 @@
 //	booking    what only the bank or an operator knows: provider payouts that arrived, taxes paid, rounding closed
 //	ticket     tickets; code/ is what they show at the gate: signed, rotating where the event asks for it, drawn as QR; gate/ decides who
 //	           enters, without a database; scan/ is the same with one, and merges what gates off line have let in; wallet/ makes
-//	           passes for Apple Wallet and links for Google's; scanner/ is the page with which a phone is a gate;
+//	           passes for Apple Wallet and links for Google's; paper/ draws tickets for print; scanner/ is the page with which a phone is a gate;
 //	           title/ is whose a ticket was since its issue
 //	notify     mails: the outbox in which they wait, the words they are written in, the server that takes them
 //	account    who a buyer is beyond one browser: an e-mail address proved with a one-time code, sessions that edges know without asking
@@ -58,8 +58,8 @@
 //  9. Sell. Hold to sold, ledger transfers pending, capture in the outbox (checkout.Apply, authorized); after the
 //     commit the buyer's place inside is freed, or when the session ends if core dies there. The hold died first: the money is late, and the outbox
 //     looks for another hold of the kind, under a key of the payment's, or voids. Dies in between: that hold is found again.
-//  10. Capture and issue. Like begin. Then one transaction posts the transfers (captured) and writes the tickets with their
-//     codes (issued). Refused for good: transfers voided, units back on sale, the authorization voided (capture_refused).
+//  10. Capture and issue. Like begin. Then one transaction posts the transfers (captured), writes the tickets with their
+//     codes (issued) and queues the mail that brings them. Refused for good: transfers voided, units back on sale, the authorization voided (capture_refused).
 //  11. Late money. What is authorized or captured after its hold died buys the same kind of ticket while there is one, with a new hold under
 //     a key that follows from the payment; else it is voided or refunded. Dies in between: the task is repeated and finds the hold by its key.
 //  12. Refund. One transaction voids the tickets, gives the units back, promises the money in the books and puts the call into the outbox
@@ -71,9 +71,12 @@
 //     is not known goes the same way. That core dies: another goes on with the page it had come to.
 //  14. Settle. Reports of providers are read by day, matched with the books row by row, and differences proposed to an operator
 //     (settlement); organizers are paid in steps that are each a row first and a call with its key after (payout).
-//  15. Scan. One transaction reads the ticket, moves its entry and writes the scan (scan.Scan). The answer is lost: the gate asks again with
+//  15. Mail. Tickets, refunds, changes and the end of an event are told by mail: queued in the transaction that makes them so, composed and handed
+//     to the mail server afterwards (notify.Mailer). The process dies after the server took a mail: it is sent again, with the same Message-ID.
+//     The server is away: mails wait. A recipient is refused: the mail bounced, and an operator sees it.
+//  16. Scan. One transaction reads the ticket, moves its entry and writes the scan (scan.Scan). The answer is lost: the gate asks again with
 //     the same scan id. A gate off line writes its log to disk before it opens (gate.Gate); logs are merged in any order, any number of times.
-//  16. Change. Another seat is one transaction: seats, hold, order, ticket and title (checkout.MoveSeat); asked again it answers the same.
+//  17. Change. Another seat is one transaction: seats, hold, order, ticket and title (checkout.MoveSeat); asked again it answers the same.
 //     An event that is moved is noted with its file (event.Apply); its buyers' mails are queued page by page behind a cursor, under any core.
 //  17. Resell. Listing takes the ticket out of use and puts a unit of stock on sale, in one transaction (resale.List); the buyer holds, orders
 //     and pays it by steps 5 to 10. The capture's transaction makes the seller's ticket void, issues the buyer's, appends to its title and divides the

@@ -76,6 +76,7 @@ func newFakeCore(transcript []byte) *fakeCore {
 	mux.HandleFunc("GET /admin/v1/ledger/{report}", f.ledgerReport)
 	f.settlement(mux)
 	f.outbox(mux)
+	f.mail(mux)
 	f.payouts(mux)
 	f.resale(mux)
 	f.bookings(mux)

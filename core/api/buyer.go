@@ -5,10 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
-	"net/mail"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/google/uuid"
 
@@ -16,6 +14,7 @@ import (
 	"fairgate/core/checkout"
 	"fairgate/core/event"
 	"fairgate/core/inventory"
+	"fairgate/core/notify"
 	"fairgate/edge/admission"
 	"fairgate/edge/lottery"
 )
@@ -216,16 +215,15 @@ func (s *Server) writeHold(w http.ResponseWriter, r *http.Request, hold inventor
 	return nil
 }
 
-// maxEmail is the longest address SMTP knows (RFC 5321).
-const maxEmail = 254
-
 // addressable says whether tickets can be sent to an address. None at all is fine: the order can be looked at.
-func addressable(email string) bool {
-	if email == "" {
-		return true
-	}
-	parsed, err := mail.ParseAddress(email)
-	return err == nil && parsed.Address == email && len(email) <= maxEmail && !strings.ContainsFunc(email, unicode.IsControl)
+func addressable(email string) bool { return email == "" || notify.Addressable(email) }
+
+// maxLanguage is the longest language tag that BCP 47 wants everybody to keep.
+const maxLanguage = 35
+
+// languageTag says whether a text may be a language tag, or is empty.
+func languageTag(text string) bool {
+	return len(text) <= maxLanguage && strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
 func (s *Server) openOrder(w http.ResponseWriter, r *http.Request) error {
@@ -239,7 +237,9 @@ func (s *Server) openOrder(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
 		HoldID string `json:"hold_id"`
 		Email  string `json:"email"`
-		Method string `json:"method"` // of those that the event names; empty: the first
+		// Language is a tag such as "es" or "de-AT", in which the buyer is written to.
+		Language string `json:"language"`
+		Method   string `json:"method"` // of those that the event names; empty: the first
 	}
 	if err := decode(r, &body); err != nil {
 		return err
@@ -250,6 +250,9 @@ func (s *Server) openOrder(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !addressable(body.Email) {
 		return errEmail
+	}
+	if !languageTag(body.Language) {
+		return &detailed{errRequest, "language must be a language tag of at most 35 characters, such as es or de-AT."}
 	}
 	hold, err := s.Inventory.Load(r.Context(), id)
 	if err != nil {
@@ -265,7 +268,7 @@ func (s *Server) openOrder(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 		order, created, err := s.Checkout.Open(r.Context(), checkout.Opening{
-			Hold: id, Event: session.Event, Entrant: session.Entrant, Email: body.Email, Method: body.Method, Key: r.Header.Get("Idempotency-Key"),
+			Hold: id, Event: session.Event, Entrant: session.Entrant, Email: body.Email, Language: body.Language, Method: body.Method, Key: r.Header.Get("Idempotency-Key"),
 			Address: event.NetworkOf(r.Header.Get(clientHeader)),
 		})
 		if err != nil {

@@ -19,6 +19,7 @@ import (
 	"fairgate/core/db"
 	"fairgate/core/event"
 	"fairgate/core/inventory"
+	"fairgate/core/notify"
 	"fairgate/core/payment"
 	"fairgate/core/payment/offline"
 	"fairgate/core/payout"
@@ -224,6 +225,10 @@ var outcomes = []outcome{
 	{access.ErrVerdictInvalid, 422, "verdict_invalid", "The verdict, or the reason for lifting one, is not of the form that is kept.", 0},
 	{access.ErrVerdictUnknown, 404, "verdict_unknown", "The filter has no verdict on this entrant.", 0},
 	{access.ErrBanUnknown, 404, "ban_unknown", "There is no such ban in force.", 0},
+	{notify.ErrUnknown, 404, "mail_unknown", "There is no such mail.", 0},
+	{notify.ErrAlive, 409, "mail_alive", "Only mails that bounced or are dead can be tried again. This one is neither, or no more.", 0},
+	{notify.ErrOver, 410, "mail_over", "This mail was of use for a while only, and what it was to tell is gone.", 0},
+	{notify.ErrAddress, 422, "email_invalid", "This is no e-mail address. Write it plainly: name@example.org.", 0},
 	{payment.ErrTaskUnknown, 404, "task_unknown", "The order has no such outbox task.", 0},
 	{offline.ErrReceiptUnknown, 404, "receipt_unknown", "No receipt of this id was recorded. Look at the list of receipts.", 0},
 	{offline.ErrNothingLeft, 409, "receipt_used", "Nothing is left of the receipt: it is used, or was sent back.", 0},

@@ -81,6 +81,18 @@ func (s *Server) applePass(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// ApplePass is a ticket's pass for Apple Wallet, to be sent to its owner; nil where none is offered.
+func (s *Server) ApplePass(ctx context.Context, t ticket.Ticket, e *event.Event) ([]byte, error) {
+	if s.Wallets.Apple == nil {
+		return nil, nil
+	}
+	p, err := s.walletPass(ctx, t, e)
+	if err != nil || s.Wallets.Apple.Offers(p) != nil {
+		return nil, err
+	}
+	return s.Wallets.Apple.Make(ctx, p)
+}
+
 // googleLink sends the owner of a ticket to where it is saved to Google Wallet, or names the address where JSON is accepted. The address
 // has all that the ticket is, so it is in no cache.
 func (s *Server) googleLink(w http.ResponseWriter, r *http.Request) error {

@@ -321,6 +321,11 @@ func (s *shop) audit() {
 	if issued+waiting != sold {
 		s.t.Errorf("%d units sold, %d tickets issued and %d to come", sold, issued, waiting)
 	}
+	told := s.count(`SELECT count(*) FROM mails AS m JOIN orders AS o ON m.key = 'tickets/' || o.order_id::TEXT AND m.recipient = o.email AND m.language = o.language`)
+	addressed := s.count(`SELECT count(DISTINCT e.order_id) FROM order_events AS e JOIN orders AS o ON o.order_id = e.order_id WHERE e.cause = 'issued' AND o.email <> ''`)
+	if told != addressed {
+		s.t.Errorf("%d orders with an address were issued, and %d mails bring them", addressed, told)
+	}
 	charges, minor := s.provider.captured()
 	paid := s.count(`SELECT count(*) FROM payments WHERE state = 'captured'`)
 	minor -= s.provider.returned() // what it has given back since

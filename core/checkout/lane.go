@@ -11,6 +11,7 @@ import (
 
 	"fairgate/core/db"
 	"fairgate/core/inventory"
+	"fairgate/core/notify"
 	"fairgate/core/payment"
 	"fairgate/core/resale"
 	"fairgate/core/ticket"
@@ -63,6 +64,7 @@ type batch struct {
 	issue     []ticket.Item
 	signed    []ticket.Signed
 	bought    []Order
+	mails     []notify.Message
 	lateSales []lateSale
 	quotes    map[resale.Wanted]resale.Quote // of listings that openings and outcomes are about
 	selling   []resale.Sale
@@ -255,6 +257,9 @@ func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 		if err := b.service.cfg.Resale.Entitle(ctx, tx, b.handed); err != nil {
 			return err
 		}
+	}
+	if err := notify.QueueAll(ctx, tx, b.mails); err != nil {
+		return err
 	}
 	if err := b.service.outbox.Enqueue(ctx, tx, b.tasks); err != nil {
 		return err

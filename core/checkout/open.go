@@ -19,9 +19,11 @@ type Opening struct {
 	Event   uuid.UUID // of the hold
 	Entrant lottery.Entrant
 	Email   string
-	Method  string // how the buyer wants to pay; "" for whatever is offered first
-	Key     string // Idempotency-Key: of one buyer and event, the same key is the same order
-	Address string // the network it is opened from, which is kept as a hash; may be empty
+	// Language is that in which the buyer reads, a language tag; "" where nobody said. It makes no other order.
+	Language string
+	Method   string // how the buyer wants to pay; "" for whatever is offered first
+	Key      string // Idempotency-Key: of one buyer and event, the same key is the same order
+	Address  string // the network it is opened from, which is kept as a hash; may be empty
 }
 
 var keySpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("fairgate:order-key"))
@@ -101,7 +103,7 @@ func (b *batch) openOne(ctx context.Context, o *Opening) (answer, error) {
 	r := &record{
 		order: Order{
 			ID: id, Event: h.Event, Slug: terms.Slug, Hold: h.ID, Entrant: h.Entrant, State: Reserved,
-			Amount: h.Amount, Lines: lines, Email: o.Email, bodyHash: o.hash(), key: key, address: b.service.addressOf(o),
+			Amount: h.Amount, Lines: lines, Email: o.Email, Language: o.Language, bodyHash: o.hash(), key: key, address: b.service.addressOf(o),
 		},
 		lines: encodeLines(lines),
 		now:   b.now,

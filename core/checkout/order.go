@@ -112,6 +112,7 @@ type Order struct {
 	Amount     ledger.Amount
 	Lines      []Line
 	Email      string
+	Language   string // language tag; "" where nobody said
 	Deadline   time.Time
 	ServerTime time.Time
 	CreatedAt  time.Time

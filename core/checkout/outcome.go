@@ -306,6 +306,7 @@ func (b *batch) issued(r *record, o *Outcome) error {
 			Event: r.order.Event, Order: r.order.ID, Item: i, Tier: line.Tier, Seat: line.Seat, Owner: r.order.Entrant,
 		})
 	}
+	b.mails = append(b.mails, ticketsMail(&r.order)...)
 	return b.note(r, CauseIssued, o, "")
 }
 

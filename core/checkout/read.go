@@ -17,7 +17,7 @@ import (
 )
 
 const sqlReadOrders = `
-SELECT o.order_id, o.event_id, o.hold_id, o.entrant, o.state, o.amount_minor, o.currency, o.lines, o.email, o.body_hash, o.events,
+SELECT o.order_id, o.event_id, o.hold_id, o.entrant, o.state, o.amount_minor, o.currency, o.lines, o.email, o.language, o.body_hash, o.events,
     o.created_at, o.updated_at, now(), o.head
 FROM unnest($1::UUID[]) AS k (order_id)
 JOIN orders AS o ON o.order_id = k.order_id`
@@ -169,7 +169,7 @@ func scanOrder(row pgx.Row, o *Order, lines *string, now *time.Time, more ...any
 	var entrant []byte
 	var currency string
 	var minor int64
-	if err := row.Scan(append([]any{&o.ID, &o.Event, &o.Hold, &entrant, &o.State, &minor, &currency, lines, &o.Email, &o.bodyHash, &o.events,
+	if err := row.Scan(append([]any{&o.ID, &o.Event, &o.Hold, &entrant, &o.State, &minor, &currency, lines, &o.Email, &o.Language, &o.bodyHash, &o.events,
 		&o.CreatedAt, &o.UpdatedAt, now}, more...)...); err != nil {
 		return fmt.Errorf("read order: %w", err)
 	}

@@ -19,13 +19,13 @@ import (
 // when they were read; a statement that touches fewer rows than it names means that somebody was there in between.
 
 const sqlInsertOrders = `
-INSERT INTO orders (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, key_id, events, head, address,
+INSERT INTO orders (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, language, body_hash, key_id, events, head, address,
     created_at, updated_at)
-SELECT u.order_id, u.event_id, u.hold_id, u.entrant, u.state, u.amount_minor, u.currency, u.lines, u.email, u.body_hash, u.key_id, u.events, u.head, u.address,
+SELECT u.order_id, u.event_id, u.hold_id, u.entrant, u.state, u.amount_minor, u.currency, u.lines, u.email, u.language, u.body_hash, u.key_id, u.events, u.head, u.address,
     now(), now()
 FROM unnest($1::UUID[], $2::UUID[], $3::UUID[], $4::BYTEA[], $5::TEXT[], $6::INT8[], $7::TEXT[], $8::TEXT[], $9::TEXT[], $10::BYTEA[], $11::UUID[], $12::INT8[],
-    $13::BYTEA[], $14::BYTEA[])
-    AS u (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, key_id, events, head, address)`
+    $13::BYTEA[], $14::BYTEA[], $15::TEXT[])
+    AS u (order_id, event_id, hold_id, entrant, state, amount_minor, currency, lines, email, body_hash, key_id, events, head, address, language)`
 
 const sqlUpdateOrders = `
 UPDATE orders AS o SET state = u.state, events = u.events, head = u.head, updated_at = now()
@@ -147,6 +147,7 @@ type (
 		ids, events, holds, keys          []uuid.UUID
 		entrants, hashes, addresses       [][]byte
 		states, currencies, lines, emails []string
+		languages                         []string
 		amounts, counts                   []int64
 		heads                             [][]byte
 	}
@@ -237,6 +238,7 @@ func (n *newOrders) add(r *record, head []byte) {
 	n.entrants, n.hashes = append(n.entrants, o.Entrant[:]), append(n.hashes, o.bodyHash)
 	n.states, n.currencies = append(n.states, string(o.State)), append(n.currencies, o.Amount.Currency)
 	n.lines, n.emails = append(n.lines, r.lines), append(n.emails, o.Email)
+	n.languages = append(n.languages, o.Language)
 	n.amounts, n.counts = append(n.amounts, o.Amount.Minor), append(n.counts, o.events)
 	n.heads = append(n.heads, head)
 	address := []byte{}
@@ -249,7 +251,7 @@ func (n *newOrders) add(r *record, head []byte) {
 func (n *newOrders) queue(b *pgx.Batch) {
 	if len(n.ids) > 0 {
 		b.Queue(sqlInsertOrders, n.ids, n.events, n.holds, n.entrants, n.states, n.amounts, n.currencies, n.lines, n.emails, n.hashes, n.keys, n.counts,
-			n.heads, n.addresses)
+			n.heads, n.addresses, n.languages)
 	}
 }
 

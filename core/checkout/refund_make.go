@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/inventory"
+	"fairgate/core/notify"
 	"fairgate/core/payment"
 	"fairgate/core/ticket"
 	"fairgate/edge/lottery"
@@ -151,6 +152,11 @@ func (s *Service) refund(ctx context.Context, tx pgx.Tx, r *record, refunds []Re
 	why := fmt.Sprintf("%s back for %s: %s", f.Amount, purpose(&f), q.Reason)
 	if err := r.come(refunds, CauseRefundRequested, CausePartRefundRequested, origin{actor: q.Actor}, why); err != nil {
 		return Refund{}, err
+	}
+	if q.run != uuid.Nil {
+		if err := notify.QueueAll(ctx, tx, cancelledMail(&r.order)); err != nil {
+			return Refund{}, err
+		}
 	}
 	return f, s.promise(ctx, tx, &f, transfers)
 }

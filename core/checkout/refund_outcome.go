@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"fairgate/core/notify"
 	"fairgate/core/payment"
 	"fairgate/ledger"
 )
@@ -152,6 +153,9 @@ func (s *Service) applyRefund(ctx context.Context, tx pgx.Tx, r *record, refunds
 		stays := CausePartRefunded
 		if f.late() {
 			stays = CauseLateRefunded
+		}
+		if err := notify.QueueAll(ctx, tx, refundedMail(&r.order, f)); err != nil {
+			return err
 		}
 		return r.come(refunds, CauseRefunded, stays, by, f.Amount.String()+" for "+purpose(f))
 	}

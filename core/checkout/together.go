@@ -25,7 +25,7 @@ const readTogether = 500
 
 // The latest attempt of an order is the last of its rows.
 const sqlOrders = `
-SELECT o.order_id, o.event_id, o.hold_id, o.entrant, o.state, o.amount_minor, o.currency, o.lines, o.email, o.body_hash, o.events,
+SELECT o.order_id, o.event_id, o.hold_id, o.entrant, o.state, o.amount_minor, o.currency, o.lines, o.email, o.language, o.body_hash, o.events,
     o.created_at, o.updated_at, now(), h.deadline,
     p.payment_id, p.attempt, p.provider, p.provider_ref, p.client_secret, p.state, p.failure, p.method
 FROM unnest($1::UUID[]) AS k (order_id)

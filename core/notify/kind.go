@@ -7,6 +7,10 @@ type Kind string
 const (
 	// KindTickets brings the tickets of an order; the subject is the order.
 	KindTickets Kind = "tickets"
+	// KindRefunded tells that money has gone back; the subject is the order, DataRefund the refund.
+	KindRefunded Kind = "refunded"
+	// KindEventCancelled tells that an event will not take place and its money goes back; the subject is the order.
+	KindEventCancelled Kind = "event_cancelled"
 	// KindSignInCode brings a one-time code, "code" of its data, to the address that it proves; the subject is the code's id.
 	KindSignInCode Kind = "sign_in_code"
 	// KindEventChanged says that an event takes place at another time or venue; the subject is the order.
@@ -15,8 +19,11 @@ const (
 	KindTicketMoved Kind = "ticket_moved"
 )
 
+// DataRefund is the refund in the data of KindRefunded.
+const DataRefund = "refund"
+
 // Kinds are all kinds, for tests and operators.
-var Kinds = []Kind{KindTickets, KindSignInCode, KindEventChanged, KindTicketMoved}
+var Kinds = []Kind{KindTickets, KindRefunded, KindEventCancelled, KindSignInCode, KindEventChanged, KindTicketMoved}
 
 // Languages are those in which every mail can be written. The first stands in for every other.
 var Languages = []string{"en", "es", "de"}

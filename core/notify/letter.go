@@ -48,27 +48,32 @@ var (
 	pages   = map[string]page{} // by file, parsed when they are first needed
 )
 
-// pageOf finds the templates of a kind in the language of a tag, or in the first language.
-func pageOf(kind Kind, tag string) (p page, language string, err error) {
-	language, _, _ = strings.Cut(strings.ToLower(strings.ReplaceAll(tag, "_", "-")), "-")
-	if !slices.Contains(Languages, language) {
-		language = Languages[0]
+// LanguageOf is the one of Languages in which somebody with a language tag is written to: the tag's, or else the first.
+func LanguageOf(tag string) string {
+	language, _, _ := strings.Cut(strings.ToLower(tag), "-")
+	if slices.Contains(Languages, language) {
+		return language
 	}
+	return Languages[0]
+}
+
+// pageOf finds the templates of a kind in a language.
+func pageOf(kind Kind, language string) (p page, err error) {
 	file := "templates/" + string(kind) + "." + language + ".tmpl"
 	pagesMu.Lock()
 	defer pagesMu.Unlock()
 	if p, ok := pages[file]; ok {
-		return p, language, nil
+		return p, nil
 	}
 	words := words(language)
 	if p.text, err = texttemplate.New("").Funcs(words).Option("missingkey=error").ParseFS(templateFiles, file); err == nil {
 		p.html, err = htmltemplate.New("").Funcs(words).Option("missingkey=error").ParseFS(templateFiles, letterhead, file)
 	}
 	if err != nil {
-		return page{}, "", fmt.Errorf("the templates of mails %s: %w", kind, err)
+		return page{}, fmt.Errorf("the templates of mails %s: %w", kind, err)
 	}
 	pages[file] = p
-	return p, language, nil
+	return p, nil
 }
 
 // written is a mail's words.
@@ -81,7 +86,8 @@ const maxSubject = 200
 
 // write fills in the templates of a kind.
 func write(kind Kind, tag string, values any) (w written, err error) {
-	p, language, err := pageOf(kind, tag)
+	language := LanguageOf(tag)
+	p, err := pageOf(kind, language)
 	if err != nil {
 		return w, err
 	}

@@ -178,7 +178,8 @@ type result struct {
 // A mail that was sent is sent whoever holds the lease by now; any other end is written only by the holder. Data goes when a mail is sent,
 // and with a mail that is of use no more than for a while, since what is in it may be a code.
 const sqlSettle = `UPDATE mails AS m
-SET state = $3, lease_until = NULL, claim_id = NULL, attempts = m.attempts - $5::INT8, last_error = $6,
+SET state = $3, lease_until = NULL, claim_id = NULL, attempts = m.attempts - $5::INT8,
+    last_error = CASE WHEN $3 = 'ready' AND $6::TEXT = '' THEN m.last_error ELSE $6 END,
     data = CASE WHEN $3 IN ('sent', 'moot') OR $3 <> 'ready' AND m.expires_at IS NOT NULL THEN '{}' ELSE m.data END,
     due_at = CASE WHEN $3 = 'ready' THEN now() + $4::INT8 * INTERVAL '1 microsecond' ELSE m.due_at END,
     ended_at = CASE WHEN $3 = 'ready' THEN NULL ELSE now() END

@@ -36,3 +36,18 @@ type Tickets struct {
 	Rotating bool
 	Wallet   bool // passes for a wallet are attached
 }
+
+// Refunded are the values of KindRefunded.
+type Refunded struct {
+	Event  Event
+	Order  uuid.UUID
+	Amount ledger.Amount
+	Late   bool // the money came too late to buy anything
+}
+
+// Cancelled are the values of KindEventCancelled.
+type Cancelled struct {
+	Event  Event
+	Order  uuid.UUID
+	Amount ledger.Amount // that goes back
+}

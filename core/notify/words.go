@@ -35,6 +35,9 @@ func words(language string) map[string]any {
 func When(language string, t time.Time) string {
 	day, month := days[language][t.Weekday()], months[language][t.Month()-1]
 	clock := t.Format("15:04 (MST)")
+	if zone := t.Format("MST"); zone[0] == '+' || zone[0] == '-' { // a zone without letters of its own
+		clock = t.Format("15:04 (UTC-07:00)")
+	}
 	switch language {
 	case "es":
 		return fmt.Sprintf("%s, %d de %s de %d, %s", day, t.Day(), month, t.Year(), clock)

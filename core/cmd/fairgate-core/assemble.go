@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,7 +18,6 @@ import (
 	"fairgate/core/event"
 	"fairgate/core/fraud"
 	"fairgate/core/inventory"
-	"fairgate/core/notify"
 	"fairgate/core/payment"
 	"fairgate/core/payout"
 	"fairgate/core/resale"
@@ -158,13 +158,12 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	if err != nil {
 		return nil, err
 	}
-	composers := changed{d, events, cfg.Mail.PublicURL}.composers()
-	composers[notify.KindSignInCode] = notify.FromData
-	mailer, err := cfg.Mail.mailer(d, composers, log)
+	wallets, err := cfg.Wallet.open(log)
 	if err != nil {
 		return nil, err
 	}
-	wallets, err := cfg.Wallet.open(log)
+	told := &letters{db: d, events: events, orders: orders, log: log, public: strings.TrimRight(cfg.Mail.PublicURL, "/")}
+	mailer, err := cfg.Mail.mailer(d, told.composers(), log)
 	if err != nil {
 		return nil, err
 	}
@@ -186,6 +185,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		DB:                d, Events: events, Catalog: listed, Inventory: stock, Feed: feed, Checkout: orders, Room: room, Inbox: inbox, Outbox: outbox,
 		EdgeSecret: edgeSecret, AdminSecret: adminSecret, Form: providers.Form, SessionReadTTL: cfg.Session.ReadTTL, Stopping: c.leaving, Log: log,
 	}
+	told.pass = server.ApplePass
 	if cfg.Payment.Offline.configured() {
 		server.Offline = cfg.Payment.Offline.build(accounts{db: d, log: log, outbox: outbox})
 	}

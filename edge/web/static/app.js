@@ -35,7 +35,8 @@ const memory = {
 };
 
 async function eventPage() {
-  if (location.search) history.replaceState(null, '', location.pathname); // what the payment page added
+  const asked = new URLSearchParams(location.search).get('order'); // by a link in a mail
+  if (location.search) history.replaceState(null, '', location.pathname); // that, and what the payment page added
   const { status, data } = await patiently('GET', `/v1/events/${encodeURIComponent(slug)}`);
   if (status !== 200) return show(el('p', { class: 'notice bad' }, data.detail || 'There is no such event.'));
   event = data;
@@ -44,7 +45,7 @@ async function eventPage() {
   document.getElementById('when').textContent = `${when(event.starts_at, event.time_zone)} · ${event.venue.name}, ${event.venue.city}`;
   say('');
   const { order, hold } = memory.read();
-  if (order) return orderPage(order);
+  if (order || asked) return orderPage(order || asked);
   if (hold) return holdPage(hold);
   return waitingRoom();
 }
@@ -266,7 +267,7 @@ async function holdPage(id, known) {
     e.preventDefault();
     pay.querySelector('button').disabled = true;
     const way = pay.querySelector('input[name="method"]:checked');
-    const { status, data } = await patiently('POST', '/v1/orders', { body: { hold_id: id, email: mail.value, method: way ? way.value : undefined }, key: memory.read().orderKey || id });
+    const { status, data } = await patiently('POST', '/v1/orders', { body: { hold_id: id, email: mail.value, language: navigator.language || undefined, method: way ? way.value : undefined }, key: memory.read().orderKey || id });
     if (status === 201 || status === 200) { memory.write({ order: data.id, hold: undefined }); return orderPage(data.id); }
     say(data.detail || 'That did not work.');
     if (status === 410 || status === 404) return lost();
