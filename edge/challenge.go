@@ -219,7 +219,7 @@ func (s *Server) showDoor(ctx *fasthttp.RequestCtx, c *claimant, status int, not
 			left = s.cfg.Guard.Answers.WaitFor(s.otherWaiters(c))
 			waitToken = c.ask(guard.Answer{Kind: challenge.Wait, Clears: score.High}, left)
 		}
-		door.WaitToken, door.WaitSeconds = waitToken, wholeSeconds(left)
+		door.WaitToken, door.WaitSeconds, door.SignIn = waitToken, wholeSeconds(left), accountPage+"?event="+c.room.slug
 	}
 	body, policy, err := s.pages.Door(door)
 	if err != nil {

@@ -205,6 +205,28 @@ func TestThereIsADoorForWhoHasNoScript(t *testing.T) {
 	}
 }
 
+// A code by e-mail is the way around whatever is asked.
+func TestWhoIsSignedInIsAskedForNothing(t *testing.T) {
+	g := newGuarded(t, nil)
+	g.world.signsIn()
+	eventually(t, "the node is enrolled", func() bool { return g.signers.keys.Load() != nil })
+	b := g.program(1)
+	g.callEverybody()
+	if r, _ := g.claims(b, programHeaders); r.code() != "challenge_required" {
+		t.Fatalf("a program: %d %s", r.status, r.body)
+	}
+	if page := b.do(g.testNode, "GET", "/q/arena/challenge", "", programHeaders...); !strings.Contains(string(page.body), `href="/account?event=arena"`) {
+		t.Errorf("the page does not lead there: %s", page.body)
+	}
+	b.signIn(g.testNode, "ann@example.org")
+	if r, _ := g.claims(b, programHeaders); r.status != 200 {
+		t.Fatalf("signed in: %d %s", r.status, r.body)
+	}
+	eventually(t, "that is on record", func() bool {
+		return len(g.world.recorded(func(v verdictJSON) bool { return v.Answer == "cleared" && v.By == "account" })) == 1
+	})
+}
+
 // servers makes the test's own address one of a data centre.
 func servers(t *testing.T, c *Config) {
 	c.Guard.DataCentres = filepath.Join(t.TempDir(), "servers")
