@@ -273,8 +273,8 @@ func TestADemoOfNobodyIsRefusedBeforeAnythingStarts(t *testing.T) {
 }
 
 func TestDemoPlansAreValid(t *testing.T) {
-	a := addresses{Edges: []string{"127.0.0.1:1", "127.0.0.1:2"}, CoreAdmin: "127.0.0.1:3", Paysim: "127.0.0.1:4", Database: "postgres://x", SecretFile: "s"}
-	for _, f := range []demoFlags{{buyers: 20000, bots: 1000}, {buyers: 1, bots: 0}, {buyers: 50, bots: 7}} {
+	a := addresses{Edges: []string{"127.0.0.1:1", "127.0.0.1:2"}, CoreAdmin: "127.0.0.1:3", CoreGate: "127.0.0.1:5", Paysim: "127.0.0.1:4", Database: "postgres://x", SecretFile: "s"}
+	for _, f := range []demoFlags{{buyers: 20000, bots: 1000}, {buyers: 1, bots: 0}, {buyers: 50, bots: 7}, {buyers: 8000, bots: 470, adversaries: true}} {
 		p := demoPlan(f, "arena", a)
 		if err := p.Validate(); err != nil {
 			t.Errorf("%+v: %v", f, err)
