@@ -49,8 +49,8 @@ func (s *Service) OnSale(ctx context.Context, event uuid.UUID) ([]Public, error)
 	if err != nil {
 		return nil, fmt.Errorf("rules of event %s: %w", event, err)
 	}
-	if rules.open(time.Now()) != nil {
-		return nil, nil
+	if closed := rules.open(time.Now()); closed != nil {
+		return nil, nil //nolint:nilerr // there is nothing to be seen then
 	}
 	var list []Public
 	err = s.db.Reading(ctx, func() error {
