@@ -21,6 +21,7 @@ func (d *decoder) check(s *Spec) {
 	d.checkResale(s)
 	d.checkPresales(s)
 	d.checkZones(s)
+	d.checkTransfer(s)
 }
 
 func (d *decoder) checkClock(s *Spec) {

@@ -107,6 +107,7 @@ func (d *decoder) event(n *yaml.Node, s *Spec) {
 		key{"fraud", false, func(n *yaml.Node, path string) { d.fraud(n, path, &s.Fraud) }},
 		key{"disputes", false, func(n *yaml.Node, path string) { d.disputes(n, path, &s.Disputes) }},
 		key{"gates", false, func(n *yaml.Node, path string) { d.gates(n, path, &s.Gates) }},
+		key{"transfer", false, func(n *yaml.Node, path string) { d.transfer(n, path, &s.Transfer) }},
 	)
 	for i := range s.Tiers {
 		path := fmt.Sprintf("tiers[%d].price", i)
@@ -124,6 +125,9 @@ func (d *decoder) venue(n *yaml.Node, path string, v *Venue) {
 		key{"city", true, func(n *yaml.Node, path string) { v.City = d.text(n, path, 100) }},
 		key{"country", true, func(n *yaml.Node, path string) {
 			v.Country = d.name(n, path, countryForm, "an ISO 3166 code such as ES")
+		}},
+		key{"region", false, func(n *yaml.Node, path string) {
+			v.Region = d.name(n, path, regionForm, "the part of an ISO 3166-2 code behind the hyphen, such as NY")
 		}},
 		key{"coordinates", false, func(n *yaml.Node, path string) { v.Coordinates = d.coordinates(n, path) }},
 	)

@@ -243,6 +243,7 @@ func (s Spec) leaves() []leaf {
 		{"venue.name", s.Venue.Name, false},
 		{"venue.city", s.Venue.City, false},
 		{"venue.country", s.Venue.Country, false},
+		{"venue.region", s.Venue.Region, false},
 		{"time_zone", s.TimeZone, false},
 		{"starts_at", s.StartsAt.UTC().Format(time.RFC3339), false},
 		{"currency", s.Currency, true},
@@ -286,6 +287,11 @@ func (s Spec) leaves() []leaf {
 		{"gates.reentry", cmp.Or(s.Gates.Reentry, EnterOnce), false},
 		{"gates.companions", s.Gates.companions(), false},
 		{"gates.close_after", cmp.Or(s.Gates.CloseAfter, Duration{defaultCloseAfter}), false},
+		{"transfer.allowed", !s.Transfer.Forbidden, false},
+		{"transfer.exempt", s.Transfer.Exempt, false},
+		{"transfer.closes_before", cmp.Or(s.Transfer.ClosesBefore, Duration{defaultTransferCloses}), false},
+		{"transfer.expires_after", cmp.Or(s.Transfer.ExpiresAfter, Duration{defaultOfferLife}), false},
+		{"transfer.most", cmp.Or(s.Transfer.Most, defaultMostTransfers), false},
 	}
 }
 

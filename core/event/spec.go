@@ -56,6 +56,7 @@ type Spec struct {
 	Fraud       Fraud        `json:"fraud,omitzero"`
 	Disputes    Disputes     `json:"disputes,omitzero"`
 	Gates       Gates        `json:"gates,omitzero"`
+	Transfer    Transfer     `json:"transfer,omitzero"`
 
 	at map[string]position // where the file says what, by path; nil for a Spec from the database
 }
@@ -64,7 +65,8 @@ type Spec struct {
 type Venue struct {
 	Name    string `json:"name"`
 	City    string `json:"city"`
-	Country string `json:"country"` // ISO 3166-1 alpha-2
+	Country string `json:"country"`          // ISO 3166-1 alpha-2
+	Region  string `json:"region,omitempty"` // the part of ISO 3166-2 behind the hyphen
 
 	Coordinates *Coordinates `json:"coordinates,omitempty"` // nil: not known
 }
