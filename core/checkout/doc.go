@@ -74,6 +74,9 @@
 // else is given back (refund_revive.go). The books refuse more than is left of an order, in the
 // transaction that would promise it. A cancelled event is refunded by a run (refund_run.go).
 //
+// A ticket that was handed on is its receiver's: its buyer cannot refund it, an operator can, and a cancelled event does. The money goes
+// back to who paid, and the ticket is void whoever has it (refund_transferred.go).
+//
 // # Disputes
 //
 // A bank takes money back and asks nobody (dispute.go). While it is undecided all tickets of the order are void, also when only a part is

@@ -111,6 +111,7 @@ type RefundRequest struct {
 	Actor   string
 
 	run uuid.UUID // of a cancelled event: everything goes back, the fee too, and nothing is sold again
+	own bool      // the buyer asks: tickets that were handed on are refused
 }
 
 // RefundID is the id of the refund of an order that was asked for with this key.

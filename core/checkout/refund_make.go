@@ -47,7 +47,7 @@ func (s *Service) Refund(ctx context.Context, q RefundRequest) (Refund, error) {
 
 // RefundOwn is Refund for buyers, as far as the event's file lets them: by ticket or whole, in time, and by its policy; or, while that
 // is offered, because the event was moved after they had bought (movedReason): the fee included, whatever the policy says.
-// Errors besides those of Refund: ErrRefundRefused.
+// Errors besides those of Refund: ErrRefundRefused, ErrRefundTransferred.
 func (s *Service) RefundOwn(ctx context.Context, order uuid.UUID, entrant lottery.Entrant, key string, tickets []uuid.UUID) (Order, error) {
 	o, err := s.Load(ctx, order, entrant)
 	if err != nil {
@@ -64,7 +64,7 @@ func (s *Service) RefundOwn(ctx context.Context, order uuid.UUID, entrant lotter
 			known = &o.Refunds[i]
 		}
 	}
-	q := RefundRequest{Order: order, Key: key, Tickets: tickets, Actor: "buyer", Reason: "asked for by the buyer"}
+	q := RefundRequest{Order: order, Key: key, Tickets: tickets, Actor: "buyer", Reason: "asked for by the buyer", own: true}
 	moved, err := s.movedSince(ctx, &o)
 	if err != nil {
 		return Order{}, err
@@ -122,6 +122,11 @@ func (s *Service) refund(ctx context.Context, tx pgx.Tx, r *record, refunds []Re
 	}
 	if items, err = s.notResold(ctx, tx, r, q, items, terms.Organizer); err != nil {
 		return Refund{}, err
+	}
+	if q.own {
+		if err := r.stillTheirs(ctx, tx, items); err != nil {
+			return Refund{}, err
+		}
 	}
 	m, err := ledger.ReadOrder(ctx, tx, r.order.ID)
 	if err != nil {
@@ -182,6 +187,7 @@ func (s *Service) takeBack(ctx context.Context, tx pgx.Tx, r *record, items []in
 	places := map[string]int{} // in the part, by tier
 	for n, i := range items {
 		ids[n] = ticket.TicketID(r.order.ID, i)
+		part.Units = append(part.Units, ids[n])
 		line := r.order.Lines[i]
 		if line.Seat != "" && line.Listing == uuid.Nil { // a resale's seat is with the hold that it was sold first with
 			part.Items = append(part.Items, inventory.Item{Tier: line.Tier, Seats: []string{line.Seat}})

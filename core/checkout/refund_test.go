@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/inventory"
 	"fairgate/core/payment"
@@ -452,4 +453,49 @@ func TestBuyersRefundThemselvesWhereTheEventLetsThem(t *testing.T) {
 	}
 	s.refundState(n, got.Refunds[0].ID, RefundPaid)
 	s.audit()
+}
+
+func TestABuyerDoesNotRefundWhatIsSomebodyElsesByNowAndAnOperatorDoes(t *testing.T) {
+	s := newShop(t)
+	n := s.open(true)
+	ctx := context.Background()
+	o := s.sold(n, buyer, floor(3))
+	s.policy = RefundPolicy{Buyers: true, Until: time.Now().Add(time.Hour)}
+	receiver := lottery.Entrant{7}
+	if err := s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		x, err := ticket.Load(ctx, tx, o.Tickets[1])
+		if err != nil {
+			return err
+		}
+		if err := inventory.Pass(ctx, tx, inventory.Passing{Unit: x.ID, Hold: o.Hold, To: receiver, Limit: 4}); err != nil {
+			return err
+		}
+		return n.issuer.Reissue(ctx, tx, []ticket.Reissue{{Ticket: x, Owner: receiver}})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for name, tickets := range map[string][]uuid.UUID{"all": nil, "that one": {o.Tickets[1]}, "that one and another": {o.Tickets[0], o.Tickets[1]}} {
+		if _, err := n.RefundOwn(ctx, o.ID, buyer, name, tickets); !errors.Is(err, ErrRefundTransferred) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	got, err := n.RefundOwn(ctx, o.ID, buyer, "another", []uuid.UUID{o.Tickets[0]})
+	if err != nil || len(got.Refunds) != 1 {
+		t.Fatalf("another one: %+v, %v", got.Refunds, err)
+	}
+	s.refundState(n, got.Refunds[0].ID, RefundPaid)
+	f, err := n.Refund(ctx, RefundRequest{Order: o.ID, Key: "k", Tickets: []uuid.UUID{o.Tickets[1]}, Reason: "asked by phone", Actor: "operator"})
+	if err != nil {
+		t.Fatalf("by an operator: %v", err)
+	}
+	s.refundState(n, f.ID, RefundPaid)
+	x, err := ticket.Load(ctx, s.db.Pool, o.Tickets[1])
+	if err != nil || x.State != ticket.Voided || x.Owner != receiver {
+		t.Errorf("the receiver's ticket: %+v, %v", x, err)
+	}
+	for who, want := range map[lottery.Entrant]int64{buyer: 1, receiver: 0} {
+		if taken := s.count(`SELECT coalesce(sum(taken), 0)::INT8 FROM quota WHERE kind = 'entrant' AND buyer = $1`, who[:]); taken != want {
+			t.Errorf("%d units count for %x, not %d", taken, who, want)
+		}
+	}
 }

@@ -22,6 +22,7 @@ WHERE h.hold_id = k.hold_id AND h.state = 'sold' AND h.units = k.was`
 type Part struct {
 	Hold  uuid.UUID
 	Items []Item
+	Units []uuid.UUID // by which its units are passed on (Pass); needed of those that may have been
 }
 
 // Return puts parts of sold holds back on sale: stock, seats and quotas get the units back, the hold keeps the others and
@@ -40,6 +41,11 @@ func Return(ctx context.Context, tx pgx.Tx, parts []Part) (map[uuid.UUID]error, 
 	if err != nil {
 		return nil, err
 	}
+	passed, err := readPassed(ctx, tx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var units []uuid.UUID
 	failed := make(map[uuid.UUID]error)
 	p := plan{stock: make(map[stockKey]int64), quota: make(map[uuid.UUID]quotaChange)}
 	for _, part := range parts {
@@ -51,7 +57,11 @@ func Return(ctx context.Context, tx pgx.Tx, parts []Part) (map[uuid.UUID]error, 
 		default:
 			if err := p.takeOut(h, part.Items); err != nil {
 				failed[part.Hold] = err
+				continue
 			}
+			units = append(units, p.uncount(slices.DeleteFunc(slices.Clone(passed), func(u passedUnit) bool {
+				return u.hold != part.Hold || !slices.Contains(part.Units, u.unit)
+			}))...)
 		}
 	}
 	if p.writes() {
@@ -59,7 +69,7 @@ func Return(ctx context.Context, tx pgx.Tx, parts []Part) (map[uuid.UUID]error, 
 			return nil, fmt.Errorf("return parts of %d holds: %w", len(p.closes), err)
 		}
 	}
-	return failed, nil
+	return failed, forgetPassed(ctx, tx, units)
 }
 
 // takeOut plans that a sold hold gives items back.

@@ -96,6 +96,13 @@ func giveBack(ctx context.Context, tx pgx.Tx, ids []uuid.UUID, previous State) (
 	if err != nil {
 		return nil, err
 	}
+	var passed []passedUnit
+	if previous == Sold {
+		if passed, err = readPassed(ctx, tx, ids); err != nil {
+			return nil, err
+		}
+	}
+	var units []uuid.UUID
 	failed := make(map[uuid.UUID]error)
 	p := plan{stock: make(map[stockKey]int64), quota: make(map[uuid.UUID]quotaChange)}
 	for _, id := range ids {
@@ -104,6 +111,7 @@ func giveBack(ctx context.Context, tx pgx.Tx, ids []uuid.UUID, previous State) (
 			failed[id] = ErrHoldUnknown
 		case h.State == previous:
 			p.giveBack(h, previous, Released)
+			units = append(units, p.uncount(slices.DeleteFunc(slices.Clone(passed), func(u passedUnit) bool { return u.hold != id }))...)
 		case h.State == Expired:
 			failed[id] = ErrHoldExpired
 		default:
@@ -115,7 +123,7 @@ func giveBack(ctx context.Context, tx pgx.Tx, ids []uuid.UUID, previous State) (
 			return nil, fmt.Errorf("give back %d holds: %w", len(p.closes), err)
 		}
 	}
-	return failed, nil
+	return failed, forgetPassed(ctx, tx, units)
 }
 
 // Keeping is a hold that must be active when the transaction commits. For is how long it shall at least live from now on;
