@@ -16,6 +16,7 @@
 //	           enters, without a database; scan/ is the same with one, and merges what gates off line have let in; wallet/ makes
 //	           passes for Apple Wallet and links for Google's; paper/ draws tickets for print; scanner/ is the page with which a phone is a gate;
 //	           title/ is whose a ticket was since its issue
+//	transfer   hands tickets on: offers to an e-mail address, accepted in one transaction by the account that has proved it
 //	notify     mails: the outbox in which they wait, the words they are written in, the server that takes them
 //	account    who a buyer is beyond one browser: an e-mail address proved with a one-time code, sessions that edges know without asking
 //	resale     tickets that their owners sell on: listings, what they may cost, whose money it is, what sellers are paid
@@ -78,11 +79,14 @@
 //     the same scan id. A gate off line writes its log to disk before it opens (gate.Gate); logs are merged in any order, any number of times.
 //  17. Change. Another seat is one transaction: seats, hold, order, ticket and title (checkout.MoveSeat); asked again it answers the same.
 //     An event that is moved is noted with its file (event.Apply); its buyers' mails are queued page by page behind a cursor, under any core.
-//  17. Resell. Listing takes the ticket out of use and puts a unit of stock on sale, in one transaction (resale.List); the buyer holds, orders
+//  18. Resell. Listing takes the ticket out of use and puts a unit of stock on sale, in one transaction (resale.List); the buyer holds, orders
 //     and pays it by steps 5 to 10. The capture's transaction makes the seller's ticket void, issues the buyer's, appends to its title and divides the
 //     money. Dies before it: nothing has changed hands, any core's outbox goes on. The seller's ticket dies between authorization and capture: the
 //     money goes back as late money does (11). A refund or a lost dispute of the buyer undoes all of it in its own transaction. A seller's payout is
 //     noted as sent before the bank is told (resale.Pay): who dies in between leaves one to look into, and none to be made twice.
+//  19. Hand on. An offer sets the ticket aside; accepting it is one transaction: the ticket is the receiver's in its next epoch, the step is
+//     in its title, the unit counts for the receiver, the mail is queued (transfer.Accept). Dies before the commit: nothing happened. After:
+//     who asks again is told so. Nobody asks: any core ends the offer when it has expired or the ticket has gone.
 //
 // # Two or more cores
 //

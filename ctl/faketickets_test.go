@@ -48,4 +48,36 @@ func (f *fakeCore) ticketRoutes(mux *http.ServeMux) {
 		newest[body.Key]++
 		show(w, body.Event)
 	})
+	mux.HandleFunc("GET /admin/v1/tickets/{id}/title", func(w http.ResponseWriter, r *http.Request) {
+		step := func(how string, more map[string]any) map[string]any {
+			one := map[string]any{"how": how, "from": "aa", "to": "bb", "epoch": 2, "at": "2027-06-01T10:00:00.000Z", "hash": "ff"}
+			for k, v := range more {
+				one[k] = v
+			}
+			return one
+		}
+		chain := map[string]any{"ok": true, "tickets": []any{
+			map[string]any{"id": "t-1", "order_id": "o-1", "buyer": "aa", "owner": "bb", "epoch": 2, "state": "void", "issued_at": "2027-05-01T10:00:00.000Z",
+				"steps": []any{step("transfer", nil)}},
+			map[string]any{"id": "t-2", "order_id": "o-2", "buyer": "cc", "owner": "cc", "epoch": 1, "state": "valid", "issued_at": "2027-06-02T10:00:00.000Z",
+				"steps": []any{step("resale", map[string]any{"price": euros(9900), "note": "from\na friend"})}},
+		}}
+		switch r.PathValue("id") {
+		case "whole":
+		case "broken":
+			chain["ok"], chain["broken"] = false, "step 0: its hash is another"
+		default:
+			refuse(w, 404, "ticket_unknown", "There is no such ticket.")
+			return
+		}
+		answer(w, 200, chain)
+	})
+	mux.HandleFunc("GET /admin/v1/transfers", func(w http.ResponseWriter, r *http.Request) {
+		list := []any{}
+		if r.URL.Query().Get("event") == "arena" {
+			list = append(list, map[string]any{"id": "x", "ticket_id": "t-1", "event": "arena", "tier": "floor", "seat": "", "state": "ended", "reason": "the ticket is void",
+				"given_by": "", "to": "ben@example.org", "created_at": "2027-06-01T10:00:00.000Z", "expires_at": "2027-06-03T10:00:00.000Z"})
+		}
+		answer(w, 200, map[string]any{"transfers": list})
+	})
 }

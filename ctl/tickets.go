@@ -35,10 +35,12 @@ func (k keysView) newest(kind string) (uint32, error) {
 }
 
 func (t *tool) tickets() *cobra.Command {
-	return group("tickets", "Keys of an event's tickets, and other seats for them", `  ticketctl tickets keys arena
+	return group("tickets", "Keys of an event's tickets, other seats for them, and whose they are", `  ticketctl tickets keys arena
   ticketctl tickets keys arena --json > arena-keys.json
   ticketctl tickets keys arena --rotate ticket
-  ticketctl tickets move TICKET 102/A/7 --reason "a pillar in front of 101/C/3"`, t.ticketsKeys(), t.ticketsMove())
+  ticketctl tickets move TICKET 102/A/7 --reason "a pillar in front of 101/C/3"
+  ticketctl tickets title 0b0f1f0e-6d0d-5a57-9d3c-3a0e3c9f2b11
+  ticketctl tickets transfers arena`, t.ticketsKeys(), t.ticketsMove(), t.ticketsTitle(), t.ticketsTransfers())
 }
 
 func (t *tool) ticketsKeys() *cobra.Command {

@@ -66,7 +66,7 @@ func (s *Server) routeQueue(ctx *fasthttp.RequestCtx, rest []byte) {
 	}
 }
 
-// routeBuyer: /v1/events…, /v1/holds…, /v1/orders…, /v1/tickets…, /v1/account….
+// routeBuyer: /v1/events…, /v1/holds…, /v1/orders…, /v1/tickets…, /v1/transfers…, /v1/account….
 func (s *Server) routeBuyer(ctx *fasthttp.RequestCtx, rest []byte) {
 	collection, id, tail := cutPath(rest)
 	if bytes.HasSuffix(rest, []byte("/")) || len(id) == 0 && len(rest) > len(collection) {
@@ -115,13 +115,46 @@ func (s *Server) routeBuyer(ctx *fasthttp.RequestCtx, rest []byte) {
 			refuse(ctx, problemNotFound)
 		}
 	case "tickets":
-		if len(tail) > 0 && string(tail) != "wallet/apple" && string(tail) != "wallet/google" || !validUUID(id) {
+		switch {
+		case !validUUID(id):
 			refuse(ctx, problemNotFound)
-		} else if allow(ctx, "GET") {
-			s.forwardPrivate(ctx, false)
+		case len(tail) == 0 || string(tail) == "wallet/apple" || string(tail) == "wallet/google":
+			if allow(ctx, "GET") {
+				s.forwardPrivate(ctx, false)
+			}
+		case string(tail) == "transfers":
+			if allow(ctx, "POST") && s.fromOurPages(ctx) {
+				s.forwardOwned(ctx, true)
+			}
+		default:
+			refuse(ctx, problemNotFound)
 		}
+	case "transfers":
+		s.routeTransfers(ctx, id, tail)
 	case "account":
 		s.routeAccount(ctx, id, tail)
+	default:
+		refuse(ctx, problemNotFound)
+	}
+}
+
+// routeTransfers: /v1/transfers, /v1/transfers/{id}, /v1/transfers/{id}/accept and /decline.
+func (s *Server) routeTransfers(ctx *fasthttp.RequestCtx, id, tail []byte) {
+	switch {
+	case len(id) == 0:
+		if allow(ctx, "GET") {
+			s.forwardOwned(ctx, false)
+		}
+	case !validUUID(id):
+		refuse(ctx, problemNotFound)
+	case len(tail) == 0:
+		if allow(ctx, "GET, DELETE") && s.fromOurPages(ctx) {
+			s.forwardOwned(ctx, false)
+		}
+	case string(tail) == "accept" || string(tail) == "decline":
+		if allow(ctx, "POST") && s.fromOurPages(ctx) {
+			s.forwardOwned(ctx, false)
+		}
 	default:
 		refuse(ctx, problemNotFound)
 	}
@@ -158,7 +191,7 @@ func (s *Server) routeResale(ctx *fasthttp.RequestCtx, id, tail []byte) {
 	switch {
 	case len(id) == 0:
 		if allow(ctx, "GET") {
-			s.forwardPrivate(ctx, false)
+			s.forwardOwned(ctx, false)
 		}
 	case !validUUID(id):
 		refuse(ctx, problemNotFound)

@@ -29,7 +29,9 @@ import (
 	"fairgate/core/ticket/code"
 	"fairgate/core/ticket/gate"
 	"fairgate/core/ticket/scan"
+	"fairgate/core/ticket/title"
 	"fairgate/core/ticket/wallet"
+	"fairgate/core/transfer"
 	"fairgate/ledger"
 )
 
@@ -57,6 +59,7 @@ type outcome struct {
 
 // outcomes is the only table from errors to HTTP. The first match wins.
 var outcomes = []outcome{
+	{transfer.ErrOverLimit, 422, "transfer_over_limit", "That is more than you may have for this event, counting what you hold and bought.", 0},
 	{inventory.ErrSoldOut, 409, "sold_out", "Nothing of this is left. Held tickets that are not paid for come back; look again in a while.", 0},
 	{inventory.ErrNotEnoughLeft, 409, "not_enough_left", "Fewer are left than you asked for. Ask for less.", 0},
 	{inventory.ErrSeatUnknown, 404, "seat_unknown", "There is no such seat. Take the names from /v1/events/{id}/seats.", 0},
@@ -104,6 +107,7 @@ var outcomes = []outcome{
 	{checkout.ErrRefundUnclear, 503, "refund_unclear", "A refund of this order was given up, and its provider does not say now whether it made it. Nothing is given back before that is known; ask again.", 30 * time.Second},
 	{checkout.ErrRefundMade, 409, "refund_made", "The provider has made the refund that was given up, or has it under way: it stands again, and nothing else was recorded. Do not pay the buyer once more; if that was done already, get that money back.", 0},
 	{checkout.ErrRefundOpen, 409, "refund_not_failed", "The refund has not failed, or has been settled already. Look at it.", 0},
+	{checkout.ErrRefundTransferred, 409, "ticket_transferred", "One of the tickets was handed on and is somebody else's now. Ask for the others by themselves; the organizer can refund all of them.", 0},
 	{checkout.ErrTicketsNot, 422, "tickets_not_refundable", "One of the tickets is not the order's, or was refunded before.", 0},
 	{checkout.ErrRunUnknown, 404, "refund_run_unknown", "The event was not cancelled, so nothing of it is being refunded as a whole.", 0},
 	{ledger.ErrOverRefund, 409, "refund_too_much", "That is more than is left of what was paid.", 0},
@@ -134,6 +138,23 @@ var outcomes = []outcome{
 	{checkout.ErrTransition, 409, "order_state", "The order's state does not allow that. Look at the order to see where it stands.", 0},
 	{checkout.ErrMethod, 422, "method_unknown", "The event cannot be paid for that way. Take one of payment_methods from /v1/events/{id}.", 0},
 	{checkout.ErrPriceMismatch, 409, "price_changed", "The price changed while you chose. Give the hold back and make a new one.", 0},
+	{ticket.ErrVoid, 410, "ticket_void", "This ticket is void: it was refunded or disputed, or the event was cancelled.", 0},
+	{ticket.ErrOffered, 409, "ticket_offered", "This ticket is offered to somebody. Cancel that first.", 0},
+	{ticket.ErrListed, 409, "ticket_listed", "This ticket is for sale. Withdraw it first; it gets a new code then.", 0},
+	{ticket.ErrEntered, 409, "ticket_entered", "This ticket has been scanned at a gate. It can no longer change hands.", 0},
+	{title.ErrUnknown, 404, "ticket_unknown", "There is no such ticket.", 0},
+	{title.ErrLong, 422, "title_too_long", "The ticket was sold on more often than is followed.", 0},
+	{transfer.ErrUnknown, 404, "transfer_unknown", "There is no such transfer of yours.", 0},
+	{transfer.ErrForbidden, 403, "transfer_not_allowed", "The tickets of this event cannot be handed on.", 0},
+	{transfer.ErrCancelled, 409, "event_cancelled", "The event is cancelled. What was paid for it comes back by itself, to who paid.", 0},
+	{transfer.ErrClosed, 409, "transfer_closed", "It is too late: tickets are no longer handed on this close to the doors.", 0},
+	{transfer.ErrSelf, 422, "transfer_to_self", "The ticket is yours already.", 0},
+	{transfer.ErrTooOften, 409, "transfer_limit", "This ticket was handed on as often as the event allows.", 0},
+	{transfer.ErrTooMany, 429, "too_many_transfers", "Many offers were made for this ticket, or by you today. Wait until tomorrow; a ticket that was offered too often can only be used.", time.Hour},
+	{transfer.ErrOther, 403, "transfer_other_account", "This was offered to another address. Sign in with the address that the mail came to.", 0},
+	{transfer.ErrExpired, 410, "transfer_expired", "Nobody accepted in time, and the ticket stays whose it is. Ask for another offer.", 0},
+	{transfer.ErrOver, 409, "transfer_over", "This transfer is over: accepted, declined, cancelled, or the ticket has changed. Look at it.", 0},
+	{transfer.ErrKeyReused, 422, "idempotency_key_reused", "This was asked for before with another body. Use a new Idempotency-Key for a new offer.", 0},
 	{ticket.ErrUnknown, 404, "ticket_unknown", "There is no such ticket of yours.", 0},
 	{wallet.ErrUnavailable, 404, "wallet_unavailable", "This ticket cannot be put into that wallet here. Its own page shows it.", 0},
 	{wallet.ErrBusy, 503, "wallet_busy", "Many tickets are being put into wallets. Try again.", 2 * time.Second},

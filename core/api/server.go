@@ -31,6 +31,7 @@ import (
 	"fairgate/core/resale"
 	"fairgate/core/settlement"
 	"fairgate/core/ticket/scan"
+	"fairgate/core/transfer"
 	"fairgate/ledger"
 )
 
@@ -53,6 +54,7 @@ type Server struct {
 	Checkout    *checkout.Service
 	Room        *access.Room
 	Accounts    *account.Service
+	Transfers   *transfer.Service
 	Inbox       *payment.Inbox
 	Outbox      *payment.Outbox
 	Offline     *offline.Provider // nil: nobody pays by bank transfer or at a box office
@@ -141,6 +143,7 @@ func (s *Server) Edge() http.Handler {
 	edge("GET /v1/tickets/{id}", maxBuyerBody, s.loadTicket)
 	edge("GET /v1/tickets/{id}/wallet/apple", maxBuyerBody, s.applePass)
 	edge("GET /v1/tickets/{id}/wallet/google", maxBuyerBody, s.googleLink)
+	s.transferRoutes(edge)
 	edge("POST /v1/account/code", maxBuyerBody, s.sendCode)
 	edge("POST /v1/account/session", maxBuyerBody, s.signIn)
 	edge("DELETE /v1/account/session", maxBuyerBody, s.signOut)
@@ -268,6 +271,8 @@ func (s *Server) Admin() http.Handler {
 	admin("POST /admin/v1/payouts/{id}/{verb}", s.movePayout)
 	admin("GET /admin/v1/tickets/keys", s.ticketKeys)
 	admin("POST /admin/v1/tickets/keys:rotate", s.rotateTicketKeys)
+	admin("GET /admin/v1/tickets/{id}/title", s.showTitle)
+	admin("GET /admin/v1/transfers", s.listTransfers)
 	s.gateRoutes(admin)
 	s.guardRoutes(admin)
 	admin("POST /admin/v1/accounts:find", s.findAccount)

@@ -17,13 +17,23 @@ const (
 	KindEventChanged Kind = "event_changed"
 	// KindTicketMoved says that a ticket has another seat; the subject is the ticket.
 	KindTicketMoved Kind = "ticket_moved"
+	// KindTransferOffer tells somebody of a ticket that is offered, KindTransferCancelled that it no longer is; the others tell the giver
+	// what became of it. The subject is the transfer.
+	KindTransferOffer     Kind = "transfer_offer"
+	KindTransferAccepted  Kind = "transfer_accepted"
+	KindTransferDeclined  Kind = "transfer_declined"
+	KindTransferExpired   Kind = "transfer_expired"
+	KindTransferCancelled Kind = "transfer_cancelled"
 )
 
 // DataRefund is the refund in the data of KindRefunded.
 const DataRefund = "refund"
 
+// TransferKinds are those about a transfer, whose composer gives them a Transfer.
+var TransferKinds = []Kind{KindTransferOffer, KindTransferAccepted, KindTransferDeclined, KindTransferExpired, KindTransferCancelled}
+
 // Kinds are all kinds, for tests and operators.
-var Kinds = []Kind{KindTickets, KindRefunded, KindEventCancelled, KindSignInCode, KindEventChanged, KindTicketMoved}
+var Kinds = append([]Kind{KindTickets, KindRefunded, KindEventCancelled, KindSignInCode, KindEventChanged, KindTicketMoved}, TransferKinds...)
 
 // Languages are those in which every mail can be written. The first stands in for every other.
 var Languages = []string{"en", "es", "de"}

@@ -51,3 +51,13 @@ type Cancelled struct {
 	Order  uuid.UUID
 	Amount ledger.Amount // that goes back
 }
+
+// Transfer are the values of the TransferKinds. Whose address may not be shown whole is masked.
+type Transfer struct {
+	Event   Event
+	Place   Place
+	From    string    // the giver, masked
+	To      string    // the receiver; to the giver, who wrote it
+	Expires time.Time // in the venue's zone
+	Site    string    // where to sign in; empty where core does not know the pages' address
+}

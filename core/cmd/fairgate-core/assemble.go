@@ -158,12 +158,17 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	if err != nil {
 		return nil, err
 	}
+	transfers := openTransfers(d, events, ticket.NewIssuer(signingKey(events)), log)
 	wallets, err := cfg.Wallet.open(log)
 	if err != nil {
 		return nil, err
 	}
 	told := &letters{db: d, events: events, orders: orders, log: log, public: strings.TrimRight(cfg.Mail.PublicURL, "/")}
-	mailer, err := cfg.Mail.mailer(d, told.composers(), log)
+	composers := told.composers()
+	for _, kind := range notify.TransferKinds {
+		composers[kind] = transferMail(transfers, events, cfg.Mail.PublicURL)
+	}
+	mailer, err := cfg.Mail.mailer(d, composers, log)
 	if err != nil {
 		return nil, err
 	}
@@ -172,10 +177,11 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		return nil, err
 	}
 	server := &api.Server{
-		Wallets:  wallets,
-		Accounts: signIns,
-		Scans:    scan.New(d, atGates(events)),
-		GateRate: cfg.Gates.RatePerSecond, ScannerPage: page,
+		Wallets:   wallets,
+		Accounts:  signIns,
+		Transfers: transfers,
+		Scans:     scan.New(d, atGates(events)),
+		GateRate:  cfg.Gates.RatePerSecond, ScannerPage: page,
 		Payouts:    payouts,
 		Resale:     listings,
 		CardMark:   func(fingerprint string) [16]byte { return marker.Mark("card", fingerprint) },
@@ -202,6 +208,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		"waiting room":    room.Run,
 		"fraud":           sweep(screen),
 		"account codes":   signIns.Run,
+		"transfers":       transfers.Run,
 		"disputes":        orders.WatchDisputes,
 		"silent disputes": orders.LookUpDisputes,
 		"dispute lists":   orders.ListDisputes,

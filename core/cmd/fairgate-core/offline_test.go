@@ -39,8 +39,8 @@ func newOfflineRig(t *testing.T, capacity int) *rig {
 	})
 }
 
-// transfer is an order as its buyer sees it who pays without a provider.
-type transfer struct {
+// wired is an order as its buyer sees it who pays without a provider.
+type wired struct {
 	ID         uuid.UUID             `json:"id"`
 	State      string                `json:"state"`
 	Hold       uuid.UUID             `json:"hold_id"`
@@ -56,7 +56,7 @@ type transfer struct {
 }
 
 // orders opens an order of so many tickets and waits until the buyer can be told how to pay.
-func (r *rig) orders(s *shopper, slug, tier string, quantity int, method string) (o transfer) {
+func (r *rig) orders(s *shopper, slug, tier string, quantity int, method string) (o wired) {
 	r.t.Helper()
 	got := r.hold(slug, s, uuid.NewString(), fmt.Sprintf(`[{"tier":%q,"quantity":%d}]`, tier, quantity))
 	var hold struct {
@@ -75,13 +75,13 @@ func (r *rig) orders(s *shopper, slug, tier string, quantity int, method string)
 	return o
 }
 
-func (r *rig) looks(s *shopper, id uuid.UUID) (o transfer) {
+func (r *rig) looks(s *shopper, id uuid.UUID) (o wired) {
 	r.t.Helper()
 	r.call(r.as(s, http.MethodGet, "/v1/orders/"+id.String(), nil), http.StatusOK, &o)
 	return o
 }
 
-func (r *rig) becomes(s *shopper, id uuid.UUID, state string) (o transfer) {
+func (r *rig) becomes(s *shopper, id uuid.UUID, state string) (o wired) {
 	r.t.Helper()
 	r.eventually("the order is "+state, func() bool { o = r.looks(s, id); return o.State == state })
 	return o
@@ -212,7 +212,7 @@ func TestATransferRecordedByTwoOperatorsAtOnceBuysTicketsOnce(t *testing.T) {
 }
 
 // expire ends the hold of an order before its time.
-func (r *rig) expire(s *shopper, o transfer) {
+func (r *rig) expire(s *shopper, o wired) {
 	r.t.Helper()
 	for _, statement := range []string{`UPDATE holds SET deadline = now() - INTERVAL '1 second' WHERE state = 'active'`, `UPDATE expiries SET due_at = now() - INTERVAL '1 second'`} {
 		if _, err := r.db.Pool.Exec(r.t.Context(), statement); err != nil {
