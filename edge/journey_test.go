@@ -266,6 +266,8 @@ func TestOnlyAdmittedBuyersCallsArePassedOnWithoutTheirCookies(t *testing.T) {
 		{"GET", "/v1/holds/" + id, ""}, {"DELETE", "/v1/holds/" + id, ""}, {"POST", "/v1/orders", `{"hold_id":"x"}`},
 		{"POST", "/v1/orders/" + id + "/pay", "{}"}, {"POST", "/v1/orders/" + id + "/refund", "{}"}, {"GET", "/v1/orders/" + id, ""}, {"GET", "/v1/tickets/" + id, ""},
 		{"GET", "/v1/tickets/" + id + "/wallet/apple", ""}, {"GET", "/v1/tickets/" + id + "/wallet/google", ""}, {"GET", "/v1/listings", ""},
+		{"POST", "/v1/tickets/" + id + "/transfers", `{"email":"x"}`}, {"GET", "/v1/transfers", ""}, {"GET", "/v1/transfers/" + id, ""}, {"DELETE", "/v1/transfers/" + id, ""},
+		{"POST", "/v1/transfers/" + id + "/accept", "{}"}, {"POST", "/v1/transfers/" + id + "/decline", "{}"},
 	}
 	for _, call := range calls {
 		b.do(n, call.method, call.path, call.body, "Idempotency-Key: k").expect(t, call.method+" "+call.path+" without session", 401, "session_missing")

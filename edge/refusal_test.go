@@ -233,6 +233,7 @@ func TestBadRequestsAreRefusedWithTheirOwnCode(t *testing.T) {
 		{"no key", "POST", "/v1/orders", `{}`, nil, 400, "idempotency_key_missing"},
 		{"no key", "POST", "/v1/orders/" + id + "/pay", `{}`, nil, 400, "idempotency_key_missing"},
 		{"no key", "POST", "/v1/orders/" + id + "/refund", `{}`, nil, 400, "idempotency_key_missing"},
+		{"no key", "POST", "/v1/tickets/" + id + "/transfers", `{}`, nil, 400, "idempotency_key_missing"},
 		{"key with a space", "POST", "/v1/holds", `{"event":"arena"}`, []string{"Idempotency-Key: a b"}, 400, "idempotency_key_malformed"},
 		{"long key", "POST", "/v1/holds", `{"event":"arena"}`, []string{"Idempotency-Key: " + strings.Repeat("k", 129)}, 400, "idempotency_key_malformed"},
 		{"big body", "POST", "/v1/holds", `{"event":"arena","x":"` + strings.Repeat("x", 17<<10) + `"}`, []string{"Idempotency-Key: k"}, 413, "body_too_large"},
@@ -257,6 +258,10 @@ func TestBadRequestsAreRefusedWithTheirOwnCode(t *testing.T) {
 		{"no id", "GET", "/v1/holds/1", "", nil, 404, "not_found"},
 		{"capital id", "GET", "/v1/holds/" + strings.ToUpper("aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"), "", nil, 404, "not_found"},
 		{"no such action", "POST", "/v1/orders/" + id + "/return", "{}", nil, 404, "not_found"},
+		{"no such action", "POST", "/v1/transfers/" + id + "/refuse", "{}", nil, 404, "not_found"},
+		{"no such action", "POST", "/v1/tickets/" + id + "/transfer", "{}", nil, 404, "not_found"},
+		{"wrong method", "POST", "/v1/transfers", "{}", nil, 405, "method_not_allowed"},
+		{"wrong method", "GET", "/v1/transfers/" + id + "/accept", "", nil, 405, "method_not_allowed"},
 		{"provider in capitals", "POST", "/webhooks/STRIPE", "{}", nil, 404, "not_found"},
 	} {
 		r := b.do(n, c.method, c.path, c.body, c.headers...)

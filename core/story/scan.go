@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"fairgate/core/ticket"
 	"fairgate/core/ticket/code"
 )
 
@@ -23,10 +21,6 @@ LIMIT $2`
 
 // scans tells when and where the order's tickets were scanned, and what came of it.
 func scans(ctx context.Context, q Querier, o order) ([]Entry, error) {
-	ids := make([]uuid.UUID, o.lines)
-	for i := range ids {
-		ids[i] = ticket.TicketID(o.id, i)
-	}
 	return list(ctx, q, "the scans", func(row pgx.CollectableRow) ([]Entry, error) {
 		var tier, seat, name, zone, way, refused, undoneBy, reason, finding, beforeGate string
 		var offline bool
@@ -61,5 +55,5 @@ func scans(ctx context.Context, q Querier, o order) ([]Entry, error) {
 			return []Entry{e}, nil
 		}
 		return []Entry{e, {At: *undone, Kind: "scan", Who: undoneBy, Text: "the scan of " + place + " is undone", Lines: []string{reason}}}, nil
-	}, sqlScansOfOrder, ids, maxRows)
+	}, sqlScansOfOrder, ticketsOf(o), maxRows)
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"fairgate/core/ticket"
 	"fairgate/core/ticket/code"
 	"fairgate/ledger"
 )
@@ -232,10 +231,6 @@ ORDER BY t.item`
 
 // tickets tells which tickets were issued, when their buyer first saw them, and which are void.
 func tickets(ctx context.Context, q Querier, o order) ([]Entry, error) {
-	ids := make([]uuid.UUID, o.lines)
-	for i := range ids {
-		ids[i] = ticket.TicketID(o.id, i)
-	}
 	return list(ctx, q, "the tickets", func(row pgx.CollectableRow) ([]Entry, error) {
 		var id uuid.UUID
 		var tier, seat, state, reason string
@@ -253,5 +248,5 @@ func tickets(ctx context.Context, q Querier, o order) ([]Entry, error) {
 			entries = append(entries, Entry{At: *voided, Kind: "ticket", Text: "void: " + place, Lines: []string{id.String(), reason}})
 		}
 		return entries, nil
-	}, sqlTicketsOfOrder, ids)
+	}, sqlTicketsOfOrder, ticketsOf(o))
 }

@@ -50,7 +50,7 @@ type order struct {
 type source func(ctx context.Context, q Querier, o order) ([]Entry, error)
 
 // sources are told in this order where their times are equal.
-var sources = []source{holds, admissions, payments, verdicts, steps, reviews, outbox, webhooks, offline, refunds, disputes, transfers, tickets, scans}
+var sources = []source{holds, admissions, payments, verdicts, steps, reviews, outbox, webhooks, offline, refunds, disputes, transfers, tickets, handovers, titles, scans}
 
 const sqlOrderFacts = `SELECT order_id, event_id, hold_id, entrant, lines, currency, created_at FROM orders WHERE order_id = $1`
 
