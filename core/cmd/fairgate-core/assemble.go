@@ -19,6 +19,7 @@ import (
 	"fairgate/core/fraud"
 	"fairgate/core/inventory"
 	"fairgate/core/payment"
+	"fairgate/core/notify"
 	"fairgate/core/payout"
 	"fairgate/core/resale"
 	"fairgate/core/settlement"
