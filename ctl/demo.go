@@ -24,6 +24,9 @@ var ErrVerdict = errors.New("the audit found something wrong")
 // demoBound ends a demo that does not end by itself.
 const demoBound = 2 * time.Minute
 
+// So many tickets are sold on in the demo, and so many handed on.
+const demoResold, demoTransferred = 20, 20
+
 // demoFlags are the options of `demo`.
 type demoFlags struct {
 	buyers, bots int
@@ -40,9 +43,10 @@ func newDemo(env Env) *cobra.Command {
 		Use:   "demo",
 		Short: "Play a whole on-sale on this machine and audit it",
 		Long: `demo starts a database, a payment provider that moves no money, one core and two edges as separate processes on loopback,
-applies an event, and sends thousands of buyers and bots within ten seconds on both sides of the instant the sale opens. Then the gates
-open: everybody with a ticket goes in, and some try twice, at two gates at once, or with an altered code. It audits what happened,
-prints a verdict for each question, and writes a report with charts. It ends by itself within two minutes.
+applies an event, and sends thousands of buyers and bots within ten seconds on both sides of the instant the sale opens. Some
+tickets are sold on and some handed to friends. Then the gates open: everybody with a ticket goes in, and some try twice, at two gates
+at once, or with an altered code. It audits what happened, prints a verdict for each question, and writes a report with charts. It ends
+by itself within two minutes.
 
 The database is CockroachDB where a cockroach binary is found (COCKROACH_BINARY or the PATH), else PostgreSQL; the banner says which.
 The event file is applied with shorter times than a real sale has: a hold lives 20 s, a window 5 s.
@@ -227,6 +231,7 @@ func demoPlan(f demoFlags, slug string, a addresses) loadtest.Plan {
 		p.Bots.Hammer, p.Bots.Skipper, p.Bots.Thief, p.Bots.Replayer, p.Bots.Hoarder = 50, 100, 100, 50, 50
 		p.Bots.FairShare = true
 	}
+	p.Afterwards = loadtest.AfterwardsPlan{Resell: demoResold, Transfer: demoTransferred}
 	p.Limits.Duration = loadtest.Duration(45 * time.Second)
 	p.Limits.Settle = loadtest.Duration(45 * time.Second)
 	p.Limits.MaxConnections = 3000

@@ -127,6 +127,12 @@ func rehearse(ctx context.Context, env Env, r *loadtest.Rehearsal, run rehearsal
 	if err != nil {
 		return err
 	}
+	if after := run.plan.Afterwards; after.Resell+after.Transfer > 0 {
+		fmt.Fprintf(out, "some sell a ticket on, some hand one to a friend\n")
+	}
+	if err := r.Afterwards(ctx); err != nil {
+		return err
+	}
 	if len(run.plan.Doors.Gates) > 0 && run.plan.Targets.Gate != "" {
 		fmt.Fprintf(out, "the gates open: everybody with a ticket goes in, and some try twice\n")
 	}

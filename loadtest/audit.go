@@ -86,6 +86,9 @@ func (e *evidence) judge() []Verdict {
 		checkOversold(e), checkSeats(e), checkLimits(e), checkCharges(e), checkProviderBalance(e), checkLedger(e),
 		checkTickets(e), checkDraw(e), checkHoldsLeft(e), checkHonest(e), checkBots(e),
 	}
+	if e.witness.Afterwards() != nil {
+		verdicts = append(verdicts, checkAfterwards(e))
+	}
 	if e.witness.Doors() != nil {
 		verdicts = append(verdicts, checkDoors(e))
 	}

@@ -50,6 +50,19 @@ func checkLimits(e *evidence) Verdict {
 			units[other] += h.Units
 		}
 	}
+	for _, p := range e.passed { // handed on: it counts for its receiver instead
+		for _, side := range []struct {
+			ids []byte
+			by  int64
+		}{{p.Left, -1}, {p.Quotas, 1}} {
+			q.That(len(side.ids) > 0 && len(side.ids)%len(p.Unit) == 0, "unit %s: %d bytes of quotas are no list of ids", p.Unit, len(side.ids))
+			for id := range slices.Chunk(side.ids, len(p.Unit)) {
+				if len(id) == len(p.Unit) {
+					units[uuid.UUID(id)] += side.by
+				}
+			}
+		}
+	}
 	for _, r := range e.quotas {
 		q.That(units[r.ID] == r.Taken, "quota %s of the %s %x: %d taken, its holds add up to %d", r.ID, r.Kind, r.Buyer, r.Taken, units[r.ID])
 	}

@@ -105,13 +105,16 @@ type ticketHolder struct {
 
 // arrive is one visit.
 func (d *doors) arrive(ctx context.Context, g ticketHolder) {
-	if g.altered {
+	if g.altered && !g.Gone {
 		d.count(func(s *DoorsSeen) { s.Altered++ })
 		d.refused(ctx, g, d.gates[g.first], flip(g.Code, g.bit), "code_malformed", "code_forged", "code_other_event")
 	}
 	for _, dead := range g.Dead {
 		d.count(func(s *DoorsSeen) { s.Dead++ })
 		d.refused(ctx, g, d.gates[g.first], dead, "ticket_superseded", "ticket_void")
+	}
+	if g.Gone {
+		return
 	}
 	d.count(func(s *DoorsSeen) { s.Tickets++ })
 	at, ok := d.enter(ctx, g)

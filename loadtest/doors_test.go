@@ -70,3 +70,39 @@ func TestAFlippedBitMakesAnotherCode(t *testing.T) {
 		t.Error("what is no code stays as it is")
 	}
 }
+
+func TestWhatChangedHandsIsHeldAgainstTheDatabase(t *testing.T) {
+	good := goodSale(t)
+	for _, c := range []struct {
+		name  string
+		wrong string // "" for nothing
+		plant func(s *sale, seen *AfterwardsSeen)
+	}{
+		{"one resold, one handed on", "", func(*sale, *AfterwardsSeen) {}},
+		{"a seller who has the ticket still", "sold on and is valid", func(s *sale, _ *AfterwardsSeen) { s.exec(t, `UPDATE tickets SET state = 'valid', seat = ''`) }},
+		{"a friend without a ticket", "handed on and is not valid", func(s *sale, _ *AfterwardsSeen) { s.exec(t, `UPDATE tickets SET state = 'void'`) }},
+		{"a title without its step", "steps of titles", func(s *sale, _ *AfterwardsSeen) { s.exec(t, `DELETE FROM title_steps WHERE how = 'transfer'`) }},
+		{"a try that worked", "should have been refused", func(_ *sale, seen *AfterwardsSeen) { seen.Wrong = []string{"it should have been refused"} }},
+		{"less than was told", "the owners tell of", func(_ *sale, seen *AfterwardsSeen) { seen.Resold++ }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := good.crimeScene(t)
+			w := s.evidence.witness
+			sold, given := w.Tickets()[0].ID, w.Tickets()[1].ID
+			w.Gone(sold)
+			w.Changed(given, "another code")
+			s.exec(t, `UPDATE tickets SET state = 'void' WHERE ticket_id = $1`, sold)
+			for id, how := range map[string]string{sold: "resale", given: "transfer"} {
+				s.exec(t, `INSERT INTO title_steps (ticket_id, seq, epoch, from_owner, to_owner, how, price_minor, currency, previous_id, note, at, hash)
+					VALUES ($1, 0, 2, '\x01', '\x02', $2, 0, '', NULL, '', now(), '\x00')`, id, how)
+			}
+			w.Between(AfterwardsSeen{Resold: 1, Transferred: 1, Refused: 3})
+			c.plant(s, w.Afterwards())
+			v, ok := s.judge(t)["afterwards"]
+			found := slices.ContainsFunc(v.Failures, func(f string) bool { return strings.Contains(f, c.wrong) })
+			if !ok || v.Checked == 0 || v.Passed != (c.wrong == "") || !v.Passed && !found {
+				t.Errorf("%s\n%s", v, strings.Join(v.Failures, "\n"))
+			}
+		})
+	}
+}

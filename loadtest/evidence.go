@@ -19,6 +19,7 @@ const (
 	sqlAuditHolds    = `SELECT hold_id, state, units, items FROM holds WHERE event_id = $1 ORDER BY hold_id`
 	sqlAuditQuotas   = `SELECT quota_id, scope_id, kind, buyer, taken, max_units FROM quota ORDER BY quota_id`
 	sqlAuditCounted  = `SELECT hold_id, event_id, entrant, units, quotas FROM holds WHERE state IN ('active', 'sold') ORDER BY hold_id`
+	sqlAuditPassed   = `SELECT unit_id, left_quotas, quotas FROM passed_units ORDER BY unit_id`
 	sqlAuditOrders   = `SELECT order_id, event_id, state, amount_minor, currency FROM orders ORDER BY order_id`
 	sqlAuditTickets  = `SELECT ticket_id, order_id, tier, seat, epoch, state, code, void_reason FROM tickets WHERE event_id = $1 ORDER BY ticket_id`
 	sqlAuditBalances = `SELECT b.account_id, a.code, a.currency,
@@ -90,6 +91,12 @@ type countedRow struct {
 	Quotas    []byte // ids of the rows of quota besides the entrant's
 }
 
+// passedRow is a unit that counts for another buyer than its hold's: ids of rows of quota, one after the other.
+type passedRow struct {
+	Unit         uuid.UUID
+	Left, Quotas []byte
+}
+
 type orderRow struct {
 	ID, Event uuid.UUID
 	State     string
@@ -151,6 +158,7 @@ type evidence struct {
 	holds      []holdRow
 	quotas     []quotaRow
 	counted    []countedRow
+	passed     []passedRow
 	orders     []orderRow
 	tickets    []ticketRow
 	balances   []balanceRow
@@ -163,6 +171,7 @@ type evidence struct {
 	paidIn     []referenceRow
 	paidBack   []referenceRow
 	entries    []entryRow
+	titles     []titleRow
 	books      Books
 	ticketKeys lottery.PublicKeys
 	transcript lottery.Transcript
@@ -217,6 +226,7 @@ func (e *evidence) readFrom(ctx context.Context, tx pgx.Tx) error {
 		func() error { return read(ctx, tx, &e.holds, sqlAuditHolds, event) },
 		func() error { return read(ctx, tx, &e.quotas, sqlAuditQuotas) },
 		func() error { return read(ctx, tx, &e.counted, sqlAuditCounted) },
+		func() error { return read(ctx, tx, &e.passed, sqlAuditPassed) },
 		func() error { return read(ctx, tx, &e.orders, sqlAuditOrders) },
 		func() error { return read(ctx, tx, &e.tickets, sqlAuditTickets, event) },
 		func() error { return read(ctx, tx, &e.balances, sqlAuditBalances) },
@@ -229,6 +239,7 @@ func (e *evidence) readFrom(ctx context.Context, tx pgx.Tx) error {
 		func() error { return read(ctx, tx, &e.paidIn, sqlAuditPaidIn) },
 		func() error { return read(ctx, tx, &e.paidBack, sqlAuditPaidBack) },
 		func() error { return read(ctx, tx, &e.entries, sqlAuditEntries, event) },
+		func() error { return read(ctx, tx, &e.titles, sqlAuditTitles, event) },
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

@@ -30,12 +30,15 @@ const (
 	OpProvider Op = "provider"
 	OpCheckout Op = "checkout"
 	OpTicket   Op = "ticket"
-	OpScan     Op = "scan" // a gate's, after the sale
+	OpSignIn   Op = "sign in"  // with a mailed code
+	OpTransfer Op = "transfer" // a ticket's, offered or accepted
+	OpResale   Op = "resale"   // a ticket's, listed
+	OpScan     Op = "scan"     // a gate's, after the sale
 )
 
 // Ops is every measured operation in the order of a purchase.
 func Ops() []Op {
-	return []Op{OpJoin, OpReceipt, OpState, OpClaim, OpSeats, OpHold, OpRelease, OpOrder, OpPay, OpProvider, OpFollow, OpCheckout, OpTicket, OpScan}
+	return []Op{OpJoin, OpReceipt, OpState, OpClaim, OpSeats, OpHold, OpRelease, OpOrder, OpPay, OpProvider, OpFollow, OpCheckout, OpTicket, OpSignIn, OpTransfer, OpResale, OpScan}
 }
 
 // Latencies are told in microseconds up to two minutes with three significant digits, about 200 kB a histogram.

@@ -50,16 +50,17 @@ func (d Duration) D() time.Duration { return time.Duration(d) }
 
 // Plan is one rehearsal: against what, who comes when, how they behave, and when it ends. configs/rehearsal.yaml explains every key.
 type Plan struct {
-	Name     string        `yaml:"name" json:"name"`
-	Event    string        `yaml:"event" json:"event"`
-	Seed     uint64        `yaml:"seed" json:"seed"`
-	Targets  Targets       `yaml:"targets" json:"-"`
-	Opening  OpeningPlan   `yaml:"opening" json:"opening"`
-	Arrivals []ArrivalPlan `yaml:"arrivals" json:"arrivals"`
-	Buyers   BuyersPlan    `yaml:"buyers" json:"buyers"`
-	Bots     BotsPlan      `yaml:"bots" json:"bots"`
-	Doors    DoorsPlan     `yaml:"doors" json:"doors"`
-	Limits   LimitsPlan    `yaml:"limits" json:"limits"`
+	Name       string         `yaml:"name" json:"name"`
+	Event      string         `yaml:"event" json:"event"`
+	Seed       uint64         `yaml:"seed" json:"seed"`
+	Targets    Targets        `yaml:"targets" json:"-"`
+	Opening    OpeningPlan    `yaml:"opening" json:"opening"`
+	Arrivals   []ArrivalPlan  `yaml:"arrivals" json:"arrivals"`
+	Buyers     BuyersPlan     `yaml:"buyers" json:"buyers"`
+	Bots       BotsPlan       `yaml:"bots" json:"bots"`
+	Afterwards AfterwardsPlan `yaml:"afterwards" json:"afterwards"`
+	Doors      DoorsPlan      `yaml:"doors" json:"doors"`
+	Limits     LimitsPlan     `yaml:"limits" json:"limits"`
 }
 
 // Targets says where the deployment is. Secrets stay in files.
@@ -142,6 +143,13 @@ type BotsPlan struct {
 // Count is how many bots there are.
 func (b BotsPlan) Count() int {
 	return b.Tabs + b.Fresh + b.Hammer + b.Skipper + b.Thief + b.Replayer + b.Hoarder
+}
+
+// AfterwardsPlan is what some do between the sale and the doors, who bought two tickets or more: so many sell one on, and so many hand one
+// to a friend. The codes that friends sign in with are read in the database: core must have no mail server.
+type AfterwardsPlan struct {
+	Resell   int `yaml:"resell" json:"resell"`
+	Transfer int `yaml:"transfer" json:"transfer"`
 }
 
 // DoorsPlan is the evening of the show: after the sale everybody with a ticket goes to a gate, and if that is another zone's to the
@@ -234,6 +242,7 @@ func (p Plan) Validate() error {
 	p.validateArrivals(&c)
 	p.Buyers.validate(&c)
 	p.Bots.validate(&c)
+	p.Afterwards.validate(&c)
 	p.Doors.validate(&c)
 	l := p.Limits
 	c.that(l.MaxConnections >= 8 && l.MaxConnections <= MaxConnections, "limits.max_connections: %d is not between 8 and %d", l.MaxConnections, MaxConnections)
@@ -255,6 +264,11 @@ func (t Targets) validate(c *checker) {
 	c.that(isBaseURL(t.Paysim), "targets.paysim: %q is not the http address of the payment provider", t.Paysim)
 	c.that(t.DatabaseURL != "", "targets.database_url: the audit needs a database to read")
 	c.that(t.Gate == "" || isBaseURL(t.Gate), "targets.gate: %q is not the http address of core's gate listener", t.Gate)
+}
+
+func (a AfterwardsPlan) validate(c *checker) {
+	c.that(a.Resell >= 0 && a.Resell <= 10_000, "afterwards.resell: %d is not between 0 and 10000", a.Resell)
+	c.that(a.Transfer >= 0 && a.Transfer <= 10_000, "afterwards.transfer: %d is not between 0 and 10000", a.Transfer)
 }
 
 func (d DoorsPlan) validate(c *checker) {

@@ -36,6 +36,7 @@ type Rehearsal struct {
 	states  *stateCache
 	seats   *seatMap
 	pot     pot
+	owners  owners
 	history *history.Recorder // nil for none
 	tiers   tierNames
 

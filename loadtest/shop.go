@@ -231,7 +231,11 @@ func (b *buyer) checkout(ctx context.Context, h holdBody) string {
 	if b.isBuyer() {
 		b.run.rec.Took(OpCheckout, spent+time.Since(started))
 	}
-	return b.collect(ctx, o)
+	tickets, outcome := b.collect(ctx, o)
+	if outcome == outcomeBought && b.isBuyer() {
+		b.run.owners.add(owner{b, o, tickets})
+	}
+	return outcome
 }
 
 // begin asks for a payment attempt and waits until the provider's form is there.
@@ -342,21 +346,22 @@ func (v *visitor) settled(ctx context.Context, before orderBody) (orderBody, boo
 }
 
 // collect fetches the tickets of an issued order.
-func (v *visitor) collect(ctx context.Context, o orderBody) string {
+func (v *visitor) collect(ctx context.Context, o orderBody) ([]ticketBody, string) {
 	v.run.witness.Order(SeenOrder{ID: o.ID, Minor: o.Amount.Minor, Currency: o.Amount.Currency, Tickets: len(o.Tickets)})
 	g := &v.run.rec.gauges
 	g.paid.Add(1)
 	if len(o.Tickets) == 0 {
 		v.problem(OpTicket, answer{status: 200, code: "no_tickets", detail: "the order says ticket_issued and lists none"})
-		return outcomeError
+		return nil, outcomeError
 	}
+	var tickets []ticketBody
 	for _, id := range o.Tickets {
 		// The page shows an order's tickets one by one, so the second waits for the first.
 		a, alive := v.retry(ctx, call{op: OpTicket, method: "GET", path: "/v1/tickets/" + id})
 		var t ticketBody
 		if !alive || !a.decode(&t) {
 			v.misread(OpTicket, a)
-			return outcomeError
+			return nil, outcomeError
 		}
 		v.run.witness.Ticket(SeenTicket{ID: t.ID, Order: t.OrderID, Tier: t.Tier, Seat: t.Seat, Code: t.Code})
 		if v.isBuyer() {
@@ -365,6 +370,7 @@ func (v *visitor) collect(ctx context.Context, o orderBody) string {
 			g.botTickets.Add(1)
 			v.run.rec.bot(v.kind, func(f *BotFigures) { f.Tickets++ })
 		}
+		tickets = append(tickets, t)
 	}
-	return outcomeBought
+	return tickets, outcomeBought
 }

@@ -19,6 +19,7 @@ type Witness struct {
 	crimes   []Crime
 	attempts map[string]int64 // forbidden things tried, by name
 	doors    *DoorsSeen       // nil until the gates have closed
+	between  *AfterwardsSeen  // nil unless something was sold on or handed on
 }
 
 // SeenReceipt is a signed receipt that somebody was given at joining.
@@ -32,6 +33,7 @@ type SeenTicket struct {
 	ID, Order, Tier, Seat, Code string
 
 	Dead []string // codes it had before and must not enter with
+	Gone bool     // sold on: Dead is all that is left of it
 }
 
 // SeenOrder is an order somebody was told is complete.
@@ -155,6 +157,42 @@ func (w *Witness) Crimes() []Crime {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.crimes)
+}
+
+// Between testifies what happened between the sale and the doors.
+func (w *Witness) Between(seen AfterwardsSeen) {
+	w.mu.Lock()
+	w.between = &seen
+	w.mu.Unlock()
+}
+
+// Afterwards is what happened between the sale and the doors; nil when nothing was to happen.
+func (w *Witness) Afterwards() *AfterwardsSeen {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.between
+}
+
+// Changed testifies that a ticket has another code by now.
+func (w *Witness) Changed(ticket, code string) {
+	w.retire(ticket, func(t *SeenTicket) { t.Code = code })
+}
+
+// Gone testifies that a ticket was sold on.
+func (w *Witness) Gone(ticket string) {
+	w.retire(ticket, func(t *SeenTicket) { t.Code, t.Gone = "", true })
+}
+
+// retire ends a ticket's code.
+func (w *Witness) retire(ticket string, change func(*SeenTicket)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range w.tickets {
+		if t := &w.tickets[i]; t.ID == ticket {
+			t.Dead = append(t.Dead, t.Code)
+			change(t)
+		}
+	}
 }
 
 // AtDoors testifies what happened at the gates.
