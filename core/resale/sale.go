@@ -3,7 +3,6 @@ package resale
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -180,37 +179,14 @@ func (s *Service) Take(ctx context.Context, tx pgx.Tx, handed []Handover) error 
 	return nil
 }
 
-const sqlLastUndone = `
-SELECT new_ticket FROM listings
-WHERE ticket_id = $1::UUID AND state = 'undone' AND new_ticket IS NOT NULL
-ORDER BY sold_at DESC LIMIT 1`
-
 // Entitle appends the sale to the title of the buyers' tickets, after they were written.
 func (s *Service) Entitle(ctx context.Context, tx pgx.Tx, handed []Handover) error {
 	for i := range handed {
 		h := &handed[i]
-		previous, err := s.follows(ctx, tx, h.Ticket)
-		if err != nil {
-			return err
-		}
 		if _, err := title.Append(ctx, tx, title.Step{Ticket: ticket.TicketID(h.Order, 0), Epoch: 1, From: h.Seller, To: h.Buyer, How: title.Resale,
-			Price: h.Price.Amount(h.Price.AllIn()), Previous: previous}); err != nil {
+			Price: h.Price.Amount(h.Price.AllIn()), Previous: h.Ticket}); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// follows is the ticket that a buyer's follows in the chain of title: the seller's, or, when an earlier sale of it was undone, the one that
-// was issued for that and came back.
-func (s *Service) follows(ctx context.Context, tx pgx.Tx, seller uuid.UUID) (uuid.UUID, error) {
-	rows, err := tx.Query(ctx, sqlLastUndone, seller)
-	if err != nil {
-		return uuid.Nil, fmt.Errorf("look for earlier sales of ticket %s: %w", seller, err)
-	}
-	came, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-	if err != nil {
-		return uuid.Nil, fmt.Errorf("look for earlier sales of ticket %s: %w", seller, err)
-	}
-	return slices.Concat(came, []uuid.UUID{seller})[0], nil
 }

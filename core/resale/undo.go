@@ -141,7 +141,7 @@ func (s *Service) Undo(ctx context.Context, tx pgx.Tx, l *Listing, organizer, re
 // orderIssued is the state of an order whose tickets are good: checkout.TicketIssued.
 const orderIssued = "ticket_issued"
 
-// giveBack gives a seller the ticket back. The buyer's, which is void, goes back in the chain of title first, so that another sale follows it.
+// giveBack gives a seller the ticket back. The buyer's, which is void, goes back in the chain of title first, so that it says who had it last.
 func (s *Service) giveBack(ctx context.Context, tx pgx.Tx, l *Listing) error {
 	bought, err := ticket.Load(ctx, tx, l.NewTicket)
 	if err != nil {

@@ -26,6 +26,5 @@ CREATE TABLE IF NOT EXISTS title_steps (
     note        TEXT        NOT NULL,
     at          TIMESTAMPTZ NOT NULL,
     hash        BYTEA       NOT NULL,
-    PRIMARY KEY (ticket_id, seq),
-    CONSTRAINT title_one_successor UNIQUE (previous_id)
+    PRIMARY KEY (ticket_id, seq)
 );

@@ -142,8 +142,27 @@ func (l *Link) head() []byte {
 	return l.issue()
 }
 
+// sold finds where in a link's steps it was sold on: the hash that the first step of the ticket that follows is chained to, and who had it
+// then. last says that nothing happened to it afterwards.
+func (l *Link) sold(next *Step) (before []byte, owner lottery.Entrant, last, found bool) {
+	before, owner = l.issue(), l.Buyer
+	for n := 0; ; n++ {
+		if bytes.Equal(next.sum(before), next.Hash) {
+			return before, owner, n == len(l.Steps), true
+		}
+		if n == len(l.Steps) {
+			return nil, owner, false, false
+		}
+		before, owner = l.Steps[n].Hash, l.Steps[n].To
+	}
+}
+
 // Verify recomputes every hash of a chain and compares what it comes to with the tickets. ErrBroken says where it is broken, and how.
+//
+// A sale may have been undone: then the ticket that was sold is valid again and has gone on, and the one that followed it is void. So only
+// the tickets before a valid one have to be void, and sold at their end.
 func (c Chain) Verify() error {
+	stands := len(c) > 0 && c[len(c)-1].State == "valid"
 	for i := range c {
 		l := &c[i]
 		before, owner, epoch := l.issue(), l.Buyer, uint32(0)
@@ -157,9 +176,14 @@ func (c Chain) Verify() error {
 			case s.How != Resale && (s.Previous != uuid.Nil || i > 0 && n == 0):
 				return broken(l, n, "it does not follow the ticket before it")
 			case s.How == Resale:
-				before, owner = c[i-1].head(), c[i-1].Owner
-				if c[i-1].State == "valid" || s.To != l.Buyer {
-					return broken(l, n, "the ticket it follows is still valid, or its buyer is another")
+				var last, found bool
+				switch before, owner, last, found = c[i-1].sold(s); {
+				case !found:
+					return broken(l, n, "its hash is another, or the ticket it follows was altered")
+				case s.To != l.Buyer:
+					return broken(l, n, "its buyer is another")
+				case stands && (c[i-1].State == "valid" || !last):
+					return broken(l, n, "the ticket it follows is still valid, or has gone on since")
 				}
 			}
 			switch {

@@ -5,8 +5,9 @@
 // the first step of the new one names the ticket it follows, so Of goes back to the first issue over all of them.
 //
 // Steps are only ever inserted; the service's database role may do no more. They are a hash chain: each has the hash of itself and of
-// the step before, the first one that of the ticket as it was issued, and the first of a resold ticket that of the last step of the one
-// it follows. What is cut off the end, or left out, shows against the ticket's row: Verify compares the owner and epoch that
+// the step before, the first one that of the ticket as it was issued, and the first of a resold ticket that of the last step that the
+// one it follows had then. A sale that is undone makes the sold ticket valid again, which may be sold once more: then two follow it, of which the
+// first is void. What is cut off the end, or left out, shows against the ticket's row: Verify compares the owner and epoch that
 // the steps come to with those that the gate believes, the first owner with the order's buyer, and every hand with the next.
 //
 // Integers are big-endian, texts have a length of 4 in front, times are microseconds since 1970:

@@ -227,22 +227,40 @@ func TestAStepThatDoesNotFollowIsNotAppended(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	// The last line: a second successor of the same ticket.
-	err := w.db.InTx(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
-		_, err := title.Append(ctx, tx, title.Step{Ticket: plain, Epoch: 1, From: ben, To: ben, How: title.Reseat, Note: "x"})
-		return err
+}
+
+// A sale that is undone: the seller has the ticket again, gives it away, and its receiver sells it.
+func TestATicketWhoseSaleWasUndoneGoesOnAndIsSoldAgain(t *testing.T) {
+	w := &world{t, dbtest.New(t)}
+	first := w.sell(anna, "101/A/1")
+	undone := w.resell(first, cleo, 9900)
+	w.tx(func(ctx context.Context, tx pgx.Tx) error {
+		if _, err := ticket.Void(ctx, tx, []uuid.UUID{undone}, "refund"); err != nil {
+			return err
+		}
+		return signer.Reinstate(ctx, tx, []ticket.Ticket{w.load(first)})
 	})
-	if err != nil {
-		t.Fatal(err)
+	verify := func(id uuid.UUID, links int) title.Chain {
+		t.Helper()
+		chain, err := title.Verify(t.Context(), w.db.Pool, id)
+		if err != nil || len(chain) != links {
+			t.Errorf("%d links, %v, want %d", len(chain), err, links)
+		}
+		return chain
 	}
-	other := w.sell(cleo, "103/A/1")
-	err = w.db.InTx(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
-		_, err := title.Append(ctx, tx, title.Step{Ticket: other, Epoch: 1, From: ben, To: cleo, How: title.Resale, Previous: first})
-		return err
-	})
-	var refused *pgconn.PgError
-	if !errors.As(err, &refused) || refused.ConstraintName != "title_one_successor" {
-		t.Errorf("a second buyer of one ticket: %v", err)
+	verify(first, 1)
+	verify(undone, 2)
+	w.hand(first, ben)
+	verify(first, 1)
+	verify(undone, 2)
+	again := w.resell(first, cleo, 8800)
+	if chain := verify(again, 2); chain[1].Steps[0].From != ben || len(chain[0].Steps) != 1 {
+		t.Errorf("sold again: %+v", chain)
+	}
+	verify(undone, 2)
+	w.exec(`UPDATE tickets SET state = 'valid', seat = '' WHERE ticket_id = $1`, undone)
+	if _, err := title.Verify(t.Context(), w.db.Pool, undone); !errors.Is(err, title.ErrBroken) {
+		t.Errorf("two tickets that follow one are valid: %v", err)
 	}
 }
 
