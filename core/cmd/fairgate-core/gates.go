@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -29,12 +30,28 @@ func atGates(events *event.Store) scan.Events {
 		for _, k := range rings[event.GatePurpose] {
 			reader.GateKeys = append(reader.GateKeys, k.Secret)
 		}
-		at := scan.Event{ID: id, Slug: e.Slug, Reader: reader, Rules: gateRules(e), PackKey: rings[event.PackPurpose][0].Private(), Cancelled: e.State == event.Cancelled}
+		settled, err := settledAt(e.Spec)
+		if err != nil {
+			return scan.Event{}, fmt.Errorf("find when the tickets of event %s no longer change hands: %w", e.Slug, err)
+		}
+		at := scan.Event{ID: id, Slug: e.Slug, Reader: reader, Rules: gateRules(e), PackKey: rings[event.PackPurpose][0].Private(), Cancelled: e.State == event.Cancelled, SettledAt: settled}
 		if at.Rules.Together {
 			at.Accessible, at.Companions = e.Spec.AccessibleSeats()
 		}
 		return at, nil
 	}
+}
+
+// settledAt is when the last tickets change hands; zero where they may be neither handed on nor sold on.
+func settledAt(spec event.Spec) (at time.Time, err error) {
+	if r := spec.TransferRules(); r.Allowed {
+		at = r.ClosesAt
+	}
+	r, err := spec.ResaleRules()
+	if err == nil && r.Allowed && r.ClosesAt.After(at) {
+		at = r.ClosesAt
+	}
+	return at, err
 }
 
 func gateRules(e *event.Event) gate.Rules {

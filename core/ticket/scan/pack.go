@@ -29,7 +29,7 @@ func (s *Service) Pack(ctx context.Context, event uuid.UUID, since time.Time) ([
 	if err != nil {
 		return nil, fmt.Errorf("make the pack of %s: %w", e.Slug, err)
 	}
-	p := &gate.Pack{Event: e.ID, Slug: e.Slug, AsOf: now.UTC(), Base: since, Keys: e.Reader.Keys, Rotating: e.Reader.Rotating, Rules: e.Rules, Cancelled: e.Cancelled,
+	p := &gate.Pack{Event: e.ID, Slug: e.Slug, AsOf: now.UTC(), Base: since, Keys: e.Reader.Keys, Rotating: e.Reader.Rotating, Rules: e.Rules, Cancelled: e.Cancelled, SettledAt: e.SettledAt,
 		States: map[uuid.UUID]gate.State{}}
 	if p.Rotating {
 		p.GateKeys = e.Reader.GateKeys

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -32,6 +33,8 @@ type Event struct {
 	// Accessible and Companions are the seats of those kinds, where Rules.Together; else nil.
 	Accessible, Companions []string
 	Cancelled              bool // when it was last looked at
+	// SettledAt is when the last tickets change hands, transfers and resales; zero: they never do. It becomes the pack's.
+	SettledAt time.Time
 	// PackKey signs packs.
 	PackKey ed25519.PrivateKey
 }
