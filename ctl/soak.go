@@ -88,7 +88,7 @@ It exits with 3 when anything is wrong, when a check had nothing to look at, or 
 	f.DurationVar(&o.KillCore, "kill-core", 5*time.Second, "time between two SIGKILLs of a core")
 	f.IntVar(&o.Restarts, "restarts", 2, "restarts of the database; below 0: none")
 	f.StringVar(&o.Sabotage, "sabotage", "", "a safeguard that the cores do without, to see that the soak notices; needs --programs of a build with the tag sabotage")
-	f.DurationVar(&o.Patience, "patience", 4*time.Minute, "how long everything may take to come to rest at the end")
+	f.DurationVar(&o.Patience, "patience", 0, "how long everything may take to come to rest at the end; 0: 4m, or of many orders 30 ms each")
 	return cmd
 }
 

@@ -16,10 +16,11 @@ import (
 var asOfNow = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 
 // sqlUnderWay counts what is not over yet. A task that is due much later waits for something that need not come, such as the
-// deadline of a dispute.
+// deadline of a dispute; and one that was to ask about a refund of which the provider's news has come meanwhile has nothing left to do.
 const sqlUnderWay = `SELECT
 (SELECT count(*) FROM holds WHERE state = 'active')::INT8,
-(SELECT count(*) FROM outbox WHERE state = 'ready' AND due_at < now() + INTERVAL '10 minutes')::INT8,
+(SELECT count(*) FROM outbox AS t WHERE t.state = 'ready' AND t.due_at < now() + INTERVAL '10 minutes'
+    AND NOT (t.kind = 'refund' AND EXISTS (SELECT 1 FROM refunds AS f WHERE f.refund_id::TEXT = t.payload AND f.state NOT IN ('requested', 'pending'))))::INT8,
 (SELECT count(*) FROM webhooks WHERE handled_at IS NULL)::INT8,
 (SELECT count(*) FROM orders WHERE state IN ('payment_pending', 'payment_failed', 'payment_review', 'payment_complete', 'refund_pending'))::INT8,
 (SELECT count(*) FROM payments WHERE live OR state = 'voiding')::INT8,

@@ -20,23 +20,26 @@ const (
 	sqlHolds    = `SELECT hold_id, state, units FROM holds ORDER BY hold_id`
 	sqlStock    = `SELECT tier, allocation, capacity, taken FROM stock ORDER BY tier, allocation`
 	sqlSeats    = `SELECT seat, state, hold_id FROM seats ORDER BY seat`
-	sqlTasks    = `SELECT order_id, kind, state, attempts, last_error FROM outbox WHERE state = 'dead' OR state = 'ready' AND due_at < now() + INTERVAL '10 minutes' ORDER BY created_at LIMIT 100`
+	sqlTasks    = `SELECT order_id, kind, state, attempts, last_error FROM outbox AS t WHERE state = 'dead' OR state = 'ready' AND due_at < now() + INTERVAL '10 minutes'
+    AND NOT (t.kind = 'refund' AND EXISTS (SELECT 1 FROM refunds AS f WHERE f.refund_id::TEXT = t.payload AND f.state NOT IN ('requested', 'pending')))
+ORDER BY created_at LIMIT 100`
 	sqlRefunds  = `SELECT refund_id, order_id, provider, provider_ref, kind, state, resolution, amount_minor FROM refunds ORDER BY refund_id`
 	sqlDisputes = `SELECT ref, provider, order_id, amount_minor, state, taken FROM disputes ORDER BY ref, provider`
 	sqlCauses   = `SELECT cause, count(*)::INT8 FROM order_events GROUP BY cause ORDER BY cause`
-	// What each reference has left on each account, final and pending, debits less credits.
-	sqlReferences = `SELECT a.code, a.currency, u.reference, sum(u.final)::INT8, sum(u.pending)::INT8 FROM (
-SELECT t.debit_account AS account_id, t.reference,
+	// What each reference has left on each account, final and pending, debits less credits. A cost of a provider that it did not charge, what a
+	// lost dispute took of somebody who had the money back already, stands apart: the provider has nothing of it.
+	sqlReferences = `SELECT CASE WHEN u.excess AND a.code LIKE 'provider_costs/%' THEN 'lost_twice' ELSE a.code END AS account, a.currency, u.reference, sum(u.final)::INT8, sum(u.pending)::INT8 FROM (
+SELECT t.debit_account AS account_id, t.reference, t.code LIKE 'dispute_excess%' AS excess,
     CASE WHEN t.kind IN ('single', 'post', 'reverse') THEN t.amount_minor ELSE 0 END AS final,
     CASE t.kind WHEN 'pending' THEN t.amount_minor WHEN 'post' THEN -t.amount_minor WHEN 'void' THEN -t.amount_minor ELSE 0 END AS pending
 FROM ledger_transfers AS t
 UNION ALL
-SELECT t.credit_account, t.reference,
+SELECT t.credit_account, t.reference, t.code LIKE 'dispute_excess%',
     CASE WHEN t.kind IN ('single', 'post', 'reverse') THEN -t.amount_minor ELSE 0 END,
     CASE t.kind WHEN 'pending' THEN -t.amount_minor WHEN 'post' THEN t.amount_minor WHEN 'void' THEN t.amount_minor ELSE 0 END
 FROM ledger_transfers AS t
 ) AS u JOIN ledger_accounts AS a ON a.account_id = u.account_id
-GROUP BY a.code, a.currency, u.reference ORDER BY a.code, a.currency, u.reference`
+GROUP BY account, a.currency, u.reference ORDER BY account, a.currency, u.reference`
 )
 
 type orderRow struct {

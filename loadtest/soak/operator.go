@@ -121,17 +121,18 @@ func (r *run) cancel(ctx context.Context) error {
 	return nil // the audit sees what is left
 }
 
-// refundsWithin bounds how long refunds that are under way may take, and lastTries after how many rounds those that fail are paid
-// otherwise.
-const (
-	refundsWithin = time.Minute
-	lastTries     = 3
-)
+// lastTries is after how many rounds refunds that fail are paid otherwise.
+const lastTries = 3
+
+// refundsWithin bounds how long refunds that are under way may take: a minute, or of many orders twenty milliseconds each.
+func (r *run) refundsWithin() time.Duration {
+	return max(time.Minute, time.Duration(r.Orders)*20*time.Millisecond)
+}
 
 // refunds has hours pass until no refund is under way, and sees to those that failed: they are tried again, and in the end paid
 // another way. seen tells whether there was one.
 func (r *run) refunds(ctx context.Context) (seen bool, err error) {
-	until := time.Now().Add(refundsWithin)
+	until := time.Now().Add(r.refundsWithin())
 	for round := 0; time.Now().Before(until); round++ {
 		if err := r.pass(ctx, 3*time.Hour); err != nil {
 			return seen, err

@@ -123,7 +123,7 @@ func (o Options) withDefaults() Options {
 		o.Trouble = 0.005
 	}
 	if o.Patience <= 0 {
-		o.Patience = 4 * time.Minute
+		o.Patience = max(4*time.Minute, time.Duration(o.Orders)*30*time.Millisecond)
 	}
 	return o
 }
