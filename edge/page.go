@@ -48,6 +48,9 @@ func (s *Server) routePage(ctx *fasthttp.RequestCtx, path []byte) {
 	header.Set(fasthttp.HeaderCacheControl, page.CacheControl)
 	header.Set(fasthttp.HeaderETag, page.ETag)
 	header.Set(fasthttp.HeaderVary, fasthttp.HeaderAcceptEncoding)
+	if page.Worker {
+		header.Set("Service-Worker-Allowed", web.EventPrefix)
+	}
 	if match := ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch); len(match) > 0 && matches(match, page.ETag) {
 		ctx.SetStatusCode(fasthttp.StatusNotModified)
 		return

@@ -1,6 +1,6 @@
 // Package web is what a buyer's browser is given: five pages, a style sheet and scripts, embedded in the binary.
 //
-// The list of events and the account's page are made from templates and core's answers; they need no script. So is the page on which an order is paid,
+// The list of events and the account's page are made from templates and core's answers; they need no script. The account's has one all the same, which forgets kept tickets at signing out. So is the page on which an order is paid,
 // whose policy lets the form of that order's payment provider in, which gets the card data, so that none ever comes to us. The page
 // of a challenge is a form that works without script too; its policy lets a CAPTCHA provider in where one is configured. No other
 // page lets anything in from elsewhere. Of everything else it owns the bytes,
@@ -8,6 +8,10 @@
 // without any data in it: the script talks to the same JSON interfaces as everybody else, and puts what it gets into the
 // page as text only, never as markup. Nothing is inline, so the Content-Security-Policy can forbid that. Pages never
 // changes after New and may be used by any goroutine.
+//
+// Tickets that were shown open without a network: the page keeps them in the browser (kept.js), a service worker whose scope is the
+// page of that event alone keeps the page and its scripts (offline.js) and nothing else, and codes are then drawn there (ticket.js) with uqr 0.1.3
+// (MIT, uqr.LICENSE.txt beside it). Signing out forgets all of it.
 package web
 
 import (
@@ -29,8 +33,11 @@ import (
 const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
-// eventPrefix is the path under which each event has its page.
-const eventPrefix = "/e/"
+// EventPrefix is the path under which each event has its page.
+const EventPrefix = "/e/"
+
+// worker keeps an event's page for when there is no network.
+const worker = "static/offline.js"
 
 //go:embed static
 var files embed.FS
@@ -41,10 +48,12 @@ var types = map[string]string{
 	".css":  "text/css; charset=utf-8",
 	".js":   "text/javascript; charset=utf-8",
 	".svg":  "image/svg+xml",
+	".txt":  "text/plain; charset=utf-8", // the licence of what we did not write
 }
 
 // Page is one file, ready to be sent.
 type Page struct {
+	Worker       bool // of an event's page: its scope is wider than where it lies
 	Type         string
 	ETag         string
 	CacheControl string
@@ -77,6 +86,7 @@ func New() (*Pages, error) {
 		if err != nil {
 			return fmt.Errorf("prepare %s: %w", name, err)
 		}
+		page.Worker = name == worker
 		p.byPath["/"+name] = page
 		return nil
 	})
@@ -130,8 +140,8 @@ func newPage(ext string, body []byte) (*Page, error) {
 // Find returns what lies at a path, or nil. Every possible event has a page: whether there is such an event is for the
 // script to find out.
 func (p *Pages) Find(path []byte) *Page {
-	if len(path) > len(eventPrefix) && string(path[:len(eventPrefix)]) == eventPrefix {
-		if lottery.ValidSlug(string(path[len(eventPrefix):])) {
+	if len(path) > len(EventPrefix) && string(path[:len(EventPrefix)]) == EventPrefix {
+		if lottery.ValidSlug(string(path[len(EventPrefix):])) {
 			return p.event
 		}
 		return nil

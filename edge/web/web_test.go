@@ -22,7 +22,7 @@ func TestEveryFileIsServedWithTypeTagAndCompressedCopy(t *testing.T) {
 	p := pages(t)
 	tags := map[string]string{}
 	for path, wantType := range map[string]string{
-		"/e/arena": "text/html", "/static/app.js": "text/javascript", "/static/page.js": "text/javascript", "/static/pay.js": "text/javascript", "/static/seats.js": "text/javascript", "/static/app.css": "text/css", "/static/icon.svg": "image/svg+xml",
+		"/e/arena": "text/html", "/static/app.js": "text/javascript", "/static/page.js": "text/javascript", "/static/pay.js": "text/javascript", "/static/seats.js": "text/javascript", "/static/app.css": "text/css", "/static/kept.js": "text/javascript", "/static/ticket.js": "text/javascript", "/static/offline.js": "text/javascript", "/static/uqr.js": "text/javascript", "/static/uqr.LICENSE.txt": "text/plain", "/static/icon.svg": "image/svg+xml",
 	} {
 		page := p.Find([]byte(path))
 		if page == nil || !strings.HasPrefix(page.Type, wantType) {
@@ -76,7 +76,7 @@ func TestPagesObeyTheirPolicy(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"app", "page", "pay", "seats"} {
+	for _, name := range []string{"account", "app", "kept", "offline", "page", "pay", "seats", "ticket"} {
 		script := p.Find([]byte("/static/" + name + ".js")).Body
 		if found := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function`).Find(script); found != nil {
 			t.Errorf("%s.js makes markup or code out of text: %s", name, found)
@@ -87,6 +87,38 @@ func TestPagesObeyTheirPolicy(t *testing.T) {
 	}
 	if !strings.Contains(ContentSecurityPolicy, "default-src 'none'") || strings.Contains(ContentSecurityPolicy, "unsafe") {
 		t.Errorf("policy %q", ContentSecurityPolicy)
+	}
+}
+
+// Without a network the page is made of what the worker keeps: what it lacks would be missed at the gate.
+func TestTheWorkerKeepsAllThatThePageOfTicketsIsMadeOf(t *testing.T) {
+	p := pages(t)
+	worker := p.Find([]byte("/static/offline.js"))
+	if !worker.Worker || p.Find([]byte("/static/app.js")).Worker {
+		t.Error("the worker is not known as one, or another script is")
+	}
+	imported := regexp.MustCompile(`(?:from |import\()'\./([a-z]+\.js)'`)
+	needed := map[string]bool{}
+	for _, link := range regexp.MustCompile(`(?:src|href)="/static/([^"]+)"`).FindAllSubmatch(p.Find([]byte("/e/arena")).Body, -1) {
+		needed[string(link[1])] = true
+	}
+	for range 3 { // imports of imports
+		for name := range needed {
+			for _, more := range imported.FindAllSubmatch(p.Find([]byte("/static/"+name)).Body, -1) {
+				needed[string(more[1])] = true
+			}
+		}
+	}
+	for name := range needed {
+		if !bytes.Contains(worker.Body, []byte("'"+name+"'")) {
+			t.Errorf("the worker does not keep %s", name)
+		}
+	}
+	if len(needed) < 9 {
+		t.Errorf("the page is made of %v", needed)
+	}
+	if licence := p.Find([]byte("/static/uqr.LICENSE.txt")); !bytes.Contains(licence.Body, []byte("MIT License")) {
+		t.Error("uqr is without its licence")
 	}
 }
 

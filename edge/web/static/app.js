@@ -1,7 +1,8 @@
 // The pages of Fairgate. Everything that comes from outside is put into the page as text, never as markup.
 
-import { card, countdown, duration, el, failureText, jitter, money, newKey, number, patiently, pause, say, when } from './page.js';
+import { api, card, countdown, duration, el, failureText, jitter, money, newKey, number, patiently, pause, say, when } from './page.js';
 import { prove } from './challenge.js';
+import { keep, kept } from './kept.js';
 import { FREE, loadSeats } from './seats.js';
 
 const view = document.getElementById('view');
@@ -35,19 +36,35 @@ const memory = {
 };
 
 async function eventPage() {
-  const asked = new URLSearchParams(location.search).get('order'); // by a link in a mail
-  if (location.search) history.replaceState(null, '', location.pathname); // that, and what the payment page added
-  const { status, data } = await patiently('GET', `/v1/events/${encodeURIComponent(slug)}`);
+  window.ononline = null;
+  const query = new URLSearchParams(location.search);
+  const [asked, one] = [query.get('order'), query.get('ticket')]; // by a link in a mail, and on the account's page
+  if (location.search || history.state) history.replaceState(null, '', location.pathname); // that, and what the payment page added
+  const { status, data } = await theEvent();
+  if (status === 0) return offline();
   if (status !== 200) return show(el('p', { class: 'notice bad' }, data.detail || 'There is no such event.'));
+  headline(data);
+  say('');
+  const { order, hold, ticket } = memory.read();
+  if (one) return ticketsPage({ tickets: [one] });
+  if (order || asked) return orderPage(order || asked);
+  if (hold) return holdPage(hold);
+  if (ticket) return ticketsPage({ tickets: [ticket] });
+  return waitingRoom();
+}
+
+/** The event; status 0 where the network does not answer and there are tickets to be shown without. */
+function theEvent() {
+  const path = `/v1/events/${encodeURIComponent(slug)}`;
+  if (!kept(slug)) return patiently('GET', path);
+  return Promise.race([api('GET', path).then((answer) => (answer.status === 429 || answer.status >= 500 ? { status: 0 } : answer)), pause(3000).then(() => ({ status: 0 }))]);
+}
+
+function headline(data) {
   event = data;
   document.title = `${event.name} · Fairgate`;
   document.getElementById('title').textContent = event.name;
   document.getElementById('when').textContent = `${when(event.starts_at, event.time_zone)} · ${event.venue.name}, ${event.venue.city}`;
-  say('');
-  const { order, hold } = memory.read();
-  if (order || asked) return orderPage(order || asked);
-  if (hold) return holdPage(hold);
-  return waitingRoom();
 }
 
 let hint = ''; // why joining or claiming was refused, for what the buyer can do about it
@@ -348,27 +365,37 @@ function orderText(state) {
     expired: 'Time ran out; nothing is charged', cancelled: 'The order was cancelled', refund_pending: 'Your money is on its way back', refunded: 'You have your money back', refund_failed: 'Your money could not be sent back yet; we see to it', disputed: 'This payment is disputed' }[state] || state;
 }
 
-async function ticketsPage(order) {
-  const cards = await Promise.all(order.tickets.map(async (id) => {
-    const { status, data: ticket } = await patiently('GET', `/v1/tickets/${id}`);
-    if (status !== 200) return card(el('p', { class: 'notice bad' }, ticket.detail || 'This ticket cannot be shown.'));
-    const picture = el('img', { alt: `QR code of the ticket ${ticket.seat || tierName(ticket.tier)}`, width: 272, height: 272 });
-    const draw = () => fetch(`/v1/tickets/${id}`, { headers: { Accept: 'image/png' } }).then((r) => (r.ok ? r.blob() : Promise.reject(r))).then((blob) => {
-      picture.addEventListener('load', () => URL.revokeObjectURL(picture.src), { once: true });
-      picture.src = URL.createObjectURL(blob);
-    });
-    draw().catch(() => !ticket.rotating && picture.replaceWith(el('code', {}, ticket.code)));
-    if (ticket.rotating) { // a picture is good for some time after its period, so half of one late is early enough; a lost answer is asked for again
-      const turn = setInterval(() => { if (picture.isConnected) draw().catch(() => {}); else clearInterval(turn); }, parseFloat(ticket.rotating.period) * 500);
-    }
-    const { apple, google } = ticket.wallets || {};
-    const wallets = (apple || google) && el('div', { class: 'actions' }, apple && el('a', { class: 'button plain', href: apple }, 'Add to Apple Wallet'),
-      google && el('a', { class: 'button plain', href: google, rel: 'noreferrer' }, 'Save to Google Wallet'));
-    return el('section', { class: 'card ticket' }, el('h2', {}, tierName(ticket.tier), ticket.seat ? ` · ${ticket.seat}` : ''), picture, wallets);
-  }));
+/** Shows tickets, and has them kept for when there is no network. */
+async function ticketsPage({ id: order, tickets: ids }) {
+  const [{ ticketCard }, ahead, answers] = await Promise.all([import('./ticket.js'), clockAhead(), Promise.all(ids.map((id) => patiently('GET', `/v1/tickets/${encodeURIComponent(id)}`)))]);
+  const good = answers.map(({ status, data }) => (status === 200 && data.state !== 'void' ? data : null));
+  keep(slug, event, good.filter(Boolean), ids.filter((_, at) => !good[at]), ahead);
+  if (good.some(Boolean)) memory.write(order ? { order } : { ticket: ids[0] });
+  else if (!order) memory.write({ ticket: undefined });
   say('');
-  show(el('p', { class: 'good', role: 'status' }, 'Your tickets are here. They stay on this page in this browser.'), ...cards,
-    el('div', { class: 'actions' }, el('button', { class: 'plain', onclick: () => { memory.write({ order: undefined }); shop(); } }, 'Buy more')));
+  show(el('p', { class: 'good', role: 'status' }, 'Your tickets are here. They stay on this page in this browser, and open without a network.'),
+    ...good.map((ticket, at) => (ticket ? ticketCard(ticket, tierName(ticket.tier), ahead) : card(el('p', { class: 'notice bad' }, answers[at].data.detail || 'This ticket is not valid any more.')))),
+    el('div', { class: 'actions' }, el('button', { class: 'plain', onclick: () => { memory.write({ order: undefined, ticket: undefined }); shop(); } }, 'Buy more')));
+}
+
+/** By how many milliseconds the server's clock is ahead of this one, within a second. */
+async function clockAhead() {
+  try {
+    const asked = Date.now();
+    const told = new Date((await fetch('/static/icon.svg', { method: 'HEAD', cache: 'no-store', signal: AbortSignal.timeout(2500) })).headers.get('Date')).getTime();
+    return told ? told + 500 - (asked + Date.now()) / 2 : 0;
+  } catch { return 0; }
+}
+
+/** Shows the tickets that this browser keeps. */
+async function offline() {
+  const { event: known, tickets, ahead } = kept(slug);
+  const { ticketCard } = await import('./ticket.js');
+  headline(known);
+  say('');
+  show(el('p', { class: 'notice', role: 'status' }, 'There is no network. These are the tickets as this browser last saw them.'), ...Object.values(tickets).map((ticket) => ticketCard(ticket, tierName(ticket.tier), ahead)),
+    el('div', { class: 'actions' }, el('button', { class: 'plain', onclick: () => eventPage() }, 'Try again')));
+  window.ononline = () => eventPage();
 }
 
 eventPage();
