@@ -1,6 +1,6 @@
 // Package web is what a buyer's browser is given: five pages, a style sheet and scripts, embedded in the binary.
 //
-// The list of events and the account's page are made from templates and core's answers; they need no script. The account's has one all the same, which forgets kept tickets at signing out. So is the page on which an order is paid,
+// The list of events and the account's page are made from templates and core's answers; they need no script. So is the page on which an order is paid,
 // whose policy lets the form of that order's payment provider in, which gets the card data, so that none ever comes to us. The page
 // of a challenge is a form that works without script too; its policy lets a CAPTCHA provider in where one is configured. No other
 // page lets anything in from elsewhere. Of everything else it owns the bytes,
@@ -11,7 +11,8 @@
 //
 // Tickets that were shown open without a network: the page keeps them in the browser (kept.js), a service worker whose scope is the
 // page of that event alone keeps the page and its scripts (offline.js) and nothing else, and codes are then drawn there (ticket.js) with uqr 0.1.3
-// (MIT, uqr.LICENSE.txt beside it). Signing out forgets all of it.
+// (MIT, uqr.LICENSE.txt beside it). Signing out forgets all of it
+// (account.js).
 package web
 
 import (
@@ -53,11 +54,11 @@ var types = map[string]string{
 
 // Page is one file, ready to be sent.
 type Page struct {
-	Worker       bool // of an event's page: its scope is wider than where it lies
 	Type         string
 	ETag         string
 	CacheControl string
 	Body, Gzip   []byte
+	Worker       bool // of an event's page: its scope is wider than where it lies
 }
 
 // Pages are all files by path.
