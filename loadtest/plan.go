@@ -197,7 +197,7 @@ func DefaultPlan() Plan {
 			TabJoins: 50, FreshEach: 20, HammerRPS: 5, Tries: 10, TryEvery: Duration(1500 * time.Millisecond),
 			Addresses: AddressesPlan{Network: "127.32.0.0/16", Count: 16},
 		},
-		Doors: DoorsPlan{Queue: 32, Again: 0.1, AtOnce: 0.05, Altered: 0.05},
+		Doors: DoorsPlan{Gates: []GatePlan{}, Queue: 32, Again: 0.1, AtOnce: 0.05, Altered: 0.05},
 		Limits: LimitsPlan{
 			Duration: Duration(75 * time.Second), Settle: Duration(40 * time.Second), MaxConnections: 2000,
 			RequestTimeout: Duration(10 * time.Second),

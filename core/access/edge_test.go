@@ -194,7 +194,7 @@ func TestABanReachesEdgesAndStopsJoiningAndClaiming(t *testing.T) {
 		t.Errorf("the next page has %d: %v", len(rest), err)
 	}
 	for _, b := range []Ban{
-		{Kind: "account", Subject: make([]byte, 16), Reason: "x"}, {Kind: BanNetwork, Subject: make([]byte, 16), Reason: "x"},
+		{Kind: "mood", Subject: make([]byte, 16), Reason: "x"}, {Kind: BanNetwork, Subject: make([]byte, 16), Reason: "x"},
 		{Kind: BanDevice, Subject: make([]byte, 16)},
 	} {
 		if err := c.AddBan(t.Context(), b); !errors.Is(err, ErrBanInvalid) {
