@@ -191,7 +191,7 @@ func (s *shop) exec(sql string, args ...any) {
 func (s *shop) count(sql string, args ...any) int64 {
 	s.t.Helper()
 	var n int64
-	if err := s.db.Pool.QueryRow(context.Background(), sql, args...).Scan(&n); err != nil {
+	if err := s.db.Reader.QueryRow(context.Background(), sql, args...).Scan(&n); err != nil {
 		s.t.Fatal(err)
 	}
 	return n

@@ -80,8 +80,8 @@ func TestTicketctlIsAGateOnLineAndOff(t *testing.T) {
 	}
 	key := strings.Fields(said[strings.LastIndex(said, "key "):])[1]
 	offline := []string{"scan", "--pack", file("club.pack"), "--key", key, "--gate", "north", "--zone", "cellar", "--log", file("north.log")}
-	r.says(r.ticketctl(b+"\n"+b+"\n"+c+"\n", 0, offline...), "PASS door", "STOP inside", "STOP void", "off line with a pack of")
-	r.says(r.ticketctl(b+"\n"+a+"\n", 0, offline...), "STOP inside", "PASS door", "off line with a pack of") // started again; that a is inside it cannot know
+	r.says(r.ticketctl(b+"\n"+b+"\n"+c+"\n", 0, offline...), "PASS door", "STOP inside", "STOP void", "off line with a pack of", "WARNING: tickets change hands until")
+	r.says(r.ticketctl(b+"\n"+a+"\n", 0, offline...), "STOP inside", "PASS door", "off line with a pack of", "WARNING: tickets change hands until") // started again; that a is inside it cannot know
 	r.ticketctl("", 6, append(offline, "--key", strings.Repeat("0", 64))...)
 	r.ticketctl("", 2, "scan", "--pack", file("club.pack"))
 
