@@ -195,6 +195,7 @@ func TestChangesThatBreakNoPromiseAreMadeWhileOthersHoldTickets(t *testing.T) {
 		t.Errorf("stock is %v, want %v", got, want)
 	}
 	golden := []string{
+		"moved: everybody with a ticket is told, and may give it back for 336h0m0s, the fee included",
 		"name: Chamber Music → Chamber Music, second evening",
 		"seats: 12 added",
 		"seats: 15 removed",
