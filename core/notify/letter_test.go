@@ -46,6 +46,8 @@ func valuesOf(t *testing.T, kind Kind) []any {
 		return []any{Cancelled{Event: some.Event, Order: some.Order, Amount: amount}}
 	case KindEventChanged:
 		return []any{EventChanged{Event: some.Event, WasStartsAt: was, RefundUntil: was}, EventChanged{Event: some.Event, WasPlace: "Sant Jordi, Barcelona", RefundUntil: was}}
+	case KindTransferOffer, KindTransferAccepted, KindTransferDeclined, KindTransferExpired, KindTransferCancelled:
+		return []any{Transfer{Event: some.Event, Place: Place{Tier: "Lower ring", Seat: "101/A/7"}, From: "a…@example.org", To: "ben@example.org", Expires: was}}
 	case KindTicketMoved:
 		return []any{TicketMoved{Event: some.Event, From: "101/A/1", To: "101/A/2"}}
 	}

@@ -125,7 +125,13 @@ func (c *death) answers(client, server net.Conn) {
 				c.kill()
 				return
 			}
-			continue
+			if part[0] != 'E' {
+				continue
+			}
+			// The server refuses the commit, such as for a conflict: it was not that one, and the process lives to try again.
+			c.mu.Lock()
+			c.dead, c.seen = false, c.seen-1
+			c.mu.Unlock()
 		}
 		if _, err := client.Write(part[:n]); err != nil {
 			server.Close()
