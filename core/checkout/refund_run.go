@@ -138,7 +138,8 @@ func (s *Service) runOrders(ctx context.Context, run *Run) ([]Summary, error) {
 }
 
 // RefundEvent begins the refund of everything that was paid for an event; it goes on by itself, in any core whose Run is
-// running. Asking again has a run that is done try once more what it could not refund, and else changes nothing. The event must have been cancelled before, so that nothing more is sold.
+// running. Asking again has a run that is done try once more what it could not refund, and refund sellers whose payouts have
+// come back since; else it changes nothing. The event must have been cancelled before, so that nothing more is sold.
 func (s *Service) RefundEvent(ctx context.Context, event uuid.UUID, reason, actor string) (Run, error) {
 	err := s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, sqlInsertRun, RunID(event), event, reason, actor); err != nil {

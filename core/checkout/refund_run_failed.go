@@ -46,7 +46,9 @@ const sqlRestartRun = `
 UPDATE refund_runs SET state = 'running', pass = 1, clear = false, after_at = '0001-01-01T00:00:00Z', after_order = '00000000-0000-0000-0000-000000000000',
     lease_owner = NULL, lease_until = NULL, updated_at = now(), done_at = NULL, put_off = 0, pauses = 0, paused_until = NULL
 WHERE run_id = $1 AND state = 'done'
-    AND EXISTS (SELECT 1 FROM refund_run_failures AS g JOIN orders AS o ON o.order_id = g.order_id WHERE g.run_id = $1 AND o.state = 'ticket_issued')`
+    AND (EXISTS (SELECT 1 FROM refund_run_failures AS g JOIN orders AS o ON o.order_id = g.order_id WHERE g.run_id = $1 AND o.state = 'ticket_issued')
+        OR EXISTS (SELECT 1 FROM listings AS l JOIN orders AS o ON o.order_id = l.seller_order WHERE l.event_id = refund_runs.event_id
+            AND l.state = 'undone' AND l.payout = 'recalled' AND l.payout_no > 0 AND o.state = 'ticket_issued'))`
 
 // Bounds of the pause before a run tries again what could not be done for the time being.
 const (

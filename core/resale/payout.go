@@ -33,7 +33,7 @@ SELECT l.listing_id,
     EXISTS (SELECT 1 FROM disputes AS d WHERE d.order_id IN (l.order_id, l.seller_order) AND d.taken AND (d.closed_at IS NULL OR d.state = 'lost')),
     now()
 FROM listings AS l
-WHERE l.payout IN ('waiting', 'sent') AND (l.pay_at, l.listing_id) > ($1::TIMESTAMPTZ, $2::UUID) AND ($3::UUID IS NULL OR l.listing_id = $3::UUID)
+WHERE l.payout IN ('waiting', 'sent') AND (l.payout = 'sent' OR l.state = 'sold') AND (l.pay_at, l.listing_id) > ($1::TIMESTAMPTZ, $2::UUID) AND ($3::UUID IS NULL OR l.listing_id = $3::UUID)
 ORDER BY l.pay_at, l.listing_id LIMIT $4::INT8`
 
 const sqlSendShare = `
@@ -100,12 +100,13 @@ type PayoutStep string
 const (
 	PaySent     PayoutStep = "sent"     // the bank is about to be told
 	PayArrived  PayoutStep = "arrived"  // the bank has paid
-	PayReturned PayoutStep = "returned" // the money came back; the share waits again
+	PayReturned PayoutStep = "returned" // the money came back; see Pay
 )
 
 // Pay notes and books what becomes of a seller's share. A share is sent before the bank is told, so that nobody pays it a second time
-// whatever happens in between; from then on it is the seller's. A step that was taken is answered as it stands now. Errors: ErrUnknown,
-// ErrPayoutState, ErrPayoutEarly, ErrDisputed.
+// whatever happens in between; from then on it is the seller's. What comes back waits again, unless meanwhile the resale was undone or the
+// seller's own purchase was lost to a dispute: then it is what it would have become if it had not been sent. A step that was taken is
+// answered as it stands now. Errors: ErrUnknown, ErrPayoutState, ErrPayoutEarly, ErrDisputed.
 func (s *Service) Pay(ctx context.Context, id uuid.UUID, step PayoutStep, actor, reference string) (Listing, error) {
 	err := s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		l, err := one(ctx, tx, id)
@@ -113,7 +114,7 @@ func (s *Service) Pay(ctx context.Context, id uuid.UUID, step PayoutStep, actor,
 			return err
 		}
 		switch {
-		case step == PaySent && l.Payout == Sent, step == PayArrived && l.Payout == Arrived, step == PayReturned && l.Payout == Waiting && l.PayoutNo > 0:
+		case step == PaySent && l.Payout == Sent, step == PayArrived && l.Payout == Arrived, step == PayReturned && l.PayoutNo > 0 && !l.Paid():
 			return nil
 		case step == PaySent && l.Payout == Waiting:
 			return s.send(ctx, tx, &l, actor, reference)
@@ -172,6 +173,39 @@ func (s *Service) end(ctx context.Context, tx pgx.Tx, l *Listing, step PayoutSte
 	if err != nil || tag.RowsAffected() != 1 {
 		return errors.Join(err, ErrPayoutState)
 	}
+	if err := s.ledger.Record(ctx, tx, transfers); err != nil {
+		return err
+	}
 	metrics.payouts[to].Inc()
-	return s.ledger.Record(ctx, tx, transfers)
+	if l.Payout = to; to == Arrived {
+		return nil
+	}
+	return s.cameBack(ctx, tx, l)
+}
+
+// cameBack settles a share that waits again, but has nothing to wait for any more.
+func (s *Service) cameBack(ctx context.Context, tx pgx.Tx, l *Listing) error {
+	own, err := stateOf(ctx, tx, l.SellerOrder)
+	if err != nil {
+		return err
+	}
+	to := Recalled
+	switch {
+	case l.State == Undone:
+	case own == orderLost:
+		to = Forfeited
+	default:
+		return nil
+	}
+	rules, err := s.rules(ctx, l.Event)
+	if err != nil {
+		return fmt.Errorf("rules of event %s: %w", l.Event, err)
+	}
+	if err := s.recall(ctx, tx, l, rules.Organizer, to); err != nil {
+		return err
+	}
+	if to == Recalled && own == orderIssued && !rules.Cancelled {
+		return s.giveBack(ctx, tx, l)
+	}
+	return nil
 }

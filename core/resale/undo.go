@@ -75,7 +75,7 @@ func (s *Service) Resold(ctx context.Context, tx pgx.Tx, tickets []uuid.UUID) (s
 		switch {
 		case l.State == Selling:
 			selling = true
-		case l.State == Sold, l.Paid(): // whoever was paid for the ticket has no claim to what they paid themselves
+		case l.State == Sold, l.Paid(): // of one undone, whoever was paid for the ticket has no claim to what they paid themselves
 			sold[l.Ticket] = l
 		}
 	}
@@ -128,18 +128,37 @@ func (s *Service) Undo(ctx context.Context, tx pgx.Tx, l *Listing, organizer, re
 	if !returns {
 		return nil
 	}
-	var state string
-	if err := tx.QueryRow(ctx, sqlOrderState, l.SellerOrder).Scan(&state); err != nil {
-		return fmt.Errorf("read the seller's order: %w", err)
-	}
-	if state != orderIssued {
-		return nil
+	own, err := stateOf(ctx, tx, l.SellerOrder)
+	if err != nil || own != orderIssued {
+		return err
 	}
 	return s.giveBack(ctx, tx, l)
 }
 
-// orderIssued is the state of an order whose tickets are good: checkout.TicketIssued.
-const orderIssued = "ticket_issued"
+const (
+	orderIssued = "ticket_issued" // of an order whose tickets are good: checkout.TicketIssued
+	orderLost   = "dispute_lost"  // of one that a bank has taken the money of: checkout.DisputeLost
+)
+
+// stateOf is the state of an order.
+func stateOf(ctx context.Context, tx pgx.Tx, order uuid.UUID) (state string, err error) {
+	if err := tx.QueryRow(ctx, sqlOrderState, order).Scan(&state); err != nil {
+		return "", fmt.Errorf("read the seller's order: %w", err)
+	}
+	return state, nil
+}
+
+// recall takes a share that waits from its seller, for the organizer.
+func (s *Service) recall(ctx context.Context, tx pgx.Tx, l *Listing, organizer string, to Payout) error {
+	if err := l.share(ctx, tx, to); err != nil {
+		return err
+	}
+	transfers, err := ledger.ResaleUndoneTransfers(ledger.Terms{Order: l.Order, Organizer: organizer, Currency: l.Price.Currency}, l.SellerAccount(), l.Price.Share(), 0)
+	if err != nil {
+		return err
+	}
+	return s.ledger.Record(ctx, tx, transfers)
+}
 
 // giveBack gives a seller the ticket back. The buyer's, which is void, goes back in the chain of title first, so that it says who had it last.
 func (s *Service) giveBack(ctx context.Context, tx pgx.Tx, l *Listing) error {
@@ -198,14 +217,7 @@ func (s *Service) Forfeit(ctx context.Context, tx pgx.Tx, sellerOrder uuid.UUID,
 		if l.Payout != Waiting {
 			continue
 		}
-		if err := l.share(ctx, tx, Forfeited); err != nil {
-			return 0, err
-		}
-		transfers, err := ledger.ResaleUndoneTransfers(ledger.Terms{Order: l.Order, Organizer: organizer, Currency: l.Price.Currency}, l.SellerAccount(), l.Price.Share(), 0)
-		if err != nil {
-			return 0, err
-		}
-		if err := s.ledger.Record(ctx, tx, transfers); err != nil {
+		if err := s.recall(ctx, tx, l, organizer, Forfeited); err != nil {
 			return 0, err
 		}
 	}
