@@ -43,6 +43,8 @@
 //     not refunded what they had paid themselves, unless the bank sends it back: then asking for the event's refund again does so.
 //   - The seller's own purchase is charged back by their bank: they forfeit what they were not paid yet, or what the bank sends back
 //     later; the buyer keeps the ticket.
+//   - The buyer's purchase is charged back after they had resold the ticket: the buyer forfeits their own share of that, the organizer
+//     bears the rest, and the seller, whose ticket is gone, is paid.
 //   - While one of the two purchases is disputed the seller is not paid.
 //
 // # Concurrency

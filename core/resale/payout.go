@@ -27,10 +27,11 @@ type Due struct {
 	Ripe     bool // its time has come
 }
 
-// An event that was moved to a later day is paid after that.
+// An event that was moved to a later day is paid after that. A lost dispute keeps nobody from being paid: what it took from a seller was
+// recalled or forfeited when it was lost, and what still waits is of a seller who has nothing to do with it.
 const sqlShares = `
 SELECT l.listing_id,
-    EXISTS (SELECT 1 FROM disputes AS d WHERE d.order_id IN (l.order_id, l.seller_order) AND d.taken AND (d.closed_at IS NULL OR d.state = 'lost')),
+    EXISTS (SELECT 1 FROM disputes AS d WHERE d.order_id IN (l.order_id, l.seller_order) AND d.taken AND d.closed_at IS NULL),
     now()
 FROM listings AS l
 WHERE l.payout IN ('waiting', 'sent') AND (l.payout = 'sent' OR l.state = 'sold') AND (l.pay_at, l.listing_id) > ($1::TIMESTAMPTZ, $2::UUID) AND ($3::UUID IS NULL OR l.listing_id = $3::UUID)

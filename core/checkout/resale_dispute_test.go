@@ -1,0 +1,44 @@
+package checkout
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"fairgate/core/payment"
+	"fairgate/core/resale"
+	"fairgate/core/ticket"
+)
+
+func TestASellerIsPaidAlthoughTheirBuyerResoldTheTicketAndLostADisputeOverIt(t *testing.T) {
+	m, claimed := bankMarket(t)
+	first := m.sold(m.node, seller, floor(1))
+	l1 := m.list(ticket.TicketID(first.ID, 0), seller, 5000)
+	o2 := m.buys(l1, second)
+	l2 := m.list(ticket.TicketID(o2.ID, 0), second, 5000)
+	o3 := m.buys(l2, third)
+	m.ripe()
+	news := claimed(m.await(m.node, o2.ID, TicketIssued))
+	m.says(news, payment.DisputeOpen)
+	m.await(m.node, o2.ID, Disputed)
+	for _, l := range []resale.Listing{l1, l2} {
+		if _, err := m.resale.Pay(context.Background(), l.ID, resale.PaySent, "operator", "4711"); !errors.Is(err, resale.ErrDisputed) {
+			t.Errorf("sent while it is disputed: %v", err)
+		}
+	}
+	m.says(news, payment.DisputeLost)
+	m.await(m.node, o2.ID, DisputeLost)
+	if got := m.stands(l2.ID); got.State != resale.Sold || got.Payout != resale.Forfeited {
+		t.Errorf("the share of who lost the dispute: %+v", got)
+	}
+	if now := m.of(o3, 0); now.State != ticket.Valid {
+		t.Errorf("the last buyer's ticket is %+v", now)
+	}
+	m.payout(l1, resale.PaySent, resale.Sent)
+	m.payout(l1, resale.PayArrived, resale.Arrived)
+	m.unpayable(l2)
+	m.owes(sellerPayable(seller), 0)
+	m.owes(sellerPayable(second), 0)
+	m.owes("payout_clearing", 0)
+	m.owes("organizer_payable/promoter", 5000+500+500+4250-5000) // sold, two shares of resales, what was forfeited; less what the bank took
+}
