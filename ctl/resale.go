@@ -56,7 +56,7 @@ func (t *tool) resale() *cobra.Command {
 		t.resaleMove("withdraw", "withdraw", "Take a listing off sale", "The ticket goes back to its owner's use with a new code. One that somebody holds or has bought is refused."),
 		t.resaleMove("sent", "sent", "Note that a seller's share is about to be sent", "Note it before the bank is told: what is noted is never offered for payment again. It is refused before the share is due and while a purchase is disputed."),
 		t.resaleMove("paid", "arrived", "Note that the bank has paid a seller", "The share must have been noted as sent."),
-		t.resaleMove("returned", "returned", "Note that a seller's share came back", "It waits again, and can be sent once more."))
+		t.resaleMove("returned", "returned", "Note that a seller's share came back", "It waits again, and can be sent once more; where the resale was undone or the seller charged back meanwhile, it is the organizer's."))
 }
 
 func (t *tool) resaleList() *cobra.Command {
