@@ -11,6 +11,7 @@ import (
 
 	"fairgate/core/inventory"
 	"fairgate/core/payment"
+	"fairgate/core/resale"
 	"fairgate/core/ticket"
 	"fairgate/ledger"
 )
@@ -50,7 +51,11 @@ func (d *dispute) won(ctx context.Context, tx pgx.Tx) error {
 		}
 		return d.note(CauseRefundFailed, "a refund has failed and is not settled")
 	}
-	tickets, err := d.theirs(ctx, tx)
+	undone, err := d.undone(ctx, tx)
+	if err != nil {
+		return err
+	}
+	tickets, err := d.theirs(ctx, tx, undone)
 	if err != nil {
 		return err
 	}
@@ -63,10 +68,7 @@ func (d *dispute) won(ctx context.Context, tx pgx.Tx) error {
 	if len(tickets) == 0 {
 		return d.note(CauseDisputeWonNoPlaces, "the money is ours again; the places are somebody else's: refund it")
 	}
-	if err := d.service.issuer.Reinstate(ctx, tx, tickets); err != nil {
-		return err
-	}
-	return d.note(CauseDisputeWon, fmt.Sprintf("%d tickets are valid again", len(tickets)))
+	return d.handBack(ctx, tx, tickets, undone)
 }
 
 // wonForNothing gives the money of a cancelled event back, which has been refunded while this order was disputed.
@@ -90,8 +92,9 @@ func (d *dispute) wonForNothing(ctx context.Context, tx pgx.Tx, tickets int) err
 	return err
 }
 
-// theirs are the order's tickets that the dispute made void, that no refund has taken back, and whose places the hold still has.
-func (d *dispute) theirs(ctx context.Context, tx pgx.Tx) ([]ticket.Ticket, error) {
+// theirs are the order's tickets that the dispute made void, or whose resale was undone meanwhile, that no refund has taken back, and whose
+// places the hold still has.
+func (d *dispute) theirs(ctx context.Context, tx pgx.Tx, undone map[uuid.UUID]resale.Listing) ([]ticket.Ticket, error) {
 	tickets, err := ticket.OfOrder(ctx, tx, d.row.Order, len(d.record.order.Lines))
 	if err != nil {
 		return nil, err
@@ -116,8 +119,9 @@ func (d *dispute) theirs(ctx context.Context, tx pgx.Tx) ([]ticket.Ticket, error
 	unrefunded := unrefunded(len(d.record.order.Lines), d.refunds)
 	var left []ticket.Ticket
 	for _, t := range tickets {
+		_, back := undone[t.ID]
 		switch {
-		case t.State != ticket.Voided || t.VoidReason != voidedByDispute || !slices.Contains(unrefunded, t.Item):
+		case t.State != ticket.Voided || t.VoidReason != voidedByDispute && !back || !slices.Contains(unrefunded, t.Item):
 		case t.Seat != "" && (seats[t.Seat] || h.Listing()):
 			left = append(left, t)
 		case t.Seat == "" && standing[t.Tier] > 0:

@@ -279,6 +279,40 @@ func (d *dispute) resold(ctx context.Context, tx pgx.Tx) bool {
 	return err == nil && slices.ContainsFunc(tickets, func(t ticket.Ticket) bool { return t.VoidReason == resale.VoidReason })
 }
 
+// undone are the resales of the order's tickets that were undone while it was disputed, by ticket: nobody has those tickets.
+func (d *dispute) undone(ctx context.Context, tx pgx.Tx) (map[uuid.UUID]resale.Listing, error) {
+	if d.service.cfg.Resale == nil {
+		return nil, nil
+	}
+	return d.service.cfg.Resale.UndoneOf(ctx, tx, d.row.Order)
+}
+
+// handBack makes tickets valid again whose dispute was won. One whose resale was undone comes back as it had come back at once without the
+// dispute.
+func (d *dispute) handBack(ctx context.Context, tx pgx.Tx, tickets []ticket.Ticket, undone map[uuid.UUID]resale.Listing) error {
+	var own []ticket.Ticket
+	resold := 0
+	for _, t := range tickets {
+		l, ok := undone[t.ID]
+		if !ok {
+			own = append(own, t)
+			continue
+		}
+		if err := d.service.cfg.Resale.GiveBack(ctx, tx, &l); err != nil {
+			return err
+		}
+		resold++
+	}
+	if err := d.service.issuer.Reinstate(ctx, tx, own); err != nil {
+		return err
+	}
+	said := fmt.Sprintf("%d tickets are valid again", len(tickets))
+	if resold > 0 {
+		said += fmt.Sprintf(", %d of them resold before: the resale was undone", resold)
+	}
+	return d.note(CauseDisputeWon, said)
+}
+
 // lostResale is what a lost dispute does to resales: whoever resold the order's tickets forfeits what they were not paid, and a resale
 // that the order was is undone, unless its ticket was resold again. stays tells that no place of the order goes back on sale.
 func (d *dispute) lostResale(ctx context.Context, tx pgx.Tx) (stays bool, err error) {

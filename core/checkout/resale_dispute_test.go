@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"fairgate/core/inventory"
 	"fairgate/core/payment"
 	"fairgate/core/resale"
 	"fairgate/core/ticket"
@@ -41,4 +42,43 @@ func TestASellerIsPaidAlthoughTheirBuyerResoldTheTicketAndLostADisputeOverIt(t *
 	m.owes(sellerPayable(second), 0)
 	m.owes("payout_clearing", 0)
 	m.owes("organizer_payable/promoter", 5000+500+500+4250-5000) // sold, two shares of resales, what was forfeited; less what the bank took
+}
+
+func TestASellerWhoseDisputeIsWonAfterTheResaleWasUndoneHasTheTicketAgain(t *testing.T) {
+	m, claimed := bankMarket(t)
+	ctx := context.Background()
+	first := m.sold(m.node, seller, inventory.Item{Seats: []string{"A/1/1", "A/1/2"}})
+	l := m.list(ticket.TicketID(first.ID, 0), seller, 5000)
+	o := m.buys(l, second)
+	news := claimed(m.await(m.node, first.ID, TicketIssued))
+	m.says(news, payment.DisputeOpen)
+	m.await(m.node, first.ID, Disputed)
+	if _, err := m.Refund(ctx, RefundRequest{Order: o.ID, Key: "k", Reason: "asked"}); err != nil {
+		t.Fatal(err)
+	}
+	m.await(m.node, o.ID, Refunded)
+	if was, l := m.of(first, 0), m.stands(l.ID); was.State != ticket.Voided || l.State != resale.Undone || l.Payout != resale.Recalled {
+		t.Errorf("while it is disputed the ticket is %+v, the listing %+v", was, l)
+	}
+	for range 2 {
+		m.says(news, payment.DisputeWon)
+	}
+	m.await(m.node, first.ID, TicketIssued)
+	for item := range 2 {
+		if was := m.of(first, item); was.State != ticket.Valid || was.Owner != seller {
+			t.Errorf("ticket %d is %+v", item, was)
+		}
+	}
+	if bought := m.of(o, 0); bought.State != ticket.Voided {
+		t.Errorf("the buyer's ticket is %+v", bought)
+	}
+	history, err := m.History(ctx, first.ID)
+	if last := history[len(history)-1]; err != nil || last.Reason != "2 tickets are valid again, 1 of them resold before: the resale was undone" {
+		t.Errorf("the story ends with %+v, %v", last, err)
+	}
+	m.owes(sellerPayable(seller), 0)
+	m.owes("organizer_payable/promoter", 2*8000)
+	m.books()
+	m.buys(m.list(ticket.TicketID(first.ID, 0), seller, 6000), third)
+	m.books()
 }

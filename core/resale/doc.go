@@ -45,6 +45,8 @@
 //     later; the buyer keeps the ticket.
 //   - The buyer's purchase is charged back after they had resold the ticket: the buyer forfeits their own share of that, the organizer
 //     bears the rest, and the seller, whose ticket is gone, is paid.
+//   - The buyer is refunded while the seller's own purchase is disputed: the seller has neither; they have the ticket again when the
+//     dispute is won.
 //   - While one of the two purchases is disputed the seller is not paid.
 //
 // # Concurrency

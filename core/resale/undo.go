@@ -160,6 +160,33 @@ func (s *Service) recall(ctx context.Context, tx pgx.Tx, l *Listing, organizer s
 	return s.ledger.Record(ctx, tx, transfers)
 }
 
+// Of a ticket that was resold more than once the last time counts.
+const sqlUndoneOf = `
+SELECT l.listing_id FROM listings AS l
+JOIN tickets AS t ON t.ticket_id = l.ticket_id
+WHERE l.seller_order = $1::UUID AND l.state = 'undone' AND l.payout = 'recalled' AND t.state = 'void' AND t.void_reason = $2::TEXT
+    AND NOT EXISTS (SELECT 1 FROM listings AS m WHERE m.ticket_id = l.ticket_id AND m.sold_at > l.sold_at)
+ORDER BY l.listing_id`
+
+// UndoneOf are the resales of an order's tickets that were undone without giving the ticket back, as the order was disputed then, and whose
+// sellers have no money of them; by ticket.
+func (s *Service) UndoneOf(ctx context.Context, tx pgx.Tx, sellerOrder uuid.UUID) (map[uuid.UUID]Listing, error) {
+	listings, err := s.among(ctx, tx, sqlUndoneOf, sellerOrder, VoidReason)
+	if err != nil {
+		return nil, err
+	}
+	undone := make(map[uuid.UUID]Listing, len(listings))
+	for _, l := range listings {
+		undone[l.Ticket] = l
+	}
+	return undone, nil
+}
+
+// GiveBack gives the seller of a resale that was undone the ticket again, once their own purchase is in order: see UndoneOf.
+func (s *Service) GiveBack(ctx context.Context, tx pgx.Tx, l *Listing) error {
+	return s.giveBack(ctx, tx, l)
+}
+
 // giveBack gives a seller the ticket back. The buyer's, which is void, goes back in the chain of title first, so that it says who had it last.
 func (s *Service) giveBack(ctx context.Context, tx pgx.Tx, l *Listing) error {
 	bought, err := ticket.Load(ctx, tx, l.NewTicket)
