@@ -46,8 +46,8 @@ func (s *Service) Refund(ctx context.Context, q RefundRequest) (Refund, error) {
 }
 
 // RefundOwn is Refund for buyers, as far as the event's file lets them: by ticket or whole, in time, and by its policy; or, while that
-// is offered, because the event was moved after they had bought (movedReason): the fee included, whatever the policy says.
-// Errors besides those of Refund: ErrRefundRefused, ErrRefundTransferred.
+// is offered and the event has not begun, because it was moved after they had bought (movedReason): the fee included, whatever the
+// policy says. Errors besides those of Refund: ErrRefundRefused, ErrRefundTransferred, ErrRefundEntered.
 func (s *Service) RefundOwn(ctx context.Context, order uuid.UUID, entrant lottery.Entrant, key string, tickets []uuid.UUID) (Order, error) {
 	o, err := s.Load(ctx, order, entrant)
 	if err != nil {
@@ -65,7 +65,7 @@ func (s *Service) RefundOwn(ctx context.Context, order uuid.UUID, entrant lotter
 		}
 	}
 	q := RefundRequest{Order: order, Key: key, Tickets: tickets, Actor: "buyer", Reason: "asked for by the buyer", own: true}
-	moved, err := s.movedSince(ctx, &o)
+	moved, err := s.movedSince(ctx, &o, terms.StartsAt)
 	if err != nil {
 		return Order{}, err
 	}

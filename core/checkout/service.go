@@ -53,8 +53,8 @@ type Config struct {
 	SaleEnds func(ctx context.Context, slug string) time.Time
 	// Resale sells tickets that their owners list. Nil: none are.
 	Resale *resale.Service
-	// RefundWindow is until when what was bought of an event at a time may be given back because the event was moved since; zero when
-	// it may not. Nil: never.
+	// RefundWindow is until when, and at most until the event begins, what was bought of it at a time may be given back because it was
+	// moved since; zero when it may not. Nil: never.
 	RefundWindow func(ctx context.Context, event uuid.UUID, bought time.Time) (time.Time, error)
 	// RefundRate is how many refunds a second may be asked for in the name of a cancelled event. Nil: 10.
 	RefundRate func(ctx context.Context, event uuid.UUID) float64

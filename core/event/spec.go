@@ -183,7 +183,7 @@ type Refunds struct {
 	Until   time.Time `json:"until,omitzero"` // UTC, exclusive; buyers may ask until then; zero: until the event starts
 	KeepFee bool      `json:"keep_fee,omitempty"`
 	KeepOff bool      `json:"keep_off,omitempty"` // what comes back is not sold again
-	// OnChange is how long buyers may give tickets back after the event was moved; zero: 14 days.
+	// OnChange is how long buyers may give tickets back after the event was moved, until it begins; zero: 14 days.
 	OnChange Duration `json:"on_change,omitzero"`
 }
 

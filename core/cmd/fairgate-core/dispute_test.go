@@ -102,7 +102,7 @@ func TestDisputedOrdersAreAnsweredWonAndLost(t *testing.T) {
 	}
 	r.admin(http.MethodGet, "/admin/v1/disputes/"+d.Ref+"/evidence", nil, http.StatusOK, &evidence)
 	if !strings.Contains(evidence.AccessLog, "let in") || !strings.Contains(evidence.Product, "2 tickets for club") ||
-		evidence.Policy != "Tickets are refunded when the event is cancelled, the fee included. When it is moved to another time or venue buyers may give them back for 14 days, the fee included." {
+		evidence.Policy != "Tickets are refunded when the event is cancelled, the fee included. When it is moved to another time or venue buyers may give them back for 14 days, until it begins, the fee included." {
 		t.Errorf("%+v", evidence)
 	}
 	var there struct {

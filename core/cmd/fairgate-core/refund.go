@@ -61,7 +61,7 @@ func refundPolicy(e *event.Event) checkout.RefundPolicy {
 func refundWords(e *event.Event) string {
 	p := refundPolicy(e)
 	words := "Tickets are refunded when the event is cancelled, the fee included."
-	moved := fmt.Sprintf(" When it is moved to another time or venue buyers may give them back for %d days, the fee included.", int(e.Spec.RefundOnChange().Hours()/24))
+	moved := fmt.Sprintf(" When it is moved to another time or venue buyers may give them back for %d days, until it begins, the fee included.", int(e.Spec.RefundOnChange().Hours()/24))
 	if p.Buyers {
 		words = "Buyers may give tickets back until " + p.Until.In(e.Location).Format(time.RFC3339) + "."
 		if p.KeepFee {
