@@ -109,6 +109,7 @@ var outcomes = []outcome{
 	{checkout.ErrRefundOpen, 409, "refund_not_failed", "The refund has not failed, or has been settled already. Look at it.", 0},
 	{checkout.ErrRefundTransferred, 409, "ticket_transferred", "One of the tickets was handed on and is somebody else's now. Ask for the others by themselves; the organizer can refund all of them.", 0},
 	{checkout.ErrRefundEntered, 409, "ticket_used", "One of the tickets has been scanned in. Ask for the others by themselves; the organizer can refund all of them.", 0},
+	{checkout.ErrRefundSellerPaid, 409, "seller_paid", "The ticket's seller has been paid. Only the organizer can refund it.", 0},
 	{checkout.ErrTicketsNot, 422, "tickets_not_refundable", "One of the tickets is not the order's, or was refunded before.", 0},
 	{checkout.ErrRunUnknown, 404, "refund_run_unknown", "The event was not cancelled, so nothing of it is being refunded as a whole.", 0},
 	{ledger.ErrOverRefund, 409, "refund_too_much", "That is more than is left of what was paid.", 0},

@@ -47,7 +47,8 @@ func (s *Service) Refund(ctx context.Context, q RefundRequest) (Refund, error) {
 
 // RefundOwn is Refund for buyers, as far as the event's file lets them: by ticket or whole, in time, and by its policy; or, while that
 // is offered and the event has not begun, because it was moved after they had bought (movedReason): the fee included, whatever the
-// policy says. Errors besides those of Refund: ErrRefundRefused, ErrRefundTransferred, ErrRefundEntered.
+// policy says. Errors besides those of Refund: ErrRefundRefused, ErrRefundTransferred, ErrRefundEntered,
+// ErrRefundSellerPaid.
 func (s *Service) RefundOwn(ctx context.Context, order uuid.UUID, entrant lottery.Entrant, key string, tickets []uuid.UUID) (Order, error) {
 	o, err := s.Load(ctx, order, entrant)
 	if err != nil {
@@ -125,6 +126,9 @@ func (s *Service) refund(ctx context.Context, tx pgx.Tx, r *record, refunds []Re
 	}
 	if q.own {
 		if err := r.stillTheirs(ctx, tx, items); err != nil {
+			return Refund{}, err
+		}
+		if err := s.sellerUnpaid(ctx, tx, r); err != nil {
 			return Refund{}, err
 		}
 	}

@@ -17,6 +17,8 @@ var (
 	ErrRefundTransferred = errors.New("checkout: a ticket was handed on, and is somebody else's")
 	// ErrRefundEntered means that a buyer wants the money back for a ticket that somebody has entered with.
 	ErrRefundEntered = errors.New("checkout: a ticket has been scanned in")
+	// ErrRefundSellerPaid means that a buyer wants the money back for a ticket whose seller has it by now, and keeps it.
+	ErrRefundSellerPaid = errors.New("checkout: the ticket's seller has been paid")
 )
 
 // stillTheirs refuses a buyer's refund of tickets that were handed on: nobody gives back what is not theirs; and of tickets that were used. The receiver may hand it back

@@ -255,6 +255,18 @@ func (s *Service) notResold(ctx context.Context, tx pgx.Tx, r *record, q *Refund
 	return left, nil
 }
 
+// sellerUnpaid refuses a buyer's refund of a resale whose seller has been paid: the organizer would bear it, and so decides.
+func (s *Service) sellerUnpaid(ctx context.Context, tx pgx.Tx, r *record) error {
+	if s.cfg.Resale == nil || !r.order.Resale() {
+		return nil
+	}
+	paid, err := s.cfg.Resale.SellerPaid(ctx, tx, r.order.ID)
+	if err == nil && paid {
+		err = ErrRefundSellerPaid
+	}
+	return err
+}
+
 // unlist is what a refund that has made tickets void does to their listings, and to the resale that the order was.
 func (s *Service) unlist(ctx context.Context, tx pgx.Tx, r *record, items []int, terms Terms, reason string) error {
 	if s.cfg.Resale == nil {

@@ -37,8 +37,8 @@
 // bank is told, so that whoever dies in between leaves a payout to be looked into and none to be made twice.
 //
 //   - The buyer is refunded, or wins a dispute: Undo. They get back what they paid; the seller is not paid and has the ticket again, in its
-//     next epoch. A seller who was paid before keeps the money, the organizer bears it, and the ticket stays void; if
-//     the bank sends the money back later, it is the organizer's, and the seller has the ticket again.
+//     next epoch. A seller who was paid before keeps the money, the organizer bears it, and the ticket stays void; so only
+//     an operator refunds such a resale. If the bank sends the money back later, it is the organizer's, and the seller has the ticket again.
 //   - The event is cancelled: the last holder is refunded, and so is everybody before them who was not paid for selling. Who was paid is
 //     not refunded what they had paid themselves, unless the bank sends it back: then asking for the event's refund again does so.
 //   - The seller's own purchase is charged back by their bank: they forfeit what they were not paid yet, or what the bank sends back

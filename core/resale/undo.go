@@ -85,6 +85,17 @@ func (s *Service) Resold(ctx context.Context, tx pgx.Tx, tickets []uuid.UUID) (s
 // Paid tells whether the seller was sent their share, which is then theirs.
 func (l *Listing) Paid() bool { return l.Payout == Sent || l.Payout == Arrived }
 
+// SellerPaid tells whether the seller of the ticket that an order bought was sent their share.
+func (s *Service) SellerPaid(ctx context.Context, tx pgx.Tx, order uuid.UUID) (bool, error) {
+	listings, err := s.among(ctx, tx, sqlSoldInOrder, order)
+	for i := range listings {
+		if listings[i].Paid() {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
 // UndoOrder undoes the resale of a buyer's order that is refunded as a whole or charged back, whose ticket is void by now; see Undo. Of
 // an order that was no resale, or was undone before, it does nothing.
 func (s *Service) UndoOrder(ctx context.Context, tx pgx.Tx, order uuid.UUID, organizer, reason string, cancelled bool) error {
