@@ -59,7 +59,7 @@ const (
 // passing tells whether an error is of a kind that ends by itself: an outage, a limit, somebody who is quicker. What a provider says for
 // ever does not, even where it leaves unclear whether it made a refund.
 func passing(err error) bool {
-	for _, known := range []error{payment.ErrTemporary, payment.ErrUnknown, payment.ErrUnavailable, context.DeadlineExceeded} {
+	for _, known := range []error{payment.ErrTemporary, payment.ErrUnknown, payment.ErrUnavailable, context.DeadlineExceeded, ErrSelling} {
 		if errors.Is(err, known) {
 			return true
 		}

@@ -40,3 +40,29 @@ func TestABuyerDoesNotRefundAResaleWhoseSellerHasBeenPaidAndAnOperatorDoes(t *te
 	m.await(m.node, o.ID, Refunded)
 	m.books()
 }
+
+// The seller's order cannot be refunded while somebody pays for the ticket, and is put off instead of given up.
+func TestARunThatMeetsATicketThatIsBeingSoldComesBackToIt(t *testing.T) {
+	m := newMarket(t, true)
+	ctx := context.Background()
+	first := m.sold(m.node, seller, floor(1))
+	l := m.list(ticket.TicketID(first.ID, 0), seller, 5000)
+	hold := make(chan struct{})
+	m.provider.fault(func(f *faults) { f.hold = hold })
+	o := m.orders(l, second)
+	m.authorize(o)
+	m.off.Store(true)
+	if _, err := m.RefundEvent(ctx, m.event, "cancelled", "operator"); err != nil {
+		t.Fatal(err)
+	}
+	m.eventually("a pass is over", func() bool { return m.count(`SELECT count(*) FROM refund_runs WHERE pass > 1`) > 0 })
+	if n := m.count(`SELECT count(*) FROM refund_run_failures`); n != 0 {
+		t.Errorf("%d orders are given up", n)
+	}
+	close(hold)
+	m.await(m.node, first.ID, Refunded)
+	m.await(m.node, o.ID, Refunded)
+	m.owes(sellerPayable(seller), 0)
+	m.owes("organizer_payable/promoter", 0)
+	m.books()
+}
