@@ -214,7 +214,7 @@ func (b *batch) takeListed(ctx context.Context, tx pgx.Tx) error {
 }
 
 // notResold leaves out of a refund the lines whose tickets were resold: their payer was, or will be, paid by the sale. A run of a cancelled
-// event undoes the sales whose sellers were not paid, and refunds those.
+// event undoes the sales whose sellers were not paid, and refunds those; and payers who gave the ticket away, whoever sold it then.
 func (s *Service) notResold(ctx context.Context, tx pgx.Tx, r *record, q *RefundRequest, items []int, organizer string) ([]int, error) {
 	if s.cfg.Resale == nil || len(items) == 0 || q.kind() == RefundOfAmount {
 		return items, nil
@@ -237,9 +237,9 @@ func (s *Service) notResold(ctx context.Context, tx pgx.Tx, r *record, q *Refund
 		case !resold:
 		case q.run == uuid.Nil && q.kind() == RefundOfTickets:
 			return nil, fmt.Errorf("%w: ticket %s", ErrResold, ids[n])
-		case q.run == uuid.Nil || l.Paid():
+		case q.run == uuid.Nil || l.Paid() && l.Seller == r.order.Entrant:
 			continue
-		default:
+		case l.State == resale.Sold: // a payer who gave the ticket away was not paid, whoever was
 			if err := s.cfg.Resale.Undo(ctx, tx, &l, organizer, q.Reason, true); err != nil {
 				return nil, err
 			}

@@ -6,8 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"fairgate/core/resale"
 	"fairgate/core/ticket"
+	"fairgate/edge/lottery"
 )
 
 func TestABuyerDoesNotRefundAResaleWhoseSellerHasBeenPaidAndAnOperatorDoes(t *testing.T) {
@@ -64,5 +67,45 @@ func TestARunThatMeetsATicketThatIsBeingSoldComesBackToIt(t *testing.T) {
 	m.await(m.node, o.ID, Refunded)
 	m.owes(sellerPayable(seller), 0)
 	m.owes("organizer_payable/promoter", 0)
+	m.books()
+}
+
+func TestAPayerWhoGaveTheTicketAwayIsRefundedThoughWhoeverSoldItThenWasPaid(t *testing.T) {
+	m := newMarket(t, true)
+	ctx := context.Background()
+	first := m.sold(m.node, seller, floor(2))
+	own := m.buys(m.list(ticket.TicketID(first.ID, 1), seller, 5000), second)
+	receiver := lottery.Entrant{9}
+	if err := m.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		given, err := ticket.Load(ctx, tx, ticket.TicketID(first.ID, 0))
+		if err != nil {
+			return err
+		}
+		return m.issuer.Reissue(ctx, tx, []ticket.Reissue{{Ticket: given, Owner: receiver}})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	l := m.list(ticket.TicketID(first.ID, 0), receiver, 5000)
+	o := m.buys(l, third)
+	m.ripe()
+	m.payout(l, resale.PaySent, resale.Sent)
+	m.payout(l, resale.PayArrived, resale.Arrived)
+	m.payout(m.stands(own.Lines[0].Listing), resale.PaySent, resale.Sent)
+	m.off.Store(true)
+	if _, err := m.RefundEvent(ctx, m.event, "cancelled", "operator"); err != nil {
+		t.Fatal(err)
+	}
+	m.await(m.node, o.ID, Refunded)
+	m.await(m.node, own.ID, Refunded)
+	m.eventually("the run is done", func() bool { run, err := m.RunOf(ctx, m.event); return err == nil && run.State == "done" })
+	got, err := m.Load(ctx, first.ID, seller)
+	if err != nil || len(got.Refunds) != 1 || len(got.Refunds[0].Items) != 1 || got.Refunds[0].Items[0] != 0 || got.Refunds[0].Amount.Minor != 6655 {
+		t.Errorf("of two tickets the one that was given away is refunded: %+v, %v", got.Refunds, err)
+	}
+	if l = m.stands(l.ID); l.State != resale.Undone || l.Payout != resale.Arrived {
+		t.Errorf("listing %+v", l)
+	}
+	m.owes(sellerPayable(receiver), 0)
+	m.owes("organizer_payable/promoter", 5000-2*4250) // of the one that was sold on, and both shares, which the sellers keep
 	m.books()
 }

@@ -40,7 +40,8 @@
 //     next epoch. A seller who was paid before keeps the money, the organizer bears it, and the ticket stays void; so only
 //     an operator refunds such a resale. If the bank sends the money back later, it is the organizer's, and the seller has the ticket again.
 //   - The event is cancelled: the last holder is refunded, and so is everybody before them who was not paid for selling. Who was paid is
-//     not refunded what they had paid themselves, unless the bank sends it back: then asking for the event's refund again does so.
+//     not refunded what they had paid themselves, unless the bank sends it back: then asking for the event's refund again does so. Who paid for a
+//     ticket and gave it away is refunded, though who was given it was paid for selling it.
 //   - The seller's own purchase is charged back by their bank: they forfeit what they were not paid yet, or what the bank sends back
 //     later; the buyer keeps the ticket.
 //   - The buyer's purchase is charged back after they had resold the ticket: the buyer forfeits their own share of that, the organizer
