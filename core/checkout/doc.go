@@ -74,6 +74,7 @@
 // else is given back (refund_revive.go). The books refuse more than is left of an order, in the
 // transaction that would promise it. A cancelled event is refunded by a run (refund_run.go).
 //
+// A buyer cannot refund a ticket that has been scanned in, nor a resale whose seller has been paid; an operator can.
 // A ticket that was handed on is its receiver's: its buyer cannot refund it, an operator can, and a cancelled event does. The money goes
 // back to who paid, and the ticket is void whoever has it (refund_transferred.go).
 //
