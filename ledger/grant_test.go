@@ -48,7 +48,7 @@ func TestTheServiceRecordsAndSealsButCannotRewriteTheLedger(t *testing.T) {
 			if tables, err := service.MayRewrite(t.Context()); err != nil || len(tables) != 0 {
 				t.Errorf("the service may rewrite %v, %v", tables, err)
 			}
-			if tables, err := owner.MayRewrite(t.Context()); err != nil || len(tables) != 6 {
+			if tables, err := owner.MayRewrite(t.Context()); err != nil || len(tables) != 8 {
 				t.Errorf("the owner may rewrite %v, %v", tables, err)
 			}
 			if applied, err := service.Migrate(t.Context()); err != nil || len(applied) != 0 {
