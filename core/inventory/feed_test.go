@@ -322,6 +322,10 @@ func TestWhateverIsCommittedDeltasFromAnyPointLeadToTheTable(t *testing.T) {
 			} else {
 				fresh++
 			}
+			if points[i].id != first.id { // the feed has gone on meanwhile
+				w.agrees(first)
+				w.agrees(points[i])
+			}
 			if points[i].id != first.id {
 				rt.Fatalf("the reader of %d is at %s, the first one at %s", i, points[i].id, first.id)
 			}
