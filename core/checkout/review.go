@@ -227,7 +227,13 @@ func (s *Service) decide(ctx context.Context, id uuid.UUID, cause Cause, actor, 
 	if o.State != PaymentReview {
 		return ErrNoReview
 	}
-	return s.Apply(ctx, Outcome{Order: id, Payment: o.Payment.ID, Cause: cause, Actor: actor, Why: reason})
+	err = s.Apply(ctx, Outcome{Order: id, Payment: o.Payment.ID, Cause: cause, Actor: actor, Why: reason})
+	if errors.Is(err, ErrHoldExpired) { // orders and holds are read one after the other: somebody may have decided in between
+		if now, failed := s.Find(ctx, id); failed == nil && now.State != PaymentReview {
+			return ErrNoReview
+		}
+	}
+	return err
 }
 
 func isUnknown(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
