@@ -101,7 +101,11 @@ func Verify(text string, event uuid.UUID, keys lottery.PublicKeys) (Code, error)
 		return Code{}, fmt.Errorf("%w: unknown key %d", ErrForged, c.KeyNo)
 	}
 	fields, signature := b[:len(b)-ed25519.SignatureSize], b[len(b)-ed25519.SignatureSize:]
-	if !ed25519.Verify(key, signed(fields), signature) {
+	v, err := known.of(key)
+	if err != nil {
+		return Code{}, fmt.Errorf("%w: key %d: %w", ErrForged, c.KeyNo, err)
+	}
+	if !v.verify(signed(fields), signature) {
 		return Code{}, fmt.Errorf("%w: ticket %s", ErrForged, c.TicketID)
 	}
 	return c, nil
