@@ -301,7 +301,7 @@ func TestTheAccountsPageWorksWithFormsAlone(t *testing.T) {
 	if r := form("step", "session", "email", "ann@example.org", "code", "123 456", "event", "arena"); r.status != 303 || r.header.Get("Location") != "/e/arena" {
 		t.Errorf("the right code: %d %v", r.status, r.header)
 	}
-	has("signed in", b.do(n, "GET", "/account", ""), 200, "ann@example.org", "&lt;b&gt;Night&lt;/b&gt;", "66.50", "/v1/tickets/0f9f4e9a", "/e/arena?ticket=0f9f4e9a", "21:00 CEST")
+	has("signed in", b.do(n, "GET", "/account", ""), 200, "ann@example.org", "&lt;b&gt;Night&lt;/b&gt;", "66.50", "/v1/tickets/0f9f4e9a", "/e/arena?ticket=0f9f4e9a", "12 June 2027, 21:00")
 	has("a form of nobody's", form("step", "pay"), 400, `role="alert"`)
 	if r := form("step", "out"); r.status != 303 || b.cookies["fg_account"] != "" {
 		t.Errorf("signing out: %d, the cookie is %q", r.status, b.cookies["fg_account"])

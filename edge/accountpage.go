@@ -45,27 +45,25 @@ func (s *Server) serveAccount(ctx *fasthttp.RequestCtx) {
 			s.afterForm(ctx, accountPage)
 			return
 		}
-		s.writeAccount(ctx, ctx.Response.StatusCode(), web.AccountView{Problem: said(ctx)})
+		s.writeAccount(ctx, ctx.Response.StatusCode(), web.AccountView{Problem: s.said(ctx)})
 	default:
-		s.writeAccount(ctx, fasthttp.StatusBadRequest, web.AccountView{Event: view.Event, Problem: "That form is not one of this page."})
+		s.writeAccount(ctx, fasthttp.StatusBadRequest, web.AccountView{Event: view.Event, Problem: s.language(ctx).T("account.not_a_form")})
 	}
 }
 
 // takeAddress has a code mailed and asks for it.
 func (s *Server) takeAddress(ctx *fasthttp.RequestCtx, view web.AccountView, email string) {
-	language, _, _ := strings.Cut(string(ctx.Request.Header.Peek(fasthttp.HeaderAcceptLanguage)), ",")
-	language, _, _ = strings.Cut(language, ";")
-	got, ok := s.callAccount(ctx, "/v1/account/code", codeRequest{Email: email, Language: language[:min(len(language), 35)]})
+	got, ok := s.callAccount(ctx, "/v1/account/code", codeRequest{Email: email, Language: s.language(ctx).Code})
 	switch {
 	case !ok:
-		view.Problem = said(ctx)
+		view.Problem = s.said(ctx)
 	case got.status == fasthttp.StatusAccepted:
 		view.Asked = email
 		s.writeAccount(ctx, fasthttp.StatusOK, view)
 		return
 	default:
 		answerFromCore(ctx, got)
-		view.Problem = said(ctx)
+		view.Problem = s.said(ctx)
 	}
 	s.writeAccount(ctx, ctx.Response.StatusCode(), view)
 }
@@ -87,7 +85,7 @@ func (s *Server) takeCode(ctx *fasthttp.RequestCtx, view web.AccountView, email,
 	} else if ok {
 		answerFromCore(ctx, got)
 	}
-	view.Problem = said(ctx)
+	view.Problem = s.said(ctx)
 	s.writeAccount(ctx, ctx.Response.StatusCode(), view)
 }
 
@@ -99,11 +97,9 @@ func (s *Server) afterForm(ctx *fasthttp.RequestCtx, to string) {
 }
 
 // said is the sentence of the refusal that has been answered, to be shown on the page instead.
-func said(ctx *fasthttp.RequestCtx) string {
-	if detail := readProblem(ctx.Response.Body()).Detail; detail != "" {
-		return detail
-	}
-	return "That did not work. Please try again."
+func (s *Server) said(ctx *fasthttp.RequestCtx) string {
+	p := readProblem(ctx.Response.Body())
+	return s.language(ctx).Said(p.Code, p.Detail)
 }
 
 // showAccount shows what the account that is signed in has, or the form to sign in with.
@@ -116,7 +112,7 @@ func (s *Server) showAccount(ctx *fasthttp.RequestCtx, view web.AccountView) {
 	if none != nil {
 		if none == problemCoreUnreachable {
 			s.refuseAccount(ctx, none)
-			view.Problem = said(ctx)
+			view.Problem = s.said(ctx)
 			s.writeAccount(ctx, none.status, view)
 			return
 		}
@@ -132,7 +128,7 @@ func (s *Server) showAccount(ctx *fasthttp.RequestCtx, view web.AccountView) {
 		got, ok := s.askAccount(ctx, &signed, path)
 		if ok && got.status == fasthttp.StatusUnauthorized { // signed out elsewhere, meanwhile
 			s.cookies.drop(ctx, s.cookies.acct)
-			view.Problem = "You were signed out. Sign in again to go on."
+			view.Problem = s.language(ctx).T("account.signed_out")
 			s.writeAccount(ctx, fasthttp.StatusOK, view)
 			return
 		}
@@ -140,15 +136,15 @@ func (s *Server) showAccount(ctx *fasthttp.RequestCtx, view web.AccountView) {
 			answerFromCore(ctx, got)
 		}
 		if !ok || got.status != fasthttp.StatusOK {
-			view.Problem = said(ctx)
+			view.Problem = s.said(ctx)
 			s.writeAccount(ctx, ctx.Response.StatusCode(), view)
 			return
 		}
 		parts[i] = got.body
 	}
-	if err := view.Fill(parts[0], parts[1], parts[2]); err != nil {
+	if err := view.Fill(s.language(ctx), parts[0], parts[1], parts[2]); err != nil {
 		s.log.Error("core's answer about an account cannot be read", "error", err)
-		view.Problem = "Your tickets cannot be shown at the moment. Please try again shortly."
+		view.Problem = s.language(ctx).T("account.unavailable")
 	}
 	s.writeAccount(ctx, fasthttp.StatusOK, view)
 }
@@ -174,7 +170,7 @@ func (s *Server) askAccount(ctx *fasthttp.RequestCtx, signed *signedIn, path str
 
 // writeAccount writes the page. Cookies that are set stay; whatever body there was goes.
 func (s *Server) writeAccount(ctx *fasthttp.RequestCtx, status int, view web.AccountView) {
-	body, err := s.pages.Account(view)
+	body, err := s.pages.Account(s.language(ctx), view)
 	if err != nil {
 		s.log.Error("the account's page cannot be shown", "error", err)
 		refuseUntil(ctx, problemCoreUnreachable, coreRetry)

@@ -221,7 +221,7 @@ func (s *Server) showDoor(ctx *fasthttp.RequestCtx, c *claimant, status int, not
 		}
 		door.WaitToken, door.WaitSeconds, door.SignIn = waitToken, wholeSeconds(left), accountPage+"?event="+c.room.slug
 	}
-	body, policy, err := s.pages.Door(door)
+	body, policy, err := s.pages.Door(s.language(ctx), door)
 	if err != nil {
 		s.log.Error("a challenge's page cannot be shown", "error", err)
 		refuseUntil(ctx, problemOverloaded, coreRetry)
@@ -282,11 +282,11 @@ func (s *Server) takeAnswer(ctx *fasthttp.RequestCtx, slug []byte) {
 	var soon *challenge.TooSoonError
 	switch {
 	case errors.As(err, &soon) && form:
-		s.showDoor(ctx, &c, statusTooEarly, "That was a little early.", got.Token, soon.Left)
+		s.showDoor(ctx, &c, statusTooEarly, s.language(ctx).T("door.early"), got.Token, soon.Left)
 	case errors.As(err, &soon):
 		refuseUntil(ctx, problemWaitLonger, soon.Left)
 	case form:
-		s.showDoor(ctx, &c, fasthttp.StatusForbidden, "That did not work, or it was too late. Here is a new one.", "", 0)
+		s.showDoor(ctx, &c, fasthttp.StatusForbidden, s.language(ctx).T("door.failed"), "", 0)
 	default:
 		s.askAgain(ctx, &c, err)
 	}

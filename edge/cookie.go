@@ -16,6 +16,7 @@ const (
 	cookiePass    = "fg_pass_"
 	cookieSession = "fg_session_"
 	cookieAccount = "fg_account"
+	cookieLang    = "fg_lang"
 	cookieHost    = "__Host-"
 )
 
@@ -36,6 +37,7 @@ type cookieJar struct {
 	sess     string
 	acct     string
 	clear    string
+	lang     string
 }
 
 func newCookieJar(c CookieConfig) cookieJar {
@@ -45,7 +47,7 @@ func newCookieJar(c CookieConfig) cookieJar {
 	}
 	return cookieJar{
 		secure: c.Secure, maxAge: c.MaxAge, deviceIs: []byte(prefix + cookieDevice + "="),
-		device: prefix + cookieDevice, pass: prefix + cookiePass, sess: prefix + cookieSession, acct: prefix + cookieAccount, clear: prefix + cookieClear,
+		device: prefix + cookieDevice, pass: prefix + cookiePass, sess: prefix + cookieSession, acct: prefix + cookieAccount, clear: prefix + cookieClear, lang: prefix + cookieLang,
 	}
 }
 

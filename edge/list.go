@@ -23,14 +23,15 @@ func (s *Server) serveList(ctx *fasthttp.RequestCtx) {
 		return v
 	})
 	query := asked.Values()
-	pageKey := listPage + "?" + query.Encode()
+	l := s.language(ctx)
+	pageKey := listPage + l.Code + "?" + query.Encode()
 	query.Set("limit", "20")
 	query.Set("facets", "1")
 	var args fasthttp.Args
 	args.Parse(query.Encode())
 	key := appendCatalogKey(nil, []byte("/v1/events"), &args, true)
 	if len(key) > maxShelvedKey || len(pageKey) > maxShelvedKey {
-		s.writeList(ctx, asked, fasthttp.StatusBadRequest, "That is too long to search for.")
+		s.writeList(ctx, l, asked, fasthttp.StatusBadRequest, l.T("list.too_long"))
 		return
 	}
 	if page, fresh := s.shelf.find([]byte(pageKey)); fresh {
@@ -49,19 +50,19 @@ func (s *Server) serveList(ctx *fasthttp.RequestCtx) {
 		case f.other != nil && f.other.status == fasthttp.StatusOK: // which core does not want to be kept
 			entry = &shelved{body: f.other.body, at: s.shelf.now()}
 		case f.other != nil:
-			s.refuseList(ctx, asked, f.other)
+			s.refuseList(ctx, l, asked, f.other)
 			return
 		default:
 			ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "2")
 			s.counts.unreachable.Inc()
-			s.writeList(ctx, asked, fasthttp.StatusServiceUnavailable, "The list cannot be shown at the moment. Please try again shortly.")
+			s.writeList(ctx, l, asked, fasthttp.StatusServiceUnavailable, l.T("list.unavailable"))
 			return
 		}
 	}
-	body, err := s.pages.List(asked, entry.body, "")
+	body, err := s.pages.List(l, asked, entry.body, "")
 	if err != nil {
 		s.log.Error("the list of events cannot be shown", "error", err)
-		s.writeList(ctx, asked, fasthttp.StatusServiceUnavailable, "The list cannot be shown at the moment. Please try again shortly.")
+		s.writeList(ctx, l, asked, fasthttp.StatusServiceUnavailable, l.T("list.unavailable"))
 		return
 	}
 	sum := sha256.Sum256(body)
@@ -76,23 +77,24 @@ func (s *Server) serveList(ctx *fasthttp.RequestCtx) {
 func (s *Server) writeListPage(ctx *fasthttp.RequestCtx, page *shelved) {
 	pageHeaders(ctx)
 	s.writeShelved(ctx, page)
+	ctx.Response.Header.Set(fasthttp.HeaderVary, varyByLanguage)
 }
 
 // refuseList shows what core finds wrong with the search.
-func (s *Server) refuseList(ctx *fasthttp.RequestCtx, asked web.Asked, r *unkept) {
+func (s *Server) refuseList(ctx *fasthttp.RequestCtx, l *web.Language, asked web.Asked, r *unkept) {
 	if r.retry != "" {
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, r.retry)
 	}
-	said := readProblem(r.body).Detail
-	if said == "" {
-		said = "The list cannot be shown at the moment. Please try again shortly."
+	said := l.T("list.unavailable")
+	if p := readProblem(r.body); p.Detail != "" {
+		said = l.Said(p.Code, p.Detail)
 	}
-	s.writeList(ctx, asked, r.status, said)
+	s.writeList(ctx, l, asked, r.status, said)
 }
 
 // writeList shows the form and a problem.
-func (s *Server) writeList(ctx *fasthttp.RequestCtx, asked web.Asked, status int, problem string) {
-	body, err := s.pages.List(asked, nil, problem)
+func (s *Server) writeList(ctx *fasthttp.RequestCtx, l *web.Language, asked web.Asked, status int, problem string) {
+	body, err := s.pages.List(l, asked, nil, problem)
 	if err != nil {
 		refuseUntil(ctx, problemCoreUnreachable, 2*time.Second)
 		return

@@ -8,6 +8,9 @@ import (
 
 // routePage serves the embedded pages and their files.
 func (s *Server) routePage(ctx *fasthttp.RequestCtx, path []byte) {
+	if s.chooseLanguage(ctx) {
+		return
+	}
 	if string(path) == listPage {
 		if ctx.IsGet() || ctx.IsHead() {
 			s.serveList(ctx)
@@ -34,7 +37,10 @@ func (s *Server) routePage(ctx *fasthttp.RequestCtx, path []byte) {
 		}
 		return
 	}
-	page := s.pages.Find(path)
+	page, vary := s.pages.Find(path), fasthttp.HeaderAcceptEncoding
+	if page == nil {
+		page, vary = s.pages.Event(s.language(ctx), path), varyByLanguage
+	}
 	if page == nil {
 		refuse(ctx, problemNotFound)
 		return
@@ -47,7 +53,7 @@ func (s *Server) routePage(ctx *fasthttp.RequestCtx, path []byte) {
 	pageHeaders(ctx)
 	header.Set(fasthttp.HeaderCacheControl, page.CacheControl)
 	header.Set(fasthttp.HeaderETag, page.ETag)
-	header.Set(fasthttp.HeaderVary, fasthttp.HeaderAcceptEncoding)
+	header.Set(fasthttp.HeaderVary, vary)
 	if page.Worker {
 		header.Set("Service-Worker-Allowed", web.EventPrefix)
 	}

@@ -54,7 +54,7 @@ func (s *Server) servePay(ctx *fasthttp.RequestCtx, slug, order []byte) {
 		s.toEvent(ctx, slug)
 		return
 	}
-	body, policy, err := s.pages.Pay(string(slug), resp.Body())
+	body, policy, err := s.pages.Pay(s.language(ctx), string(slug), resp.Body())
 	if err != nil {
 		if !errors.Is(err, web.ErrNothingToPay) {
 			s.log.Error("a payment page cannot be shown", "error", err)

@@ -213,7 +213,7 @@ func TestATicketThatWasOpenedIsShownWithoutANetwork(t *testing.T) {
 	})
 	is("the worker", worker, "/e/arena activated")
 	files := []string{"/e/arena"}
-	for _, name := range []string{"app.css", "app.js", "challenge.js", "icon.svg", "kept.js", "page.js", "seats.js", "ticket.js", "uqr.js"} {
+	for _, name := range []string{"app.css", "app.js", "challenge.js", "event.js", "icon.svg", "kept.js", "order.js", "page.js", "room.js", "seats.js", "shop.js", "ticket.js", "uqr.js", "words.js"} {
 		files = append(files, "/static/"+name)
 	}
 	slices.Sort(files)

@@ -1,16 +1,11 @@
 package web
 
 import (
-	"bytes"
-	_ "embed"
 	"encoding/json"
 	"fmt"
-	"html/template"
+	"net/url"
 	"time"
 )
-
-//go:embed template/account.html
-var accountText string
 
 // AccountView is what the account's page shows: who is signed in and what they have, or a form to sign in with.
 type AccountView struct {
@@ -32,16 +27,24 @@ type accountTicket struct {
 	Valid                        bool
 }
 
-// orderStates are the words for how an order stands.
-var orderStates = map[string]string{"reserved": "Not paid", "payment_pending": "Waiting for payment", "payment_failed": "Payment failed",
-	"payment_complete": "Paid", "ticket_issued": "Paid", "capture_failed": "Payment failed", "expired": "Expired", "cancelled": "Cancelled",
-	"refunded": "Refunded", "partly_refunded": "Partly refunded", "disputed": "Disputed", "in_review": "Being checked"}
+// orderState is the word for how an order stands.
+func (l *Language) orderState(name string) string {
+	if key := "account.state_" + name; l.Has(key) {
+		return l.T(key)
+	}
+	return name
+}
 
-// parseAccount reads the page's template.
-func parseAccount() (*template.Template, error) { return template.New("account").Parse(accountText) }
+// Query is the page's own.
+func (v AccountView) Query() string {
+	if v.Event == "" {
+		return ""
+	}
+	return url.Values{"event": {v.Event}}.Encode()
+}
 
 // Fill takes core's answers about the account, its orders and its tickets into the view.
-func (v *AccountView) Fill(account, orders, tickets []byte) error {
+func (v *AccountView) Fill(l *Language, account, orders, tickets []byte) error {
 	var who struct{ Email string }
 	if err := json.Unmarshal(account, &who); err != nil {
 		return fmt.Errorf("read an account: %w", err)
@@ -59,11 +62,7 @@ func (v *AccountView) Fill(account, orders, tickets []byte) error {
 		return fmt.Errorf("read an account's orders: %w", err)
 	}
 	for _, one := range o.Orders {
-		state := orderStates[one.State]
-		if state == "" {
-			state = one.State
-		}
-		v.Orders = append(v.Orders, accountOrder{one.ID, one.Event, one.Name, state, one.CreatedAt.UTC().Format("2 January 2006"), one.Amount.String()})
+		v.Orders = append(v.Orders, accountOrder{one.ID, one.Event, one.Name, l.orderState(one.State), l.Day(one.CreatedAt, ""), l.Money(one.Amount)})
 	}
 	var t struct {
 		Tickets []struct {
@@ -81,20 +80,13 @@ func (v *AccountView) Fill(account, orders, tickets []byte) error {
 		if one.Seat != "" {
 			place += ", " + one.Seat
 		}
-		if zone, err := time.LoadLocation(one.TimeZone); err == nil {
-			one.StartsAt = one.StartsAt.In(zone)
-		}
-		v.Tickets = append(v.Tickets, accountTicket{one.ID, one.Event, one.Name, one.StartsAt.Format("Monday, 2 January 2006, 15:04 MST"), place, one.State == "valid"})
+		v.Tickets = append(v.Tickets, accountTicket{one.ID, one.Event, one.Name, l.WhenLong(one.StartsAt, one.TimeZone), place, one.State == "valid"})
 	}
 	v.More = o.Next != "" || t.More
 	return nil
 }
 
 // Account is the account's page, which needs no script.
-func (p *Pages) Account(view AccountView) ([]byte, error) {
-	var out bytes.Buffer
-	if err := p.account.Execute(&out, view); err != nil {
-		return nil, fmt.Errorf("write the account's page: %w", err)
-	}
-	return out.Bytes(), nil
+func (p *Pages) Account(l *Language, view AccountView) ([]byte, error) {
+	return p.write(l, "account", view)
 }

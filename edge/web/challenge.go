@@ -1,15 +1,6 @@
 package web
 
-import (
-	"bytes"
-	_ "embed"
-	"fmt"
-	"html/template"
-	"strings"
-)
-
-//go:embed template/challenge.html
-var challengeText string
+import "strings"
 
 // Door is what the page shows on which a browser is asked for something, or told that it was denied.
 type Door struct {
@@ -33,10 +24,9 @@ type Door struct {
 }
 
 // Door is the page as HTML, and the Content-Security-Policy that goes with it. Without script it is a form.
-func (p *Pages) Door(d Door) (page []byte, policy string, err error) {
-	var out bytes.Buffer
-	if err := p.door.Execute(&out, d); err != nil {
-		return nil, "", fmt.Errorf("write a challenge's page: %w", err)
+func (p *Pages) Door(l *Language, d Door) (page []byte, policy string, err error) {
+	if page, err = p.write(l, "challenge", d); err != nil {
+		return nil, "", err
 	}
 	policy = ContentSecurityPolicy
 	if d.Captcha != "" {
@@ -45,7 +35,5 @@ func (p *Pages) Door(d Door) (page []byte, policy string, err error) {
 		policy = strings.Replace(policy, "connect-src 'self'", "connect-src 'self' "+d.Sources, 1)
 		policy += "; frame-src " + d.Sources
 	}
-	return out.Bytes(), policy, nil
+	return page, policy, nil
 }
-
-func parseDoor() (*template.Template, error) { return template.New("challenge").Parse(challengeText) }

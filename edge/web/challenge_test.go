@@ -14,7 +14,7 @@ func TestThePageOfAChallengeIsAFormWithoutScript(t *testing.T) {
 		"captcha": {Event: "arena", Kind: "captcha", Token: "tok", Captcha: "turnstile", SiteKey: "s", Bound: "b", Sources: "https://challenges.cloudflare.com", WaitToken: "wait"},
 		"denied":  {Event: "arena", Denied: true, Reference: "00ff", Appeal: `<script>alert(1)</script>`},
 	} {
-		body, policy, err := p.Door(d)
+		body, policy, err := p.Door(p.Language("en"), d)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

@@ -1,19 +1,11 @@
 package web
 
 import (
-	"bytes"
-	_ "embed"
 	"encoding/json"
 	"fmt"
-	"html/template"
 	"net/url"
-	"strconv"
 	"time"
-	_ "time/tzdata" // times are shown in the zone of the venue, on every machine
 )
-
-//go:embed template/list.html
-var listText string
 
 // Asked is what a visitor looks for, as typed.
 type Asked struct {
@@ -54,6 +46,7 @@ type listView struct {
 	Events             []eventView
 	Cities, Categories []facet
 	Next               string
+	Query              string // of the page itself
 }
 
 type eventView struct{ ID, Name, Instant, When, Where, Phase, Price string }
@@ -84,13 +77,9 @@ type priceJSON struct {
 	Currency string
 }
 
-// phases are the words for how a sale stands.
-var phases = map[string]string{"announced": "Announced", "joining": "Waiting room open", "sealing": "Drawing", "drawn": "Drawn", "open": "On sale",
-	"paused": "Paused", "sold_out": "Sold out", "ended": "Ended"}
-
 // List is the list of events as a page that needs no script: core's answer to a search, or what is wrong instead.
-func (p *Pages) List(asked Asked, body []byte, problem string) ([]byte, error) {
-	view := listView{Asked: asked, Problem: problem, Searched: len(asked.Values()) > 0}
+func (p *Pages) List(l *Language, asked Asked, body []byte, problem string) ([]byte, error) {
+	view := listView{Asked: asked, Problem: problem, Searched: len(asked.Values()) > 0, Query: asked.Values().Encode()}
 	narrowed := asked
 	narrowed.Q, narrowed.After = "", ""
 	view.Narrowed = narrowed != Asked{}
@@ -99,35 +88,24 @@ func (p *Pages) List(asked Asked, body []byte, problem string) ([]byte, error) {
 		if err := json.Unmarshal(body, &a); err != nil {
 			return nil, fmt.Errorf("read the list of events: %w", err)
 		}
-		view.take(a)
+		view.take(l, a)
 	}
-	var out bytes.Buffer
-	if err := p.list.Execute(&out, view); err != nil {
-		return nil, fmt.Errorf("write the list of events: %w", err)
-	}
-	return out.Bytes(), nil
+	return p.write(l, "list", view)
 }
 
-func (v *listView) take(a answer) {
+func (v *listView) take(l *Language, a answer) {
 	v.Cities, v.Categories = a.Facets.Cities, a.Facets.Categories
-	switch a.Total {
-	case 0:
-		v.Count = "No events found."
-	case 1:
-		v.Count = "1 event"
-	default:
-		v.Count = strconv.Itoa(a.Total) + " events"
+	if v.Count = l.T("list.none"); a.Total > 0 {
+		v.Count = l.T("list.count", "n", a.Total)
 	}
 	for _, e := range a.Events {
-		one := eventView{ID: e.ID, Name: e.Name, Instant: e.StartsAt.Format(time.RFC3339), When: when(e.StartsAt, e.TimeZone), Where: e.Venue.Name + ", " + e.Venue.City}
+		one := eventView{ID: e.ID, Name: e.Name, Instant: e.StartsAt.Format(time.RFC3339), When: l.When(e.StartsAt, e.TimeZone), Where: e.Venue.Name + ", " + e.Venue.City}
 		if e.OnSale != nil {
-			if one.Phase = phases[e.OnSale.Phase]; one.Phase == "" {
-				one.Phase = e.OnSale.Phase
-			}
+			one.Phase = l.phase(e.OnSale.Phase)
 		}
 		if e.Prices != nil {
-			if one.Price = e.Prices.From.String(); e.Prices.To != e.Prices.From {
-				one.Price = "from " + one.Price
+			if one.Price = l.Money(e.Prices.From); e.Prices.To != e.Prices.From {
+				one.Price = l.T("list.price_from", "price", one.Price)
 			}
 		}
 		v.Events = append(v.Events, one)
@@ -139,30 +117,10 @@ func (v *listView) take(a answer) {
 	}
 }
 
-// when is a start by the clock of the venue.
-func when(at time.Time, zone string) string {
-	const form = "Mon 2 January 2006, 15:04"
-	location, err := time.LoadLocation(zone)
-	if err != nil {
-		return at.UTC().Format(form) + " UTC"
+// phase is the word for how a sale stands.
+func (l *Language) phase(name string) string {
+	if key := "phase." + name; l.Has(key) {
+		return l.T(key)
 	}
-	return at.In(location).Format(form)
+	return name
 }
-
-// decimals of currencies that do not have two.
-var decimals = map[string]int{"BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0, "RWF": 0, "UGX": 0, "UYI": 0,
-	"VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0, "BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3}
-
-func (m priceJSON) String() string {
-	places, ok := decimals[m.Currency]
-	if !ok {
-		places = 2
-	}
-	text := fmt.Sprintf("%0*d", places+1, m.Minor)
-	if places > 0 {
-		text = text[:len(text)-places] + "." + text[len(text)-places:]
-	}
-	return text + " " + m.Currency
-}
-
-func parseList() (*template.Template, error) { return template.New("list").Parse(listText) }

@@ -15,14 +15,14 @@ const listAnswer = `{"events":[
 
 func TestTheListNeedsNoScript(t *testing.T) {
 	p := pages(t)
-	body, err := p.List(Asked{Q: `ja"zz <b>`, City: "Łódź", From: "2027-06-01", After: "earlier"}, []byte(listAnswer), "")
+	body, err := p.List(p.Language("en"), Asked{Q: `ja"zz <b>`, City: "Łódź", From: "2027-06-01", After: "earlier"}, []byte(listAnswer), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	page := string(body)
 	for _, want := range []string{
-		"Night &lt;img src=x onerror=alert(1)&gt; &amp; Day", `href="/e/arena"`, "Sat 12 June 2027, 21:00", "Arena, Valencia", "Waiting room open", "from 12.05 EUR",
-		"Sun 13 June 2027, 18:30", ">900 JPY<", "1234 events", `value="ja&#34;zz &lt;b&gt;"`, `value="Łódź"`, `value="2027-06-01"`, "<details open>",
+		"Night &lt;img src=x onerror=alert(1)&gt; &amp; Day", `href="/e/arena"`, "Sat 12 June 2027, 21:00", "Arena, Valencia", "Waiting room open", "from €12.05",
+		"Sun 13 June 2027, 18:30", ">JPY 900<", "1,234 events", `value="ja&#34;zz &lt;b&gt;"`, `value="Łódź"`, `value="2027-06-01"`, "<details open>",
 		`href="/?after=abc_-&amp;city=%C5%81%C3%B3d%C5%BA&amp;from=2027-06-01&amp;q=ja%22zz&#43;%3Cb%3E"`, `<option value="concert">9</option>`, `method="get"`, `href="/">Everything`,
 	} {
 		if !strings.Contains(page, want) {
@@ -39,22 +39,24 @@ func TestTheListNeedsNoScript(t *testing.T) {
 
 func TestTheListSaysWhatIsWrong(t *testing.T) {
 	p := pages(t)
-	body, err := p.List(Asked{PriceMax: "9"}, nil, "price_max needs a currency.")
+	body, err := p.List(p.Language("en"), Asked{PriceMax: "9"}, nil, "price_max needs a currency.")
 	if err != nil || !strings.Contains(string(body), "price_max needs a currency.") || !strings.Contains(string(body), `value="9"`) || strings.Contains(string(body), "No events") {
 		t.Errorf("%v: %s", err, body)
 	}
-	if body, err := p.List(Asked{}, []byte(`{"events":[],"next":"","total":0}`), ""); err != nil || !strings.Contains(string(body), "No events found.") ||
+	if body, err := p.List(p.Language("en"), Asked{}, []byte(`{"events":[],"next":"","total":0}`), ""); err != nil || !strings.Contains(string(body), "No events found.") ||
 		strings.Contains(string(body), "<details open") || strings.Contains(string(body), "Everything") {
 		t.Errorf("%v: %s", err, body)
 	}
-	if _, err := p.List(Asked{}, []byte(`<html>`), ""); err == nil {
+	if _, err := p.List(p.Language("en"), Asked{}, []byte(`<html>`), ""); err == nil {
 		t.Error("what is no list is shown as one")
 	}
 }
 
 func TestPricesHaveTheDecimalsOfTheirCurrency(t *testing.T) {
-	for want, m := range map[string]priceJSON{"0.05 EUR": {5, "EUR"}, "12.50 CHF": {1250, "CHF"}, "900 JPY": {900, "JPY"}, "0 ISK": {0, "ISK"}, "1.005 KWD": {1005, "KWD"}} {
-		if got := m.String(); got != want {
+	l := pages(t).Language("en")
+	for want, m := range map[string]priceJSON{"€0.05": {5, "EUR"}, "CHF 12.50": {1250, "CHF"}, "JPY 900": {900, "JPY"}, "ISK 0": {0, "ISK"}, "KWD 1.005": {1005, "KWD"},
+		"-€1,234,567.89": {-123456789, "EUR"}} {
+		if got := strings.Replace(l.Money(m), "€-", "-€", 1); got != want {
 			t.Errorf("%q instead of %q", got, want)
 		}
 	}

@@ -1,19 +1,13 @@
 package web
 
 import (
-	"bytes"
-	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html/template"
 	"net/url"
 	"strings"
 	"time"
 )
-
-//go:embed template/pay.html
-var payText string
 
 // ErrNothingToPay means that an order is not, or no longer, paid on a page of its own.
 var ErrNothingToPay = errors.New("there is nothing to pay on this page")
@@ -67,7 +61,7 @@ type order struct {
 // Pay is the page on which an order of the event is paid, made of core's answer about the order, and the Content-Security-Policy
 // that goes with it: that of every page, opened for the form of this order's provider. ErrNothingToPay for any other order.
 // An order whose money is transferred, or brought to a box office, has one too, which says how and needs no script.
-func (p *Pages) Pay(event string, body []byte) (page []byte, policy string, err error) {
+func (p *Pages) Pay(l *Language, event string, body []byte) (page []byte, policy string, err error) {
 	var o order
 	if err := json.Unmarshal(body, &o); err != nil {
 		return nil, "", fmt.Errorf("read an order: %w", err)
@@ -88,49 +82,32 @@ func (p *Pages) Pay(event string, body []byte) (page []byte, policy string, err 
 	if o.Payment.Form == formByHand {
 		view.Method, view.PayTo, view.Reference = o.Payment.Method, o.Payment.PayTo, inFours(o.Payment.Reference)
 		if t, err := time.Parse(time.RFC3339, o.Deadline); err == nil {
-			view.Until = t.UTC().Format("2 January 2006, 15:04 UTC")
+			view.Until = l.When(t, "")
 		}
 	}
 	if o.Payment.Failure != "" {
-		view.Failure = failureText(o.Payment.Failure) + " Your tickets are still held: try another card."
+		view.Failure = l.T("pay.still_held", "failure", l.failure(o.Payment.Failure))
 	}
-	for _, l := range o.Lines {
-		price := priceJSON{Minor: l.Face.Minor + l.Fee.Minor + l.Tax.Minor, Currency: o.Amount.Currency}
-		view.Lines = append(view.Lines, lineView{Tier: l.Tier, Seat: l.Seat, Price: price})
+	for _, line := range o.Lines {
+		price := priceJSON{Minor: line.Face.Minor + line.Fee.Minor + line.Tax.Minor, Currency: o.Amount.Currency}
+		view.Lines = append(view.Lines, lineView{Tier: line.Tier, Seat: line.Seat, Price: price})
 	}
-	var out bytes.Buffer
-	if err := p.pay.Execute(&out, view); err != nil {
-		return nil, "", fmt.Errorf("write a payment page: %w", err)
+	if page, err = p.write(l, "pay", view); err != nil {
+		return nil, "", err
 	}
-	return out.Bytes(), policy, nil
+	return page, policy, nil
 }
 
-// failureText is why a payment failed, in a sentence. The page's script says the same, see failureText of static/page.js.
-func failureText(code string) string {
+// failure is why a payment failed, in a sentence: by the provider's code, with or without its detail. The page's script says the same, see
+// failureText of static/page.js.
+func (l *Language) failure(code string) string {
 	kind, detail, _ := strings.Cut(code, "/")
-	if kind == "card_declined" && detail == "insufficient_funds" {
-		kind = detail
+	for _, name := range []string{detail, kind, strings.Replace(kind, "invalid_", "incorrect_", 1)} {
+		if key := "failure." + name; name != "" && l.Has(key) {
+			return l.T(key)
+		}
 	}
-	switch kind {
-	case "card_declined":
-		return "The card was declined."
-	case "insufficient_funds":
-		return "There is not enough money on the card."
-	case "expired_card":
-		return "The card has expired."
-	case "incorrect_cvc", "invalid_cvc":
-		return "The security code of the card is wrong."
-	case "incorrect_number", "invalid_number":
-		return "The card number is wrong."
-	case "processing_error":
-		return "The card could not be processed just now. Try again in a moment."
-	case "authentication_required":
-		return "The bank wants to confirm that it is you. Try again and follow its steps."
-	case "payment_intent_authentication_failure":
-		return "The bank could not confirm that it is you."
-	default:
-		return "The payment did not go through."
-	}
+	return l.T("failure.other")
 }
 
 // payPolicy opens the policy of every page for a provider's form: for Stripe's, what Stripe says its script needs; for a frame
@@ -176,5 +153,3 @@ func plainHost(host string) bool {
 	}
 	return host != ""
 }
-
-func parsePay() (*template.Template, error) { return template.New("pay").Parse(payText) }

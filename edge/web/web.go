@@ -1,11 +1,16 @@
-// Package web is what a buyer's browser is given: five pages, a style sheet and scripts, embedded in the binary.
+// Package web is what a buyer's browser is given: pages, a style sheet and scripts, embedded in the binary.
 //
-// The list of events and the account's page are made from templates and core's answers; they need no script. So is the page on which an order is paid,
+// Pages are made from templates (template/, with what they have in common in layout.html) in the language of who asks. All that is said
+// lies in words/, one file a language, for templates and scripts alike: a page carries those groups of words that its scripts need as JSON
+// in the element #words, so page and scripts always speak the same language, and t('room.ahead') in words.js says them. Adding a language
+// is adding a file.
+//
+// The list of events and the account's page are made of core's answers; they need no script. So is the page on which an order is paid,
 // whose policy lets the form of that order's payment provider in, which gets the card data, so that none ever comes to us. The page
 // of a challenge is a form that works without script too; its policy lets a CAPTCHA provider in where one is configured. No other
-// page lets anything in from elsewhere. Of everything else it owns the bytes,
-// compressed once at start, with an ETag that is the hash of the content. An event's page is plain HTML
-// without any data in it: the script talks to the same JSON interfaces as everybody else, and puts what it gets into the
+// page lets anything in from elsewhere. Of everything that is the same for everybody it owns the bytes,
+// compressed once at start, with an ETag that is the hash of the content. The script of an event's page (app.js, and a script for each
+// part: room.js, shop.js, order.js) talks to the same JSON interfaces as everybody else, and puts what it gets into the
 // page as text only, never as markup. Nothing is inline, so the Content-Security-Policy can forbid that. Pages never
 // changes after New and may be used by any goroutine.
 //
@@ -63,13 +68,11 @@ type Page struct {
 
 // Pages are all files by path.
 type Pages struct {
-	byPath map[string]*Page
-	event  *Page
-	list   *template.Template
-	pay    *template.Template
-	door   *template.Template
+	byPath map[string]*Page // of the scripts and whatever else is the same for everybody
+	event  map[string]*Page // by language
 
-	account *template.Template
+	languages map[string]*Language
+	templates map[string]*template.Template // by language
 }
 
 // New reads and compresses the embedded files.
@@ -94,20 +97,9 @@ func New() (*Pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded pages: %w", err)
 	}
-	if p.list, err = parseList(); err != nil {
-		return nil, fmt.Errorf("read the list's template: %w", err)
+	if err := p.readTemplates(); err != nil {
+		return nil, err
 	}
-	if p.pay, err = parsePay(); err != nil {
-		return nil, fmt.Errorf("read the payment page's template: %w", err)
-	}
-	if p.door, err = parseDoor(); err != nil {
-		return nil, fmt.Errorf("read the challenge page's template: %w", err)
-	}
-	if p.account, err = parseAccount(); err != nil {
-		return nil, fmt.Errorf("read the account page's template: %w", err)
-	}
-	p.event = p.byPath["/static/event.html"]
-	delete(p.byPath, "/static/event.html")
 	if icon := p.byPath["/static/icon.svg"]; icon != nil {
 		p.byPath["/favicon.ico"] = icon
 	}
@@ -138,14 +130,14 @@ func newPage(ext string, body []byte) (*Page, error) {
 	}, nil
 }
 
-// Find returns what lies at a path, or nil. Every possible event has a page: whether there is such an event is for the
-// script to find out.
-func (p *Pages) Find(path []byte) *Page {
-	if len(path) > len(EventPrefix) && string(path[:len(EventPrefix)]) == EventPrefix {
-		if lottery.ValidSlug(string(path[len(EventPrefix):])) {
-			return p.event
-		}
-		return nil
+// Find returns the file that lies at a path, or nil.
+func (p *Pages) Find(path []byte) *Page { return p.byPath[string(path)] }
+
+// Event returns the page of the event at a path, or nil where there can be none. Every possible event has a page: whether there is such an
+// event is for the script to find out.
+func (p *Pages) Event(l *Language, path []byte) *Page {
+	if len(path) > len(EventPrefix) && string(path[:len(EventPrefix)]) == EventPrefix && lottery.ValidSlug(string(path[len(EventPrefix):])) {
+		return p.event[l.Code]
 	}
-	return p.byPath[string(path)]
+	return nil
 }

@@ -2,6 +2,7 @@
 // else; the card goes from that form to the provider and never comes here.
 
 import { api, countdown, el, failureText, jitter, pause, say } from './page.js';
+import { said, t } from './words.js';
 
 const box = document.getElementById('form');
 const { order: id, event: slug, kind, attempt, url, key, secret } = box.dataset;
@@ -20,7 +21,7 @@ function frame() {
   const target = new URL(url);
   target.searchParams.set('embed', '1');
   target.searchParams.set('parent', location.origin);
-  const inner = el('iframe', { src: target.href, title: 'Card details', class: 'provider', sandbox: 'allow-forms allow-scripts allow-same-origin', referrerpolicy: 'no-referrer' });
+  const inner = el('iframe', { src: target.href, title: t('pay.frame'), class: 'provider', sandbox: 'allow-forms allow-scripts allow-same-origin', referrerpolicy: 'no-referrer' });
   addEventListener('message', (e) => {
     if (e.source !== inner.contentWindow || e.origin !== target.origin) return;
     const { height } = e.data || {};
@@ -39,7 +40,7 @@ async function elements() {
   if (paymentIntent && ['processing', 'requires_capture', 'succeeded'].includes(paymentIntent.status)) return paid();
   const fields = stripe.elements({ clientSecret: secret });
   const mount = el('div');
-  const go = el('button', {}, 'Pay');
+  const go = el('button', {}, t('pay.go'));
   box.replaceChildren(el('form', { onsubmit: async (e) => {
     e.preventDefault();
     if (go.disabled) return undefined;
@@ -47,7 +48,7 @@ async function elements() {
     problem('');
     const { error } = await stripe.confirmPayment({ elements: fields, redirect: 'if_required', confirmParams: { return_url: location.origin + location.pathname } });
     if (!error || (error.payment_intent && error.payment_intent.status === 'requires_capture')) return paid();
-    problem(error.message || 'The payment did not go through.');
+    problem(error.message || t('failure.other'));
     go.disabled = false;
     return undefined;
   } }, mount, el('div', { class: 'actions' }, go)));
@@ -56,7 +57,7 @@ async function elements() {
 }
 
 function paid() {
-  box.replaceChildren(el('p', { class: 'good' }, 'Paid. Your tickets are being made …'));
+  box.replaceChildren(el('p', { class: 'good' }, t('pay.paid')));
   patience = '?wait=3s';
   wake();
 }
@@ -68,7 +69,7 @@ async function follow() {
     const { status, data, wait } = await api('GET', `/v1/orders/${id}${patience}`);
     if (kind === 'frame') patience = ''; // nobody knows what was done in there
     if (status === 0 || status === 429 || status === 503) {
-      say(data.detail || 'Please wait …');
+      say(said(data, 'common.wait'));
       await pause(jitter(1000 * (wait || 2)));
       continue;
     }
@@ -78,7 +79,7 @@ async function follow() {
     say('');
     if ((payment.failure || '') !== failure) {
       failure = payment.failure || '';
-      problem(failure && `${failureText(failure)} Your tickets are still held: try another card.`);
+      problem(failure && t('pay.still_held', { failure: failureText(failure) }));
     }
     await Promise.race([pause(jitter(1500)), new Promise((done) => { wake = done; })]);
   }
@@ -87,5 +88,5 @@ async function follow() {
 if (location.search) history.replaceState(null, '', location.pathname); // what the bank's page added
 document.getElementById('left').replaceWith(countdown({ deadline: box.dataset.deadline, server_time: box.dataset.now }, () => wake()));
 if (kind === 'frame') frame();
-else if (kind === 'stripe_elements') elements().catch(() => problem('The payment form cannot be loaded. Check your connection, then load this page again.'));
+else if (kind === 'stripe_elements') elements().catch(() => problem(t('pay.not_loaded')));
 follow();

@@ -2,6 +2,7 @@
 // and drawn here otherwise, with the rotating part of now (RFC 6238, from the seed that the ticket came with).
 
 import { el } from './page.js';
+import { t } from './words.js';
 
 const patience = 2500; // milliseconds until a picture is drawn here instead
 
@@ -30,7 +31,7 @@ async function drawnHere(ticket, ahead) {
 
 /** The picture of a ticket's code, which keeps itself of now for as long as it is in the page. */
 function picture(ticket, name, ahead) {
-  const image = el('img', { alt: `QR code of the ticket ${name}`, width: 272, height: 272 });
+  const image = el('img', { alt: t('ticket.code_of', { name }), width: 272, height: 272 });
   const draw = () => fromServer(ticket).catch(() => drawnHere(ticket, ahead)).then((blob) => {
     const url = URL.createObjectURL(blob);
     image.addEventListener('load', () => URL.revokeObjectURL(url), { once: true });
@@ -61,8 +62,8 @@ function keepAwake() {
 
 /** Shows one ticket large on white, which is as bright as a page can make a screen. Escape, back and the button end it. */
 function atGate(ticket, name, ahead) {
-  const view = el('dialog', { class: 'atgate', 'aria-label': `The ticket ${name} at the gate` }, picture(ticket, name, ahead), el('p', {}, name),
-    el('button', { class: 'plain', onclick: () => view.close() }, 'Close'));
+  const view = el('dialog', { class: 'atgate', 'aria-label': t('ticket.at_gate', { name }) }, picture(ticket, name, ahead), el('p', {}, name),
+    el('button', { class: 'plain', onclick: () => view.close() }, t('ticket.close')));
   const back = () => view.close();
   document.body.append(view);
   history.pushState({ gate: true }, '');
@@ -82,6 +83,6 @@ export function ticketCard(ticket, tier, ahead) {
   const name = ticket.seat ? `${tier} · ${ticket.seat}` : tier;
   const { apple, google } = ticket.wallets || {};
   return el('section', { class: 'card ticket' }, el('h2', {}, name), picture(ticket, name, ahead),
-    el('div', { class: 'actions' }, el('button', { onclick: () => atGate(ticket, name, ahead) }, 'Show at the gate'),
-      apple && el('a', { class: 'button plain', href: apple }, 'Add to Apple Wallet'), google && el('a', { class: 'button plain', href: google, rel: 'noreferrer' }, 'Save to Google Wallet')));
+    el('div', { class: 'actions' }, el('button', { onclick: () => atGate(ticket, name, ahead) }, t('ticket.show')),
+      apple && el('a', { class: 'button plain', href: apple }, t('ticket.apple')), google && el('a', { class: 'button plain', href: google, rel: 'noreferrer' }, t('ticket.google'))));
 }

@@ -1,0 +1,74 @@
+// What the parts of an event's page share: the view, what this browser remembers, and the way from part to part. A part's script is loaded
+// when it is gone to, so that who waits loads no more than the waiting room.
+
+import { el, jitter, pause, say } from './page.js';
+import { has, t, when } from './words.js';
+
+export const slug = decodeURIComponent(location.pathname.split('/')[2] || '');
+export const path = `/v1/events/${encodeURIComponent(slug)}`;
+
+const view = document.getElementById('view');
+let leave = () => {}; // ends what the part shown keeps up to date
+
+/** Shows nodes instead of whatever is shown. */
+export function show(...nodes) {
+  left();
+  view.replaceChildren(...nodes);
+  view.removeAttribute('aria-busy');
+}
+
+/** Has a function called when something else is shown. */
+export const onLeave = (ends) => { leave = ends; };
+
+/** Ends what the part shown keeps up to date. */
+export function left() {
+  leave();
+  leave = () => {};
+}
+
+/** The event as /v1/events/{id} shows it. */
+export let event;
+
+export function headline(data) {
+  event = data;
+  document.title = t('common.title', { page: event.name });
+  document.getElementById('title').textContent = event.name;
+  document.getElementById('when').textContent = `${when(event.starts_at, event.time_zone)} · ${event.venue.name}, ${event.venue.city}`;
+}
+
+/** Takes what changes of the event while it is sold. */
+export const refreshed = (data) => { if (data.tiers) event = data; };
+
+export const tierName = (id) => ((event.tiers || []).find((tier) => tier.id === id) || { name: id }).name;
+
+export const fact = (name, value) => el('div', {}, el('dt', {}, name), el('dd', {}, value));
+
+export const phaseName = (phase) => (has(`phase.${phase}`) ? t(`phase.${phase}`) : phase);
+
+/** What this browser remembers of the event: pass data, hold and order. Secrets are in cookies that scripts cannot read. */
+export const memory = {
+  read() { try { return JSON.parse(localStorage.getItem(`fairgate:${slug}`)) || {}; } catch { return {}; } },
+  write(change) { localStorage.setItem(`fairgate:${slug}`, JSON.stringify({ ...memory.read(), ...change })); },
+};
+
+/** A part's script. Where it does not come, the page is loaded anew as soon as there is a network: browsers remember failed imports. */
+async function part(load) {
+  try { return await load(); } catch {
+    for (;;) {
+      say(t('common.offline'));
+      await pause(jitter(2000));
+      if (await fetch(location.pathname, { method: 'HEAD' }).then((response) => response.ok, () => false)) location.reload();
+    }
+  }
+}
+
+const room = () => part(() => import('./room.js'));
+const choosing = () => part(() => import('./shop.js'));
+const buying = () => part(() => import('./order.js'));
+
+export const waitingRoom = async () => (await room()).waitingRoom();
+export const shop = async (problem) => (await choosing()).shop(problem);
+export const holdPage = async (id, known) => (await choosing()).holdPage(id, known);
+export const orderPage = async (id) => (await buying()).orderPage(id);
+export const ticketsPage = async (order) => (await buying()).ticketsPage(order);
+export const offline = async (again) => (await buying()).offline(again);
