@@ -19,6 +19,9 @@ func (f *fakeCore) refundRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /admin/v1/refunds", func(w http.ResponseWriter, q *http.Request) {
 		found := []any{}
 		for _, one := range r.list {
+			if review := q.URL.Query().Get("review") != ""; review && (one["kind"] != "found" || one["reviewed"] != nil) {
+				continue
+			}
 			if q.URL.Query().Get("unsettled") == "" || one["state"] == "failed" && one["resolution"] == nil {
 				found = append(found, one)
 			}
@@ -34,6 +37,7 @@ func (f *fakeCore) refundRoutes(mux *http.ServeMux) {
 		}
 		refuse(w, 404, "refund_unknown", "There is no such refund.")
 	})
+	mux.HandleFunc("POST /admin/v1/refunds/{id}/review", r.review)
 	mux.HandleFunc("POST /admin/v1/refunds/{id}/retry", func(w http.ResponseWriter, q *http.Request) { f.retryRefund(r, w, q) })
 	mux.HandleFunc("POST /admin/v1/events/{id}/cancel", f.withEvent(func(w http.ResponseWriter, q *http.Request, _ *fakeEvent) {
 		r.runs[q.PathValue("id")] = 0
@@ -78,12 +82,43 @@ func (f *fakeCore) createRefund(r *refunding, w http.ResponseWriter, q *http.Req
 	if minor, ok := body["amount_minor"].(float64); ok {
 		one["kind"], one["amount"], one["items"], one["state"] = "amount", euros(int(minor)), []int{}, "succeeded"
 		delete(one, "failure")
+		if minor == 1616 { // made at the provider
+			one["kind"] = "found"
+		}
 		if minor == 1414 || minor == 1515 { // given up, and made all the same
 			one["state"], one["failure"] = "failed", "discarded"
 		}
 	}
 	r.list, r.made[q.PathValue("id")+key] = append(r.list, one), one
 	answer(w, 201, one)
+}
+
+func (r *refunding) review(w http.ResponseWriter, q *http.Request) {
+	var body struct {
+		Tickets []string `json:"tickets"`
+		All     bool     `json:"all"`
+		Reason  string   `json:"reason"`
+	}
+	for _, one := range r.list {
+		if one["id"] != q.PathValue("id") || json.NewDecoder(q.Body).Decode(&body) != nil || body.Reason == "" {
+			continue
+		}
+		switch {
+		case one["kind"] != "found":
+			refuse(w, 409, "refund_not_found_there", "The refund was not made by hand at the provider.")
+			return
+		case one["reviewed"] != nil:
+			refuse(w, 409, "refund_reviewed", "Somebody has reviewed the refund otherwise.")
+			return
+		}
+		one["reviewed"] = "kept"
+		if body.All || len(body.Tickets) > 0 {
+			one["reviewed"], one["items"] = "void", make([]int, max(1, len(body.Tickets)))
+		}
+		answer(w, 200, one)
+		return
+	}
+	refuse(w, 404, "refund_unknown", "There is no such refund.")
 }
 
 func (f *fakeCore) retryRefund(r *refunding, w http.ResponseWriter, q *http.Request) {

@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -33,6 +34,7 @@ type refundView struct {
 	Actor       string  `json:"actor"`
 	CreatedAt   instant `json:"created_at"`
 	DoneAt      instant `json:"done_at"`
+	Reviewed    string  `json:"reviewed"`
 }
 
 // state is the refund's state, with how it was settled.
@@ -46,7 +48,7 @@ func (r refundView) state() string {
 func (t *tool) refunds() *cobra.Command {
 	return group("refunds", "Give money back", `  ticketctl refunds create 0b0f1f0e-6d0d-5a57-9d3c-3a0e3c9f2b11 --reason "asked by phone"
   ticketctl refunds list --unsettled
-  ticketctl refunds run arena --follow`, t.refundsCreate(), t.refundsList(), t.refundsShow(), t.refundsRetry(), t.refundsRun())
+  ticketctl refunds run arena --follow`, t.refundsCreate(), t.refundsList(), t.refundsShow(), t.refundsRetry(), t.refundsReview(), t.refundsRun())
 }
 
 func (t *tool) refundsCreate() *cobra.Command {
@@ -120,15 +122,16 @@ sold again is as the event's file says, unless --keep-fee or --resell say otherw
 func (t *tool) refundsList() *cobra.Command {
 	var pages pageFlags
 	var event, state, kind string
-	var unsettled bool
+	var unsettled, review bool
 	cmd := &cobra.Command{
 		Use:   "list [EVENT]",
 		Short: "List refunds",
 		Long: `list shows refunds, oldest first. States are requested, pending, succeeded and failed; kinds are order, tickets, amount, late (a payment
-that came too late) and found (somebody made it in the provider's own pages: look whether the tickets should stay).`,
+that came too late) and found (somebody made it in the provider's own pages). One of those that gives back all that is left of an order makes its
+tickets void by itself; the others are listed by --review until ticketctl refunds review has said what becomes of the tickets.`,
 		Example: `  ticketctl refunds list arena
   ticketctl refunds list --unsettled
-  ticketctl refunds list --kind found --json`,
+  ticketctl refunds list --review`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: t.completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -147,6 +150,9 @@ that came too late) and found (somebody made it in the provider's own pages: loo
 			if unsettled {
 				query.Set("unsettled", "true")
 			}
+			if review {
+				query.Set("review", "true")
+			}
 			c, err := t.client(cmd)
 			if err != nil {
 				return err
@@ -164,6 +170,7 @@ that came too late) and found (somebody made it in the provider's own pages: loo
 	cmd.Flags().StringVar(&state, "state", "", "only refunds in this state")
 	cmd.Flags().StringVar(&kind, "kind", "", "only refunds of this kind")
 	cmd.Flags().BoolVar(&unsettled, "unsettled", false, "only those that failed and that nobody has seen to")
+	cmd.Flags().BoolVar(&review, "review", false, "only those made at the provider of which nobody has said what becomes of the tickets")
 	pages.add(cmd)
 	return cmd
 }
@@ -203,6 +210,9 @@ func (t *tool) refundsShow() *cobra.Command {
 				out.row("by", r.Actor)
 				out.row("created", r.CreatedAt)
 				out.row("done", r.DoneAt)
+				if r.Kind == "found" {
+					out.row("tickets are", cmp.Or(r.Reviewed, "to be reviewed"))
+				}
 			})
 		},
 	}

@@ -107,6 +107,8 @@ var outcomes = []outcome{
 	{checkout.ErrRefundUnclear, 503, "refund_unclear", "A refund of this order was given up, and its provider does not say now whether it made it. Nothing is given back before that is known; ask again.", 30 * time.Second},
 	{checkout.ErrRefundMade, 409, "refund_made", "The provider has made the refund that was given up, or has it under way: it stands again, and nothing else was recorded. Do not pay the buyer once more; if that was done already, get that money back.", 0},
 	{checkout.ErrRefundOpen, 409, "refund_not_failed", "The refund has not failed, or has been settled already. Look at it.", 0},
+	{checkout.ErrRefundOurs, 409, "refund_not_found_there", "The refund was not made by hand at the provider, so there is nothing to review: it says itself which tickets it is for.", 0},
+	{checkout.ErrRefundReviewed, 409, "refund_reviewed", "Somebody has reviewed the refund otherwise. Look at it; a ticket that should be void can be refunded.", 0},
 	{checkout.ErrRefundTransferred, 409, "ticket_transferred", "One of the tickets was handed on and is somebody else's now. Ask for the others by themselves; the organizer can refund all of them.", 0},
 	{checkout.ErrRefundEntered, 409, "ticket_used", "One of the tickets has been scanned in. Ask for the others by themselves; the organizer can refund all of them.", 0},
 	{checkout.ErrRefundSellerPaid, 409, "seller_paid", "The ticket's seller has been paid. Only the organizer can refund it.", 0},

@@ -39,13 +39,14 @@ type refundJSON struct {
 	CreatedAt   timeJSON   `json:"created_at"`
 	UpdatedAt   timeJSON   `json:"updated_at"`
 	DoneAt      *timeJSON  `json:"done_at,omitempty"`
+	Reviewed    string     `json:"reviewed,omitempty"` // of one found at the provider: void or kept, what was decided about tickets
 }
 
 func refundOf(f checkout.Refund) refundJSON {
 	in := func(minor int64) moneyJSON { return moneyJSON{minor, f.Amount.Currency} }
 	j := refundJSON{ID: f.ID, OrderID: f.Order, Kind: string(f.Kind), State: string(f.State), Resolution: f.Resolution, Amount: money(f.Amount),
 		Face: in(f.Parts.Face), Fee: in(f.Parts.Fee), Tax: in(f.Parts.Tax), Items: f.Items, Provider: f.Provider, ProviderRef: f.ProviderRef,
-		Failure: f.Failure, Reason: f.Reason, Actor: f.Actor, CreatedAt: timeJSON(f.CreatedAt), UpdatedAt: timeJSON(f.UpdatedAt)}
+		Failure: f.Failure, Reason: f.Reason, Actor: f.Actor, Reviewed: f.Reviewed, CreatedAt: timeJSON(f.CreatedAt), UpdatedAt: timeJSON(f.UpdatedAt)}
 	if j.Items == nil {
 		j.Items = []int{}
 	}
@@ -162,10 +163,10 @@ func (s *Server) refundOwn(w http.ResponseWriter, r *http.Request) error {
 
 // listRefunds lists refunds, oldest first.
 //
-//	GET /admin/v1/refunds?event=&state=&kind=&unsettled=true&after=&limit=
+//	GET /admin/v1/refunds?event=&state=&kind=&unsettled=true&review=true&after=&limit=
 func (s *Server) listRefunds(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	page := checkout.RefundPage{State: checkout.RefundState(q.Get("state")), Kind: checkout.RefundKind(q.Get("kind")), Unsettled: q.Get("unsettled") == "true"}
+	page := checkout.RefundPage{State: checkout.RefundState(q.Get("state")), Kind: checkout.RefundKind(q.Get("kind")), Unsettled: q.Get("unsettled") == "true", Review: q.Get("review") == "true"}
 	var err error
 	if slug := q.Get("event"); slug != "" {
 		e, err := s.Events.BySlug(r.Context(), slug)
@@ -240,6 +241,37 @@ func (s *Server) retryRefund(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	writeJSON(w, http.StatusCreated, refundOf(f))
+	return nil
+}
+
+// reviewRefund decides what a refund that somebody made at the provider means for the order's tickets.
+//
+//	POST /admin/v1/refunds/{id}/review
+//	{"tickets": ["…"], "all": false, "reason": "…"}   neither tickets nor all: they stay
+func (s *Server) reviewRefund(w http.ResponseWriter, r *http.Request) error {
+	id, err := pathID(r, checkout.ErrRefundUnknown)
+	if err != nil {
+		return err
+	}
+	var body struct {
+		Tickets []uuid.UUID `json:"tickets"`
+		All     bool        `json:"all"`
+		Reason  string      `json:"reason"`
+	}
+	if err := decode(r, &body); err != nil {
+		return err
+	}
+	if err := reasonable(body.Reason); err != nil {
+		return err
+	}
+	if len(body.Tickets) > maxRefundTickets || body.All && len(body.Tickets) > 0 {
+		return &detailed{errRequest, fmt.Sprintf("Name up to %d tickets, or all, or neither.", maxRefundTickets)}
+	}
+	f, err := s.Checkout.ReviewFound(r.Context(), checkout.FoundReview{Refund: id, Tickets: body.Tickets, All: body.All, Reason: body.Reason, Actor: operatorOf(r)})
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, refundOf(f))
 	return nil
 }
 

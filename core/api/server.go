@@ -230,6 +230,7 @@ func (s *Server) Admin() http.Handler {
 	admin("GET /admin/v1/refunds", s.listRefunds)
 	admin("GET /admin/v1/refunds/{id}", s.showRefund)
 	admin("POST /admin/v1/refunds/{id}/retry", s.retryRefund)
+	admin("POST /admin/v1/refunds/{id}/review", s.reviewRefund)
 	admin("POST /admin/v1/events/{id}/cancel", s.cancelEvent)
 	admin("GET /admin/v1/events/{id}/refunds", s.showRun)
 	admin("GET /admin/v1/disputes", s.listDisputes)

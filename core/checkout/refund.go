@@ -87,6 +87,7 @@ type Refund struct {
 	Failure     string
 	Reason      string
 	Actor       string
+	Reviewed    string // of one that somebody made at the provider: FoundVoid, FoundKept, or "" while nobody has said
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 	DoneAt      time.Time // zero while it is open
@@ -194,6 +195,9 @@ func (r *record) come(refunds []Refund, moves, stays Cause, by origin, reason st
 	case to:
 		return nil
 	case RefundPending:
+		if to == Refunded { // it was paid before anybody said what it was for
+			return r.applyFrom(CauseRefunded, by, "it was paid before")
+		}
 		return r.applyFrom(CauseRefundFailed, by, "an earlier refund has failed and is not settled")
 	}
 	return fmt.Errorf("%w: %s leads to %s and not to %s", ErrTransition, moves, r.order.State, to)

@@ -12,8 +12,9 @@ import (
 	"fairgate/ledger"
 )
 
-// foundRefund records a refund that somebody made in the provider's own pages, and books it. What it means for the tickets
-// nobody knows: they stay valid, and an operator sees the refund's kind and the order's history.
+// foundRefund records a refund that somebody made in the provider's own pages, and books it. When all of the order's money has gone
+// back with it, its tickets are void as by a refund of ours. What a part means for the tickets nobody knows: they stay valid, and an
+// operator finds it among those to be reviewed (RefundPage.Review) and says so (ReviewFound).
 func (s *Service) foundRefund(ctx context.Context, e payment.Event) error {
 	out := e.Refund.Outcome
 	if out.ProviderRef == "" || out.Amount.Minor <= 0 || out.State == payment.RefundFailed {
@@ -23,23 +24,28 @@ func (s *Service) foundRefund(ctx context.Context, e payment.Event) error {
 	if err != nil || order == uuid.Nil {
 		return err
 	}
-	err = s.change(ctx, order, func(ctx context.Context, tx pgx.Tx, r *record, refunds []Refund) error {
+	err = s.enterFound(ctx, order, attempt, out, webhook(e))
+	if errors.Is(err, ErrOrderUnknown) {
+		s.log.Warn("webhook about a refund of an order that is not ours", "webhook_id", e.ID)
+		return nil
+	}
+	return err
+}
+
+// enterFound books a refund of an attempt that somebody made at the provider, or applies what became of one that is known.
+func (s *Service) enterFound(ctx context.Context, order, attempt uuid.UUID, out payment.RefundOutcome, by origin) error {
+	return s.change(ctx, order, func(ctx context.Context, tx pgx.Tx, r *record, refunds []Refund) error {
 		p := r.payment(attempt)
 		if p == nil {
 			return ErrOrderUnknown
 		}
 		for i := range refunds {
 			if refunds[i].Provider == p.Provider && refunds[i].ProviderRef == out.ProviderRef {
-				return s.applyRefund(ctx, tx, r, refunds, &refunds[i], out, webhook(e))
+				return s.applyRefund(ctx, tx, r, refunds, &refunds[i], out, by)
 			}
 		}
-		return s.book(ctx, tx, r, refunds, p, out, webhook(e))
+		return s.book(ctx, tx, r, refunds, p, out, by)
 	})
-	if errors.Is(err, ErrOrderUnknown) {
-		s.log.Warn("webhook about a refund of an order that is not ours", "webhook_id", e.ID)
-		return nil
-	}
-	return err
 }
 
 // owner finds out whose payment a refund is of; uuid.Nil for none of ours.
@@ -75,16 +81,28 @@ func (s *Service) book(ctx context.Context, tx pgx.Tx, r *record, refunds []Refu
 		ID: payment.FoundRefundID(r.order.ID, p.Provider, out.ProviderRef), Order: r.order.ID, Event: r.order.Event, Payment: p.ID, Provider: p.Provider,
 		ProviderRef: out.ProviderRef, Kind: RefundFound, State: RefundTaken, Amount: out.Amount, Reason: "made at the provider", Actor: "provider",
 	}
-	cause := CauseRefundFound
+	cause, moves, said := CauseRefundFound, CauseRefundFound, "look whether the tickets should stay"
+	var whole bool
 	var transfers []ledger.Transfer
 	if p.State == PaymentCaptured && p.Failure == lateMoney {
-		f.Kind, cause = RefundOfLate, CauseLateRefundRequested
+		f.Kind, cause, moves = RefundOfLate, CauseLateRefundRequested, CauseLateRefundRequested
 		transfers, err = ledger.LateRefundTransfers(f.terms(terms.Organizer), f.ID, f.Amount.Minor)
 	} else {
-		transfers, err = f.foundTransfers(ctx, tx, terms.Organizer)
+		transfers, whole, err = f.foundTransfers(ctx, tx, terms.Organizer)
 	}
 	if err != nil {
 		return fmt.Errorf("book refund %s, which somebody made at the provider: %w", out.ProviderRef, err)
+	}
+	if whole && (r.order.State == TicketIssued || r.order.State == Disputed) {
+		if err := s.voidFound(ctx, tx, r, &f, unrefunded(len(r.order.Lines), refunds), terms); err != nil {
+			return err
+		}
+		if said = "nothing of the order's money is left, and its tickets are void"; f.Reviewed == "" {
+			said = "nothing of the order's money is left, but tickets of it were resold; see to it"
+		}
+		if r.order.State == TicketIssued {
+			moves = CauseRefundRequested
+		}
 	}
 	if err := f.insert(ctx, tx); err != nil {
 		return err
@@ -94,7 +112,7 @@ func (s *Service) book(ctx context.Context, tx pgx.Tx, r *record, refunds []Refu
 	}
 	s.metrics.refundFound.Inc()
 	refunds = append(refunds, f)
-	if err := r.come(refunds, cause, cause, by, f.Amount.String()+" were refunded at the provider; look whether the tickets should stay"); err != nil {
+	if err := r.come(refunds, moves, cause, by, f.Amount.String()+" were refunded at the provider; "+said); err != nil {
 		return err
 	}
 	if out.State == payment.RefundSucceeded {
@@ -103,25 +121,29 @@ func (s *Service) book(ctx context.Context, tx pgx.Tx, r *record, refunds []Refu
 	return s.outbox.Enqueue(ctx, tx, []payment.Task{refundTask(&f)})
 }
 
-// foundTransfers promise a refund that was found. If the reconciliation booked it first, they repeat what it booked.
-func (f *Refund) foundTransfers(ctx context.Context, tx pgx.Tx, organizer string) ([]ledger.Transfer, error) {
+// foundTransfers promise a refund that was found. If the reconciliation booked it first, they repeat what it booked. whole tells that
+// nothing is left of the order's money after it.
+func (f *Refund) foundTransfers(ctx context.Context, tx pgx.Tx, organizer string) (transfers []ledger.Transfer, whole bool, err error) {
 	moves, err := ledger.ReferenceMoves(ctx, tx, []uuid.UUID{f.Order})
 	if err != nil {
-		return nil, err
-	}
-	if parts, total, ok := ledger.RecordedRefund(moves[f.Order], f.Order, f.ID); ok && total == f.Amount.Minor {
-		f.Parts = parts
-		return ledger.RefundAgain(f.terms(organizer), f.ID, parts, total)
+		return nil, false, err
 	}
 	m := ledger.MoneyOf(moves[f.Order])
 	m.DisputedMinor = 0 // a dispute keeps us from giving money back; this is gone
+	left := m.CapturedMinor - m.ReturnedMinor
+	if parts, total, ok := ledger.RecordedRefund(moves[f.Order], f.Order, f.ID); ok && total == f.Amount.Minor {
+		f.Parts = parts
+		transfers, err = ledger.RefundAgain(f.terms(organizer), f.ID, parts, total)
+		return transfers, left <= 0, err
+	}
 	if f.Amount.Currency != m.Currency || f.Amount.Minor > m.CapturedMinor {
-		return nil, ledger.ErrOverRefund
+		return nil, false, ledger.ErrOverRefund
 	}
 	if f.Parts, _, err = amountParts(m, f.Amount.Minor); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return ledger.RefundTransfers(f.terms(organizer), f.ID, m, f.Parts, f.Amount.Minor)
+	transfers, err = ledger.RefundTransfers(f.terms(organizer), f.ID, m, f.Parts, f.Amount.Minor)
+	return transfers, left <= f.Amount.Minor, err
 }
 
 // found tells whether somebody made the refund in the provider's own pages: its id follows from the provider's name of it.

@@ -20,6 +20,7 @@ type RefundPage struct {
 	State       RefundState // "" for all
 	Kind        RefundKind  // "" for all
 	Unsettled   bool        // only those that failed and that nobody has seen to
+	Review      bool        // only those that somebody made at the provider, of orders whose tickets may be good: see ReviewFound
 	AfterTime   time.Time
 	AfterRefund uuid.UUID
 	Limit       int
@@ -27,15 +28,17 @@ type RefundPage struct {
 
 const sqlRefundPage = `
 SELECT refund_id, order_id, event_id, payment_id, provider, provider_ref, kind, state, resolution, amount_minor, face_minor, fee_minor, tax_minor,
-    currency, items, body_hash, retry_of, run_id, failure, reason, actor, created_at, updated_at, done_at, revived, revived_again
+    currency, items, body_hash, retry_of, run_id, failure, reason, actor, created_at, updated_at, done_at, revived, revived_again, reviewed
 FROM refunds
 WHERE (created_at, refund_id) > ($1::TIMESTAMPTZ, $2::UUID) AND ($3::UUID IS NULL OR event_id = $3) AND ($4::TEXT = '' OR state = $4)
     AND ($5::TEXT = '' OR kind = $5) AND (NOT $6::BOOL OR state = 'failed' AND resolution = '')
+    AND (NOT $8::BOOL OR kind = 'found' AND reviewed = '' AND state <> 'failed'
+        AND EXISTS (SELECT 1 FROM orders AS o WHERE o.order_id = refunds.order_id AND o.state IN ('ticket_issued', 'disputed')))
 ORDER BY created_at, refund_id LIMIT $7`
 
 // Refunds returns one page of refunds.
 func (s *Service) Refunds(ctx context.Context, p RefundPage) ([]Refund, error) {
-	rows, err := s.db.Reader.Query(ctx, sqlRefundPage, p.AfterTime, p.AfterRefund, idOrNull(p.Event), string(p.State), string(p.Kind), p.Unsettled, p.Limit)
+	rows, err := s.db.Reader.Query(ctx, sqlRefundPage, p.AfterTime, p.AfterRefund, idOrNull(p.Event), string(p.State), string(p.Kind), p.Unsettled, p.Limit, p.Review)
 	if err != nil {
 		return nil, fmt.Errorf("list refunds: %w", err)
 	}

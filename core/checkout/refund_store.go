@@ -19,26 +19,26 @@ import (
 
 const sqlRefund = `
 SELECT refund_id, order_id, event_id, payment_id, provider, provider_ref, kind, state, resolution, amount_minor, face_minor, fee_minor, tax_minor,
-    currency, items, body_hash, retry_of, run_id, failure, reason, actor, created_at, updated_at, done_at, revived, revived_again
+    currency, items, body_hash, retry_of, run_id, failure, reason, actor, created_at, updated_at, done_at, revived, revived_again, reviewed
 FROM refunds WHERE refund_id = $1`
 
 const sqlRefundsOfOrder = `
 SELECT refund_id, order_id, event_id, payment_id, provider, provider_ref, kind, state, resolution, amount_minor, face_minor, fee_minor, tax_minor,
-    currency, items, body_hash, retry_of, run_id, failure, reason, actor, created_at, updated_at, done_at, revived, revived_again
+    currency, items, body_hash, retry_of, run_id, failure, reason, actor, created_at, updated_at, done_at, revived, revived_again, reviewed
 FROM refunds WHERE order_id = $1 ORDER BY created_at, refund_id`
 
 const sqlRefundsOfOrders = `
 SELECT refund_id, order_id, event_id, payment_id, provider, provider_ref, kind, state, resolution, amount_minor, face_minor, fee_minor, tax_minor,
-    currency, items, body_hash, retry_of, run_id, failure, reason, actor, created_at, updated_at, done_at, revived, revived_again
+    currency, items, body_hash, retry_of, run_id, failure, reason, actor, created_at, updated_at, done_at, revived, revived_again, reviewed
 FROM refunds WHERE order_id = ANY($1::UUID[]) ORDER BY created_at, refund_id`
 
 const sqlRefundByRef = `SELECT refund_id, order_id FROM refunds WHERE provider = $1 AND provider_ref = $2 AND provider_ref <> ''`
 
 const sqlInsertRefund = `
 INSERT INTO refunds (refund_id, order_id, event_id, payment_id, provider, provider_ref, kind, state, resolution, amount_minor, face_minor, fee_minor,
-    tax_minor, currency, items, body_hash, retry_of, run_id, failure, reason, actor, created_at, updated_at, done_at)
+    tax_minor, currency, items, body_hash, retry_of, run_id, failure, reason, actor, created_at, updated_at, done_at, reviewed)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, now(), now(),
-    CASE WHEN $8 IN ('succeeded', 'failed') THEN now() ELSE NULL END)`
+    CASE WHEN $8 IN ('succeeded', 'failed') THEN now() ELSE NULL END, $21)`
 
 const sqlMoveRefund = `
 UPDATE refunds SET state = $3, resolution = $4, failure = $5, updated_at = now(),
@@ -56,7 +56,7 @@ func scanRefund(row pgx.CollectableRow) (Refund, error) {
 	var done *time.Time
 	err := row.Scan(&f.ID, &f.Order, &f.Event, &f.Payment, &f.Provider, &f.ProviderRef, &f.Kind, &f.State, &f.Resolution, &f.Amount.Minor,
 		&f.Parts.Face, &f.Parts.Fee, &f.Parts.Tax, &f.Amount.Currency, &items, &f.bodyHash, &retryOf, &run, &f.Failure, &f.Reason, &f.Actor,
-		&f.CreatedAt, &f.UpdatedAt, &done, &f.revived, &f.again)
+		&f.CreatedAt, &f.UpdatedAt, &done, &f.revived, &f.again, &f.Reviewed)
 	if err != nil {
 		return f, err
 	}
@@ -131,11 +131,7 @@ func (s *Service) refundsAmong(ctx context.Context, orders map[uuid.UUID]found) 
 }
 
 func (f *Refund) insert(ctx context.Context, tx pgx.Tx) error {
-	items := f.Items
-	if items == nil {
-		items = []int{}
-	}
-	text, err := json.Marshal(items)
+	text, err := itemsText(f.Items)
 	if err != nil {
 		return fmt.Errorf("items of refund %s: %w", f.ID, err)
 	}
@@ -143,11 +139,20 @@ func (f *Refund) insert(ctx context.Context, tx pgx.Tx) error {
 		f.bodyHash = []byte{}
 	}
 	_, err = tx.Exec(ctx, sqlInsertRefund, f.ID, f.Order, f.Event, f.Payment, f.Provider, f.ProviderRef, f.Kind, f.State, f.Amount.Minor,
-		f.Parts.Face, f.Parts.Fee, f.Parts.Tax, f.Amount.Currency, string(text), f.bodyHash, idOrNull(f.RetryOf), idOrNull(f.Run), f.Failure, f.Reason, f.Actor)
+		f.Parts.Face, f.Parts.Fee, f.Parts.Tax, f.Amount.Currency, text, f.bodyHash, idOrNull(f.RetryOf), idOrNull(f.Run), f.Failure, f.Reason, f.Actor, f.Reviewed)
 	if err != nil {
 		return fmt.Errorf("insert refund %s: %w", f.ID, err)
 	}
 	return nil
+}
+
+// itemsText is how the lines of a refund are stored.
+func itemsText(items []int) (string, error) {
+	if items == nil {
+		items = []int{}
+	}
+	text, err := json.Marshal(items)
+	return string(text), err
 }
 
 // move writes a refund's next state and what became known of it. The row must be as f was read.

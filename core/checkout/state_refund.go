@@ -23,7 +23,8 @@ const (
 	CauseRefundResumed       Cause = "refund_resumed" // what failed is settled, another is still under way
 	CausePaidOtherwise       Cause = "paid_otherwise"
 	CausePartPaidOtherwise   Cause = "part_paid_otherwise"
-	CauseRefundFound         Cause = "refund_found" // somebody made it at the provider
+	CauseRefundFound         Cause = "refund_found"    // somebody made it at the provider
+	CauseFoundReviewed       Cause = "refund_reviewed" // an operator said what such a refund means for the tickets
 )
 
 // maxRefund is how long a refund may be under way: providers and banks take up to ten days, and the buyer is told by then.
@@ -89,6 +90,7 @@ var refundTransitions = []Transition{
 	{From: TicketIssued, Cause: CausePartRefundFailed, To: TicketIssued, Retry: operatorRetry},
 	{From: TicketIssued, Cause: CausePartPaidOtherwise, To: TicketIssued},
 	{From: TicketIssued, Cause: CauseRefundFound, To: TicketIssued, Retry: operatorRetry},
+	{From: TicketIssued, Cause: CauseFoundReviewed, To: TicketIssued},
 	{From: TicketIssued, Cause: CauseRefundRequested, To: RefundPending, Limit: maxRefund, Retry: refundRetry},
 	{From: RefundPending, Cause: CausePartRefundRequested, To: RefundPending, Limit: maxRefund, Retry: refundRetry},
 	{From: RefundPending, Cause: CausePartRefunded, To: RefundPending, Limit: maxRefund, Retry: refundRetry},

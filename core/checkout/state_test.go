@@ -13,7 +13,7 @@ func TestTheTableDecidesEveryPair(t *testing.T) {
 		CauseIssued, CauseHoldExpired, CauseHoldReleased, CauseLateMoney, CauseVoided, CauseCardOverLimit, CauseEventCancelled,
 		CauseReseated, CauseLateCaptured, CauseLateSold, CauseLateRefundRequested, CauseLateRefunded,
 		CauseRefundRequested, CausePartRefundRequested, CauseRefunded, CausePartRefunded, CauseRefundFailed, CausePartRefundFailed,
-		CauseRefundRetried, CauseRefundResumed, CausePaidOtherwise, CausePartPaidOtherwise, CauseRefundFound, CauseRerouted,
+		CauseRefundRetried, CauseRefundResumed, CausePaidOtherwise, CausePartPaidOtherwise, CauseRefundFound, CauseFoundReviewed, CauseRerouted,
 		CauseReview, CauseApproved, CauseDenied, CauseTaskRetried, CauseTaskDiscarded, CauseSeatMoved, CauseListingGone,
 		CauseDisputeOpened, CauseDisputeWon, CauseDisputeWonNoPlaces, CauseDisputeWonRefunded, CauseDisputeWonRefunding, CauseDisputeWonPart,
 		CauseDisputeLost, CauseLateDisputed}

@@ -46,6 +46,7 @@ func (s *Service) handlers() map[string]payment.Handler {
 		taskApproved: s.approved,
 		taskLate:     s.decideLate,
 		taskRefund:   s.giveRefund,
+		taskFound:    s.settledFound,
 
 		payment.KindRecorded: s.recorded,
 	}

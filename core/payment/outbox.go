@@ -26,6 +26,8 @@ const (
 	KindLate    = "late_money"
 	// KindDispute: a dispute came before its payment's capture; ask about it until that is known.
 	KindDispute = "dispute"
+	// KindFound: the settlement has a refund that somebody made at the provider; enter it as its webhook would.
+	KindFound = "refund_found"
 	// KindRecorded: somebody has recorded that the payment was paid outside; ask its provider.
 	KindRecorded = "recorded"
 )
@@ -106,7 +108,7 @@ func (c OutboxConfig) withDefaults() OutboxConfig {
 	if c.AttemptsOf == nil {
 		// Money that is reserved must be taken or let go, and what is paid for delivered, even if a provider's outage lasts a
 		// day. A payment that cannot begin is of no use to a buyer for that long.
-		c.AttemptsOf = map[string]int{KindCapture: 300, KindVoid: 300, KindRefund: 300, KindLate: 300, KindDispute: 300}
+		c.AttemptsOf = map[string]int{KindCapture: 300, KindVoid: 300, KindRefund: 300, KindLate: 300, KindDispute: 300, KindFound: 300}
 	}
 	if c.Jitter == nil {
 		c.Jitter = rand.Float64

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/db/dbtest"
 	"fairgate/core/payment"
@@ -27,6 +28,14 @@ func (w *world) only(state ItemState) Item {
 
 func TestARefundMadeAtTheProviderByHandIsProposedAndApprovedOnceByTwoOperators(t *testing.T) {
 	w := newWorld(t, dbtest.New(t), time.Nanosecond)
+	var told []FoundRefund
+	var telling sync.Mutex
+	w.s.cfg.Found = func(_ context.Context, _ pgx.Tx, f FoundRefund) error {
+		telling.Lock()
+		defer telling.Unlock()
+		told = append(told, f)
+		return nil
+	}
 	order := w.sell(6966)
 	w.add(payment.SettlementRow{Kind: payment.SettledRefund, SourceRef: "re_hand", PaymentRef: "pi_" + order.String(), Gross: eur(-2322)})
 	report := w.reconcile(w.rows)
@@ -51,6 +60,10 @@ func TestARefundMadeAtTheProviderByHandIsProposedAndApprovedOnceByTwoOperators(t
 	}
 	if got := w.transfers() - before; got != int64(len(item.Proposal.Transfers)) {
 		t.Errorf("%d transfers were recorded, %d proposed", got, len(item.Proposal.Transfers))
+	}
+	want := FoundRefund{Provider: provider, Order: order, PaymentRef: "pi_" + order.String(), Ref: "re_hand", Amount: eur(2322)}
+	if len(told) == 0 || slices.ContainsFunc(told, func(f FoundRefund) bool { return f != want }) {
+		t.Errorf("whoever sells orders was told %+v", told)
 	}
 	if m := w.money(order); m.ReturnedMinor != 2322 {
 		t.Errorf("the order's money: %+v", m)

@@ -136,6 +136,11 @@ func (s *Service) correct(ctx context.Context, tx pgx.Tx, item Item) (extra uuid
 			return extra, fmt.Errorf("hand late money of item %s over: %w", item.ID, err)
 		}
 	}
+	if p.Found != nil && s.cfg.Found != nil {
+		if err := s.cfg.Found(ctx, tx, *p.Found); err != nil {
+			return extra, fmt.Errorf("hand the refund of item %s over: %w", item.ID, err)
+		}
+	}
 	extra = p.Extra
 	if item.Class == AmountDiffers && len(p.Transfers) > 0 {
 		extra = p.Transfers[0].ID // the row is matched with the transfer it differs from; this one is the item's

@@ -66,10 +66,20 @@ type Proposal struct {
 	Claims    uuid.UUID         `json:"claims,omitzero"`     // of Transfers, or recorded before: what the row is matched with then
 	Extra     uuid.UUID         `json:"extra,omitzero"`      // of Transfers: explained by the item beside what the row is matched with
 	Late      uuid.UUID         `json:"late,omitzero"`       // the payment whose late money Transfers are: checkout is told of it
+	Found     *FoundRefund      `json:"found,omitempty"`     // made by hand at the provider: checkout is told of it
 	Digest    []byte            `json:"digest,omitempty"`    // of an altered row: what it says now
 	Was       []byte            `json:"was,omitempty"`       // and what it said when this was proposed
 	Gross     *int64            `json:"gross,omitempty"`     // in minor units, as it says now
 	Fee       *int64            `json:"fee,omitempty"`
+}
+
+// FoundRefund is a refund that somebody made in the provider's own pages.
+type FoundRefund struct {
+	Provider   string        `json:"provider"`
+	Order      uuid.UUID     `json:"order"`
+	PaymentRef string        `json:"payment_ref,omitempty"` // the provider's name of the payment, "" where the row does not say
+	Ref        string        `json:"ref"`                   // and of the refund
+	Amount     ledger.Amount `json:"amount"`                // in the buyer's currency
 }
 
 // Item is something that is not explained.

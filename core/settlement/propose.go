@@ -1,6 +1,7 @@
 package settlement
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -155,6 +156,10 @@ func (m *matcher) refund(r row, terms ledger.Terms, money ledger.OrderMoney, amo
 	}
 	p := Proposal{Action: "book it as a refund of the order", Transfers: append(made, ledger.PostAll(made)...)}
 	p.Claims = p.Transfers[len(p.Transfers)-1].ID // the post of refund_payment, the last of its parts
+	if r.RefundID == uuid.Nil {
+		p.Found = &FoundRefund{Provider: m.provider, Order: r.order, PaymentRef: r.PaymentRef, Ref: cmp.Or(r.SourceRef, r.ID), Amount: amount}
+		p.Action = "book it as a refund of the order; its tickets become void if nothing of its money is left"
+	}
 	return p, nil
 }
 

@@ -30,6 +30,9 @@ type Config struct {
 	// Late, in the transaction that books a payment as late money of its order, has whoever sells orders decide what becomes of it.
 	// Nil: such money is nobody's, and waits for an operator.
 	Late func(ctx context.Context, tx pgx.Tx, order, attempt uuid.UUID) error
+	// Found, in the transaction that books a refund which somebody made at the provider, has whoever sells orders decide what becomes of
+	// its tickets. Nil: nobody does.
+	Found func(ctx context.Context, tx pgx.Tx, found FoundRefund) error
 }
 
 func (c Config) withDefaults() Config {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/access"
 	"fairgate/core/api"
@@ -149,7 +150,10 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		return nil, err
 	}
 	reconciler := settlement.New(d, settlement.Config{
-		Late:  orders.SettledLate,
+		Late: orders.SettledLate,
+		Found: func(ctx context.Context, tx pgx.Tx, f settlement.FoundRefund) error {
+			return orders.SettledRefund(ctx, tx, checkout.SettledRefund{Order: f.Order, Provider: f.Provider, PaymentRef: f.PaymentRef, Ref: f.Ref, Amount: f.Amount})
+		},
 		Grace: cfg.Settlement.Grace, BookPlain: cfg.Settlement.BookPlain, Reread: cfg.Settlement.RereadDays, Hour: cfg.Settlement.Hour,
 		CatchUp: cfg.Settlement.CatchUpDays, Log: log,
 	})
