@@ -21,7 +21,7 @@ import (
 // ours: the two may differ by any amount, and a mark ahead of the provider's time would hide what comes next. A reading goes from
 // the newest page to the mark, and notes after each page where it is. Only when it has reached the end, and everything on its way
 // is taken into account, the mark moves: to the latest time on the first page, since what came later than that may not have been
-// listed. One that dies is resumed by the next core when its lease (Config.RunLease, renewed with each page) ends; should two read
+// listed. One that dies is resumed by the next core when its lease (Config.RunLease, renewed while its core lives) ends; should two read
 // at once, each dispute is still booked once. One that meets trouble leaves the mark where it is. One that does not end, since its
 // pages lead back to each other or go on and on, is given up, and begun anew when it is due. What cannot be booked is remembered, see
 // dispute_unbooked.go.
@@ -109,12 +109,15 @@ func (s *Service) listDisputes(ctx context.Context, provider string) error {
 	if err != nil {
 		return err
 	}
+	taken := time.Now()
 	l, err := s.takeListing(ctx, provider)
 	if err != nil || l == nil {
 		return err
 	}
 	l.disputer, l.asked = disputer, make(map[string]bool)
 	defer s.leaveListing(ctx, provider)
+	ctx, done := s.keepLease(ctx, taken, func(ctx context.Context) (bool, error) { return s.renewListing(ctx, provider) })
+	defer done()
 	for range listingPages {
 		more, err := s.readListing(ctx, l)
 		if err != nil {

@@ -15,7 +15,8 @@ import (
 
 // A run refunds everything that was paid for a cancelled event. It passes through the event's orders twice: once at once,
 // and once more when nothing is under way any more, so that what was being paid when the event was cancelled is found as
-// well. Which order it has come to is in its row, so a core that dies leaves nothing behind but the lease, and what the next
+// well. Which order it has come to is in its row, so a core that dies leaves nothing behind but the lease, which is short as it is renewed
+// while its core lives (run_lease.go), and what the next
 // one does again is found done: the id of an order's refund follows from the run's.
 //
 // An order of which nothing can be said for the time being, as its provider is away, is put off: there is another pass then, after a pause
@@ -250,17 +251,26 @@ func (s *Service) workOpenRuns(ctx context.Context) error {
 // workRun carries out one run as far as that is possible now.
 func (s *Service) workRun(ctx context.Context, id uuid.UUID) error {
 	defer s.leaveRun(ctx, id)
-	for ctx.Err() == nil {
-		run, err := s.takeRun(ctx, id)
-		if err != nil || run == nil {
-			return err
-		}
-		more, err := s.step(ctx, run)
-		if err != nil || !more {
+	for more := true; more && ctx.Err() == nil; {
+		var err error
+		if more, err = s.workPage(ctx, id); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// workPage does the next page of a run under its lease, which it renews meanwhile. Should the lease be lost the page ends where it is:
+// what it did is found done by whoever has the run then.
+func (s *Service) workPage(ctx context.Context, id uuid.UUID) (more bool, err error) {
+	taken := time.Now()
+	run, err := s.takeRun(ctx, id)
+	if err != nil || run == nil {
+		return false, err
+	}
+	held, done := s.keepLease(ctx, taken, func(ctx context.Context) (bool, error) { return s.renewRun(ctx, id) })
+	defer done()
+	return s.step(held, run)
 }
 
 // takeRun takes or renews the lease of a run; nil when another core has it, or it is done.

@@ -61,7 +61,7 @@ type Config struct {
 
 	MaxBatch    int                // most openings or outcomes in one commit; default 500
 	MaxQueue    int                // most of them waiting; default 20 × MaxBatch
-	RunLease    time.Duration      // how long the refund of an event, or the reading of a list, is left alone without a sign of life; default 1 min
+	RunLease    time.Duration      // how long the refund of an event, or the reading of a list, is left alone without a sign of life; default 10 s
 	LookupAfter time.Duration      // how long a begun payment may be silent before the provider is asked; default 5 s
 	LookupEvery time.Duration      // how often silent payments are looked for; default 1 s
 	Log         *slog.Logger       // default slog.Default()
@@ -99,7 +99,7 @@ func New(cfg Config) *Service {
 		cfg.MaxBatch = 500
 	}
 	if cfg.RunLease <= 0 {
-		cfg.RunLease = time.Minute
+		cfg.RunLease = 10 * time.Second
 	}
 	if cfg.LookupAfter <= 0 {
 		cfg.LookupAfter = 5 * time.Second

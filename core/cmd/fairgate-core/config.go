@@ -122,7 +122,7 @@ var defaults = map[string]any{
 	"session.read_ttl": "720h",
 	"inventory.lanes":  2, "inventory.max_batch": 500, "inventory.max_queue": 10000,
 	"inventory.feed_every": "200ms", "inventory.feed_events": 1000,
-	"checkout.max_batch": 500, "checkout.lookup_after": "5s", "checkout.outbox_workers": 256, "checkout.outbox_lease": "10s", "checkout.run_lease": "1m", "checkout.outbox_timeout": "30s", "checkout.outbox_backoff_max": "5m",
+	"checkout.max_batch": 500, "checkout.lookup_after": "5s", "checkout.outbox_workers": 256, "checkout.outbox_lease": "10s", "checkout.run_lease": "10s", "checkout.outbox_timeout": "30s", "checkout.outbox_backoff_max": "5m",
 	"access.tick": "250ms", "access.marker_wait": "2s", "access.lease_ttl": "2500ms",
 	"access.poll_min": "2s", "access.poll_max": "20s", "access.polls_per_second": 10000,
 	"ledger.clearing_every":                 "1m",
