@@ -119,6 +119,8 @@
 //	                       resale_seller            single   resale_escrow                    seller_payable/<seller>          face - royalty - commission
 //	resale undone          resale_recalled          single   seller_payable/<seller>          organizer_payable/<organizer>    face - royalty - commission
 //	                       resale_commission_back   single   platform_fees                    organizer_payable/<organizer>    commission
+//	resale lost in part    resale_recalled          single   seller_payable/<seller>          organizer_payable/<organizer>    due
+//	                       resale_commission_back   single   platform_fees                    organizer_payable/<organizer>    commission
 //	resale returned        resale_price_back        pending  resale_escrow                    refunds                          face
 //	                       resale_fee_back          pending  platform_fees                    refunds                          fee
 //	                       resale_tax_back          pending  taxes_payable                    refunds                          tax
@@ -133,6 +135,9 @@
 // A resale that is refunded, or lost to a dispute, charges its price to the organizer as any sale does (refund, dispute lost), and in the
 // same transaction what it had brought its seller and us goes to the organizer (resale undone), who so bears nothing but a seller who
 // was paid before.
+//
+// Where a dispute takes only a part of a resale, or an operator refunds what it has left, seller and commission bear their share of that part,
+// as the price was divided, and the organizer the rest (resale lost in part).
 //
 // A dispute that is lost in part is a dispute lost, of that part, and a dispute won, of the rest. Rounding goes either way: where the parts come to more than the total, debit and credit change places. A seller's payout arrives
 // as an organizer's does. What a refund may still take of an order, OrderMoney says.

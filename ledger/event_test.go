@@ -124,6 +124,7 @@ func happenings(t *testing.T) map[string][]ledger.Transfer {
 		"resale":              must(ledger.ResaleTransfers(resold, parts)),
 		"ticket handed over":  must(ledger.ResaleSplitTransfers(resold, "alma", eur("face"), amounts["royalty"], amounts["commission"])),
 		"resale undone":       must(ledger.ResaleUndoneTransfers(resold, "alma", parts.Face-amounts["royalty"]-amounts["commission"], amounts["commission"])),
+		"resale lost in part": must(ledger.ResaleLostTransfers(resold, theDispute, "alma", amounts["due"], amounts["commission"])),
 		"resale returned":     must(ledger.ResaleReturnedTransfers(resold, parts)),
 		"seller sent":         must(ledger.SellerPaidTransfers(theSellerPayout, "alma", euros(parts.Face-amounts["royalty"]-amounts["commission"]))),
 		"tax paid":            must(ledger.TaxPaidTransfers(theTax, eur("due"))),

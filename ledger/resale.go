@@ -1,6 +1,10 @@
 package ledger
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+)
 
 // ResaleTransfers make the pending transfers of a resold ticket; Terms.Order is the resale's order. The price waits in escrow until
 // the ticket is the buyer's. PostAll is the capture, VoidAll the end of a resale that could not be captured.
@@ -36,6 +40,16 @@ func ResaleSplitTransfers(t Terms, seller string, price Amount, royaltyMinor, co
 func ResaleUndoneTransfers(t Terms, seller string, dueMinor, commissionMinor int64) ([]Transfer, error) {
 	c := t.Currency
 	return compose(t.Order, "", Single,
+		leg{"resale_recalled", SellerPayable(seller, c), OrganizerPayable(t.Organizer, c), dueMinor},
+		leg{"resale_commission_back", PlatformFees(c), OrganizerPayable(t.Organizer, c), commissionMinor})
+}
+
+// ResaleLostTransfers take back the part of what a resale has brought its seller and us that belongs to the part of its price which the
+// organizer was charged with: by a dispute that was lost in part, or by a refund of what that left. loss is the dispute or the refund, and
+// of each it is done once.
+func ResaleLostTransfers(t Terms, loss uuid.UUID, seller string, dueMinor, commissionMinor int64) ([]Transfer, error) {
+	c := t.Currency
+	return compose(t.Order, instance(loss), Single,
 		leg{"resale_recalled", SellerPayable(seller, c), OrganizerPayable(t.Organizer, c), dueMinor},
 		leg{"resale_commission_back", PlatformFees(c), OrganizerPayable(t.Organizer, c), commissionMinor})
 }

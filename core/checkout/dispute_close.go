@@ -188,7 +188,7 @@ func (d *dispute) lost(ctx context.Context, tx pgx.Tx) error {
 	if err := d.note(CauseDisputeLost, said); err != nil {
 		return err
 	}
-	if stays, err := d.lostResale(ctx, tx); err != nil || stays || part || !d.terms.ResellLost {
+	if stays, err := d.lostResale(ctx, tx, m, loss.Face); err != nil || stays || part || !d.terms.ResellLost {
 		return err
 	}
 	_, err = inventory.Unsell(ctx, tx, []uuid.UUID{d.record.order.Hold}) // what was given back before is no error

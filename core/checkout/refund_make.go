@@ -157,6 +157,11 @@ func (s *Service) refund(ctx context.Context, tx pgx.Tx, r *record, refunds []Re
 			return Refund{}, err
 		}
 	}
+	if rest && s.cfg.Resale != nil && r.order.Resale() { // of what a dispute has left
+		if err := s.loseResale(ctx, tx, q.Order, f.ID, terms, "refunded: "+q.Reason, m, parts.Face); err != nil {
+			return Refund{}, err
+		}
+	}
 	refunds = append(refunds, f)
 	why := fmt.Sprintf("%s back for %s: %s", f.Amount, purpose(&f), q.Reason)
 	if err := r.come(refunds, CauseRefundRequested, CausePartRefundRequested, origin{actor: q.Actor}, why); err != nil {

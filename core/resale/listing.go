@@ -95,9 +95,12 @@ type Listing struct {
 	PayAt       time.Time // zero before it is sold
 	PayoutBy    string
 	PayoutRef   string
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
-	SoldAt      time.Time // zero before
+	// LostShare and LostCommission are what lost disputes of the buyer have taken of a resale that was not undone; OwedShare is what they
+	// would have taken of a share that was sent, should it come back.
+	LostShare, LostCommission, OwedShare int64
+	CreatedAt                            time.Time
+	UpdatedAt                            time.Time
+	SoldAt                               time.Time // zero before
 
 	priceNo  int64 // the present one
 	bodyHash []byte
@@ -107,6 +110,9 @@ type Listing struct {
 func (l *Listing) unit() inventory.ListedUnit {
 	return inventory.ListedUnit{Event: l.Event, Tier: l.Tier, Listing: l.ID, PriceMinor: l.Price.AllIn(), PriceNo: l.Price.No}
 }
+
+// Due is what the seller gets, in minor units: their share less what lost disputes have taken of it.
+func (l *Listing) Due() int64 { return l.Price.Share() - l.LostShare }
 
 // SellerAccount names the seller in the ledger.
 func (l *Listing) SellerAccount() string { return SellerAccount(l.Seller) }
@@ -130,7 +136,8 @@ type Querier interface {
 const sqlListings = `
 SELECT l.listing_id, l.event_id, l.ticket_id, l.seller, l.account_id, l.seller_order, l.email, l.tier, l.seat, l.state, l.reason, l.price_no,
     l.body_hash, l.order_id, l.new_ticket, l.payout, l.payout_no, l.pay_at, l.payout_by, l.payout_ref, l.created_at, l.updated_at, l.sold_at,
-    p.price_no, p.currency, p.asked_minor, p.fee_minor, p.tax_minor, p.royalty_minor, p.commission_minor, p.cap_minor
+    p.price_no, p.currency, p.asked_minor, p.fee_minor, p.tax_minor, p.royalty_minor, p.commission_minor, p.cap_minor,
+    l.lost_share_minor, l.lost_commission_minor, l.owed_share_minor
 FROM unnest($1::UUID[]) AS k (listing_id)
 JOIN listings AS l ON l.listing_id = k.listing_id
 JOIN listing_prices AS p ON p.listing_id = l.listing_id AND p.price_no = COALESCE(l.bought_no, l.price_no)`
@@ -143,7 +150,8 @@ func scanListing(row pgx.CollectableRow) (Listing, error) {
 	var most *int64
 	err := row.Scan(&l.ID, &l.Event, &l.Ticket, &seller, &account, &l.SellerOrder, &l.Email, &l.Tier, &l.Seat, &l.State, &l.Reason, &l.priceNo,
 		&l.bodyHash, &order, &issued, &l.Payout, &l.PayoutNo, &payAt, &l.PayoutBy, &l.PayoutRef, &l.CreatedAt, &l.UpdatedAt, &sold,
-		&l.Price.No, &l.Price.Currency, &l.Price.Asked, &l.Price.Fee, &l.Price.Tax, &l.Price.Royalty, &l.Price.Commission, &most)
+		&l.Price.No, &l.Price.Currency, &l.Price.Asked, &l.Price.Fee, &l.Price.Tax, &l.Price.Royalty, &l.Price.Commission, &most,
+		&l.LostShare, &l.LostCommission, &l.OwedShare)
 	if err != nil {
 		return l, err
 	}

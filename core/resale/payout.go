@@ -156,12 +156,12 @@ func (s *Service) send(ctx context.Context, tx pgx.Tx, l *Listing, actor, refere
 
 // sent are the transfers of the n-th payout.
 func (l *Listing) sent(n int64) ([]ledger.Transfer, error) {
-	return ledger.SellerPaidTransfers(PayoutID(l.ID, n), l.SellerAccount(), l.Price.Amount(l.Price.Share()))
+	return ledger.SellerPaidTransfers(PayoutID(l.ID, n), l.SellerAccount(), l.Price.Amount(l.Due()))
 }
 
 func (s *Service) end(ctx context.Context, tx pgx.Tx, l *Listing, step PayoutStep, actor, reference string) error {
 	to := Arrived
-	transfers, err := ledger.PayoutArrivedTransfers(PayoutID(l.ID, l.PayoutNo), l.Price.Amount(l.Price.Share()))
+	transfers, err := ledger.PayoutArrivedTransfers(PayoutID(l.ID, l.PayoutNo), l.Price.Amount(l.Due()))
 	if step == PayReturned {
 		to = Waiting
 		transfers, err = l.sent(l.PayoutNo)
@@ -195,6 +195,8 @@ func (s *Service) cameBack(ctx context.Context, tx pgx.Tx, l *Listing) error {
 	case l.State == Undone:
 	case own == orderLost:
 		to = Forfeited
+	case l.OwedShare > 0:
+		return s.collect(ctx, tx, l)
 	default:
 		return nil
 	}

@@ -117,12 +117,12 @@ func (s *Service) Undo(ctx context.Context, tx pgx.Tx, l *Listing, organizer, re
 	due := int64(0)
 	returns := !cancelled && l.Payout == Waiting
 	if l.Payout == Waiting {
-		due = l.Price.Share()
+		due = l.Due()
 		if err := l.share(ctx, tx, Recalled); err != nil {
 			return err
 		}
 	}
-	transfers, err := ledger.ResaleUndoneTransfers(ledger.Terms{Order: l.Order, Organizer: organizer, Currency: l.Price.Currency}, l.SellerAccount(), due, l.Price.Commission)
+	transfers, err := ledger.ResaleUndoneTransfers(ledger.Terms{Order: l.Order, Organizer: organizer, Currency: l.Price.Currency}, l.SellerAccount(), due, l.Price.Commission-l.LostCommission)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (s *Service) recall(ctx context.Context, tx pgx.Tx, l *Listing, organizer s
 	if err := l.share(ctx, tx, to); err != nil {
 		return err
 	}
-	transfers, err := ledger.ResaleUndoneTransfers(ledger.Terms{Order: l.Order, Organizer: organizer, Currency: l.Price.Currency}, l.SellerAccount(), l.Price.Share(), 0)
+	transfers, err := ledger.ResaleUndoneTransfers(ledger.Terms{Order: l.Order, Organizer: organizer, Currency: l.Price.Currency}, l.SellerAccount(), l.Due(), 0)
 	if err != nil {
 		return err
 	}
