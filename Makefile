@@ -96,6 +96,10 @@ soak-negative: ready build ## switch off one safeguard at a time in cores built 
 	go build -tags sabotage -o $(BIN)/sabotage/ ./core/cmd/fairgate-core ./loadtest/paysim/cmd/paysim
 	@sh .ci/soak-negative
 
+.PHONY: bench-edge
+bench-edge: ready build ## what an edge does for a buyer, against a server that answers a constant; the last line is one JSON object (BENCH_FLAGS="--rounds 9")
+	@$(BIN)/benchedge $(BENCH_FLAGS)
+
 .PHONY: bench-catalog
 bench-catalog: ready build ## how fast 100,000 events are searched; a table and, last, one JSON line (BENCH_FLAGS="--events 20000")
 	@$(BIN)/benchcatalog $(BENCH_FLAGS)

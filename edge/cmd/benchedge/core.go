@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,15 +27,18 @@ const (
 	benchQuantiles = 1_000
 )
 
-// feedingCore is just enough of core for a node to have a state object to serve.
+// feedingCore is just enough of core for a node to have a state object to serve, entrants acknowledged, and tokens redeemed: those it
+// verifies as core does.
 type feedingCore struct {
 	url   string
 	state []byte
+	order []lottery.Drawn // the entrants, all of whom have been called
 	srv   *http.Server
+	keys  sync.Map // of tokens: key id to ed25519.PublicKey
 }
 
 func startCore() (*feedingCore, error) {
-	state, err := benchState()
+	state, order, err := benchState()
 	if err != nil {
 		return nil, err
 	}
@@ -42,19 +46,17 @@ func startCore() (*feedingCore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	c := &feedingCore{url: "http://" + ln.Addr().String(), state: state}
+	c := &feedingCore{url: "http://" + ln.Addr().String(), state: state, order: order}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /edge/v1/enroll", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, map[string]any{"edge_token": "bench", "session_filter_keys": filterKeys(), "server_time": time.Now()})
 	})
-	mux.HandleFunc("POST /edge/v1/keys", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, map[string]any{
-			"event": benchEvent, "generation": 1, "identity": "device", "pseudonym_key": lottery.Hex32{1},
-			"pass_keys": filterKeys(), "session_filter_keys": filterKeys(),
-		})
-	})
+	mux.HandleFunc("POST /edge/v1/keys", c.register)
 	mux.HandleFunc("GET /edge/v1/state", c.feed)
-	mux.HandleFunc("POST /edge/v1/pool", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, map[string]any{"acks": []int{}}) })
+	mux.HandleFunc("POST /edge/v1/pool", c.acknowledge)
+	mux.HandleFunc("POST /edge/v1/redeem", c.redeem)
+	mux.HandleFunc("POST /edge/v1/availability", c.seats)
+	mux.HandleFunc("POST /edge/v1/guard", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, map[string]any{"lifts_version": 1}) })
 	c.srv = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = c.srv.Serve(ln) }() // ends with close
 	return c, nil
@@ -90,12 +92,12 @@ func writeJSON(w http.ResponseWriter, v any) {
 	_ = json.NewEncoder(w).Encode(v) // the node asks again
 }
 
-// benchState is a state object as core builds it.
-func benchState() ([]byte, error) {
+// benchState is a state object as core builds it, everybody in it called, and the order of the draw.
+func benchState() ([]byte, []lottery.Drawn, error) {
 	event := lottery.EventID(benchEvent)
 	chain, err := lottery.NewChain(event, [32]byte{3}, 4096)
 	if err != nil {
-		return nil, fmt.Errorf("make the chain: %w", err)
+		return nil, nil, fmt.Errorf("make the chain: %w", err)
 	}
 	leaves := make([]lottery.Leaf, benchEntrants)
 	for i := range leaves {
@@ -105,7 +107,7 @@ func benchState() ([]byte, error) {
 	root := lottery.Root(leaves)
 	secret, err := chain.Secret(0)
 	if err != nil {
-		return nil, fmt.Errorf("open the chain: %w", err)
+		return nil, nil, fmt.Errorf("open the chain: %w", err)
 	}
 	seed := lottery.Seed(event, 0, secret, root, nil)
 	order := lottery.Order(seed, 0, leaves)
@@ -119,5 +121,8 @@ func benchState() ([]byte, error) {
 		}},
 		Stock: []queue.Stock{{Tier: "floor", Name: "Floor", Left: 1900, Rounded: true, Price: queue.Money{Minor: 6500, Currency: "EUR"}}},
 	}
-	return state.Encode()
+	last := order[len(order)-1].Place()
+	state.Cursor, state.CalledCount = &queue.Cursor{Window: last.Window, Band: last.Band, Value: lottery.Fraction(last.Value)}, len(order)
+	body, err := state.Encode()
+	return body, order, err
 }

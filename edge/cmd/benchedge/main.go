@@ -1,52 +1,64 @@
-// Command benchedge measures what an edge does most: answering with the state object, checking passes, and minting and
-// checking admission tokens. It starts a real node against a core that only knows how to feed it, and compares it, over
-// loopback connections and in turns, with a fasthttp server that answers a constant of the same size.
+// Command benchedge measures what an edge does most: answering with the state object, joining, claiming, refusing forged passes, and
+// what it keeps for a buyer. It starts a real node against a core that acknowledges and redeems without a database, and compares
+// it, over loopback connections and in turns, with a fasthttp server that answers a constant as long as the node's answer.
 //
-// The last line is one JSON object: state_vs_constant, state_per_second, constant_per_second, pass_verify_ns,
-// token_mint_ns, token_verify_ns. Each is the median of several rounds.
+// The last line is one JSON object. Rates and ratios are medians of several rounds.
+//
+//	constant_per_second   the constant server, with a body as long as the state object
+//	state_ratio           the state object against it (state_vs_constant is the same figure under its older name)
+//	join_ratio            a new browser joins: device, limits, pass, and the pool as far as core's acknowledgement
+//	claim_ratio           a called entrant claims: pass, filter, an Ed25519 token, which the stand-in for core verifies, and a session
+//	forged_ratio          a claim with a forged pass is refused
+//	stream_bytes_per_buyer, poll_bytes_per_buyer  heap and stacks for a buyer with an open event stream, and for one who polls
+//	allocations           of the whole process, by request: state, join, claim, forged
+//	pass_verify_ns, token_mint_ns, token_verify_ns  one at a time on one core
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
-	"log/slog"
-	"net"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"time"
-
-	"github.com/valyala/fasthttp"
-
-	"fairgate/edge"
 )
 
 // figures is the last line.
 type figures struct {
-	StateVsConstant   float64 `json:"state_vs_constant"`
-	StatePerSecond    float64 `json:"state_per_second"`
 	ConstantPerSecond float64 `json:"constant_per_second"`
-	PassVerifyNS      float64 `json:"pass_verify_ns"`
-	TokenMintNS       float64 `json:"token_mint_ns"`
-	TokenVerifyNS     float64 `json:"token_verify_ns"`
+	StateRatio        float64 `json:"state_ratio"`
+	JoinRatio         float64 `json:"join_ratio"`
+	ClaimRatio        float64 `json:"claim_ratio"`
+	ForgedRatio       float64 `json:"forged_ratio"`
+	StreamBytes       float64 `json:"stream_bytes_per_buyer"`
+	PollBytes         float64 `json:"poll_bytes_per_buyer"`
+
+	Allocations map[string]float64 `json:"allocations"`
+
+	StatePerSecond  float64 `json:"state_per_second"`
+	JoinPerSecond   float64 `json:"join_per_second"`
+	ClaimPerSecond  float64 `json:"claim_per_second"`
+	ForgedPerSecond float64 `json:"forged_per_second"`
+	StateVsConstant float64 `json:"state_vs_constant"`
+	PassVerifyNS    float64 `json:"pass_verify_ns"`
+	TokenMintNS     float64 `json:"token_mint_ns"`
+	TokenVerifyNS   float64 `json:"token_verify_ns"`
 }
 
 func main() {
 	rounds := flag.Int("rounds", 31, "rounds per server; the median counts")
 	round := flag.Duration("round", 200*time.Millisecond, "length of a round")
 	connections := flag.Int("connections", 64, "connections that ask at once")
+	streams := flag.Int("streams", 2000, "buyers with an open event stream whose memory is measured")
 	flag.Parse()
-	if err := run(*rounds, *round, *connections); err != nil {
+	if err := run(*rounds, *round, *connections, *streams); err != nil {
 		fmt.Fprintln(os.Stderr, "benchedge:", err)
 		os.Exit(1)
 	}
 }
 
-func run(rounds int, round time.Duration, connections int) error {
+func run(rounds int, round time.Duration, connections, streams int) error {
 	core, err := startCore()
 	if err != nil {
 		return err
@@ -65,15 +77,19 @@ func run(rounds int, round time.Duration, connections int) error {
 
 	fmt.Printf("state object: %d bytes, %d connections, %d rounds of %v, %d processors for client and server together\n",
 		len(core.state), connections, rounds, round, runtime.GOMAXPROCS(0))
-	var states, constants, ratios []float64
+	var states, constants, ratios, allocations []float64
 	for i := range rounds + 1 {
 		// In turns, and in turned order, so that neither gets the quiet moments of the machine.
 		pair := []string{node, constant}
 		rates := make([]float64, 2)
 		for turn := range 2 {
 			which := (turn + i) % 2
+			before := mallocs()
 			if rates[which], err = load(pair[which], connections, round, len(core.state)); err != nil {
 				return fmt.Errorf("ask %s: %w", pair[which], err)
+			}
+			if which == 0 && i > 0 {
+				allocations = append(allocations, float64(mallocs()-before)/(rates[0]*round.Seconds()))
 			}
 		}
 		if i == 0 {
@@ -82,74 +98,42 @@ func run(rounds int, round time.Duration, connections int) error {
 		states, constants, ratios = append(states, rates[0]), append(constants, rates[1]), append(ratios, rates[0]/rates[1])
 		fmt.Printf("round %d: state %8.0f/s   constant %8.0f/s   ratio %.3f\n", i, rates[0], rates[1], rates[0]/rates[1])
 	}
-	out := figures{StateVsConstant: median(ratios), StatePerSecond: median(states), ConstantPerSecond: median(constants)}
+	out := figures{
+		StateRatio: median(ratios), StateVsConstant: median(ratios), StatePerSecond: median(states), ConstantPerSecond: median(constants),
+		Allocations: map[string]float64{"state": median(allocations)},
+	}
+	if err := out.rivals(core, node, rounds, connections, round); err != nil {
+		return err
+	}
+	if err := out.memory(node, streams); err != nil {
+		return err
+	}
 	if err := out.crypto(rounds, round/4); err != nil {
 		return err
 	}
 	fmt.Printf("state object %.0f/s, constant %.0f/s, ratio %.3f\n", out.StatePerSecond, out.ConstantPerSecond, out.StateVsConstant)
+	fmt.Printf("a buyer who polls %.0f bytes, one with an open event stream %.0f bytes\n", out.PollBytes, out.StreamBytes)
 	fmt.Printf("pass verify %.0f ns, token mint %.0f ns, token verify %.0f ns\n", out.PassVerifyNS, out.TokenMintNS, out.TokenVerifyNS)
 	return json.NewEncoder(os.Stdout).Encode(out)
 }
 
-// startNode starts a node as it runs in production and waits until it has the state object.
-func startNode(core *feedingCore) (addr string, stop func(), err error) {
-	dir, err := os.MkdirTemp("", "benchedge")
-	if err != nil {
-		return "", nil, fmt.Errorf("make a folder: %w", err)
-	}
-	secret := filepath.Join(dir, "secret")
-	if err := os.WriteFile(secret, []byte(benchSecret), 0o600); err != nil {
-		return "", nil, fmt.Errorf("write the secret: %w", err)
-	}
-	c := edge.DefaultConfig()
-	c.Listen, c.PrivateListen = "127.0.0.1:0", ""
-	c.Cookies.Secure = false
-	c.Core.URLs, c.Core.WebhookURL, c.Core.SecretFile = []string{core.url}, "", secret
-	node, err := edge.New(c, slog.New(slog.NewJSONHandler(io.Discard, nil)))
-	if err != nil {
-		return "", nil, err
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := node.Run(ctx); err != nil {
-			fmt.Fprintln(os.Stderr, "benchedge: the node:", err)
+// rivals measures what the node does once per buyer.
+func (f *figures) rivals(core *feedingCore, node string, rounds, connections int, round time.Duration) error {
+	for _, r := range []struct {
+		*rival
+		perSecond, ratio *float64
+	}{
+		{&rival{name: "join", calls: joins(), status: "200"}, &f.JoinPerSecond, &f.JoinRatio},
+		{&rival{name: "claim", calls: claims(core.order, false), status: "200"}, &f.ClaimPerSecond, &f.ClaimRatio},
+		{&rival{name: "forged", calls: claims(core.order, true), status: "401"}, &f.ForgedPerSecond, &f.ForgedRatio},
+	} {
+		got, err := compare(r.rival, node, rounds, connections, round)
+		if err != nil {
+			return err
 		}
-	}()
-	stop = func() {
-		cancel()
-		<-done
-		os.RemoveAll(dir)
+		*r.perSecond, *r.ratio, f.Allocations[r.name] = got.perSecond, got.ratio, got.allocations
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		status, _, err := fasthttp.Get(nil, "http://"+node.Addr().String()+statePath)
-		if err == nil && status == fasthttp.StatusOK {
-			return node.Addr().String(), stop, nil
-		}
-		if time.Now().After(deadline) {
-			stop()
-			return "", nil, fmt.Errorf("the node does not serve the state object: status %d, %w", status, err)
-		}
-	}
-}
-
-// startConstant starts the server to compare with: nothing but a body and its type.
-func startConstant(body []byte) (addr string, stop func(), err error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", nil, fmt.Errorf("listen: %w", err)
-	}
-	srv := &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) {
-		ctx.SetContentType("application/json")
-		ctx.Response.SetBodyRaw(body)
-	}}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = srv.Serve(ln) // ends with Shutdown; a failure shows as one of the load
-	}()
-	return ln.Addr().String(), func() { _, _ = srv.Shutdown(), <-done }, nil
+	return nil
 }
 
 func median(values []float64) float64 {

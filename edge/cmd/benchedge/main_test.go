@@ -6,7 +6,7 @@ import (
 )
 
 func TestTheBenchmarkRunsAndMeasuresSomething(t *testing.T) {
-	if err := run(1, 20*time.Millisecond, 2); err != nil {
+	if err := run(1, 20*time.Millisecond, 2, 20); err != nil {
 		t.Fatal(err)
 	}
 	var f figures
