@@ -9,6 +9,7 @@ FUZZTIME ?= 20s
 TEST_FLAGS ?=
 BENCH_FLAGS ?=
 DEMO_FLAGS ?=
+ROOM_FLAGS ?=
 OPS ?= 200000
 ORDERS ?= 3000
 SEED ?= 1
@@ -45,6 +46,10 @@ demo: ready build ## play a whole on-sale and audit it (KEEP=1 leaves it running
 .PHONY: rehearse-bots
 rehearse-bots: ready build ## seven kinds of bots against an on-sale, and what each got out of it
 	@$(BIN)/ticketctl demo --adversaries --report bots-report.html $(DEMO_FLAGS)
+
+.PHONY: rehearse-room
+rehearse-room: ready build ## half a million people join, wait and poll on this machine (ROOM_FLAGS="--buyers 20000")
+	@$(BIN)/ticketctl rehearse-room $(ROOM_FLAGS)
 
 .PHONY: demo-stop
 demo-stop: ## stop what `make demo KEEP=1` left running

@@ -81,6 +81,7 @@ func newFakeCore(transcript []byte) *fakeCore {
 	f.resale(mux)
 	f.bookings(mux)
 	f.guardRoutes(mux)
+	f.edgeRoutes(mux)
 	mux.HandleFunc("POST /admin/v1/accounts:find", f.findAccount)
 	mux.HandleFunc("POST /admin/v1/accounts/{id}/forget", f.forgetAccount)
 	mux.HandleFunc("GET /admin/v1/bans", f.listBans)

@@ -211,6 +211,11 @@ func (s *Server) redeem(ctx *fasthttp.RequestCtx, room *room, who browser, r red
 		return
 	}
 	if out.status != fasthttp.StatusOK {
+		if s.keyRevoked(r.token, out.body) {
+			s.counts.unreachable.Inc()
+			refuseUntil(ctx, problemCoreUnreachable, coreRetry) // the turn is kept, and the next key is on its way
+			return
+		}
 		answerFromCore(ctx, out.answer)
 		return
 	}
@@ -229,6 +234,26 @@ func (s *Server) redeem(ctx *fasthttp.RequestCtx, room *room, who browser, r red
 	body = append(body, `","session_expires_at":`...)
 	body = appendJSONString(body, got.ExpiresAt)
 	answerJSON(ctx, fasthttp.StatusOK, append(body, '}'))
+}
+
+// keyRevoked tells whether core refused a token because it believes its key no longer, and that key is one of this node's own: then it
+// is not used any more and another is made.
+func (s *Server) keyRevoked(token, body []byte) bool {
+	if readProblem(body).Code != "token_key_unknown" {
+		return false
+	}
+	var buf [admission.TokenSize]byte
+	raw, ok := decodeText(buf[:], token)
+	if !ok {
+		return false
+	}
+	parsed, err := admission.Parse(raw)
+	if err != nil || !s.ring.Holds(parsed.KeyID) {
+		return false
+	}
+	s.ring.Replace(parsed.KeyID, true)
+	s.core.want()
+	return true
 }
 
 // appendRedeem appends one item of a redeem batch.

@@ -62,6 +62,8 @@ type fakeWorld struct {
 	seats              fakeSeats
 	verdicts           []verdictJSON // on record
 	lifts              []lottery.Entrant
+	keyNotices         []map[string]any // to every edge
+	clockAhead         time.Duration    // as the last edge said
 }
 
 type fakeKey struct {
@@ -412,10 +414,13 @@ func (c *fakeCore) feed(rw http.ResponseWriter, r *http.Request) {
 	fmt.Sscan(r.URL.Query().Get("since"), &since)
 	fmt.Sscan(r.URL.Query().Get("bans_since"), &bans)
 	fmt.Sscan(r.URL.Query().Get("wait_ms"), &wait)
+	var ahead int64
+	fmt.Sscan(r.URL.Query().Get("clock_ahead_ms"), &ahead)
 	w := c.world
 	serverTime := w.now() // taken early on purpose: edges must not be misled by it
 	w.mu.Lock()
 	version, changed := w.version, w.changed
+	w.clockAhead = time.Duration(ahead) * time.Millisecond
 	w.mu.Unlock()
 	if version == since {
 		select {
@@ -439,7 +444,7 @@ func (c *fakeCore) feed(rw http.ResponseWriter, r *http.Request) {
 		sum := sha256.Sum256(body)
 		events = append(events, map[string]string{"slug": slug, "etag": `"` + hex.EncodeToString(sum[:8]) + `"`, "state": string(body)})
 	}
-	out := map[string]any{"version": w.version, "server_time": serverTime, "events": events, "live": live, "bans": nil, "catalog_version": 1 + w.catalog}
+	out := map[string]any{"version": w.version, "server_time": serverTime, "events": events, "live": live, "bans": nil, "catalog_version": 1 + w.catalog, "keys": w.keyNotices}
 	if bans != w.bansNo {
 		filter := bloom.NewWithEstimates(1000, 1e-4)
 		for _, key := range w.bans {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/valyala/fasthttp"
 
 	"fairgate/edge/queue"
@@ -34,6 +35,11 @@ type feedAnswer struct {
 		Filter  string `json:"filter"`
 	} `json:"bans"`
 	CatalogVersion uint64 `json:"catalog_version"`
+	// Keys are those of this node's signing keys that need a successor.
+	Keys []struct {
+		ID      uuid.UUID `json:"key_id"`
+		Revoked bool      `json:"revoked"`
+	} `json:"keys"`
 }
 
 // follow asks one core for news until the context ends. It is the node's heartbeat as well.
@@ -92,6 +98,8 @@ func (s *Server) ask(c *core, since, bans uint64) (feedAnswer, error) {
 	path = strconv.AppendUint(path, bans, 10)
 	path = append(path, "&wait_ms="...)
 	path = strconv.AppendInt(path, s.cfg.Feed.Wait.Milliseconds(), 10)
+	path = append(path, "&clock_ahead_ms="...)
+	path = strconv.AppendInt(path, s.clock.ahead().Milliseconds(), 10)
 	req.SetRequestURIBytes(path)
 	token := s.core.authorize(req)
 	if err := c.do(c.poll, req, resp, s.cfg.Core.Timeout); err != nil {
@@ -138,6 +146,9 @@ func (s *Server) take(c *core, news feedAnswer) {
 		if err := s.guard.Load(news.Bans.Version, news.Bans.Filter); err != nil {
 			s.log.Error("core sent a ban list that cannot be used; the old one stays", "core", c.url, "error", err)
 		}
+	}
+	for _, key := range news.Keys {
+		s.ring.Replace(key.ID, key.Revoked)
 	}
 	s.heard.Store(true)
 	s.warnOfClock()

@@ -50,8 +50,14 @@ func testConfig(t *testing.T, cores ...*fakeCore) Config {
 
 func startNode(t *testing.T, c Config) *testNode {
 	t.Helper()
+	return startNodeAt(t, c, 0)
+}
+
+// startNodeAt is startNode on a machine whose clock is ahead by so much, or behind.
+func startNodeAt(t *testing.T, c Config, ahead time.Duration) *testNode {
+	t.Helper()
 	logs := &logBuffer{}
-	s, err := New(c, slog.New(slog.NewJSONHandler(logs, nil)))
+	s, err := newAt(c, slog.New(slog.NewJSONHandler(logs, nil)), func() time.Time { return time.Now().Add(ahead) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,7 +85,10 @@ type Server struct {
 
 // New prepares a node: it checks the configuration, reads the secret and opens the listeners, so that whatever is wrong
 // on this machine is known at once. Core need not be there yet.
-func New(c Config, log *slog.Logger) (*Server, error) {
+func New(c Config, log *slog.Logger) (*Server, error) { return newAt(c, log, time.Now) }
+
+// newAt is New on a machine with that clock.
+func newAt(c Config, log *slog.Logger, now func() time.Time) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("the configuration is not usable:\n%w", err)
 	}
@@ -109,19 +112,19 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the pages: %w", err)
 	}
-	judges, err := newJudges(c.Guard, time.Now(), log)
+	judges, err := newJudges(c.Guard, now(), log)
 	if err != nil {
 		return nil, fmt.Errorf("read the list of data centres (guard.data_centres): %w", err)
 	}
-	asking, err := newAsking(c.Guard.Answers, time.Now())
+	asking, err := newAsking(c.Guard.Answers, now())
 	if err != nil {
 		return nil, err
 	}
 	set := metrics.NewSet()
 	s := &Server{
-		cfg: c, log: log, id: id, boot: uuid.New(), now: time.Now, clock: clock{now: time.Now},
+		cfg: c, log: log, id: id, boot: uuid.New(), now: now, clock: clock{now: now},
 		board: queue.NewBoard(), rooms: newRooms(), ring: ring, pages: pages,
-		guard: guard.New(c.Guard, time.Now(), set), judges: judges, asking: asking, cookies: newCookieJar(c.Cookies), proxies: trusted,
+		guard: guard.New(c.Guard, now(), set), judges: judges, asking: asking, cookies: newCookieJar(c.Cookies), proxies: trusted,
 		counts: newCounts(set), live: make(map[*core][]string), follows: follows{limit: c.Core.Connections / 2},
 	}
 	s.verdicts = newVerdicts(s.now, s.counts)

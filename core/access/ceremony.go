@@ -11,7 +11,7 @@ import (
 )
 
 const sqlMissingMarkers = `SELECT count(*) FROM edges AS e
-	WHERE e.seen_at > now() - $4::INT8 * INTERVAL '1 millisecond'
+	WHERE e.seen_at > now() - $4::INT8 * INTERVAL '1 millisecond' AND e.revoked_at IS NULL
 	AND NOT EXISTS (
 		SELECT m.edge_id FROM draw_markers AS m
 		WHERE m.event_id = $1 AND m.generation = $2 AND m.window_no = $3 AND m.edge_id = e.edge_id)`

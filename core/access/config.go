@@ -24,6 +24,7 @@ type Config struct {
 	BanFalsePositive float64          // of the ban filter; default 1 in 10,000
 	MaxPoolBatch     int              // entries in one request of an edge; default 1000
 	MaxRedeemBatch   int              // tokens in one request of an edge; default 500
+	KeepVerdicts     time.Duration    // for how long what the filter decided is kept; default 90 days
 	Clock            func() time.Time // default time.Now. Decisions about instants use the database's clock
 	Log              *slog.Logger     // default: discarded
 }
@@ -47,6 +48,7 @@ func (c Config) withDefaults() Config {
 	c.BanFalsePositive = positive(c.BanFalsePositive, 1e-4)
 	c.MaxPoolBatch = positive(c.MaxPoolBatch, 1000)
 	c.MaxRedeemBatch = positive(c.MaxRedeemBatch, 500)
+	c.KeepVerdicts = positive(c.KeepVerdicts, 90*24*time.Hour)
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}

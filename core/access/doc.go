@@ -59,7 +59,13 @@
 // # The filter's record
 //
 // Edges judge who looks like a program, and ask or deny. Core keeps what they decided, with the reasons and never an address, and whom an
-// operator has lifted (guard.go); it acts on neither. A verdict that is sent again is kept once.
+// operator has lifted (guard.go); it acts on neither. A verdict that is sent again is kept once, and swept after 90 days (sweep.go).
+//
+// # Edges
+//
+// Any number of edges may come, go and die at any time; none owns anything that another could not do. An edge's clock does not matter,
+// since it goes by core's and core by the database's, but one that is off by more than five seconds is said. Each signs with keys of its
+// own, per event and for an hour, which are replaced and revoked (edgekeys.go) without a lost buyer.
 //
 // # When things die
 //

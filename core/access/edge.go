@@ -59,25 +59,30 @@ type EdgeKey struct {
 
 const (
 	sqlEnroll = `INSERT INTO edges (edge_id, boot, token_hash, enrolled_at, seen_at) VALUES ($1, $2, $3, now(), now())
-	ON CONFLICT (edge_id) DO UPDATE SET boot = excluded.boot, token_hash = excluded.token_hash, enrolled_at = now(), seen_at = now()`
-	sqlLoadEdge    = `SELECT token_hash FROM edges WHERE edge_id = $1`
-	sqlSeen        = `UPDATE edges SET seen_at = now() WHERE edge_id = $1`
-	sqlLoadEdgeKey = `SELECT edge_id, event_id, public, valid_from, valid_until, revoked_at IS NOT NULL FROM edge_keys WHERE key_id = $1`
+	ON CONFLICT (edge_id) DO UPDATE SET boot = excluded.boot, token_hash = excluded.token_hash, enrolled_at = now(), seen_at = now()
+	WHERE edges.revoked_at IS NULL`
+	sqlLoadEdge    = `SELECT token_hash FROM edges WHERE edge_id = $1 AND revoked_at IS NULL`
+	sqlSeen        = `UPDATE edges SET seen_at = now(), clock_ahead_ms = COALESCE($2, clock_ahead_ms) WHERE edge_id = $1 AND revoked_at IS NULL`
+	sqlLoadEdgeKey = `SELECT edge_id, event_id, public, valid_from, valid_until, COALESCE(revoked_at <= now(), false) FROM edge_keys WHERE key_id = $1`
 	sqlAddEdgeKey  = `INSERT INTO edge_keys (key_id, edge_id, event_id, public, valid_from, valid_until, revoked_at)
 	VALUES ($1, $2, $3, $4, $5, $6, NULL) ON CONFLICT (key_id) DO NOTHING`
-	sqlRevokeKeys = `UPDATE edge_keys SET revoked_at = now() WHERE edge_id = $1 AND revoked_at IS NULL`
-	sqlDropEdge   = `DELETE FROM edges WHERE edge_id = $1`
+	sqlRevokeKeys = `UPDATE edge_keys SET revoked_at = now() WHERE edge_id = $1 AND (revoked_at IS NULL OR revoked_at > now())`
+	sqlDropEdge   = `UPDATE edges SET revoked_at = COALESCE(revoked_at, now()) WHERE edge_id = $1`
 )
 
 // Enroll makes the edge's boot the current one and gives its token. Enrolling the same boot again, at any core, gives
-// the same token; another boot ends the earlier one's.
+// the same token; another boot ends the earlier one's. ErrEdgeRevoked for an edge that was thrown out.
 func (r *Room) Enroll(ctx context.Context, edge, boot uuid.UUID) (Enrolled, error) {
 	ring := r.rings.global.Load()
 	mac := lottery.MAC(ring.core.Find(ring.newest), edgeTokenTag, append(append([]byte{}, edge[:]...), boot[:]...))
 	token := edge.String() + "." + base64.RawURLEncoding.EncodeToString(mac[:])
 	hash := sha256.Sum256([]byte(token))
-	if _, err := r.db.Exec(ctx, sqlEnroll, edge, boot, hash[:]); err != nil {
+	tag, err := r.db.Exec(ctx, sqlEnroll, edge, boot, hash[:])
+	if err != nil {
 		return Enrolled{}, fmt.Errorf("enroll edge %s: %w", edge, err)
+	}
+	if tag.RowsAffected() == 0 {
+		return Enrolled{}, ErrEdgeRevoked
 	}
 	r.edges.forget(edge)
 	return Enrolled{Token: token, SessionFilterKeys: ring.filter, ServerTime: r.now()}, nil
@@ -110,20 +115,34 @@ func (r *Room) Authenticate(ctx context.Context, token string) (uuid.UUID, error
 }
 
 // Seen is the heartbeat of an edge: without one for a few seconds its final marker is not waited for. It writes at most
-// once a second.
-func (r *Room) Seen(ctx context.Context, edge uuid.UUID) error {
+// once a second. clockAhead is by how much core's clock is ahead of the edge's, as the edge says; nil: it does not say.
+func (r *Room) Seen(ctx context.Context, edge uuid.UUID, clockAhead *time.Duration) error {
 	if !r.edges.dueSeen(edge) {
 		return nil
 	}
-	if _, err := r.db.Exec(ctx, sqlSeen, edge); err != nil {
+	var ahead *int64
+	if clockAhead != nil {
+		ms := clockAhead.Milliseconds()
+		ahead = &ms
+		if changed, wrong := r.edges.clock(edge, *clockAhead); changed && wrong {
+			r.cfg.Log.Warn("the clock of an edge is wrong; it goes by core's, but mend it", "edge", edge.String(), "core_ahead", clockAhead.String())
+		} else if changed {
+			r.cfg.Log.Info("the clock of an edge is right again", "edge", edge.String())
+		}
+	}
+	if _, err := r.db.Exec(ctx, sqlSeen, edge, ahead); err != nil {
 		return fmt.Errorf("note that edge %s lives: %w", edge, err)
 	}
 	return nil
 }
 
 // RevokeEdge throws an edge out: its token and all its signing keys are worth nothing from now on, at other cores within
-// two seconds. A token it minted and nobody redeemed yet is lost; its buyers claim again at another edge.
+// two seconds, and its id is not enrolled again. A token it minted and nobody redeemed yet is lost; its buyers claim again at
+// another edge. Whoever stole a node has the secret between edges and core too, which is to be changed after this. ErrNoEdge.
 func (r *Room) RevokeEdge(ctx context.Context, edge uuid.UUID) error {
+	if err := r.edgeKnown(ctx, edge); err != nil {
+		return err
+	}
 	err := r.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, sqlRevokeKeys, edge); err != nil {
 			return fmt.Errorf("revoke its keys: %w", err)
@@ -143,11 +162,11 @@ func (r *Room) RevokeEdge(ctx context.Context, edge uuid.UUID) error {
 // RegisterKey registers a signing key of an edge for one event and a validity of at most two hours, and gives what the
 // edge needs to serve the event. The same key may be registered again; another one under its id is ErrKeyRefused.
 func (r *Room) RegisterKey(ctx context.Context, edge uuid.UUID, slug string, key EdgeKey) (EventKeys, error) {
-	keys, event, err := r.eventKeys(ctx, slug)
-	if err != nil {
+	if err := r.checkKey(key); err != nil {
 		return EventKeys{}, err
 	}
-	if err := r.checkKey(key); err != nil {
+	keys, event, err := r.eventKeys(ctx, slug)
+	if err != nil {
 		return EventKeys{}, err
 	}
 	_, err = r.db.Exec(ctx, sqlAddEdgeKey, key.ID, edge, event, []byte(key.Public), key.ValidFrom, key.ValidUntil)
@@ -163,6 +182,10 @@ func (r *Room) RegisterKey(ctx context.Context, edge uuid.UUID, slug string, key
 	}
 	if stored.edge != edge || stored.event != event || !stored.public.Equal(key.Public) {
 		return EventKeys{}, fmt.Errorf("%w: the id %s belongs to another key", ErrKeyRefused, key.ID)
+	}
+	// Whatever the key replaces is of no use once the tokens it signed have ended.
+	if _, err := r.db.Exec(ctx, sqlEndReplaced, edge, event, key.ID, replacedKeyGrace.Milliseconds()); err != nil {
+		return EventKeys{}, fmt.Errorf("end the keys that were replaced: %w", err)
 	}
 	return keys, nil
 }
@@ -182,14 +205,14 @@ func (r *Room) checkKey(key EdgeKey) error {
 	return nil
 }
 
-// eventKeys are the keys of an event and the generation of its on-sale.
+// eventKeys are the keys of an event, read anew since whoever asks may want to know of one just made, and the generation of its on-sale.
 func (r *Room) eventKeys(ctx context.Context, slug string) (EventKeys, uuid.UUID, error) {
 	sale, err := r.deps.Sales(ctx, slug)
 	if err != nil {
 		return EventKeys{}, uuid.Nil, fmt.Errorf("load the event %q: %w", slug, err)
 	}
 	event := lottery.EventID(slug)
-	ring, err := r.rings.ofEvent(ctx, event)
+	ring, err := r.rings.readEvent(ctx, event)
 	if err != nil {
 		return EventKeys{}, uuid.Nil, err
 	}

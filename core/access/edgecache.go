@@ -16,6 +16,7 @@ type edgeCache struct {
 	tokens map[uuid.UUID]knownEdge
 	keys   map[uuid.UUID]signer
 	seen   map[uuid.UUID]time.Time
+	wrong  map[uuid.UUID]bool // edges whose clock is off
 }
 
 type knownEdge struct {
@@ -24,7 +25,7 @@ type knownEdge struct {
 }
 
 func newEdgeCache() *edgeCache {
-	return &edgeCache{tokens: make(map[uuid.UUID]knownEdge), keys: make(map[uuid.UUID]signer), seen: make(map[uuid.UUID]time.Time)}
+	return &edgeCache{tokens: make(map[uuid.UUID]knownEdge), keys: make(map[uuid.UUID]signer), seen: make(map[uuid.UUID]time.Time), wrong: make(map[uuid.UUID]bool)}
 }
 
 func (c *edgeCache) knows(edge uuid.UUID, hash [sha256.Size]byte) bool {
@@ -77,6 +78,20 @@ func (c *edgeCache) dueSeen(edge uuid.UUID) bool {
 	return true
 }
 
+// clock takes in how far an edge's clock is off, and tells whether that has begun or ended to be too much.
+func (c *edgeCache) clock(edge uuid.UUID, ahead time.Duration) (changed, wrong bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wrong = ahead.Abs() > clockTolerance
+	if changed = c.wrong[edge] != wrong; wrong {
+		c.wrong[edge] = true
+	} else {
+		delete(c.wrong, edge)
+	}
+	clocksWrong.Set(float64(len(c.wrong)))
+	return changed, wrong
+}
+
 // sweep forgets what is too old to be believed.
 func (c *edgeCache) sweep() {
 	c.mu.Lock()
@@ -95,6 +110,7 @@ func (c *edgeCache) sweep() {
 	for edge, at := range c.seen {
 		if now.Sub(at) > time.Minute {
 			delete(c.seen, edge)
+			delete(c.wrong, edge)
 		}
 	}
 }

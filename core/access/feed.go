@@ -19,6 +19,7 @@ type Update struct {
 	Live       []string     // all events that have an on-sale, in order
 	Bans       *BanFilter   // nil when unchanged
 	Catalog    uint64       // version of the list of events, see SetCatalog
+	Keys       []KeyNotice  // the edge's keys that need a successor
 }
 
 // EventState is the state object of one event.
@@ -116,8 +117,14 @@ func (f *feed) since(version uint64) (Update, bool, <-chan struct{}) {
 // something changes, or after limit with nothing. Version 0, and one that another core gave, gets everything. It counts
 // as the edge's heartbeat, at its beginning and its end.
 func (r *Room) Wait(ctx context.Context, edge uuid.UUID, since, bansSince uint64, limit time.Duration) (Update, error) {
-	r.beat(ctx, edge)
-	defer r.beat(ctx, edge)
+	return r.WaitFrom(ctx, edge, nil, since, bansSince, limit)
+}
+
+// WaitFrom is Wait of an edge that says by how much core's clock is ahead of its own; nil: it does not know.
+func (r *Room) WaitFrom(ctx context.Context, edge uuid.UUID, clockAhead *time.Duration, since, bansSince uint64, limit time.Duration) (Update, error) {
+	r.beat(ctx, edge, clockAhead)
+	defer r.beat(ctx, edge, clockAhead)
+	_, keysBefore := r.replaced.of(edge)
 	feedsWaiting.Inc()
 	defer feedsWaiting.Dec()
 	timer := time.NewTimer(limit)
@@ -126,6 +133,10 @@ func (r *Room) Wait(ctx context.Context, edge uuid.UUID, since, bansSince uint64
 		u, changed, next := r.feed.since(since)
 		if bans := r.bans.current(); bans.Version != bansSince {
 			u.Bans, changed = &bans, true
+		}
+		var keys uint64
+		if u.Keys, keys = r.replaced.of(edge); keys != keysBefore {
+			changed = true
 		}
 		over := false
 		if !changed {
@@ -149,8 +160,8 @@ func (r *Room) Wait(ctx context.Context, edge uuid.UUID, since, bansSince uint64
 func (r *Room) SetCatalog(version uint64) { r.feed.setCatalog(version) }
 
 // beat notes that the edge lives. Failing to must not keep state from the edge.
-func (r *Room) beat(ctx context.Context, edge uuid.UUID) {
-	if err := r.Seen(ctx, edge); err != nil {
+func (r *Room) beat(ctx context.Context, edge uuid.UUID, clockAhead *time.Duration) {
+	if err := r.Seen(ctx, edge, clockAhead); err != nil {
 		r.complain(ctx, "note a heartbeat", err)
 	}
 }

@@ -26,12 +26,15 @@ var (
 	leasesLost   = metrics.NewCounter(`core_access_leases_lost_total`)
 	statesBuilt  = metrics.NewCounter(`core_access_states_built_total`)
 	feedsWaiting = metrics.NewGauge(`core_access_feeds_waiting`, nil)
+	clocksWrong  = metrics.NewGauge(`core_access_edges_clock_wrong`, nil) // live edges whose clock is off by more than 5 s
 	bansInForce  = metrics.NewGauge(`core_access_bans`, nil)
 
 	verdictsNoted   = metrics.NewCounter(`core_guard_verdicts_total{answer="noted"}`)
 	verdictsAsked   = metrics.NewCounter(`core_guard_verdicts_total{answer="asked"}`)
 	verdictsCleared = metrics.NewCounter(`core_guard_verdicts_total{answer="cleared"}`)
 	verdictsDenied  = metrics.NewCounter(`core_guard_verdicts_total{answer="denied"}`)
+
+	rowsSwept = metrics.NewCounter(`core_access_swept_total`) // verdicts, keys and revocations that were kept for long enough
 
 	backgroundErrors = metrics.NewCounter(`core_access_background_errors_total`)
 

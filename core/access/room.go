@@ -37,6 +37,7 @@ type Room struct {
 	bans      *banList
 	lifts     liftList
 	revoked   revocations
+	replaced  replacements
 	feed      *feed
 }
 
@@ -76,6 +77,7 @@ func New(ctx context.Context, database *db.DB, cfg Config, deps Deps) (*Room, er
 func (r *Room) Run(ctx context.Context) error {
 	var tenders sync.WaitGroup
 	defer tenders.Wait()
+	tenders.Go(func() { r.sweeps(ctx) })
 	tick := time.NewTicker(r.cfg.Tick)
 	defer tick.Stop()
 	var slow time.Time // when the slow chores were last done
@@ -125,6 +127,9 @@ func (r *Room) chores(ctx context.Context) {
 	}
 	if err := r.revoked.refresh(ctx, r.db); err != nil {
 		r.complain(ctx, "read the revoked sessions", err)
+	}
+	if err := r.refreshReplaced(ctx); err != nil {
+		r.complain(ctx, "read the keys to be replaced", err)
 	}
 	if err := r.rings.refreshOld(ctx); err != nil {
 		r.complain(ctx, "read the keys", err)

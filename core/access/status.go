@@ -61,7 +61,7 @@ type WindowStatus struct {
 const sqlStatus = `SELECT
 	(SELECT count(*) FROM sessions WHERE event_id = $1 AND generation = $2),
 	(SELECT count(*) FROM sessions WHERE event_id = $1 AND generation = $2 AND finished_at IS NULL AND expires_at > now()),
-	(SELECT count(*) FROM edges WHERE seen_at > now() - $4::INT8 * INTERVAL '1 millisecond'),
+	(SELECT count(*) FROM edges WHERE seen_at > now() - $4::INT8 * INTERVAL '1 millisecond' AND revoked_at IS NULL),
 	COALESCE((SELECT holder::TEXT FROM leases WHERE name = $3 AND expires_at > now()), ''),
 	COALESCE((SELECT epoch FROM leases WHERE name = $3), 0)`
 

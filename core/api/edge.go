@@ -170,6 +170,15 @@ type bansJSON struct {
 	Filter  string `json:"filter"`
 }
 
+// keyNotice tells an edge that it needs another key in place of this one.
+type keyNotice struct {
+	Key     uuid.UUID `json:"key_id"`
+	Revoked bool      `json:"revoked"`
+}
+
+// maxClockAhead bounds what an edge may say of its clock: a machine that has lost the time begins decades ago, and is told apart so.
+const maxClockAhead = 100 * 365 * 24 * time.Hour
+
 // feed is an edge's long poll for news, and its heartbeat.
 func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 	edge, err := s.edgeID(r)
@@ -185,10 +194,19 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	}
+	var clock *time.Duration
+	if text := q.Get("clock_ahead_ms"); text != "" {
+		ms, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || ms > maxClockAhead.Milliseconds() || ms < -maxClockAhead.Milliseconds() {
+			return &detailed{errRequest, "clock_ahead_ms must be a whole number, of a hundred years at most."}
+		}
+		ahead := time.Duration(ms) * time.Millisecond
+		clock = &ahead
+	}
 	limit := min(time.Duration(min(wait, uint64(maxFeedWait/time.Millisecond)))*time.Millisecond, maxFeedWait)
 	ctx, cancel := s.untilLeaving(r.Context())
 	defer cancel()
-	news, err := s.Room.Wait(ctx, edge, since, bansSince, limit)
+	news, err := s.Room.WaitFrom(ctx, edge, clock, since, bansSince, limit)
 	if s.leaving() {
 		return errLeaving // an answer would be taken for a sign of life
 	}
@@ -202,6 +220,7 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 		Live       []string    `json:"live"`
 		Bans       *bansJSON   `json:"bans"`
 		Catalog    uint64      `json:"catalog_version"`
+		Keys       []keyNotice `json:"keys,omitempty"`
 	}{Version: news.Version, ServerTime: timeJSON(news.ServerTime), Events: make([]stateJSON, len(news.Events)), Live: news.Live,
 		Catalog: news.Catalog}
 	if answer.Live == nil {
@@ -209,6 +228,9 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 	}
 	for i, e := range news.Events {
 		answer.Events[i] = stateJSON{Slug: e.Slug, ETag: e.ETag, State: string(e.State)}
+	}
+	for _, k := range news.Keys {
+		answer.Keys = append(answer.Keys, keyNotice{k.Key, k.Revoked})
 	}
 	if news.Bans != nil {
 		answer.Bans = &bansJSON{news.Bans.Version, news.Bans.Filter}

@@ -244,6 +244,8 @@ var outcomes = []outcome{
 	{access.ErrSessionForged, 401, "session_forged", "The session is not one of ours.", 0},
 	{access.ErrSessionExpired, 401, "session_expired", "The session has ended. What you hold or bought is still yours to see.", 0},
 	{access.ErrDeviceMismatch, 401, "device_mismatch", "This belongs to another browser.", 0},
+	{access.ErrEdgeRevoked, 403, "edge_revoked", "This edge was thrown out. One that is trusted again gets another id.", 0},
+	{access.ErrNoEdge, 404, "edge_not_found", "There is no such edge. See GET /admin/v1/edges.", 0},
 	{access.ErrEdgeUnknown, 401, "edge_unknown", "The edge is not enrolled. Enroll first.", 0},
 	{access.ErrKeyRefused, 422, "key_refused", "The signing key cannot be registered: it must be valid now and for two hours at most.", 0},
 	{access.ErrBanInvalid, 422, "ban_invalid", "A ban names a kind (device, network, entrant, account or card) and a subject in hex of that kind's length.", 0},

@@ -216,7 +216,7 @@ func (s *Server) Admin() http.Handler {
 	admin("GET /admin/v1/events/{id}", s.adminEvent)
 	admin("POST /admin/v1/events/{id}/onsale/{verb}", s.changeOnSale)
 	admin("GET /admin/v1/events/{id}/onsale", s.onSale)
-	admin("GET /admin/v1/events/{id}/lottery", s.lottery)
+	mux.HandleFunc("GET /admin/v1/events/{id}/lottery", s.long(maxBuyerBody, bearer(s.AdminSecret, s.lottery))) // half a million leaves
 	admin("POST /admin/v1/events/{id}/lottery/beacon", s.beacon)
 	admin("POST /admin/v1/events/{id}/invitations", s.invite)
 	admin("POST /admin/v1/events/{id}/allocations/{allocation}/release", s.releaseAllocation)
@@ -276,6 +276,7 @@ func (s *Server) Admin() http.Handler {
 	admin("GET /admin/v1/transfers", s.listTransfers)
 	s.gateRoutes(admin)
 	s.guardRoutes(admin)
+	s.edgeRoutes(admin)
 	admin("POST /admin/v1/accounts:find", s.findAccount)
 	admin("POST /admin/v1/accounts/{id}/forget", s.forgetAccount)
 	admin("GET /admin/v1/bans", s.listBans)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,8 @@ type Key struct {
 	Private ed25519.PrivateKey
 	// From is included in the validity, Until is not.
 	From, Until time.Time
+
+	replace bool // core wants a successor
 }
 
 // Public is what core is told.
@@ -41,7 +44,7 @@ func (k Key) ValidAt(now time.Time) bool { return !now.Before(k.From) && now.Bef
 type Ring struct {
 	period, overlap time.Duration
 	random          io.Reader
-	mu              sync.Mutex // for Add
+	mu              sync.Mutex // for Add and Replace
 	keys            atomic.Pointer[map[uuid.UUID][]Key]
 }
 
@@ -62,7 +65,7 @@ func NewRing(period, overlap time.Duration, random io.Reader) (*Ring, error) {
 // Due makes the event's next key when it is time for it. The key signs nothing until it was added; a caller that fails to
 // register it at core just asks again.
 func (r *Ring) Due(event uuid.UUID, now time.Time) (Key, bool, error) {
-	if keys := (*r.keys.Load())[event]; len(keys) > 0 && now.Add(r.overlap).Before(keys[0].Until) {
+	if keys := (*r.keys.Load())[event]; len(keys) > 0 && !keys[0].replace && now.Add(r.overlap).Before(keys[0].Until) {
 		return Key{}, false, nil
 	}
 	var seed [ed25519.SeedSize]byte
@@ -95,6 +98,41 @@ func (r *Ring) Add(k Key, now time.Time) {
 		}
 	}
 	r.keys.Store(&next)
+}
+
+// Replace has another key become due where the newest is the one named. It goes on signing until the other was added, unless it is
+// revoked: then it is forgotten, and nothing is signed meanwhile. A key that is not in the ring is none of it.
+func (r *Ring) Replace(id uuid.UUID, revoked bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for event, keys := range *r.keys.Load() {
+		at := slices.IndexFunc(keys, func(k Key) bool { return k.ID == id })
+		if at < 0 || keys[at].replace && !revoked {
+			continue
+		}
+		next := maps.Clone(*r.keys.Load())
+		changed := slices.Clone(keys)
+		if revoked {
+			changed = slices.Delete(changed, at, at+1)
+		} else {
+			changed[at].replace = true
+		}
+		if next[event] = changed; len(changed) == 0 {
+			delete(next, event)
+		}
+		r.keys.Store(&next)
+		return
+	}
+}
+
+// Holds tells whether a key is in the ring.
+func (r *Ring) Holds(id uuid.UUID) bool {
+	for _, keys := range *r.keys.Load() {
+		if slices.ContainsFunc(keys, func(k Key) bool { return k.ID == id }) {
+			return true
+		}
+	}
+	return false
 }
 
 // Current is the key to sign with: the newest that is valid at now.

@@ -128,7 +128,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	c.opened(inbox.Close)
 	room, err = access.New(ctx, d, access.Config{
 		Tick: cfg.Access.Tick, MarkerWait: cfg.Access.MarkerWait, LeaseTTL: cfg.Access.LeaseTTL, PollMin: cfg.Access.PollMin,
-		PollMax: cfg.Access.PollMax, PollsPerSecond: cfg.Access.PollsPerSecond, Log: log,
+		PollMax: cfg.Access.PollMax, PollsPerSecond: cfg.Access.PollsPerSecond, KeepVerdicts: cfg.Access.KeepVerdicts, Log: log,
 	}, access.Deps{
 		Sales: sales(events), Stock: tierStock(stock), Holding: holding(stock), SpareRate: spareRate(providers, events, orders.Waiting, log), Keys: keys(events),
 		Load: func(_ context.Context, id uuid.UUID) access.Load {

@@ -75,6 +75,7 @@ type config struct {
 		PollMin        time.Duration `mapstructure:"poll_min"`
 		PollMax        time.Duration `mapstructure:"poll_max"`
 		PollsPerSecond int           `mapstructure:"polls_per_second"`
+		KeepVerdicts   time.Duration `mapstructure:"keep_verdicts"`
 	}
 	Ledger struct {
 		ClearingEvery  time.Duration `mapstructure:"clearing_every"`
@@ -124,7 +125,7 @@ var defaults = map[string]any{
 	"inventory.feed_every": "200ms", "inventory.feed_events": 1000,
 	"checkout.max_batch": 500, "checkout.lookup_after": "5s", "checkout.outbox_workers": 256, "checkout.outbox_lease": "10s", "checkout.run_lease": "10s", "checkout.outbox_timeout": "30s", "checkout.outbox_backoff_max": "5m",
 	"access.tick": "250ms", "access.marker_wait": "2s", "access.lease_ttl": "2500ms",
-	"access.poll_min": "2s", "access.poll_max": "20s", "access.polls_per_second": 10000,
+	"access.poll_min": "2s", "access.poll_max": "20s", "access.polls_per_second": 10000, "access.keep_verdicts": "2160h",
 	"ledger.clearing_every":                 "1m",
 	"ledger.clearing_within.buyer_clearing": "2h", "ledger.clearing_within.provider_clearing": "240h", "ledger.clearing_within.provider_transit": "120h",
 	"ledger.clearing_within.refunds": "120h", "ledger.clearing_within.disputes": "2160h", "ledger.clearing_within.late_money": "24h",
@@ -186,7 +187,7 @@ func (c config) validate() error {
 		}
 	}
 	for key, d := range map[string]time.Duration{"session.read_ttl": c.Session.ReadTTL, "inventory.feed_every": c.Inventory.FeedEvery, "catalog.refresh": c.Catalog.Refresh, "catalog.reconcile": c.Catalog.Reconcile, "checkout.lookup_after": c.Checkout.LookupAfter, "checkout.outbox_lease": c.Checkout.OutboxLease, "checkout.run_lease": c.Checkout.RunLease, "checkout.outbox_timeout": c.Checkout.OutboxTimeout, "checkout.outbox_backoff_max": c.Checkout.OutboxBackoff, "disputes.lookup_every": c.Disputes.LookupEvery, "disputes.list_every": c.Disputes.ListEvery, "access.tick": c.Access.Tick,
-		"access.marker_wait": c.Access.MarkerWait, "access.lease_ttl": c.Access.LeaseTTL, "access.poll_min": c.Access.PollMin, "access.poll_max": c.Access.PollMax} {
+		"access.marker_wait": c.Access.MarkerWait, "access.lease_ttl": c.Access.LeaseTTL, "access.poll_min": c.Access.PollMin, "access.poll_max": c.Access.PollMax, "access.keep_verdicts": c.Access.KeepVerdicts} {
 		if d <= 0 {
 			bad(key, "%s must be longer than nothing", d)
 		}
