@@ -206,14 +206,14 @@ func (s *Server) routeResale(ctx *fasthttp.RequestCtx, id, tail []byte) {
 	}
 }
 
-// routeEvents: /v1/events, /v1/events/{event}, and of an event /seats, /seats/geometry/{hash}, /listings and /stream.
+// routeEvents: /v1/events, /v1/events/{event}, and of an event /transcript, /seats, /seats/geometry/{hash}, /listings and /stream.
 func (s *Server) routeEvents(ctx *fasthttp.RequestCtx, slug, tail []byte) {
 	switch {
 	case len(slug) == 0:
 		if allow(ctx, "GET") {
 			s.serveCatalog(ctx, uuid.Nil)
 		}
-	case len(tail) > 0 && string(tail) != "seats" && string(tail) != "listings" && string(tail) != "stream" && !isGeometry(tail):
+	case len(tail) > 0 && string(tail) != "seats" && string(tail) != "transcript" && string(tail) != "listings" && string(tail) != "stream" && !isGeometry(tail):
 		refuse(ctx, problemNotFound)
 	case !lottery.ValidSlug(string(slug)):
 		refuse(ctx, problemEventUnknown)
@@ -226,7 +226,7 @@ func (s *Server) routeEvents(ctx *fasthttp.RequestCtx, slug, tail []byte) {
 			s.serveGeometry(ctx, slug, tail[len(geometryPath):])
 		}
 	case !allow(ctx, "GET"):
-	case len(tail) == 0:
+	case len(tail) == 0, string(tail) == "transcript":
 		s.serveCatalog(ctx, lottery.EventID(string(slug)))
 	default:
 		s.forwardPublic(ctx, lottery.EventID(string(slug)))

@@ -56,6 +56,7 @@ type eventJSON struct {
 	Tiers    []tierJSON  `json:"tiers,omitempty"`
 	Sections []string    `json:"sections,omitempty"`
 	Methods  []string    `json:"payment_methods,omitempty"` // by which it can be paid now, the first for who chooses none
+	Rules    *rulesJSON  `json:"rules,omitempty"`           // of one event
 }
 
 // describe is what an event file says of an event, as lists show it.
@@ -97,6 +98,9 @@ func (s *Server) eventView(ctx context.Context, e *event.Event) (eventJSON, erro
 		}
 	}
 	view.Performs, view.Tags = e.Spec.Performers, e.Spec.Tags
+	if view.Rules, err = rulesOf(e.Spec); err != nil {
+		return view, err
+	}
 	view.PerBuyer, view.Identity = e.Spec.Limits.PerBuyer, e.Spec.OnSale.Identity
 	for _, t := range e.Spec.Tiers {
 		p := e.Tiers[t.ID].Price

@@ -90,7 +90,8 @@ type Server struct {
 	// ClearingDeadlines are those of the ledger's clearing accounts; nil: the defaults.
 	ClearingDeadlines ledger.Deadlines
 
-	watchers watchers
+	watchers    watchers
+	transcripts transcripts
 }
 
 // handler is an HTTP handler that returns what went wrong instead of writing it.
@@ -157,6 +158,7 @@ func (s *Server) Edge() http.Handler {
 	edge("GET /v1/events/{id}/listings", maxBuyerBody, s.eventListings)
 	edge("GET /v1/events", maxBuyerBody, s.searchEvents)
 	edge("GET /v1/events/{id}", maxBuyerBody, s.showEvent)
+	edge("GET /v1/events/{id}/transcript", maxBuyerBody, s.showTranscript)
 	edge("GET /v1/events/{id}/seats", maxBuyerBody, s.showSeats)
 	edge("GET /v1/events/{id}/seats/geometry/{hash}", maxBuyerBody, s.showGeometry)
 	edge("POST /edge/v1/guard", maxEdgeBody, s.keepVerdicts)
