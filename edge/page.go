@@ -37,10 +37,15 @@ func (s *Server) routePage(ctx *fasthttp.RequestCtx, path []byte) {
 		}
 		return
 	}
-	page, vary := s.pages.Find(path), fasthttp.HeaderAcceptEncoding
-	if page == nil {
-		page, vary = s.pages.Event(s.language(ctx), path), varyByLanguage
+	if slug, ok := web.EventPath(path); ok {
+		if ctx.IsGet() || ctx.IsHead() {
+			s.serveEventPage(ctx, slug)
+		} else {
+			allow(ctx, "GET, HEAD")
+		}
+		return
 	}
+	page := s.pages.Find(path)
 	if page == nil {
 		refuse(ctx, problemNotFound)
 		return
@@ -53,7 +58,7 @@ func (s *Server) routePage(ctx *fasthttp.RequestCtx, path []byte) {
 	pageHeaders(ctx)
 	header.Set(fasthttp.HeaderCacheControl, page.CacheControl)
 	header.Set(fasthttp.HeaderETag, page.ETag)
-	header.Set(fasthttp.HeaderVary, vary)
+	header.Set(fasthttp.HeaderVary, fasthttp.HeaderAcceptEncoding)
 	if page.Worker {
 		header.Set("Service-Worker-Allowed", web.EventPrefix)
 	}

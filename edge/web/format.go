@@ -109,3 +109,10 @@ func (l *Language) day(at time.Time, form string, weekdays []string) string {
 	return strings.NewReplacer("{weekday}", weekdays[at.Weekday()], "{day}", strconv.Itoa(at.Day()), "{month}", l.format.Months[at.Month()-1],
 		"{year}", strconv.Itoa(at.Year())).Replace(form)
 }
+
+// dayAndMonth are the parts of a date that are shown large: 12, Jun.
+func (l *Language) dayAndMonth(at time.Time, zone string) (day, month string) {
+	at, _ = in(at, zone)
+	name := []rune(l.format.Months[at.Month()-1])
+	return strconv.Itoa(at.Day()), string(name[:min(3, len(name))])
+}

@@ -18,6 +18,9 @@ type link struct {
 	Current          bool
 }
 
+// waitingModules are the scripts that whoever waits needs: the page names them all, so that they come at once and not one after another.
+var waitingModules = []string{"app.js", "event.js", "page.js", "words.js", "kept.js", "room.js", "challenge.js"}
+
 // readTemplates reads words and templates: a set of templates for each language.
 func (p *Pages) readTemplates() error {
 	var err error
@@ -25,17 +28,9 @@ func (p *Pages) readTemplates() error {
 		return err
 	}
 	p.templates = make(map[string]*template.Template, len(p.languages))
-	p.event = make(map[string]*Page, len(p.languages))
 	for code, l := range p.languages {
 		if p.templates[code], err = template.New("").Funcs(p.functions(l)).ParseFS(templateFiles, "template/*.html"); err != nil {
 			return fmt.Errorf("read the templates: %w", err)
-		}
-		body, err := p.write(l, "event", nil)
-		if err != nil {
-			return err
-		}
-		if p.event[code], err = newPage(".html", body); err != nil {
-			return fmt.Errorf("prepare the event's page: %w", err)
 		}
 	}
 	return nil
@@ -44,10 +39,11 @@ func (p *Pages) readTemplates() error {
 // functions are what templates say things with.
 func (p *Pages) functions(l *Language) template.FuncMap {
 	return template.FuncMap{
-		"lang":  func() *Language { return l },
-		"t":     l.T,
-		"money": l.Money,
-		"words": l.script,
+		"lang":    func() *Language { return l },
+		"t":       l.T,
+		"money":   l.Money,
+		"words":   l.script,
+		"modules": func() []string { return waitingModules },
 		"languages": func(query string) []link {
 			var links []link
 			for _, other := range p.Languages() {

@@ -43,13 +43,13 @@ type listView struct {
 	Asked              Asked
 	Searched, Narrowed bool
 	Problem, Count     string
-	Events             []eventView
+	Events             []listedEvent
 	Cities, Categories []facet
 	Next               string
 	Query              string // of the page itself
 }
 
-type eventView struct{ ID, Name, Instant, When, Where, Phase, Price string }
+type listedEvent struct{ ID, Name, Instant, Day, Month, When, Where, Phase, Price string }
 
 type facet struct {
 	Value  string
@@ -99,7 +99,8 @@ func (v *listView) take(l *Language, a answer) {
 		v.Count = l.T("list.count", "n", a.Total)
 	}
 	for _, e := range a.Events {
-		one := eventView{ID: e.ID, Name: e.Name, Instant: e.StartsAt.Format(time.RFC3339), When: l.When(e.StartsAt, e.TimeZone), Where: e.Venue.Name + ", " + e.Venue.City}
+		one := listedEvent{ID: e.ID, Name: e.Name, Instant: e.StartsAt.Format(time.RFC3339), When: l.When(e.StartsAt, e.TimeZone), Where: e.Venue.Name + ", " + e.Venue.City}
+		one.Day, one.Month = l.dayAndMonth(e.StartsAt, e.TimeZone)
 		if e.OnSale != nil {
 			one.Phase = l.phase(e.OnSale.Phase)
 		}

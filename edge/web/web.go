@@ -69,7 +69,6 @@ type Page struct {
 // Pages are all files by path.
 type Pages struct {
 	byPath map[string]*Page // of the scripts and whatever else is the same for everybody
-	event  map[string]*Page // by language
 
 	languages map[string]*Language
 	templates map[string]*template.Template // by language
@@ -133,11 +132,10 @@ func newPage(ext string, body []byte) (*Page, error) {
 // Find returns the file that lies at a path, or nil.
 func (p *Pages) Find(path []byte) *Page { return p.byPath[string(path)] }
 
-// Event returns the page of the event at a path, or nil where there can be none. Every possible event has a page: whether there is such an
-// event is for the script to find out.
-func (p *Pages) Event(l *Language, path []byte) *Page {
+// EventPath splits /e/{event}; ok is false for any other path.
+func EventPath(path []byte) (slug string, ok bool) {
 	if len(path) > len(EventPrefix) && string(path[:len(EventPrefix)]) == EventPrefix && lottery.ValidSlug(string(path[len(EventPrefix):])) {
-		return p.event[l.Code]
+		return string(path[len(EventPrefix):]), true
 	}
-	return nil
+	return "", false
 }

@@ -187,7 +187,7 @@ func (l *Language) Said(code, detail string) string {
 
 // script is what a page's script is given of the words: the groups named, as JSON that can stand in a script element.
 func (l *Language) script(groups ...string) (template.JS, error) {
-	given := map[string]any{"language": map[string]string{"locale": l.Locale}}
+	given := map[string]any{"language": map[string]string{"locale": l.Locale, "date_time": l.format.DateTime}}
 	for _, name := range groups {
 		if l.words[name] == nil {
 			return "", fmt.Errorf("there is no group of words %q", name)

@@ -26,6 +26,18 @@ export function left() {
   leave = () => {};
 }
 
+const STEPS = ['join', 'draw', 'wait', 'buy', 'ticket'];
+
+/** Says which part of the page this is, room, shop or order, and at which step to a ticket the buyer is. */
+export function at(part, step) {
+  document.body.dataset.part = part;
+  const present = STEPS.indexOf(step);
+  [...document.getElementById('steps').children].forEach((node, i) => {
+    node.classList.toggle('done', i < present);
+    if (i === present) node.setAttribute('aria-current', 'step'); else node.removeAttribute('aria-current');
+  });
+}
+
 /** The event as /v1/events/{id} shows it. */
 export let event;
 
@@ -66,9 +78,9 @@ const room = () => part(() => import('./room.js'));
 const choosing = () => part(() => import('./shop.js'));
 const buying = () => part(() => import('./order.js'));
 
-export const waitingRoom = async () => (await room()).waitingRoom();
-export const shop = async (problem) => (await choosing()).shop(problem);
-export const holdPage = async (id, known) => (await choosing()).holdPage(id, known);
-export const orderPage = async (id) => (await buying()).orderPage(id);
-export const ticketsPage = async (order) => (await buying()).ticketsPage(order);
-export const offline = async (again) => (await buying()).offline(again);
+export const waitingRoom = async () => { at('room', 'join'); return (await room()).waitingRoom(); };
+export const shop = async (problem) => { at('shop', 'buy'); return (await choosing()).shop(problem); };
+export const holdPage = async (id, known) => { at('order', 'buy'); return (await choosing()).holdPage(id, known); };
+export const orderPage = async (id) => { at('order', 'buy'); return (await buying()).orderPage(id); };
+export const ticketsPage = async (order) => { at('order', 'ticket'); return (await buying()).ticketsPage(order); };
+export const offline = async (again) => { at('order', 'ticket'); return (await buying()).offline(again); };

@@ -1,14 +1,18 @@
-// The waiting room: joins, shows place and state, and claims when it is the buyer's turn.
+// The waiting room: joins, shows place and state, and claims when it is the buyer's turn. It may sleep, be loaded anew, lose the network or
+// meet a core that is away: what it knows is in this browser, and it goes on asking.
 
 import { prove } from './challenge.js';
-import { fact, memory, phaseName, shop, show, slug } from './event.js';
+import { at, event, fact, memory, phaseName, shop, show, slug } from './event.js';
 import { card, el, jitter, patiently, pause, say } from './page.js';
 import { duration, money, number, said, t, when } from './words.js';
 
 const base = `/q/${encodeURIComponent(slug)}`;
+const patience = 15000; // milliseconds until an answer is not waited for any more
 const website = el('input', { name: 'website', tabindex: '-1', autocomplete: 'off', 'aria-hidden': 'true', hidden: true }); // nobody sees it: what fills it in is no person
+
 let hint = ''; // why joining or claiming was refused, for what the buyer can do about it
 let moving = false; // the turn is to come here from another browser of the account
+let wake = () => {}; // ends the pause before the state is asked for again
 
 /** Polls the state object as often as it says, shows it, and claims when the buyer is called. */
 export async function waitingRoom() {
@@ -16,35 +20,50 @@ export async function waitingRoom() {
   let state = null;
   let etag = '';
   let wanted = null; // what the join form was sent with
-  let wake = () => {};
+  const gateway = el('div');
   const news = el('div');
+  const bell = el('button', { type: 'button', class: 'plain', onclick: () => listen(bell) }, t('room.tell_me'));
+  const kept = el('section', { class: 'card', hidden: true }, el('p', {}, t('room.keep')), el('div', { class: 'actions' }, bell));
   const code = el('input', { id: 'invitation', autocomplete: 'off' });
   const invitation = el('p', { hidden: true }, el('label', { for: 'invitation' }, t('room.invitation')), el('br'), code);
   const form = el('form', { class: 'card', hidden: true, onsubmit: (e) => { e.preventDefault(); wanted = code.value.trim(); wake(); } },
     el('p', {}, t('room.join_text')), invitation, website, el('div', { class: 'actions' }, el('button', {}, t('room.join'))));
-  show(form, news);
+  show(form, gateway, news, kept, el('div'));
+  listening(bell);
   for (;;) {
-    const response = await fetch(`${base}/state`, { headers: etag ? { 'If-None-Match': etag } : {} }).catch(() => null);
-    if (response && response.status === 404) return show(el('p', { class: 'notice' }, t('room.not_yet')));
+    const response = await fetch(`${base}/state`, { headers: etag ? { 'If-None-Match': etag } : {}, signal: AbortSignal.timeout(patience) }).catch(() => null);
+    if (response && response.status === 404) return show(card(el('p', {}, t('room.not_yet'))));
     if (response && response.status === 200) {
-      state = await response.json();
+      state = await response.json().catch(() => state);
       etag = response.headers.get('ETag') || '';
     }
-    if (response && (response.status === 200 || response.status === 304)) say(state.message || '');
+    if (response && (response.status === 200 || response.status === 304)) say(state && state.doubt ? t('room.doubt') : '');
     else say(said((response && (await response.json().catch(() => null))) || {}, 'room.offline'));
     if (state) {
       if (mine && mine.generation !== state.generation) mine = undefined;
       if (wanted !== null || (mine && !mine.receipt && state.phase !== 'ended')) mine = (await join(wanted === null ? mine.invitation : wanted)) || mine;
       wanted = null;
       const place = mine && (await placeIn(state, mine));
-      if (place && place.called && !state.doubt && ['open', 'sold_out'].includes(state.phase) && (await claim())) return shop();
+      at('room', !mine ? 'join' : place ? 'wait' : 'draw');
+      if (place && place.called && !state.doubt && ['open', 'sold_out'].includes(state.phase)) {
+        ring();
+        if (await claim()) return shop();
+      }
       form.hidden = Boolean(mine) || ['announced', 'ended'].includes(state.phase);
       invitation.hidden = state.identity !== 'invitation';
+      kept.hidden = !mine || state.phase === 'ended' || Boolean(place && place.called);
+      gateway.replaceChildren(...gatewayParts(state, mine, place));
       news.replaceChildren(...roomParts(state, mine, place));
+      document.title = t('common.title', { page: place && !place.called ? t('room.title', { n: place.ahead, page: event.name }) : event.name });
     }
     await Promise.race([pause(jitter((state && state.poll_after_ms) || 2000)), new Promise((done) => { wake = done; })]);
   }
 }
+
+// Who comes back to the page, or to the network, is shown at once how things stand.
+document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'visible') wake(); });
+addEventListener('online', () => wake());
+addEventListener('pageshow', () => wake());
 
 /** Joins; repeated until there is a receipt. Answers what is to be remembered, or nothing when it was refused. */
 async function join(invitation) {
@@ -63,59 +82,140 @@ async function join(invitation) {
 
 /** The same arithmetic as the edges': where the draw put this browser, and about how many are ahead. */
 async function placeIn(state, mine) {
-  const at = state.windows.findIndex((w) => w.window === mine.window);
-  if (at < 0 || !state.windows[at].sealed || !crypto.subtle) return undefined;
+  const index = state.windows.findIndex((w) => w.window === mine.window);
+  if (index < 0 || !state.windows[index].sealed || !crypto.subtle) return undefined;
   const bytes = (hex) => Uint8Array.from(hex.match(/../g), (pair) => parseInt(pair, 16));
-  const key = await crypto.subtle.importKey('raw', bytes(state.windows[at].seed), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']);
+  const key = await crypto.subtle.importKey('raw', bytes(state.windows[index].seed), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']);
   const sum = new Uint8Array(await crypto.subtle.sign('HMAC', key, bytes(mine.entrant)));
   const value = Array.from(sum.slice(0, 8), (b) => b.toString(16).padStart(2, '0')).join(''); // hex of one length sorts like the number
-  const mineKey = [mine.window, mine.band, value];
-  const c = state.cursor && [state.cursor.window, state.cursor.band, state.cursor.value];
-  const called = Boolean(c) && (mineKey[0] - c[0] || mineKey[1] - c[1] || (mineKey[2] <= c[2] ? -1 : 1)) < 0;
-  let rank = state.windows.slice(0, at).reduce((sum, w) => sum + w.entrants, 0);
-  for (const band of state.windows[at].bands) {
+  const c = state.cursor;
+  const called = Boolean(c) && (mine.window - c.window || mine.band - c.band || (value <= c.value ? -1 : 1)) < 0;
+  let rank = state.windows.slice(0, index).reduce((all, w) => all + w.entrants, 0);
+  for (const band of state.windows[index].bands) {
     if (band.band < mine.band) rank += band.entrants;
     if (band.band === mine.band) rank += Math.round((band.quantiles.filter((q) => q < value).length / band.quantiles.length) * band.entrants);
   }
   return { called, rank: rank + 1, ahead: Math.max(0, rank - state.called) };
 }
 
-/** What the waiting room shows of the state and of this browser's place. */
+// ---- how long it takes
+
+const seen = []; // {time, called} of the last minutes
+
+/** From and to which number of seconds it takes until so many more are called: by the pace that is set, and by what was seen here. Nothing
+ *  where nobody is being called. */
+function waitFor(ahead, state) {
+  const time = performance.now() / 1000;
+  seen.push({ time, called: state.called });
+  while (seen.length > 1 && (time - seen[0].time > 180 || seen[0].called > state.called)) seen.shift();
+  const watched = time - seen[0].time;
+  const paces = [state.pace_per_second, watched > 20 ? (state.called - seen[0].called) / watched : 0].filter((pace) => pace > 0);
+  if (!paces.length) return undefined;
+  return { from: (ahead + 1) / (1.2 * Math.max(...paces)), to: (ahead + 1) / (0.7 * Math.min(...paces)) };
+}
+
+function waitText(range) {
+  if (!range || range.from > 86400) return t('room.wait_unknown');
+  const [from, to] = [Math.floor(range.from / 60), Math.ceil(range.to / 60)];
+  if (to <= 1) return t('room.wait_soon');
+  if (from < 1) return t('room.wait_upto', { n: to });
+  if (to <= 90) return t('room.wait_minutes', { from, n: to });
+  return t('room.wait_hours', { from: Math.max(1, Math.floor(from / 60)), n: Math.ceil(to / 60) });
+}
+
+// ---- what is shown
+
+/** The gate: how far it is open, and the one number that matters. */
+function gatewayParts(state, mine, place) {
+  const opens = (new Date(state.opens_at) - new Date(state.server_time)) / 1000;
+  const gate = (done, small, large, after) => {
+    const light = el('i');
+    light.style.blockSize = `${Math.round(100 * Math.min(1, Math.max(0, done)))}%`;
+    return [el('div', { class: done >= 1 ? 'gateway open' : 'gateway' }, light, el('p', {}, small), el('p', { class: 'big' }, large), after && el('p', { class: 'quiet' }, after))];
+  };
+  if (place && place.called) return gate(1, t('room.turn'), '✓', '');
+  if (place) return gate(1 - place.ahead / place.rank, t('room.ahead'), number(place.ahead), waitText(waitFor(place.ahead, state)));
+  if (mine) return gate(0.12, t('room.in'), opens > 0 ? duration(opens) : '…', opens > 0 ? t('room.until_draw') : t('room.drawing'));
+  return [];
+}
+
+/** What the waiting room shows of the state and of this browser's place, below the gate. */
 function roomParts(state, mine, place) {
   const facts = el('dl', { class: 'facts' });
   const parts = [];
-  if (place) {
-    parts.push(el('p', { class: 'quiet' }, place.called ? t('room.turn') : t('room.ahead')), el('p', { class: 'big' }, place.called ? '✓' : number(place.ahead)),
-      el('div', { class: 'bar', role: 'img', 'aria-label': t('room.ahead_bar', { n: place.ahead }) }, bar(1 - place.ahead / place.rank)));
-    facts.append(fact(t('room.place'), t('room.place_of', { rank: place.rank, all: state.joined })));
-    if (state.pace_per_second > 0) facts.append(fact(t('room.wait'), t('room.about', { time: duration((place.ahead + 1) / state.pace_per_second) })));
-  } else if (mine) {
-    parts.push(el('p', { class: 'big' }, t('room.in')), el('p', { class: 'quiet' }, mine.window === 0
-      ? t('room.in_first')
-      : t('room.in_late')));
-  }
+  const notice = (text, kind = 'notice', ...more) => parts.push(el('div', { class: kind }, el('p', {}, text), ...more));
+  if (state.message) notice(t('room.message'), 'notice', el('p', {}, el('strong', {}, state.message)));
+  if (place) facts.append(fact(t('room.place'), t('room.place_of', { rank: place.rank, all: state.joined })));
+  if (mine && !place) parts.push(el('p', { class: 'inside' }, mine.window === 0 ? t('room.in_first') : t('room.in_late')));
   const first = state.windows.find((w) => w.window === 0);
-  if (state.beacon && first && first.root && !first.sealed) parts.push(el('p', { class: 'notice' }, t('room.sealed', { name: state.beacon.name })));
-  if (hint === 'account_required') parts.push(el('p', { class: 'notice' }, t('room.accounts')), el('p', { class: 'actions' }, el('a', { class: 'button', href: `/account?event=${slug}` }, t('common.sign_in'))));
-  if (hint === 'session_bound_elsewhere' && state.identity === 'account') parts.push(el('p', { class: 'notice' }, t('room.moved')), el('p', { class: 'actions' }, el('button', { onclick: () => { moving = true; } }, t('room.move'))));
-  if (mine && mine.elsewhere && state.identity !== 'account') parts.push(el('p', { class: 'notice bad' }, t('room.elsewhere')));
-  if (mine && mine.band > 0) parts.push(el('p', { class: 'notice' }, t('room.later_band')));
-  if (!mine && state.phase === 'announced') parts.push(el('p', {}, t('room.opens_at', { when: when(state.joining_at, state.time_zone) })));
-  if (!mine && state.phase === 'ended') parts.push(el('p', {}, t('room.over')));
+  if (state.beacon && first && first.root && !first.sealed) notice(t('room.sealed', { name: state.beacon.name }));
+  if (hint === 'account_required') notice(t('room.accounts'), 'notice', el('p', { class: 'actions' }, el('a', { class: 'button', href: `/account?event=${slug}` }, t('common.sign_in'))));
+  if (hint === 'session_bound_elsewhere' && state.identity === 'account') notice(t('room.moved'), 'notice', el('p', { class: 'actions' }, el('button', { onclick: () => { moving = true; wake(); } }, t('room.move'))));
+  if (mine && mine.elsewhere && state.identity !== 'account') notice(t('room.elsewhere'), 'notice bad');
+  if (mine && mine.band > 0) notice(t('room.later_band'));
+  if (!mine && state.phase === 'announced') parts.push(card(el('p', {}, t('room.opens_at', { when: when(state.joining_at, state.time_zone) }))));
+  if (state.phase === 'ended') parts.push(card(el('p', {}, t('room.over'))));
+  const stock = state.stock || [];
+  if (place && !place.called && stock.length && place.ahead > stock.reduce((all, s) => all + s.left, 0)) notice(t('room.may_sell_out'));
   const opens = (new Date(state.opens_at) - new Date(state.server_time)) / 1000;
-  if (opens > 0) facts.append(fact(t('room.sale_opens'), when(state.opens_at, state.time_zone)), fact(t('room.in_time'), duration(opens)));
+  if (opens > 0) facts.append(fact(t('room.sale_opens'), when(state.opens_at, state.time_zone)), !mine ? fact(t('room.in_time'), duration(opens)) : '');
   facts.append(fact(t('room.phase'), phaseName(state.phase)), fact(t('room.joined'), number(state.joined)));
   if (state.price_range) facts.append(fact(t('room.prices'), t('room.price_range', { from: money(state.price_range.from), to: money(state.price_range.to) })));
-  if (mine && mine.receipt) facts.append(fact(t('room.receipt'), el('a', { href: `data:text/plain,${encodeURIComponent(mine.receipt)}`, download: `receipt-${slug}.txt` }, t('room.receipt_save'))));
-  const stock = (state.stock || []).map((s) => el('div', { class: 'row' }, el('span', {}, s.name),
-    el('span', {}, money(s.price), el('small', {}, s.left ? t(s.rounded ? 'common.left_about' : 'common.left', { n: s.left }) : t('common.none_left')))));
-  return [card(...parts, facts), ...(stock.length ? [card(el('h2', {}, t('room.stock')), ...stock)] : [])];
+  const rows = stock.map((s) => el('div', { class: s.left ? 'left' : 'left none' }, el('span', {}, s.name, ' ', el('small', {}, money(s.price))),
+    el('span', {}, s.left ? t(s.rounded ? 'common.left_about' : 'common.left', { n: s.left }) : t('common.none_left'))));
+  const receipt = mine && mine.receipt && el('p', {}, el('small', {}, t('room.receipt_text'), ' ',
+    el('a', { href: `/e/${slug}/draw` }, t('room.receipt_check')), ' · ', el('a', { href: `data:text/plain,${encodeURIComponent(mine.receipt)}`, download: `receipt-${slug}.txt` }, t('room.receipt_save'))));
+  return [...parts, card(facts, receipt), ...(rows.length ? [card(el('h2', {}, t('room.stock')), ...rows)] : [])];
 }
 
-function bar(share) {
-  const fill = el('i');
-  fill.style.width = `${Math.round(100 * Math.min(1, Math.max(0, share)))}%`;
-  return fill;
+// ---- being called
+
+let sound = null;
+
+/** Asks to be allowed to call the buyer: by a notification, and by a sound, which browsers allow after a click only. */
+async function listen(bell) {
+  try {
+    sound = new AudioContext();
+    beep(0.05);
+  } catch { /* there is no sound here */ }
+  memory.write({ tell: true });
+  if ('Notification' in window && Notification.permission === 'default') await Notification.requestPermission().catch(() => {});
+  listening(bell);
+}
+
+function listening(bell) {
+  if (!memory.read().tell) return;
+  bell.disabled = true;
+  bell.textContent = t('room.will_tell');
+}
+
+function beep(volume) {
+  const [tone, gain] = [sound.createOscillator(), sound.createGain()];
+  tone.frequency.value = 660;
+  gain.gain.setValueAtTime(volume, sound.currentTime);
+  gain.gain.exponentialRampToValueAtTime(0.001, sound.currentTime + 0.6);
+  tone.connect(gain).connect(sound.destination);
+  tone.start();
+  tone.stop(sound.currentTime + 0.6);
+}
+
+let rung = false;
+
+/** Calls the buyer: by the title, and where it was allowed by a notification and a sound. */
+function ring() {
+  document.title = t('room.title_turn', { page: event.name });
+  if (rung) return;
+  rung = true;
+  say(t('room.turn_now'));
+  if (!memory.read().tell) return;
+  try {
+    if (sound) [0, 800, 1600].forEach((ms) => setTimeout(() => beep(0.3), ms));
+    if (navigator.vibrate) navigator.vibrate([200, 100, 200]);
+    if ('Notification' in window && Notification.permission === 'granted' && document.visibilityState !== 'visible') {
+      const note = new Notification(t('room.turn'), { body: event.name, tag: slug, icon: '/static/icon.svg' });
+      note.onclick = () => { window.focus(); note.close(); };
+    }
+  } catch { /* some browsers let only workers notify; the title and the sound have to do */ }
 }
 
 async function claim() {

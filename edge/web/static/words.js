@@ -33,9 +33,11 @@ export function money(m) {
   return format.format(m.minor / 10 ** format.resolvedOptions().maximumFractionDigits);
 }
 
-/** A time by the clock of a zone. */
+/** A time by the clock of a zone, as the server writes it. */
 export function when(text, zone) {
-  return new Intl.DateTimeFormat(locale, { dateStyle: 'full', timeStyle: 'short', timeZone: zone }).format(new Date(text));
+  const at = new Date(text);
+  const parts = { date: new Intl.DateTimeFormat(locale, { dateStyle: 'full', timeZone: zone }).format(at), time: new Intl.DateTimeFormat(locale, { timeStyle: 'short', timeZone: zone }).format(at) };
+  return language.date_time.replace(/\{(\w+)\}/g, (whole, name) => parts[name]);
 }
 
 /** A span of time: 4:05, or 2 h 10 min. */

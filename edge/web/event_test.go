@@ -1,0 +1,91 @@
+package web
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+const eventBody = `{"id":"arena","name":"Night <img src=x> & Day","state":"active","summary":"The longest evening.","starts_at":"2027-06-12T19:00:00.000Z","time_zone":"Europe/Madrid",
+	"currency":"EUR","venue":{"name":"Arena","city":"Valencia","country":"ES"},"on_sale":{"phase":"joining"},"performers":["Lumen","Turia"],"per_buyer":4,"identity":"device",
+	"tiers":[{"id":"floor","name":"Floor","kind":"general","price":{"minor":6975,"currency":"EUR"},"face":{"minor":6500,"currency":"EUR"},"fee":{"minor":475,"currency":"EUR"},"tax":{"minor":634,"currency":"EUR"},"left":77},
+	         {"id":"ring","name":"Ring","kind":"seated","price":{"minor":4950,"currency":"EUR"},"face":{"minor":4950,"currency":"EUR"},"fee":{"minor":0,"currency":"EUR"},"tax":{"minor":0,"currency":"EUR"},"left":5}],
+	"payment_methods":["card","bank_transfer"],
+	"rules":{"refund_until":"2027-06-05T19:00:00.000Z","refund_keep_fee":true,"transfer_until":"2027-06-12T16:00:00.000Z","resale_until":"2027-06-12T16:00:00.000Z","resale_over":"10%"}}`
+
+func joining() *Sale {
+	return &Sale{Phase: "joining", Identity: "device", JoiningAt: time.Date(2027, 5, 1, 7, 30, 0, 0, time.UTC), OpensAt: time.Date(2027, 5, 1, 8, 0, 0, 0, time.UTC),
+		EndsAt: time.Date(2027, 6, 12, 17, 0, 0, 0, time.UTC)}
+}
+
+// arena is the page of an event whose waiting room is open.
+func arena(t *testing.T, p *Pages, language string) []byte {
+	t.Helper()
+	body, err := p.Event(p.Language(language), "arena", []byte(eventBody), joining())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+func TestTheEventsPageSaysAllThereIsToKnowBeforeAnyScript(t *testing.T) {
+	p := pages(t)
+	page := shown(arena(t, p, "en"))
+	for _, want := range []string{
+		"Night &lt;img src=x&gt; &amp; Day", "Saturday 12 June 2027, 21:00", "Arena, Valencia", "With Lumen, Turia", "€69.75", "€65.00 and €4.75 fee, of that €6.34 tax", "Numbered seats",
+		"Sat 1 May 2027, 09:30", "Sat 1 May 2027, 10:00", "At most 4 tickets for one buyer.", "One entry in the draw for each browser.", "give tickets back until Sat 5 June 2027, 21:00. The fee is kept then.",
+		"hand tickets on, free of charge, until Sat 12 June 2027, 18:00", "for at most 10% more", "Card, Bank transfer", `href="/e/arena/draw"`,
+		`<form class="card" method="post" action="/q/arena/join">`, "The longest evening.",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if strings.Contains(page, "77") || strings.Contains(page, "<img") {
+		t.Error("the page says what is left, which changes all the time, or has markup of a name")
+	}
+	if t.Failed() {
+		t.Log(page)
+	}
+}
+
+func TestTheEventsPageFitsHowTheSaleStands(t *testing.T) {
+	p := pages(t)
+	const form = `action="/q/arena/join"`
+	for name, c := range map[string]struct {
+		body    string
+		change  func(*Sale)
+		want    string
+		without string
+	}{
+		"announced":     {eventBody, func(s *Sale) { s.Phase = "announced" }, "The waiting room opens Sat 1 May 2027, 09:30.", form},
+		"paused":        {eventBody, func(s *Sale) { s.Phase = "paused" }, "The sale is paused", "\x00"},
+		"sold out":      {eventBody, func(s *Sale) { s.Phase = "sold_out" }, "Everything is sold or being paid for", "\x00"},
+		"ended":         {eventBody, func(s *Sale) { s.Phase = "ended" }, "The sale is over.", form},
+		"cancelled":     {strings.Replace(eventBody, "active", "cancelled", 1), func(*Sale) {}, "This event is cancelled.", form},
+		"by invitation": {eventBody, func(s *Sale) { s.Identity = "invitation" }, `name="invitation"`, "for each browser"},
+		"by account":    {eventBody, func(s *Sale) { s.Identity = "account" }, `href="/account?event=arena"`, "for each browser"},
+		"unknown":       {"", func(*Sale) {}, "cannot be shown at the moment", "\x00"},
+		"no rules":      {strings.Replace(eventBody, `"refund_until":"2027-06-05T19:00:00.000Z","refund_keep_fee":true,"transfer_until":"2027-06-12T16:00:00.000Z","resale_until":"2027-06-12T16:00:00.000Z","resale_over":"10%"`, "", 1), func(*Sale) {}, "Tickets cannot be sold on.", "give tickets back until"},
+	} {
+		sale := joining()
+		c.change(sale)
+		body := []byte(c.body)
+		if c.body == "" {
+			body = nil
+		}
+		page, err := p.Event(p.Language("en"), "arena", body, sale)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if text := shown(page); !strings.Contains(text, c.want) || strings.Contains(text, c.without) {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+	if page, err := p.Event(p.Language("en"), "arena", []byte(eventBody), nil); err != nil || strings.Contains(string(page), form) || !strings.Contains(string(page), "Tickets are not on sale yet") {
+		t.Errorf("without a sale: %v, %s", err, page)
+	}
+	if _, err := p.Event(p.Language("en"), "arena", []byte(`{`), nil); err == nil {
+		t.Error("half an answer is shown")
+	}
+}
