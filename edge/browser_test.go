@@ -201,7 +201,7 @@ func TestAPersonBuysATicketInARealBrowser(t *testing.T) {
 	if off, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`document.querySelectorAll('.seat')[1].disabled`)); err != nil || !off {
 		t.Errorf("a seat that is taken can be chosen: %v", err)
 	}
-	step("hold", chromedp.Click("main > div > .actions button"), chromedp.WaitVisible("#email"))
+	step("hold", chromedp.Click("#view > .actions button"), chromedp.WaitVisible("#email"))
 	shows("Held for you")
 	step("order", chromedp.SendKeys("#email", "buyer@example.org"), chromedp.Click("form button"), chromedp.WaitVisible("a.button"))
 	step("pay", chromedp.Click("a.button"), chromedp.WaitVisible("#pay"), chromedp.Click("#pay"))

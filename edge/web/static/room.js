@@ -144,7 +144,7 @@ function roomParts(state, mine, place) {
   const facts = el('dl', { class: 'facts' });
   const parts = [];
   const notice = (text, kind = 'notice', ...more) => parts.push(el('div', { class: kind }, el('p', {}, text), ...more));
-  if (state.message) notice(t('room.message'), 'notice', el('p', {}, el('strong', {}, state.message)));
+  if (state.message && !state.doubt) notice(t('room.message'), 'notice', el('p', {}, el('strong', {}, state.message)));
   if (place) facts.append(fact(t('room.place'), t('room.place_of', { rank: place.rank, all: state.joined })));
   if (mine && !place) parts.push(el('p', { class: 'inside' }, mine.window === 0 ? t('room.in_first') : t('room.in_late')));
   const first = state.windows.find((w) => w.window === 0);
