@@ -358,4 +358,3 @@ func TestTheWaitingPageWithAllItLoadsIsSmall(t *testing.T) {
 		t.Errorf("waiting takes %d bytes, of 30,000; everything %d, of 150,000: %s", waiting, whole, strings.Join(sizes, ", "))
 	}
 }
-
