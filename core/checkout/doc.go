@@ -70,13 +70,14 @@
 // pending, the call in the outbox. Its id follows from the order and the caller's key and is the provider's idempotency key,
 // so no step of it can be done twice. Success and failure come by answer, webhook or lookup (refund_outcome.go), and the
 // transfers are posted, voided, or reversed when the buyer's bank sends the money back. What somebody refunded in the
-// provider's own pages is booked and flagged (refund_found.go). Of one that an operator gave up the provider is asked before anything
+// provider's own pages is booked, whether a webhook tells of it or the settlement (refund_found.go, refund_settled.go): if nothing is left of
+// the order's money its tickets are void, and a part waits for an operator to say what becomes of them (refund_review.go). Of one that an operator gave up the provider is asked before anything
 // else is given back (refund_revive.go). The books refuse more than is left of an order, in the
 // transaction that would promise it. A cancelled event is refunded by a run (refund_run.go).
 //
 // A buyer cannot refund a ticket that has been scanned in, nor a resale whose seller has been paid; an operator can.
 // A ticket that was handed on is its receiver's: its buyer cannot refund it, an operator can, and a cancelled event does. The money goes
-// back to who paid, and the ticket is void whoever has it (refund_transferred.go).
+// back to who paid, and the ticket is void whoever has it (refund_transferred.go); who has it is told so by mail (holders.go).
 //
 // # Disputes
 //
@@ -96,7 +97,9 @@
 // An order whose one line names a listing is a resale (resale.go): a ticket of one buyer, sold to the next. It is held, screened, paid and
 // captured as any other; the transaction that records its money makes the seller's ticket void before it writes the buyer's, and divides the
 // price. Its late money buys nothing else and goes back. Whoever paid for a ticket that was resold has no claim to a refund of it, except that
-// a cancelled event refunds those who were not paid for selling; a refund or a lost dispute of the resale undoes it (package resale).
+// a cancelled event refunds those who were not paid for selling; a refund or a lost dispute of the resale undoes it, a dispute that is
+// lost in part takes its part of everybody's share (package resale). A resold ticket's seat may be changed as any other's; it stays with the
+// hold that it was sold first with, and the orders that sold it on follow (seat_resold.go).
 //
 // # Concurrency
 //

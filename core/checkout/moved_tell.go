@@ -12,7 +12,7 @@ import (
 	"fairgate/core/notify"
 )
 
-// An event that is moved to another time or venue keeps its tickets valid. Everybody who had bought before is told by mail, once for
+// An event that is moved to another time or venue keeps its tickets valid. Who was handed one is told as well (holders.go). Everybody who had bought before is told by mail, once for
 // each change, and may give the tickets back while that is offered (RefundOwn). Telling is a run over the event's orders in pages. Each
 // page is one transaction that queues its mails and moves the cursor, so a core that dies leaves a page done or not begun, and
 // several at once take turns. A later change, or that the event is cancelled, ends the run: there is something else to be told then.
@@ -116,8 +116,12 @@ func (u untold) page(ctx context.Context, tx pgx.Tx) error {
 		data := map[string]string{"event": u.event.String(), "was_starts": wasStarts.UTC().Format(time.RFC3339), "was_venue": wasVenue, "refund_until": refundUntil.UTC().Format(time.RFC3339)}
 		var email, language string
 		var live bool
+		var told []uuid.UUID
 		if _, err := pgx.ForEachRow(rows, []any{&afterOrder, &afterAt, &email, &language, &live}, func() error {
 			orders++
+			if live {
+				told = append(told, afterOrder)
+			}
 			if live && notify.Addressable(email) {
 				messages = append(messages, notify.Message{Key: fmt.Sprintf("event_changed/%s/%d/%s", u.event, u.revision, afterOrder), Kind: notify.KindEventChanged,
 					To: email, Language: language, Subject: afterOrder, Data: data})
@@ -125,6 +129,13 @@ func (u untold) page(ctx context.Context, tx pgx.Tx) error {
 			return nil
 		}); err != nil {
 			return fmt.Errorf("read orders: %w", err)
+		}
+		if len(told) > 0 {
+			holders, err := readHolders(ctx, tx, sqlGivenHolders, u.event, told)
+			if err != nil {
+				return err
+			}
+			messages = append(messages, tellHolders(holders, newsChanged, fmt.Sprint(u.revision), data)...)
 		}
 	}
 	if err := notify.QueueAll(ctx, tx, messages); err != nil {

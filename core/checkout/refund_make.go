@@ -149,6 +149,13 @@ func (s *Service) refund(ctx context.Context, tx pgx.Tx, r *record, refunds []Re
 	if err != nil {
 		return Refund{}, err
 	}
+	news := newsRefunded
+	if q.run != uuid.Nil || terms.Cancelled {
+		news = newsCancelled
+	}
+	if err := tellGone(ctx, tx, r, items, news); err != nil {
+		return Refund{}, err
+	}
 	if err := s.takeBack(ctx, tx, r, items, keepOff, q.Reason); err != nil {
 		return Refund{}, err
 	}
@@ -202,11 +209,15 @@ func (s *Service) takeBack(ctx context.Context, tx pgx.Tx, r *record, items []in
 			part.Items = append(part.Items, inventory.Item{Tier: line.Tier, Seats: []string{line.Seat}})
 			continue
 		}
-		at, known := places[line.Tier]
+		tier := line.Tier
+		if line.Listing != uuid.Nil {
+			tier = "" // its hold has one unit, and the ticket's seat may have been changed to another tier's since
+		}
+		at, known := places[tier]
 		if !known {
 			at = len(part.Items)
-			places[line.Tier] = at
-			part.Items = append(part.Items, inventory.Item{Tier: line.Tier})
+			places[tier] = at
+			part.Items = append(part.Items, inventory.Item{Tier: tier})
 		}
 		part.Items[at].Quantity++
 	}

@@ -156,6 +156,9 @@ func (s *Service) voidFound(ctx context.Context, tx pgx.Tx, r *record, f *Refund
 	if len(mine) == 0 {
 		return nil
 	}
+	if err := tellGone(ctx, tx, r, mine, newsRefunded); err != nil {
+		return err
+	}
 	if err := s.takeBack(ctx, tx, r, mine, terms.Refunds.KeepOff || terms.Cancelled, reason); err != nil {
 		return err
 	}

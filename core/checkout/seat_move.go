@@ -43,7 +43,8 @@ type SeatMoved struct {
 }
 
 // MoveSeat gives a ticket another seat, which must be free. In one transaction the old seat is back on sale, the new one sold, the ticket
-// in its next epoch with a new code, and title, order, history and seat log say so, and a mail to the buyer is queued: a scan, a refund, a transfer or somebody's hold
+// in its next epoch with a new code, and title, order, history and seat log say so, and a mail to who has it is queued;
+// the orders of those who sold it on before follow (seat_resold.go). A scan, a refund, a transfer or somebody's hold
 // of the new seat at the same instant comes before or after and finds things as they are then. Asked again for the seat that the ticket
 // has, it answers the same.
 //
@@ -87,7 +88,15 @@ func (s *Service) moveSeat(ctx context.Context, tx pgx.Tx, r *record, q *SeatMov
 	if t.Item < 0 || t.Item >= len(r.order.Lines) || r.order.Lines[t.Item].Seat != t.Seat {
 		return "", fmt.Errorf("%w: item %d of order %s", ticket.ErrMismatch, t.Item, r.order.ID)
 	}
-	moved, err := inventory.MoveSeat(ctx, tx, inventory.Move{Hold: r.order.Hold, From: t.Seat, To: q.Seat, Any: q.Any})
+	sellers, err := s.sellersOf(ctx, tx, r)
+	if err != nil {
+		return "", err
+	}
+	hold := r.order.Hold
+	if len(sellers) > 0 { // the seat of a resold ticket stays with the hold that it was sold first with
+		hold = sellers[len(sellers)-1].record.order.Hold
+	}
+	moved, err := inventory.MoveSeat(ctx, tx, inventory.Move{Hold: hold, From: t.Seat, To: q.Seat, Any: q.Any})
 	if err != nil {
 		return "", err
 	}
@@ -104,6 +113,9 @@ func (s *Service) moveSeat(ctx context.Context, tx pgx.Tx, r *record, q *SeatMov
 		return "", err
 	}
 	why := fmt.Sprintf("ticket %s from seat %s to %s: %s", t.ID, t.Seat, q.Seat, q.Reason)
+	if err := s.moveSold(ctx, tx, sellers, moved.Tier, q.Seat, q.Actor, why); err != nil {
+		return "", err
+	}
 	return t.Seat, r.apply(CauseSeatMoved, q.Actor, why)
 }
 
@@ -122,11 +134,14 @@ func movable(ctx context.Context, tx pgx.Tx, t ticket.Ticket, seat string) error
 	return err
 }
 
-// tellSeat queues the mail about a ticket's other seat. A ticket that was handed on belongs to somebody whose address the order does not
-// know; its page shows the seat.
+// tellSeat queues the mail about a ticket's other seat, to whoever has the ticket.
 func tellSeat(ctx context.Context, tx pgx.Tx, r *record, t ticket.Ticket, seat string) error {
 	if t.Owner != r.order.Entrant || !notify.Addressable(r.order.Email) {
-		return nil
+		holders, err := holdersOf(ctx, tx, &r.order, []uuid.UUID{t.ID})
+		if err != nil {
+			return err
+		}
+		return notify.QueueAll(ctx, tx, tellHolders(holders, newsMoved, fmt.Sprint(t.Epoch+1), map[string]string{"from": t.Seat, "to": seat}))
 	}
 	var language string
 	if err := tx.QueryRow(ctx, sqlOrderLanguage, r.order.ID).Scan(&language); err != nil {

@@ -115,7 +115,8 @@ var transitions = withOperators(slices.Concat([]Transition{
 	{From: CaptureFailed, Cause: CauseVoided, To: CaptureFailed},
 }, refundTransitions, disputeTransitions, lateDisputeTransitions()))
 
-// withOperators adds what operators may do with the outbox tasks of an order, which changes no state, in every state.
+// withOperators adds what operators may do with the outbox tasks of an order, or with a seat that it has sold on, which changes no state, in
+// every state.
 func withOperators(list []Transition) []Transition {
 	seen := map[State]bool{}
 	for _, t := range list {
@@ -123,7 +124,7 @@ func withOperators(list []Transition) []Transition {
 			continue
 		}
 		seen[t.To] = true
-		for _, cause := range []Cause{CauseTaskRetried, CauseTaskDiscarded} {
+		for _, cause := range []Cause{CauseTaskRetried, CauseTaskDiscarded, CauseResoldSeatMoved} {
 			list = append(list, Transition{From: t.To, Cause: cause, To: t.To, UntilHold: true, Retry: "the outbox, or nobody"})
 		}
 	}

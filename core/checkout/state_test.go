@@ -14,7 +14,7 @@ func TestTheTableDecidesEveryPair(t *testing.T) {
 		CauseReseated, CauseLateCaptured, CauseLateSold, CauseLateRefundRequested, CauseLateRefunded,
 		CauseRefundRequested, CausePartRefundRequested, CauseRefunded, CausePartRefunded, CauseRefundFailed, CausePartRefundFailed,
 		CauseRefundRetried, CauseRefundResumed, CausePaidOtherwise, CausePartPaidOtherwise, CauseRefundFound, CauseFoundReviewed, CauseRerouted,
-		CauseReview, CauseApproved, CauseDenied, CauseTaskRetried, CauseTaskDiscarded, CauseSeatMoved, CauseListingGone,
+		CauseReview, CauseApproved, CauseDenied, CauseTaskRetried, CauseTaskDiscarded, CauseSeatMoved, CauseResoldSeatMoved, CauseListingGone,
 		CauseDisputeOpened, CauseDisputeWon, CauseDisputeWonNoPlaces, CauseDisputeWonRefunded, CauseDisputeWonRefunding, CauseDisputeWonPart,
 		CauseDisputeLost, CauseLateDisputed}
 	legal := map[move]State{}

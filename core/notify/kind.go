@@ -17,6 +17,9 @@ const (
 	KindEventChanged Kind = "event_changed"
 	// KindTicketMoved says that a ticket has another seat; the subject is the ticket.
 	KindTicketMoved Kind = "ticket_moved"
+	// KindTicketNews tells who has a ticket that somebody else paid for what becomes of it; the subject is the ticket, "what" of the data
+	// what it is: cancelled, refunded, moved, changed.
+	KindTicketNews Kind = "ticket_news"
 	// KindTransferOffer tells somebody of a ticket that is offered, KindTransferCancelled that it no longer is; the others tell the giver
 	// what became of it. The subject is the transfer.
 	KindTransferOffer     Kind = "transfer_offer"
@@ -33,7 +36,7 @@ const DataRefund = "refund"
 var TransferKinds = []Kind{KindTransferOffer, KindTransferAccepted, KindTransferDeclined, KindTransferExpired, KindTransferCancelled}
 
 // Kinds are all kinds, for tests and operators.
-var Kinds = append([]Kind{KindTickets, KindRefunded, KindEventCancelled, KindSignInCode, KindEventChanged, KindTicketMoved}, TransferKinds...)
+var Kinds = append([]Kind{KindTickets, KindRefunded, KindEventCancelled, KindSignInCode, KindEventChanged, KindTicketMoved, KindTicketNews}, TransferKinds...)
 
 // Languages are those in which every mail can be written. The first stands in for every other.
 var Languages = []string{"en", "es", "de"}

@@ -48,6 +48,20 @@ func valuesOf(t *testing.T, kind Kind) []any {
 		return []any{EventChanged{Event: some.Event, WasStartsAt: was, RefundUntil: was}, EventChanged{Event: some.Event, WasPlace: "Sant Jordi, Barcelona", RefundUntil: was}}
 	case KindTransferOffer, KindTransferAccepted, KindTransferDeclined, KindTransferExpired, KindTransferCancelled:
 		return []any{Transfer{Event: some.Event, Place: Place{Tier: "Lower ring", Seat: "101/A/7"}, From: "a…@example.org", To: "ben@example.org", Expires: was}}
+	case KindTicketNews:
+		news := TicketNews{Event: some.Event, Place: Place{Tier: "Lower ring", Seat: "101/A/7"}}
+		var all []any
+		for _, what := range []string{"cancelled", "refunded", "moved", "changed"} {
+			news.What, news.From, news.WasStartsAt, news.WasPlace = what, "", time.Time{}, ""
+			if what == "moved" {
+				news.From = "101/A/1"
+			}
+			if what == "changed" {
+				news.WasStartsAt, news.WasPlace = was, "Sant Jordi, Barcelona"
+			}
+			all = append(all, news)
+		}
+		return all
 	case KindTicketMoved:
 		return []any{TicketMoved{Event: some.Event, From: "101/A/1", To: "101/A/2"}}
 	}

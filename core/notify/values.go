@@ -52,6 +52,16 @@ type Cancelled struct {
 	Amount ledger.Amount // that goes back
 }
 
+// TicketNews are the values of KindTicketNews. Nothing in them is of who paid for the ticket.
+type TicketNews struct {
+	What        string // cancelled, refunded, moved, changed
+	Event       Event  // as it is now
+	Place       Place
+	From        string    // of moved: the seat that it had
+	WasStartsAt time.Time // of changed, in the venue's zone; zero when the time is the same
+	WasPlace    string    // of changed: name and city; empty when the venue is the same
+}
+
 // Transfer are the values of the TransferKinds. Whose address may not be shown whole is masked.
 type Transfer struct {
 	Event   Event
