@@ -279,7 +279,8 @@ func (t *tool) ledgerClearing() *cobra.Command {
 		Use:   "clearing",
 		Short: "List money that is late in clearing accounts, and why",
 		Long: `clearing lists what is in an account through which money only passes for longer than that account's deadline, the oldest first. The
-reference is the order or payout to look at. Core's ledger.clearing_within sets the deadlines.`,
+reference is the order or payout to look at. Lines of seller_payable are of sellers of resold tickets who were to be paid by then, since when
+that was due. Core's ledger.clearing_within sets the deadlines.`,
 		Example: `  ticketctl ledger clearing
   ticketctl ledger clearing --at 2027-06-30T23:59:59Z --limit 500
   ticketctl ledger clearing --json`,

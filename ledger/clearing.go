@@ -114,10 +114,14 @@ type Late struct {
 	Since     time.Time // when the reference came into the account
 	Age       time.Duration
 	Within    time.Duration
+	Reason    string // why, where whoever lists it knows more than the account's name says; "" for what Why makes of that
 }
 
 // Why says in a few words what is missing.
 func (l Late) Why() string {
+	if l.Reason != "" {
+		return l.Reason
+	}
 	name, _, _ := strings.Cut(l.Account.Code, "/")
 	if l.Pending.Minor != 0 {
 		return "reserved, and neither posted nor voided"

@@ -150,7 +150,8 @@
 //
 // A clearing account holds money on its way. Each has a time within which what came in has gone out again; ReadClearing lists what has
 // not. A reference closes by itself, and is late while it has a balance or an open pending transfer; a pooled account is paid off from
-// its oldest debit on, whatever the references.
+// its oldest debit on, whatever the references. What sellers are owed has no deadline here, since their events' rules say when they are paid:
+// package resale lists who was not (resale.Service.LateShares).
 //
 //	account                       opened by                 closed by                                                                       within  by
 //	buyer_clearing                sale, resale              captured, capture failed                                                        2h      reference

@@ -256,7 +256,8 @@ type lateJSON struct {
 	Why           string    `json:"why"`
 }
 
-// clearing answers GET /admin/v1/ledger/clearing?at=&limit=: what is in clearing accounts for longer than their deadlines, the oldest
+// clearing answers GET /admin/v1/ledger/clearing?at=&limit=: what is in clearing accounts for longer than their deadlines, and the sellers
+// (seller_payable) who should have been paid, since when that was due, the oldest
 // first; at most limit items of each account. more says that there are others.
 //
 //	{"late":[{"account","currency","reference","net","pending","since","age_seconds","within_seconds","why"}],"more":false}
@@ -279,6 +280,13 @@ func (s *Server) clearing(w http.ResponseWriter, r *http.Request) error {
 	accounts, err := ledger.ReadClearing(r.Context(), s.DB.Reader, deadlines, at, limit)
 	if err != nil {
 		return fmt.Errorf("read what is late: %w", err)
+	}
+	if s.Resale != nil && s.SellersWithin > 0 {
+		sellers, err := s.Resale.LateShares(r.Context(), at, s.SellersWithin, limit)
+		if err != nil {
+			return fmt.Errorf("read which sellers are late to be paid: %w", err)
+		}
+		accounts = append(accounts, sellers...)
 	}
 	list, more := []lateJSON{}, false
 	for _, l := range ledger.OldestFirst(accounts) {

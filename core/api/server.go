@@ -85,6 +85,8 @@ type Server struct {
 	ScannerPage http.Handler
 	// Resale lists tickets that their owners sell on.
 	Resale *resale.Service
+	// SellersWithin is how long after it was due a seller's share may wait before the ledger's clearing list has it; 0: it never has.
+	SellersWithin time.Duration
 	// Payouts pays organizers.
 	Payouts *payout.Service
 	// ClearingDeadlines are those of the ledger's clearing accounts; nil: the defaults.

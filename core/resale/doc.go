@@ -39,6 +39,9 @@
 //   - The buyer is refunded, or wins a dispute: Undo. They get back what they paid; the seller is not paid and has the ticket again, in its
 //     next epoch. A seller who was paid before keeps the money, the organizer bears it, and the ticket stays void; so only
 //     an operator refunds such a resale. If the bank sends the money back later, it is the organizer's, and the seller has the ticket again.
+//   - The buyer's bank takes a part: the seller, the platform and the organizer each give back their share of that part; the ticket stays
+//     void, and the seller is paid what is left. What an operator refunds of the rest is divided the same way, and the last of it undoes
+//     the resale.
 //   - The event is cancelled: the last holder is refunded, and so is everybody before them who was not paid for selling. Who was paid is
 //     not refunded what they had paid themselves, unless the bank sends it back: then asking for the event's refund again does so. Who paid for a
 //     ticket and gave it away is refunded, though who was given it was paid for selling it.

@@ -95,12 +95,13 @@ type Listing struct {
 	PayAt       time.Time // zero before it is sold
 	PayoutBy    string
 	PayoutRef   string
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+	SoldAt      time.Time // zero before
+
 	// LostShare and LostCommission are what lost disputes of the buyer have taken of a resale that was not undone; OwedShare is what they
 	// would have taken of a share that was sent, should it come back.
 	LostShare, LostCommission, OwedShare int64
-	CreatedAt                            time.Time
-	UpdatedAt                            time.Time
-	SoldAt                               time.Time // zero before
 
 	priceNo  int64 // the present one
 	bodyHash []byte

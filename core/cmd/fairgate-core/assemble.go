@@ -192,8 +192,8 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		CardMark:   func(fingerprint string) [16]byte { return marker.Mark("card", fingerprint) },
 		Bookings:   booking.New(d),
 		Settlement: reconciler, Settlements: settlements,
-		ClearingDeadlines: deadlines,
-		DB:                d, Events: events, Catalog: listed, Inventory: stock, Feed: feed, Checkout: orders, Room: room, Inbox: inbox, Outbox: outbox,
+		ClearingDeadlines: deadlines, SellersWithin: cfg.Ledger.ClearingWithin.SellerPayable,
+		DB: d, Events: events, Catalog: listed, Inventory: stock, Feed: feed, Checkout: orders, Room: room, Inbox: inbox, Outbox: outbox,
 		EdgeSecret: edgeSecret, AdminSecret: adminSecret, Form: providers.Form, SessionReadTTL: cfg.Session.ReadTTL, Stopping: c.leaving, Log: log,
 	}
 	told.pass = server.ApplePass
@@ -226,9 +226,11 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 			}
 			return reconciler.Run(ctx, settlements)
 		},
-		"mail":       mailer.Run,
-		"payouts":    func(ctx context.Context) error { return payouts.Watch(ctx, payoutWatch) },
-		"late money": watchClearing(d, deadlines, cfg.Ledger.ClearingEvery, log),
+		"mail":    mailer.Run,
+		"payouts": func(ctx context.Context) error { return payouts.Watch(ctx, payoutWatch) },
+		"late money": watchClearing(d, deadlines, func(ctx context.Context, at time.Time) ([]ledger.Overdue, error) {
+			return listings.LateShares(ctx, at, cfg.Ledger.ClearingWithin.SellerPayable, mostCounted)
+		}, cfg.Ledger.ClearingEvery, log),
 	}
 	return c, nil
 }

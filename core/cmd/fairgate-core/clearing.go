@@ -23,7 +23,7 @@ const mostCounted = 10_000
 //	core_ledger_late_items{account,currency}        references that are late
 //	core_ledger_clearing_errors_total               looks that failed
 //
-// account is the first part of the code, so the label is bounded; providers are added up.
+// account is the first part of the code, so the label is bounded; providers are added up, and sellers who should have been paid.
 type clearingWatch struct {
 	mu   sync.Mutex
 	seen map[[2]string]*lateFigures
@@ -68,8 +68,8 @@ func (c *clearingWatch) note(accounts []ledger.Overdue) {
 	}
 }
 
-// watchClearing is the worker.
-func watchClearing(d *db.DB, deadlines ledger.Deadlines, every time.Duration, log *slog.Logger) func(context.Context) error {
+// watchClearing is the worker. sellers lists those of resold tickets who should have been paid.
+func watchClearing(d *db.DB, deadlines ledger.Deadlines, sellers func(context.Context, time.Time) ([]ledger.Overdue, error), every time.Duration, log *slog.Logger) func(context.Context) error {
 	watch := &clearingWatch{seen: make(map[[2]string]*lateFigures)}
 	look := func(ctx context.Context) error {
 		now, err := d.Now(ctx)
@@ -77,10 +77,15 @@ func watchClearing(d *db.DB, deadlines ledger.Deadlines, every time.Duration, lo
 			return err
 		}
 		accounts, err := ledger.ReadClearing(ctx, d.Reader, deadlines, now, mostCounted)
-		if err == nil {
-			watch.note(accounts)
+		if err != nil {
+			return err
 		}
-		return err
+		late, err := sellers(ctx, now)
+		if err != nil {
+			return err
+		}
+		watch.note(append(accounts, late...))
+		return nil
 	}
 	return func(ctx context.Context) error {
 		tick := time.NewTicker(every)

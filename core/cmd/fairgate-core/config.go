@@ -88,6 +88,7 @@ type config struct {
 			LateMoney        time.Duration `mapstructure:"late_money"`
 			PayoutClearing   time.Duration `mapstructure:"payout_clearing"`
 			ResaleEscrow     time.Duration `mapstructure:"resale_escrow"`
+			SellerPayable    time.Duration `mapstructure:"seller_payable"`
 		} `mapstructure:"clearing_within"`
 	}
 	Settlement struct {
@@ -129,7 +130,7 @@ var defaults = map[string]any{
 	"ledger.clearing_every":                 "1m",
 	"ledger.clearing_within.buyer_clearing": "2h", "ledger.clearing_within.provider_clearing": "240h", "ledger.clearing_within.provider_transit": "120h",
 	"ledger.clearing_within.refunds": "120h", "ledger.clearing_within.disputes": "2160h", "ledger.clearing_within.late_money": "24h",
-	"ledger.clearing_within.payout_clearing": "120h", "ledger.clearing_within.resale_escrow": "72h",
+	"ledger.clearing_within.payout_clearing": "120h", "ledger.clearing_within.resale_escrow": "72h", "ledger.clearing_within.seller_payable": "168h",
 	"settlement.daily": true, "settlement.hour": 3, "settlement.reread_days": 3, "settlement.catch_up_days": 60, "settlement.grace": "26h",
 	"settlement.book_plain": true, "resale.max_listings": 20, "resale.within": "720h", "payouts.after": "72h", "payouts.reserve_percent": 10, "payouts.reserve_for": "2880h", "payouts.minimum_minor": 1000,
 	"gates.rate_per_second": 500,
@@ -234,6 +235,9 @@ func (c config) validate() error {
 	}
 	if c.History.MaxBytes < 1 {
 		bad("history.max_bytes", "%d must be 1 or more", c.History.MaxBytes)
+	}
+	if w := c.Ledger.ClearingWithin.SellerPayable; w <= 0 {
+		bad("ledger.clearing_within.seller_payable", "%s must be longer than nothing", w)
 	}
 	if c.Ledger.ClearingEvery <= 0 {
 		bad("ledger.clearing_every", "%s must be longer than nothing", c.Ledger.ClearingEvery)
