@@ -26,7 +26,7 @@ func TestWhoWasHandedATicketReadsThatTheEventIsOffAndNothingOfWhoPaid(t *testing
 	var in struct {
 		Session string `json:"session"`
 	}
-	r.call(r.member(ben, http.MethodPost, "/v1/account/session", map[string]any{"email": ben.email, "code": code}), http.StatusOK, &in)
+	r.call(r.member(ben, http.MethodPost, "/v1/account/session", map[string]any{"email": ben.email, "code": code, "language": "es"}), http.StatusOK, &in)
 	ben.account = in.Session
 	var x handed
 	r.call(r.as(s, http.MethodPost, "/v1/tickets/"+o.Tickets[0].String()+"/transfers", map[string]any{"email": ben.email, "language": "es"}), http.StatusCreated, &x)
