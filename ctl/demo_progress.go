@@ -123,5 +123,5 @@ func printShares(out io.Writer, r loadtest.Report) {
 		s := byKind[b.Kind]
 		fmt.Fprintf(out, "%-9s %6d %9d %9d %8d %11d %7d %7.1f %8d %8d\n", b.Kind, b.Bots, b.Requests, b.Throttled, b.Refused, b.Entries, s.Called, s.Fair, b.Sessions, b.Tickets)
 	}
-	fmt.Fprintf(out, "\nhonest people taken for programs: %d\n", r.Challenged)
+	fmt.Fprintf(out, "\nhonest people taken for programs: asked for something %d times; refused: %d\n", r.Challenged, r.Refused)
 }

@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +31,7 @@ type publishedView struct {
 
 func (t *tool) lotteryPublish() *cobra.Command {
 	var output string
+	var generation int
 	cmd := &cobra.Command{
 		Use:   "publish EVENT [--output FILE]",
 		Short: "Write the transcript of a draw for everybody",
@@ -37,7 +40,8 @@ cursor moved and who was admitted when. It has no personal data: entrants are ps
 nothing of devices, networks or accounts is in it. A draw that does not verify is not written; look with lottery verify.
 
 The transcript goes to standard output, or to --output, which must not exist yet. Publish it with the SHA-256 that is printed.`,
-		Example:           `  ticketctl lottery publish arena --output transcript.json`,
+		Example: `  ticketctl lottery publish arena --output transcript.json
+  ticketctl lottery publish arena --sale 1 --output presale.json`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: t.completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,7 +49,11 @@ The transcript goes to standard output, or to --output, which must not exist yet
 			if err != nil {
 				return err
 			}
-			text, err := c.get(cmd.Context(), path("events", args[0], "lottery"), nil)
+			query := url.Values{}
+			if generation != 0 {
+				query.Set("generation", strconv.Itoa(generation))
+			}
+			text, err := c.get(cmd.Context(), path("events", args[0], "lottery"), query)
 			if err != nil {
 				return err
 			}
@@ -68,6 +76,7 @@ The transcript goes to standard output, or to --output, which must not exist yet
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "the file to write")
+	cmd.Flags().IntVar(&generation, "sale", 0, "the number of an earlier on-sale of the event, as onsale status tells it; 0: the current one")
 	return cmd
 }
 

@@ -15,6 +15,7 @@ import (
 type saleView struct {
 	Event      string  `json:"event"`
 	Generation uint32  `json:"generation"`
+	Presale    string  `json:"presale"`
 	Phase      string  `json:"phase"`
 	Message    string  `json:"message"`
 	JoiningAt  instant `json:"joining_at"`
@@ -41,6 +42,12 @@ type saleView struct {
 		Entrants int    `json:"entrants"`
 		Root     string `json:"root"`
 	} `json:"windows"`
+	Next []struct {
+		Presale   string  `json:"presale"`
+		JoiningAt instant `json:"joining_at"`
+		OpensAt   instant `json:"opens_at"`
+		EndsAt    instant `json:"ends_at"`
+	} `json:"next"`
 	Stock  []stockView    `json:"stock"`
 	Orders map[string]int `json:"orders"`
 }
@@ -59,13 +66,14 @@ scheduled sale it makes one. Once a sale is open it does nothing.`, false),
 		t.onSaleVerb("resume", "Go on after a pause", `resume goes on where pause stopped. A message given here replaces the one of the pause.`, true),
 		t.onSaleVerb("end", "End a sale for good", `end closes the waiting room. What is held can still be paid. A later schedule begins a new sale with a new draw.`, true),
 		t.onSaleStatus(),
+		t.onSaleRegister(),
 	)
 }
 
 func (t *tool) onSaleSchedule() *cobra.Command {
-	var opens, joining, ends, beacon string
+	var opens, joining, ends, beacon, presale string
 	cmd := &cobra.Command{
-		Use:   "schedule EVENT --opens-at TIME",
+		Use:   "schedule EVENT --opens-at TIME [--presale PRESALE]",
 		Short: "Set when a sale opens",
 		Long: `schedule sets when joining begins, when the sale opens and when it ends. From then on the commitment to the draw is public.
 Scheduling again moves the times, as long as the sale has not opened.
@@ -75,9 +83,14 @@ clock: +15m, +2h30m. Without --joining-at and --ends-at the event's and core's d
 
 --beacon names a public value that nobody can know before the sale opens, such as a round of a randomness service: where and when
 it can be read. The commitment covers the name, the value goes into the seed, and so not even the operator could choose who
-goes first. The draw then waits until the value is told with lottery beacon.`,
+goes first. The draw then waits until the value is told with lottery beacon.
+
+--presale makes it the on-sale of one of the event's presales, with a draw, receipts and an allocation of its own; its times are the
+presale's where none are given. On-sales come one after the other: what is scheduled while another is, and begins when that is
+over, is noted and begins by itself. onsale status shows it.`,
 		Example: `  ticketctl onsale schedule arena --opens-at 2027-03-01T10:00:00Z
   ticketctl onsale schedule arena --opens-at +10m --joining-at +1m
+  ticketctl onsale schedule arena --presale sponsors
   ticketctl onsale schedule arena --opens-at 2027-03-01T10:00:00Z --beacon "drand quicknet, round 19876543, randomness in hex"`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: t.completeEvents,
@@ -93,6 +106,11 @@ goes first. The draw then waits until the value is told with lottery beacon.`,
 				}
 				body[at.field] = parsed
 			}
+			if presale != "" {
+				body["presale"] = presale
+			} else if opens == "" {
+				return usagef("--opens-at or --presale is needed")
+			}
 			if beacon != "" {
 				if !lottery.ValidBeaconName(beacon) {
 					return usagef("--beacon: a name is 1 to %d bytes of printable text", lottery.MaxBeaconName)
@@ -106,9 +124,7 @@ goes first. The draw then waits until the value is told with lottery beacon.`,
 	cmd.Flags().StringVar(&joining, "joining-at", "", "when people may join")
 	cmd.Flags().StringVar(&ends, "ends-at", "", "when the sale ends")
 	cmd.Flags().StringVar(&beacon, "beacon", "", "where a public value can be read that goes into the seed")
-	if err := cmd.MarkFlagRequired("opens-at"); err != nil {
-		panic(err) // the flag stands above
-	}
+	cmd.Flags().StringVar(&presale, "presale", "", "the presale whose on-sale it is")
 	return cmd
 }
 
@@ -204,6 +220,9 @@ func printSale(out *table, s saleView) {
 		out.row("message", s.Message)
 	}
 	out.row("sale", s.Generation)
+	if s.Presale != "" {
+		out.row("presale", oneLine(s.Presale))
+	}
 	out.row("joining", s.JoiningAt)
 	out.row("opens", s.OpensAt.String()+until(s.OpensAt.Time, s.ServerTime.Time))
 	out.row("ends", s.EndsAt)
@@ -244,6 +263,17 @@ func printCrowd(out *table, s saleView) {
 				sealed = "yes"
 			}
 			out.row(w.Window, sealed, w.Entrants, dash(w.Root))
+		}
+	}
+	if len(s.Next) > 0 {
+		out.gap()
+		out.row("THEN", "JOINING", "OPENS", "ENDS")
+		for _, n := range s.Next {
+			what := "general sale"
+			if n.Presale != "" {
+				what = "presale " + oneLine(n.Presale)
+			}
+			out.row(what, n.JoiningAt, n.OpensAt, n.EndsAt)
 		}
 	}
 	printStock(out, s.Stock)

@@ -94,6 +94,9 @@ func (s *Server) join(ctx *fasthttp.RequestCtx, slug []byte) {
 		case place.banned:
 			refuse(ctx, problemBanned)
 			return
+		case place.stranger:
+			refuse(ctx, problemNotRegistered)
+			return
 		}
 		out.seat, out.final = place, place.receipt != ""
 		if holds && !out.final {

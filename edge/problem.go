@@ -33,6 +33,8 @@ var (
 	problemTooManyStreams  = &problem{429, "too_many_streams", "Too many streams", "This shopper, or this address, follows the event in many places already. Close some of them; the seats can be asked for all the same."}
 	problemBanned          = &problem{403, "banned", "Excluded", "This entry was excluded. The reason is on record; ask the organizer."}
 
+	problemNotRegistered = &problem{403, "not_registered", "Not registered", "This presale is for accounts that have registered for it, and yours has not."}
+
 	problemChallengeRequired = &problem{403, "challenge_required", "One more step", "It is your turn and your place is kept. Something about this browser looked like a program. Answer the challenge, or open its page, which has other ways, then claim again."}
 	problemChallengeFailed   = &problem{403, "challenge_failed", "Not the right answer", "That was not the right answer. Here is another challenge; its page has other ways."}
 	problemChallengeExpired  = &problem{403, "challenge_expired", "Used or too old", "That challenge was used before, or is too old. Here is another one; its page has other ways."}

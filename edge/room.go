@@ -182,6 +182,9 @@ func (s *Server) ship(ctx context.Context, room *room, out shipment) bool {
 // errRefused means that core understood and said no.
 var errRefused = errors.New("refused by core")
 
+// codeNotRegistered is what core refuses entrants with who have no right to a presale.
+const codeNotRegistered = "not_registered"
+
 // poolAnswer is core's answer to a shipment.
 type poolAnswer struct {
 	Acks []struct {
@@ -216,8 +219,8 @@ func (s *Server) sendShipment(room *room, body []byte, entries int) ([]seat, err
 	}
 	seats := make([]seat, entries)
 	for i, ack := range parsed.Acks {
-		seats[i] = seat{window: ack.Window, band: ack.Band, reason: ack.Reason, receipt: ack.Receipt, otherDevice: ack.OtherDevice, banned: ack.Refused != ""}
-		if seats[i].banned {
+		seats[i] = seat{window: ack.Window, band: ack.Band, reason: ack.Reason, receipt: ack.Receipt, otherDevice: ack.OtherDevice, banned: ack.Refused != "" && ack.Refused != codeNotRegistered, stranger: ack.Refused == codeNotRegistered}
+		if ack.Refused != "" {
 			s.counts.acksRefused.Inc()
 		}
 	}

@@ -206,12 +206,17 @@ func (s *Server) routeResale(ctx *fasthttp.RequestCtx, id, tail []byte) {
 	}
 }
 
-// routeEvents: /v1/events, /v1/events/{event}, and of an event /transcript, /seats, /seats/geometry/{hash}, /listings and /stream.
+// routeEvents: /v1/events, /v1/events/{event}, and of an event /transcript, /seats, /seats/geometry/{hash}, /listings, /stream and
+// /presales/{presale}/registration.
 func (s *Server) routeEvents(ctx *fasthttp.RequestCtx, slug, tail []byte) {
 	switch {
 	case len(slug) == 0:
 		if allow(ctx, "GET") {
 			s.serveCatalog(ctx, uuid.Nil)
+		}
+	case isRegistration(tail) && lottery.ValidSlug(string(slug)):
+		if allow(ctx, "POST") && s.fromOurPages(ctx) {
+			s.forwardOwned(ctx, false)
 		}
 	case len(tail) > 0 && string(tail) != "seats" && string(tail) != "transcript" && string(tail) != "listings" && string(tail) != "stream" && !isGeometry(tail):
 		refuse(ctx, problemNotFound)
@@ -238,6 +243,13 @@ const geometryPath = "seats/geometry/"
 
 func isGeometry(tail []byte) bool {
 	return bytes.HasPrefix(tail, []byte(geometryPath)) && validHash(tail[len(geometryPath):])
+}
+
+// isRegistration tells whether the rest of an event's address is presales/{presale}/registration.
+func isRegistration(tail []byte) bool {
+	rest, is := bytes.CutPrefix(tail, []byte("presales/"))
+	name, is2 := bytes.CutSuffix(rest, []byte("/registration"))
+	return is && is2 && lottery.ValidSlug(string(name))
 }
 
 // cutPath splits "orders/1/pay" into its three parts; a fourth stays in the third.

@@ -27,6 +27,7 @@ type seat struct {
 	receipt     string // base64; empty while not acknowledged
 	otherDevice bool
 	banned      bool
+	stranger    bool      // not registered for the presale
 	at          time.Time // when core said so, by core's clock
 }
 

@@ -260,7 +260,7 @@ func honest(a answer) bool {
 	case http.StatusServiceUnavailable:
 		return a.retryAfter > 0
 	}
-	return false
+	return asks(a) // and is answered, see prove
 }
 
 // waits reports whether an answer asks to come again with the same request.

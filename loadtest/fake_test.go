@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"fairgate/edge/guard/challenge"
 	"fairgate/edge/lottery"
 	"fairgate/edge/queue"
 
@@ -35,6 +37,11 @@ type fake struct {
 	loseHoldAnswer int  // so many holds are granted and not answered
 	holdFails      int  // so many holds are answered 500
 	throttle       int  // so many joins are answered 429 first
+
+	suspicious challenge.Kind    // what everybody is asked for who claims; 0: nothing
+	unmoved    bool              // no answer is right
+	cleared    map[string]bool   // by device
+	ways       map[string]string // how a device was cleared: script or form
 
 	mu       sync.Mutex
 	opens    time.Time
@@ -79,6 +86,7 @@ func newFake(t *testing.T) *fake {
 		mux: http.NewServeMux(), key: testKey(1), opens: time.Now().Add(time.Hour), chain: chain, secret: secret, joined: map[string]lottery.Entrant{},
 		sessions: map[string]lottery.Entrant{}, device: map[lottery.Entrant]string{}, floor: 1000, seats: map[string]bool{},
 		holds: map[string]map[string]any{}, byKey: map[string]string{}, orders: map[string]*fakeOrder{},
+		cleared: map[string]bool{}, ways: map[string]string{},
 	}
 	for row := range 10 {
 		for n := range 20 {
@@ -89,6 +97,7 @@ func newFake(t *testing.T) *fake {
 		"POST /admin/v1/events/arena/onsale/schedule": f.schedule, "GET /admin/v1/stats": f.stats, "GET /v1/events/arena": f.event,
 		"GET /v1/events/arena/seats/geometry/g1": f.geometry,
 		"GET /v1/events/arena/seats":             f.seatMap, "POST /q/arena/join": f.join, "GET /q/arena/state": f.state, "POST /q/arena/claim": f.claim,
+		"GET /q/arena/challenge": f.door, "POST /q/arena/challenge": f.answered,
 		"POST /v1/holds": f.hold, "DELETE /v1/holds/{id}": f.release, "POST /v1/orders": f.open, "POST /v1/orders/{id}/pay": f.pay,
 		"GET /v1/orders/{id}": f.read, "GET /v1/tickets/{id}": f.ticket, "POST /pay/{id}": f.form,
 	} {
@@ -287,10 +296,52 @@ func (f *fake) claim(w http.ResponseWriter, r *http.Request) {
 		refuse(w, 401, "pass_forged", "")
 	case !f.letEarly && (!drawn || place >= f.called):
 		refuse(w, 425, "not_your_turn", "0.1")
+	case f.suspicious != 0 && !f.cleared[f.device[e]]:
+		f.ask(w, "challenge_required")
 	default:
 		f.sessions["session-"+e.String()] = e
 		http.SetCookie(w, &http.Cookie{Name: "fg_session_arena", Value: "session-" + e.String()})
 		reply(w, 200, map[string]any{"admission_token": "token-" + e.String(), "session_expires_at": time.Now()})
+	}
+}
+
+// ask answers with a challenge, as an edge does.
+func (f *fake) ask(w http.ResponseWriter, code string) {
+	_, token := challenge.Challenge{Kind: f.suspicious, Bits: 4}.New(lottery.MACKey{No: 1}, time.Now())
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(http.StatusForbidden)
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"code": code, "detail": "d", "challenge": map[string]any{"kind": f.suspicious.String(), "token": token, "bits": 4, "page": "/q/arena/challenge"},
+	})
+}
+
+// door is the page with a form whose time is over after some tenths.
+func (f *fake) door(w http.ResponseWriter, _ *http.Request) {
+	_, token := challenge.Challenge{Kind: challenge.Wait, Wait: 200 * time.Millisecond}.New(lottery.MACKey{No: 1}, time.Now())
+	fmt.Fprintf(w, `<form><input type="hidden" name="token" value="%s"></form>`, token)
+}
+
+func (f *fake) answered(w http.ResponseWriter, r *http.Request) {
+	var got struct{ Token, Answer string }
+	way := "script"
+	if r.Header.Get("Content-Type") == "application/x-www-form-urlencoded" {
+		way, got.Token = "form", r.PostFormValue("token")
+	} else {
+		_ = json.NewDecoder(r.Body).Decode(&got)
+	}
+	asked, err := challenge.Verify([]byte(got.Token), lottery.MACKeys{{No: 1}}, time.Now(), time.Minute)
+	if err == nil {
+		err = asked.Judge([]byte(got.Token), []byte(got.Answer), time.Now())
+	}
+	var soon *challenge.TooSoonError
+	switch d, noDevice := r.Cookie("fg_device"); {
+	case errors.As(err, &soon):
+		refuse(w, 425, "wait_longer", "0.1")
+	case err != nil || noDevice != nil || f.unmoved:
+		f.ask(w, "challenge_failed")
+	default:
+		f.cleared[d.Value], f.ways[d.Value] = true, way
+		reply(w, 200, map[string]any{})
 	}
 }
 

@@ -111,6 +111,7 @@ type gauges struct {
 	arrived, waiting, admitted, holding, tickets atomic.Int64
 	paid                                         atomic.Int64
 	botRequests, botTickets                      atomic.Int64
+	challenged                                   atomic.Int64 // times an honest buyer was asked to show that they are no program
 }
 
 // Problem is an answer that an honest buyer should not have got.
@@ -140,6 +141,7 @@ type Recorder struct {
 	kinds    map[Problem]int64 // how many of each, by operation, status and code
 	bots     map[botKind]*BotFigures
 	samples  []Sample
+	called   int64 // entrants called by the last sample
 }
 
 // NewRecorder starts with nothing recorded; times of samples are relative to opening.

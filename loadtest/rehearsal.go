@@ -249,10 +249,15 @@ func (r *Rehearsal) askHeld(ctx context.Context) {
 // Snapshot is where the rehearsal stands.
 func (r *Rehearsal) Snapshot() Snapshot {
 	phase := ""
-	if s := r.states.latest(); s != nil {
-		phase = string(s.Phase)
+	state := r.states.latest()
+	if state != nil {
+		phase = string(state.Phase)
 	}
-	return r.rec.snapshot(time.Now(), phase, r.held.Load())
+	s := r.rec.snapshot(time.Now(), phase, r.held.Load())
+	if state != nil {
+		s.Called, s.Pace = int64(state.CalledCount), state.PacePerSecond
+	}
+	return s
 }
 
 // sleep waits d; false when ctx ended first.

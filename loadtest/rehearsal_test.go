@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fairgate/edge/guard/challenge"
 )
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -47,6 +49,42 @@ func TestHonestBuyersWaitTheirTurnAndBuy(t *testing.T) {
 	}
 	if s := r.Snapshot(); s.Phase != "open" || s.Waiting != 0 || s.Admitted != 0 || s.Arrived != 60 || s.Orders != 60 {
 		t.Errorf("at the end: %+v", s)
+	}
+}
+
+func TestPeopleWhoAreTakenForProgramsAnswerAsThePageDoesAndGoOn(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []challenge.Kind{challenge.Check, challenge.Work, challenge.Captcha} {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t)
+			f.suspicious = kind
+			r := play(t, f, func(p *Plan) { p.Buyers.Mixed = true })
+			if n := r.rec.Outcomes()[outcomeBought]; n != 60 {
+				t.Errorf("outcomes %v, want 60 bought", r.rec.Outcomes())
+			}
+			if n, samples := r.rec.Problems(); n > 0 || challengedHonest(r.rec.ProblemKinds()) > 0 {
+				t.Errorf("%d buyers had an error: %+v", n, samples)
+			}
+			ways := map[string]int{}
+			for _, way := range f.ways {
+				ways[way]++
+			}
+			// A CAPTCHA is for people: who cannot answer it takes the form, as do those without a script.
+			if asked := r.rec.gauges.challenged.Load(); asked != 60 || ways["form"] == 0 || (ways["script"] == 0) != (kind == challenge.Captcha) {
+				t.Errorf("asked %d times, cleared by %v", asked, ways)
+			}
+		})
+	}
+}
+
+func TestAPersonWhoCannotGetOnIsAProblem(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.suspicious, f.unmoved = challenge.Check, true
+	r := play(t, f, nil)
+	if n, _ := r.rec.Problems(); n != 60 || challengedHonest(r.rec.ProblemKinds()) == 0 {
+		t.Errorf("%d of 60 buyers who were stuck had an error", n)
 	}
 }
 

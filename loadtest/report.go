@@ -42,7 +42,8 @@ type Report struct {
 	Problems    []Problem               `json:"problems"`
 	Bots        []BotFigures            `json:"bots"`
 	Shares      []Share                 `json:"shares"`            // what the draw gave to bots
-	Challenged  int64                   `json:"honest_challenged"` // answers that took an honest buyer for a program
+	Challenged  int64                   `json:"honest_challenged"` // times an honest buyer was taken for a program, and asked for something
+	Refused     int64                   `json:"honest_refused"`    // of them, and of those denied, who did not get on
 	Attempts    map[string]int64        `json:"forbidden_tries"`
 	Crimes      []Crime                 `json:"crimes"`
 	Processes   []Process               `json:"processes"`
@@ -70,7 +71,7 @@ func (r *Rehearsal) Report(ctx context.Context, started time.Time, verdicts []Ve
 		Engine: engine, Version: version, Provider: "paysim", CPUs: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH,
 		Buyers: g.arrived.Load(), Purchases: g.paid.Load(), Tickets: g.tickets.Load() + g.botTickets.Load(),
 		Passed: Passed(verdicts), Verdicts: verdicts, Latencies: r.rec.Latencies(), Outcomes: r.rec.Outcomes(), Answers: r.rec.Answers(),
-		Problems: problems, Bots: r.rec.Bots(), Shares: r.shares, Challenged: challengedHonest(r.rec.ProblemKinds()), Attempts: r.witness.Attempts(), Crimes: r.witness.Crimes(), Processes: processes,
+		Problems: problems, Bots: r.rec.Bots(), Shares: r.shares, Challenged: r.rec.gauges.challenged.Load(), Refused: challengedHonest(r.rec.ProblemKinds()), Attempts: r.witness.Attempts(), Crimes: r.witness.Crimes(), Processes: processes,
 		Timeline: r.rec.Timeline(),
 	}
 	out.PerSecond, out.BestSecond = purchaseRate(out.Timeline)
@@ -192,6 +193,11 @@ func (r Report) Charts() []chart {
 			line("sold", 3, "", true, func(s Sample) float64 { return float64(s.Sold) }),
 			line("admitted", 1, "", false, func(s Sample) float64 { return float64(s.Admitted) }),
 			line("held", 2, "", false, func(s Sample) float64 { return float64(s.Held) }),
+		}},
+		{Title: "Pace", Note: "Entrants called in each second, the pace that everybody is told, and buyers with a session beside it.", T: t, Series: []series{
+			line("called", 1, "/s", true, func(s Sample) float64 { return float64(s.Called) }),
+			line("pace told", 4, "/s", false, func(s Sample) float64 { return s.Pace }),
+			line("inside", 2, "", false, func(s Sample) float64 { return float64(s.Admitted) }),
 		}},
 		{Title: "Requests a second", Note: "Joins and state polls of honest buyers; everything bots send.", T: t, Series: []series{
 			line("state", 1, "/s", true, func(s Sample) float64 { return float64(s.States) }),

@@ -32,7 +32,7 @@ func sampleReport() Report {
 		Crimes: []Crime{{Kind: "thief", Try: "hold", Detail: "<i>"}}, Processes: []Process{{Name: "core", PIDs: 1, Memory: 50 << 20, Peak: 60 << 20}},
 	}
 	for t := -5; t < 30; t++ {
-		s := Sample{T: float64(t), Phase: "open", Waiting: int64(max(0, 100*t)), Held: 5, Joins: 3, JoinP99: 12.5, States: 100, StateP99: 0.4}
+		s := Sample{T: float64(t), Phase: "open", Waiting: int64(max(0, 100*t)), Held: 5, Joins: 3, Called: 7, Pace: 6.5, JoinP99: 12.5, States: 100, StateP99: 0.4}
 		if t > 10 {
 			s.Holds, s.HoldP99, s.Purchases, s.BuyP99 = 10, 2000, int64(t), 900
 		}
@@ -61,8 +61,8 @@ func TestTheReportIsOnePageWithoutForeignParts(t *testing.T) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
-	if n := strings.Count(page, "<svg"); n != 6 {
-		t.Errorf("%d charts, want 6", n)
+	if n := strings.Count(page, "<svg"); n != 7 {
+		t.Errorf("%d charts, want 7", n)
 	}
 }
 

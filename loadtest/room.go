@@ -175,6 +175,16 @@ func (v *visitor) called(s *roomState) bool {
 // claim asks for the session and goes on asking as long as it is told to wait.
 func (v *visitor) claim(ctx context.Context) (claimBody, bool) {
 	a, alive := v.retry(ctx, v.claimCall("{}"))
+	for tries := 0; alive && asks(a) && v.isBuyer() && tries < asksAtMost; tries++ {
+		v.run.rec.gauges.challenged.Add(1)
+		if !v.prove(ctx, a) {
+			break
+		}
+		a, alive = v.retry(ctx, v.claimCall("{}"))
+	}
+	if alive && asks(a) {
+		v.problem(OpClaim, a) // stuck
+	}
 	var b claimBody
 	if !alive || !a.decode(&b) {
 		v.misread(OpClaim, a)

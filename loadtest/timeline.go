@@ -15,6 +15,8 @@ type Snapshot struct {
 	Held     int64 // active holds as core counts them, or as the buyers do while core does not answer
 	Sold     int64 // tickets that buyers have in hand
 	Orders   int64 // orders paid
+	Called   int64 // entrants called so far
+	Pace     float64
 	HoldP50  float64
 	HoldP99  float64
 	BuyP50   float64
@@ -34,6 +36,8 @@ type Sample struct {
 	Holds     int64   `json:"holds"`
 	Purchases int64   `json:"purchases"`
 	BotCalls  int64   `json:"bot_requests"`
+	Called    int64   `json:"called"`          // in this second
+	Pace      float64 `json:"pace_per_second"` // as everybody is told
 	JoinP99   float64 `json:"join_p99_ms"`
 	StateP99  float64 `json:"state_p99_ms"`
 	HoldP50   float64 `json:"hold_p50_ms"`
@@ -63,7 +67,10 @@ func (r *Recorder) tick(s Snapshot, botCallsBefore int64) (botCalls int64) {
 	botCalls = r.gauges.botRequests.Load()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	called := s.Called - r.called
+	r.called = s.Called
 	r.samples = append(r.samples, Sample{
+		Called: max(0, called), Pace: s.Pace,
 		T: s.At.Seconds(), Phase: s.Phase, Waiting: s.Waiting, Admitted: s.Admitted, Held: s.Held, Sold: s.Sold,
 		Joins: join.Count, States: state.Count, Holds: hold.Count, Purchases: buy.Count, BotCalls: botCalls - botCallsBefore,
 		JoinP99: join.P99, StateP99: state.P99, HoldP50: hold.P50, HoldP99: hold.P99, BuyP50: buy.P50, BuyP99: buy.P99,

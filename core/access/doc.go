@@ -1,6 +1,6 @@
 // Package access is core's waiting room: who has joined, in which order they are called, and who may come in.
 //
-// It owns the tables draws, draw_doors, draw_windows, draw_blocks, draw_markers, draw_cursors, sessions, revoked_sessions, edges, edge_keys,
+// It owns the tables draws, draw_generations, draw_plans, presale_registrations, draw_doors, draw_windows, draw_blocks, draw_markers, draw_cursors, sessions, revoked_sessions, edges, edge_keys,
 // bans, guard_verdicts, guard_lifts and leases. It refuses to admit anybody on the word of an edge: a token is redeemed only for an entrant
 // of the sealed pool, on the device that joined or, where accounts are the identity, where the entrant's account is signed in, whose place
 // the committed cursor has reached. It never reorders what was drawn.
@@ -43,6 +43,13 @@
 // how. It learns who comes, who buys, how much and how long they take, and what core bears. It may be wrong about people,
 // so the limit of shoppers inside is kept elsewhere, by the door: see door.go. Whoever was called keeps the turn until the sale
 // ends; who comes late, or together with too many others, waits at the door, and nobody else is called for that room.
+//
+// # Presales
+//
+// An event's presales and its general sale are on-sales one after the other, each a generation with a commitment, a pool, receipts, a draw
+// and sessions of its own (presale.go). A presale sells its allocation to those who have a right to it: Shop says to core where a session
+// buys. The next on-sale is noted while one runs and begins when that is over, under whichever core looks first; what the earlier ones
+// committed to stays, so that each draw can be checked for ever.
 //
 // # Accounts
 //

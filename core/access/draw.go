@@ -51,13 +51,14 @@ type draw struct {
 	epoch       int64
 	beacon      string    // name of the public value that goes into the seeds; empty: none
 	beaconValue []byte    // empty until it is known
+	presale     string    // whose on-sale it is; empty: general sale
 	root        *[32]byte // of window 0, from when it is closed to wait for the beacon's value
 	now         time.Time // the database's clock when it was read
 }
 
 const (
 	drawColumns = `event_id, slug, generation, phase, joining_at, opens_at, ends_at, window_seconds, chain_secret, chain_length, commitment,
-	blocks, next_window, cursor_set, cursor_window, cursor_band, cursor_value, called, paused, message, version, epoch, beacon, beacon_value, root, now()`
+	blocks, next_window, cursor_set, cursor_window, cursor_band, cursor_value, called, paused, message, version, epoch, beacon, beacon_value, root, presale, now()`
 	sqlLoadDraw  = `SELECT ` + drawColumns + ` FROM draws WHERE event_id = $1`
 	sqlLoadDraws = `SELECT ` + drawColumns + ` FROM draws WHERE event_id = ANY($1::UUID[]) ORDER BY event_id`
 )
@@ -110,7 +111,7 @@ func scanDraw(row pgx.Row) (draw, error) {
 	var secret, commitment, value, root []byte
 	err := row.Scan(&d.event, &d.slug, &generation, &phase, &d.joiningAt, &d.opensAt, &d.endsAt, &windowSeconds, &secret, &chainLength,
 		&commitment, &blocks, &nextWindow, &cursorSet, &cursorWindow, &cursorBand, &value, &called, &d.paused, &d.message, &version,
-		&d.epoch, &d.beacon, &d.beaconValue, &root, &d.now)
+		&d.epoch, &d.beacon, &d.beaconValue, &root, &d.presale, &d.now)
 	if err != nil {
 		return draw{}, err
 	}

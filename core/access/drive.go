@@ -185,7 +185,7 @@ func (v snapshot) dueWindow() (uint32, bool) {
 // control moves the phase and the cursor.
 func (s *onSale) control(ctx context.Context, v snapshot) error {
 	r, d := s.room, &v.draw
-	free, taken, holds, err := s.supply(ctx, d)
+	free, taken, holds, err := s.supply(ctx, &v)
 	if err != nil {
 		return err
 	}
@@ -231,11 +231,11 @@ func (s *onSale) control(ctx context.Context, v snapshot) error {
 }
 
 // supply is what is left to sell, what is held or sold, and how many hold some of it. Before the draw nobody needs to know.
-func (s *onSale) supply(ctx context.Context, d *draw) (free, taken, holds int, err error) {
-	if d.nextWindow == 0 {
+func (s *onSale) supply(ctx context.Context, v *snapshot) (free, taken, holds int, err error) {
+	if v.draw.nextWindow == 0 {
 		return 0, 0, 0, nil
 	}
-	stock, err := s.room.deps.Stock(ctx, s.event)
+	stock, err := s.room.deps.Stock(ctx, s.event, v.sale.Allocation)
 	if err != nil {
 		return 0, 0, 0, fmt.Errorf("ask for the stock: %w", err)
 	}

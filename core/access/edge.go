@@ -216,15 +216,14 @@ func (r *Room) eventKeys(ctx context.Context, slug string) (EventKeys, uuid.UUID
 	if err != nil {
 		return EventKeys{}, uuid.Nil, err
 	}
-	keys := EventKeys{
-		Event: slug, Identity: sale.Identity, PseudonymKey: sale.PseudonymKey, PassKeys: ring.pass, ReceiptKeys: ring.receiptKeys,
-		InvitationKeys: ring.invitation, SessionFilterKeys: r.rings.global.Load().filter,
-	}
 	d, err := loadDraw(ctx, r.db.Reader, event)
 	if err != nil && !errors.Is(err, ErrNoSale) {
 		return EventKeys{}, uuid.Nil, err
 	}
-	keys.Generation = d.generation
+	keys := EventKeys{
+		Event: slug, Generation: d.generation, Identity: sale.within(d.presale).Identity, PseudonymKey: sale.PseudonymKey, PassKeys: ring.pass, ReceiptKeys: ring.receiptKeys,
+		InvitationKeys: ring.invitation, SessionFilterKeys: r.rings.global.Load().filter,
+	}
 	return keys, event, nil
 }
 

@@ -34,8 +34,10 @@ type world struct {
 	mu    sync.Mutex
 	sale  Sale
 	stock []TierStock
-	holds int
-	spare float64
+	// setAside is the stock of allocations.
+	setAside map[string][]TierStock
+	holds    int
+	spare    float64
 }
 
 const slug = "arena"
@@ -62,9 +64,12 @@ func (w *world) deps() Deps {
 			sale.Slug, sale.Event = name, lottery.EventID(name)
 			return sale, nil
 		},
-		Stock: func(context.Context, uuid.UUID) ([]TierStock, error) {
+		Stock: func(_ context.Context, _ uuid.UUID, allocation string) ([]TierStock, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
+			if allocation != "" {
+				return append([]TierStock(nil), w.setAside[allocation]...), nil
+			}
 			return append([]TierStock(nil), w.stock...), nil
 		},
 		Holding: func(context.Context, uuid.UUID) (Holding, error) {

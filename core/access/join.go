@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,7 +39,7 @@ type Ack struct {
 	// OtherDevice tells that the entrant is bound to another device than the one that joined now, which therefore
 	// cannot take the turn.
 	OtherDevice bool
-	// Refused is ErrBanned, with nothing else set, or nil.
+	// Refused is ErrBanned or ErrNotRegistered, with nothing else set, or nil.
 	Refused error
 }
 
@@ -83,6 +84,13 @@ func (r *Room) JoinBatch(ctx context.Context, req JoinRequest) ([]Ack, error) {
 			call.entries = append(call.entries, j)
 		}
 	}
+	var strangers map[lottery.Entrant]bool
+	if view.sale.Registered && len(call.entries) > 0 {
+		if strangers, err = r.unregistered(ctx, s.event, view.draw.presale, call.entries); err != nil {
+			return nil, err
+		}
+		call.entries = slices.DeleteFunc(call.entries, func(j Join) bool { return strangers[j.Entrant] })
+	}
 	if len(call.entries) > 0 || call.marker != nil {
 		if _, err := s.joins.Do(ctx, call); err != nil {
 			return nil, fmt.Errorf("join %q: %w", req.Event, err)
@@ -91,16 +99,20 @@ func (r *Room) JoinBatch(ctx context.Context, req JoinRequest) ([]Ack, error) {
 			return nil, call.refused
 		}
 	}
-	return acknowledge(s.event, req, banned, view.pool, ring)
+	return acknowledge(s.event, req, banned, strangers, view.pool, ring)
 }
 
 // acknowledge makes the answers out of the pool, which by now has everybody but the banned.
-func acknowledge(event uuid.UUID, req JoinRequest, banned []bool, p *pool, ring *eventRing) ([]Ack, error) {
+func acknowledge(event uuid.UUID, req JoinRequest, banned []bool, strangers map[lottery.Entrant]bool, p *pool, ring *eventRing) ([]Ack, error) {
 	acks := make([]Ack, len(req.Entries))
 	for i, j := range req.Entries {
 		if banned[i] {
 			acks[i].Refused = ErrBanned
 			joinsBanned.Inc()
+			continue
+		}
+		if strangers[j.Entrant] {
+			acks[i].Refused = ErrNotRegistered
 			continue
 		}
 		rec, known := p.find(j.Entrant)

@@ -68,7 +68,7 @@ type snapshot struct {
 func (s *onSale) snapshot() snapshot {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return snapshot{draw: s.draw, sale: s.sale, pool: s.pool}
+	return snapshot{draw: s.draw, sale: s.sale.within(s.draw.presale), pool: s.pool}
 }
 
 // loadOnSale makes the on-sale of an event from the database: row, event and pool.

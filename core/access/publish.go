@@ -41,7 +41,7 @@ func (r *Room) publish(ctx context.Context, s *onSale) error {
 	v, c := s.snapshot(), &s.state
 	now := r.now()
 	if time.Since(c.stockAt) >= stockEvery {
-		stock, err := r.deps.Stock(ctx, s.event)
+		stock, err := r.deps.Stock(ctx, s.event, v.sale.Allocation)
 		if err != nil {
 			return fmt.Errorf("ask for the stock: %w", err)
 		}

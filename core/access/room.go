@@ -128,6 +128,9 @@ func (r *Room) chores(ctx context.Context) {
 	if err := r.revoked.refresh(ctx, r.db); err != nil {
 		r.complain(ctx, "read the revoked sessions", err)
 	}
+	if err := r.succeed(ctx); err != nil {
+		r.complain(ctx, "begin the next on-sale", err)
+	}
 	if err := r.refreshReplaced(ctx); err != nil {
 		r.complain(ctx, "read the keys to be replaced", err)
 	}

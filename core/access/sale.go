@@ -25,6 +25,11 @@ type Sale struct {
 	PacePerSecond int           // entrants called in a second; 0: no limit
 	UnitsPerBuyer float64       // what a buyer typically takes; 0: 2
 	Tiers         []Tier        // in the order in which pages show them
+	Presales      []Presale     // windows with an allocation of their own
+
+	// What the on-sale that runs is of, see within. Zero in what Deps.Sales answers.
+	Registered bool   // a presale for accounts that registered
+	Allocation string // that is sold; empty: what is on general sale
 }
 
 // Tier is a price level as the state object shows it.
@@ -55,8 +60,9 @@ type Key struct {
 type Deps struct {
 	// Sales loads an event; its error for an unknown event is passed on to the caller.
 	Sales func(ctx context.Context, slug string) (Sale, error)
-	// Stock is what there is to sell; Holding what is held of it. A nil Holding means nobody holds anything.
-	Stock   func(ctx context.Context, event uuid.UUID) ([]TierStock, error)
+	// Stock is what there is to sell of an allocation, "" being general sale; Holding what is held of the event. A nil Holding means nobody
+	// holds anything.
+	Stock   func(ctx context.Context, event uuid.UUID, allocation string) ([]TierStock, error)
 	Holding func(ctx context.Context, event uuid.UUID) (Holding, error)
 	// SpareRate is how many more payments a second the event's payment provider has to spare. Nil: no bound.
 	SpareRate func(ctx context.Context, event uuid.UUID) float64

@@ -32,13 +32,48 @@ func (r *Room) Schedule(ctx context.Context, slug string, opensAt, joiningAt, en
 // when it can be read. The commitment covers the name, so it cannot be changed later, ErrBeaconFixed; scheduling again
 // without a name leaves it as it is. Window 0 is drawn once Beacon has told the value. ErrBeaconName.
 func (r *Room) ScheduleWithBeacon(ctx context.Context, slug string, opensAt, joiningAt, endsAt time.Time, beacon string) (Status, error) {
-	if opensAt.IsZero() {
+	return r.ScheduleAs(ctx, slug, Scheduling{OpensAt: opensAt, JoiningAt: joiningAt, EndsAt: endsAt, Beacon: beacon})
+}
+
+// Scheduling is when an on-sale joins, opens and ends, and of what it is.
+type Scheduling struct {
+	OpensAt, JoiningAt, EndsAt time.Time
+	Beacon                     string // see ScheduleWithBeacon
+	// Presale makes it the on-sale of that presale. Its times are within the presale's, which they are when they are left zero.
+	Presale string
+}
+
+// ScheduleAs is ScheduleWithBeacon of general sale or of a presale. While an on-sale is scheduled or runs, one whose joining opens when
+// that is over is noted as coming after it, in place of what was noted for the same presale before; it begins by itself.
+// ErrPresaleUnknown, ErrOverlap.
+func (r *Room) ScheduleAs(ctx context.Context, slug string, as Scheduling) (Status, error) {
+	if as.OpensAt.IsZero() && as.Presale == "" {
 		return Status{}, fmt.Errorf("%w: no sale instant is given", ErrTimes)
 	}
-	if beacon != "" && !lottery.ValidBeaconName(beacon) {
+	if as.Beacon != "" && !lottery.ValidBeaconName(as.Beacon) {
 		return Status{}, ErrBeaconName
 	}
-	return r.schedule(ctx, slug, plan{opensAt: opensAt, joiningAt: joiningAt, endsAt: endsAt, beacon: beacon})
+	asked := plan{opensAt: as.OpensAt, joiningAt: as.JoiningAt, endsAt: as.EndsAt, beacon: as.Beacon, presale: as.Presale}
+	if as.Presale != "" {
+		sale, err := r.deps.Sales(ctx, slug)
+		if err != nil {
+			return Status{}, fmt.Errorf("load the event %q: %w", slug, err)
+		}
+		p, err := sale.presale(as.Presale)
+		if err != nil {
+			return Status{}, err
+		}
+		if asked.opensAt.IsZero() {
+			asked.opensAt = p.From
+		}
+		if asked.endsAt.IsZero() {
+			asked.endsAt = p.Until
+		}
+		if asked.opensAt.Before(p.From) || asked.endsAt.After(p.Until) {
+			return Status{}, fmt.Errorf("%w: the presale %s is from %s to %s", ErrTimes, p.ID, p.From.UTC().Format(time.RFC3339), p.Until.UTC().Format(time.RFC3339))
+		}
+	}
+	return r.schedule(ctx, slug, asked)
 }
 
 // Open makes now the sale instant: of the scheduled on-sale, or of a new one when none is. Once the sale instant has
@@ -86,19 +121,19 @@ type plan struct {
 	room                       *Room
 	sale                       Sale
 	opensAt, joiningAt, endsAt time.Time
-	beacon                     string
+	beacon, presale            string
 	secret                     [32]byte
 }
 
 const (
 	sqlAddDraw = `INSERT INTO draws (event_id, slug, generation, phase, joining_at, opens_at, ends_at, window_seconds, chain_secret,
 	chain_length, commitment, blocks, next_window, cursor_set, cursor_window, cursor_band, cursor_value, called, paused, message,
-	version, epoch, updated_at, beacon)
-	VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, false, 0, 0, $11, 0, false, '', 1, 0, now(), $12)`
+	version, epoch, updated_at, beacon, presale)
+	VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, false, 0, 0, $11, 0, false, '', 1, 0, now(), $12, $13)`
 	sqlNextGeneration = `UPDATE draws SET generation = generation + 1, phase = $2, joining_at = $3, opens_at = $4, ends_at = $5,
 	window_seconds = $6, chain_secret = $7, chain_length = $8, commitment = $9, blocks = 0, next_window = 0, cursor_set = false,
 	cursor_window = 0, cursor_band = 0, cursor_value = $10, called = 0, paused = false, message = '', version = version + 1,
-	updated_at = now(), beacon = $11, beacon_value = $12, root = $12
+	updated_at = now(), beacon = $11, beacon_value = $12, root = $12, presale = $13
 	WHERE event_id = $1`
 	sqlReschedule = `UPDATE draws SET phase = $2, joining_at = $3, opens_at = $4, ends_at = $5, version = version + 1, updated_at = now()
 	WHERE event_id = $1`
@@ -137,6 +172,16 @@ func (p *plan) run(ctx context.Context, tx pgx.Tx, event uuid.UUID, slug string)
 	}
 	over := !known || old.phase == Ended || !old.now.Before(old.endsAt)
 	immediate := p.opensAt.IsZero()
+	if !over && !immediate && (p.presale != old.presale || !old.now.Before(old.opensAt)) {
+		err := p.complete(old.now)
+		if p.presale == old.presale && (err != nil || p.joiningAt.Before(old.endsAt)) {
+			return ErrStarted
+		}
+		if err != nil {
+			return err
+		}
+		return p.enqueue(ctx, tx, event, &old)
+	}
 	switch {
 	case !over && !old.now.Before(old.opensAt):
 		if immediate {
@@ -148,6 +193,9 @@ func (p *plan) run(ctx context.Context, tx pgx.Tx, event uuid.UUID, slug string)
 		if !over {
 			// As long as it was to last: an end months away would outlast the chain.
 			p.endsAt = old.now.Add(old.endsAt.Sub(old.opensAt))
+			if old.presale != "" && p.endsAt.After(old.endsAt) {
+				p.endsAt = old.endsAt // of the presale
+			}
 			if old.joiningAt.Before(old.now) {
 				p.joiningAt = old.joiningAt
 			}
@@ -168,7 +216,7 @@ func (p *plan) run(ctx context.Context, tx pgx.Tx, event uuid.UUID, slug string)
 		if _, err := tx.Exec(ctx, sqlReschedule, event, phase, p.joiningAt, p.opensAt, p.endsAt); err != nil {
 			return fmt.Errorf("move the times: %w", err)
 		}
-		return nil
+		return p.record(ctx, tx, event)
 	}
 	window := p.window()
 	length := min(max(p.room.cfg.ChainLength, chainSlack*p.windows(window)), lottery.MaxChain)
@@ -182,13 +230,21 @@ func (p *plan) run(ctx context.Context, tx pgx.Tx, event uuid.UUID, slug string)
 	commitment := lottery.Commit(chain.Commitment(), p.beacon)
 	seconds := int64(window / time.Second)
 	if !known {
-		_, err = tx.Exec(ctx, sqlAddDraw, event, slug, phase, p.joiningAt, p.opensAt, p.endsAt, seconds, p.secret[:], int64(length), commitment[:], noValue, p.beacon)
+		_, err = tx.Exec(ctx, sqlAddDraw, event, slug, phase, p.joiningAt, p.opensAt, p.endsAt, seconds, p.secret[:], int64(length), commitment[:], noValue, p.beacon, p.presale)
 	} else {
 		_, err = tx.Exec(ctx, sqlNextGeneration, event, phase, p.joiningAt, p.opensAt, p.endsAt, seconds, p.secret[:], int64(length), commitment[:], noValue,
-			p.beacon, []byte{})
+			p.beacon, []byte{}, p.presale)
 	}
 	if err != nil {
 		return fmt.Errorf("write the on-sale: %w", err)
+	}
+	return p.record(ctx, tx, event)
+}
+
+// record notes what the generation committed to.
+func (p *plan) record(ctx context.Context, tx pgx.Tx, event uuid.UUID) error {
+	if _, err := tx.Exec(ctx, sqlAddGeneration, event); err != nil {
+		return fmt.Errorf("record the on-sale: %w", err)
 	}
 	return nil
 }

@@ -42,6 +42,9 @@ func appendState(dst []byte, in *stateInput) []byte {
 	dst = appendString(append(dst, `,"time_zone":`...), in.sale.TimeZone)
 	dst = appendUint(append(dst, `,"window_seconds":`...), uint64(d.window/time.Second))
 	dst = appendString(append(dst, `,"identity":`...), in.sale.Identity)
+	if d.presale != "" {
+		dst = appendString(append(dst, `,"presale":`...), d.presale)
+	}
 	dst = appendHex(append(dst, `,"commitment":`...), d.commitment[:])
 	dst = appendUint(append(dst, `,"chain_length":`...), uint64(d.chainLength))
 	if d.beacon != "" {

@@ -12,6 +12,8 @@ import (
 type Status struct {
 	Event       string         `json:"event"`
 	Generation  uint32         `json:"generation"`
+	Presale     string         `json:"presale,omitempty"` // whose on-sale it is; empty: general sale
+	Next        []Planned      `json:"next,omitempty"`    // on-sales that come after it, in order
 	Phase       Phase          `json:"phase"`
 	Paused      bool           `json:"paused"`
 	Message     string         `json:"message"`
@@ -78,7 +80,7 @@ func (r *Room) Status(ctx context.Context, slug string) (Status, error) {
 	d := &v.draw
 	joined, drawn := v.pool.counts()
 	status := Status{
-		Event: slug, Generation: d.generation, Phase: d.phase, Paused: d.paused, Message: d.message,
+		Event: slug, Generation: d.generation, Presale: d.presale, Phase: d.phase, Paused: d.paused, Message: d.message,
 		JoiningAt: d.joiningAt, OpensAt: d.opensAt, EndsAt: d.endsAt, ServerTime: d.now,
 		Commitment: d.commitment, ChainLength: d.chainLength, Joined: joined, Drawn: drawn, Called: d.called, Blocks: d.blocks,
 	}
@@ -90,6 +92,9 @@ func (r *Room) Status(ctx context.Context, slug string) (Status, error) {
 	}
 	for _, w := range v.pool.view(d.called, r.cfg.Quantiles, d.root) {
 		status.Windows = append(status.Windows, WindowStatus{w.number, w.sealed, w.entrants, w.root, w.seed})
+	}
+	if status.Next, err = plansOf(ctx, r.db.Reader, s.event); err != nil {
+		return Status{}, err
 	}
 	var sessions, inside, edges int64
 	err = r.db.Reader.QueryRow(ctx, sqlStatus, s.event, int64(d.generation), leaseName(s.event), r.cfg.EdgeLive.Milliseconds()).

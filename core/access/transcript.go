@@ -21,6 +21,11 @@ const (
 // Transcript is everything about the current on-sale's sealed windows that lets anybody draw again. It is read from the
 // database alone, in one transaction: what memory believes has no part in it.
 func (r *Room) Transcript(ctx context.Context, slug string) (lottery.Transcript, error) {
+	return r.TranscriptOf(ctx, slug, 0)
+}
+
+// TranscriptOf is Transcript of an on-sale of the event by its number; 0: the current one. ErrGeneration when there was none of it.
+func (r *Room) TranscriptOf(ctx context.Context, slug string, generation uint32) (lottery.Transcript, error) {
 	event := lottery.EventID(slug)
 	ring, err := r.rings.ofEvent(ctx, event)
 	if err != nil {
@@ -32,8 +37,13 @@ func (r *Room) Transcript(ctx context.Context, slug string) (lottery.Transcript,
 		if err != nil {
 			return err
 		}
+		if generation != 0 && generation != d.generation {
+			if err := d.recall(ctx, tx, generation); err != nil {
+				return err
+			}
+		}
 		t = lottery.Transcript{
-			Event: slug, Generation: d.generation, Commitment: d.commitment, Length: d.chainLength, BeaconName: d.beacon, Keys: ring.receiptKeys,
+			Event: slug, Generation: d.generation, Commitment: d.commitment, Presale: d.presale, Length: d.chainLength, BeaconName: d.beacon, Keys: ring.receiptKeys,
 		}
 		if t.Windows, err = transcriptWindows(ctx, tx, d); err != nil {
 			return err
@@ -48,6 +58,21 @@ func (r *Room) Transcript(ctx context.Context, slug string) (lottery.Transcript,
 		return lottery.Transcript{}, fmt.Errorf("write the transcript of %q: %w", slug, err)
 	}
 	return t, nil
+}
+
+// recall makes the row that of an earlier on-sale, as far as its draw goes.
+func (d *draw) recall(ctx context.Context, tx pgx.Tx, generation uint32) error {
+	var length, blocks int64
+	var commitment []byte
+	err := tx.QueryRow(ctx, sqlGeneration, d.event, int64(generation)).Scan(&d.presale, &commitment, &length, &d.beacon, &blocks)
+	if isNoRows(err) || err == nil && len(commitment) != 32 {
+		return fmt.Errorf("%w: nothing is known of number %d", ErrGeneration, generation)
+	}
+	if err != nil {
+		return fmt.Errorf("load the on-sale number %d: %w", generation, err)
+	}
+	d.generation, d.commitment, d.chainLength, d.blocks = generation, [32]byte(commitment), int(length), uint64(blocks)
+	return nil
 }
 
 // transcriptWindows are the sealed windows with the leaves that the stored blocks hold for them.

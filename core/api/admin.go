@@ -140,7 +140,8 @@ func (s *Server) changeOnSale(w http.ResponseWriter, r *http.Request) error {
 		OpensAt   time.Time `json:"opens_at"`
 		JoiningAt time.Time `json:"joining_at"`
 		EndsAt    time.Time `json:"ends_at"`
-		Beacon    string    `json:"beacon"` // name of the public value that goes into the seeds
+		Beacon    string    `json:"beacon"`  // name of the public value that goes into the seeds
+		Presale   string    `json:"presale"` // whose on-sale it is; empty: general sale
 		Message   string    `json:"message"`
 	}
 	if r.ContentLength != 0 {
@@ -158,7 +159,9 @@ func (s *Server) changeOnSale(w http.ResponseWriter, r *http.Request) error {
 	var err error
 	switch verb := r.PathValue("verb"); verb {
 	case "schedule":
-		_, err = s.Room.ScheduleWithBeacon(ctx, slug, body.OpensAt, body.JoiningAt, body.EndsAt, body.Beacon)
+		_, err = s.Room.ScheduleAs(ctx, slug, access.Scheduling{
+			OpensAt: body.OpensAt, JoiningAt: body.JoiningAt, EndsAt: body.EndsAt, Beacon: body.Beacon, Presale: body.Presale,
+		})
 	case "open":
 		_, err = s.Room.Open(ctx, slug)
 	case "pause":
@@ -176,9 +179,17 @@ func (s *Server) changeOnSale(w http.ResponseWriter, r *http.Request) error {
 	return s.onSale(w, r)
 }
 
-// lottery publishes what anybody needs to check the draw. It has no personal data and no secret that still counts.
+// lottery publishes what anybody needs to check the draw, of the current on-sale or with ?generation=1 of another. It has no personal data
+// and no secret that still counts.
 func (s *Server) lottery(w http.ResponseWriter, r *http.Request) error {
-	transcript, err := s.Room.Transcript(r.Context(), r.PathValue("id"))
+	var generation uint64
+	if text := r.URL.Query().Get("generation"); text != "" {
+		var err error
+		if generation, err = strconv.ParseUint(text, 10, 32); err != nil || generation == 0 {
+			return &detailed{errRequest, "generation must be the number of an on-sale, from 1 up."}
+		}
+	}
+	transcript, err := s.Room.TranscriptOf(r.Context(), r.PathValue("id"), uint32(generation))
 	if err != nil {
 		return err
 	}

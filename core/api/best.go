@@ -37,8 +37,29 @@ func (b *bestJSON) item() (inventory.Item, error) {
 	return inventory.Item{Tier: b.Tier, Best: best}, nil
 }
 
-// entitled tells whether sessions of an event have a right to its presales. As yet only invitations give it: whoever is inside
-// an event that lets in invited entrants alone was invited. Which presales there are and when they are open is inventory's.
+// window makes a request one through the presale whose on-sale let the buyer in, and only that. Whoever general sale let in comes through a
+// presale only as entitled says.
+func (s *Server) window(ctx context.Context, b *holdBatchWork, generation uint32, request *inventory.Request) error {
+	if !b.shopKnown || b.generation != generation {
+		b.generation, b.shopKnown = generation, true
+		b.presale, b.shop = s.Room.Shop(ctx, string(b.slug), generation)
+	}
+	switch {
+	case b.shop != nil:
+		return b.shop
+	case b.presale == "" && request.Window == "":
+		return nil
+	case b.presale == "":
+		return s.entitled(ctx, string(b.slug))
+	case request.Window != "" && request.Window != b.presale:
+		return errWindow
+	}
+	request.Window = b.presale
+	return nil
+}
+
+// entitled tells whether those whom general sale of an event let in have a right to its presales. Only invitations give it: whoever is
+// inside an event that lets in invited entrants alone was invited. Which presales there are and when they are open is inventory's.
 func (s *Server) entitled(ctx context.Context, slug string) error {
 	e, err := s.Events.BySlug(ctx, slug)
 	if err != nil {

@@ -89,9 +89,16 @@ type holdBatchWork struct {
 	shopping error
 	marker   marker
 	known    bool // the four above are set
-	tier     string
-	times    [2]stampedTime
-	refusal  []byte // of ErrSoldOut
+
+	// In which presale those shop whom one on-sale let in, see window.
+	generation uint32
+	presale    string
+	shop       error
+	shopKnown  bool
+
+	tier    string
+	times   [2]stampedTime
+	refusal []byte // of ErrSoldOut
 }
 
 // stampedTime is a time with its text.
@@ -199,12 +206,13 @@ func (s *Server) holdRequest(ctx context.Context, b *holdBatchWork, item *batch.
 				b.marker, b.shopping = s.marker(ctx, text)
 			}
 		}
-		b.known = true
+		b.known, b.shopKnown = true, false
 	}
 	if b.event != session.Event {
 		return inventory.Request{}, errSessionEvent
 	}
-	if id, is := listingOf(&request); is {
+	id, listed := listingOf(&request)
+	if listed {
 		item, err := s.Resale.ForHold(ctx, id, session.Event, session.Entrant)
 		if err != nil {
 			return inventory.Request{}, err
@@ -214,8 +222,8 @@ func (s *Server) holdRequest(ctx context.Context, b *holdBatchWork, item *batch.
 	if b.shopping != nil {
 		return inventory.Request{}, b.shopping
 	}
-	if request.Window != "" {
-		if err := s.entitled(ctx, string(slug)); err != nil {
+	if !listed {
+		if err := s.window(ctx, b, session.Generation, &request); err != nil {
 			return inventory.Request{}, err
 		}
 	}

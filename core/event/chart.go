@@ -144,6 +144,11 @@ func (d *decoder) checkPresales(s *Spec) {
 		case !s.StartsAt.IsZero() && p.Until.After(s.StartsAt):
 			d.add(path+".until", "must not be after the event starts")
 		}
+		for n := range s.Allocations {
+			if a := &s.Allocations[n]; p.Release && a.ID == p.Allocation && a.ReleaseAt.IsZero() {
+				a.ReleaseAt = p.Until
+			}
+		}
 		if p.PerBuyer > s.Limits.PerBuyer && !d.bad["limits.per_buyer"] {
 			d.add(path+".per_buyer", "is more than limits.per_buyer, which is %d", s.Limits.PerBuyer)
 		}

@@ -293,6 +293,12 @@ func (d *decoder) presale(n *yaml.Node, path string) Presale {
 		key{"from", true, func(n *yaml.Node, path string) { p.From = d.instant(n, path).UTC() }},
 		key{"until", true, func(n *yaml.Node, path string) { p.Until = d.instant(n, path).UTC() }},
 		key{"per_buyer", false, func(n *yaml.Node, path string) { p.PerBuyer = int(d.integer(n, path, 1, maxPerBuyer)) }},
+		key{"who", false, func(n *yaml.Node, path string) {
+			if d.choice(n, path, PresaleInvited, PresaleRegistered) == PresaleRegistered {
+				p.Who = PresaleRegistered
+			}
+		}},
+		key{"release", false, func(n *yaml.Node, path string) { p.Release = d.boolean(n, path) }},
 	)
 	return p
 }

@@ -125,7 +125,15 @@ type Presale struct {
 	From       time.Time `json:"from"`       // UTC
 	Until      time.Time `json:"until"`      // UTC, exclusive
 	PerBuyer   int       `json:"per_buyer,omitempty"`
+	Who        string    `json:"who,omitempty"`     // PresaleRegistered; empty: who was invited
+	Release    bool      `json:"release,omitempty"` // what is left at the end goes to general sale, if the allocation names no other time
 }
+
+// Who has a right to a presale.
+const (
+	PresaleInvited    = "invitation" // entrants who show an invitation
+	PresaleRegistered = "registered" // accounts that registered for it
+)
 
 // Rate is a share in millionths: 5.5% is 55,000.
 type Rate int64

@@ -14,6 +14,8 @@ import (
 type Transcript struct {
 	Event      string `json:"event"` // slug
 	Generation uint32 `json:"generation"`
+	// Presale is whose on-sale it was; empty: general sale.
+	Presale    string `json:"presale,omitempty"`
 	Commitment Hex32  `json:"commitment"`
 	Length     int    `json:"chain_length"`
 	// BeaconName is where the public value in the seeds was to be read, as committed to; empty without a beacon.

@@ -36,7 +36,8 @@ type State struct {
 	EndsAt        Instant       `json:"ends_at"`
 	TimeZone      string        `json:"time_zone"` // IANA name
 	WindowSeconds int           `json:"window_seconds"`
-	Identity      string        `json:"identity"` // what an entrant is made of: device, invitation or account
+	Identity      string        `json:"identity"`          // what an entrant is made of: device, invitation or account
+	Presale       string        `json:"presale,omitempty"` // whose on-sale it is; empty: general sale
 	Commitment    lottery.Hex32 `json:"commitment"`
 	ChainLength   int           `json:"chain_length"`
 	Beacon        *Beacon       `json:"beacon,omitempty"`

@@ -180,6 +180,13 @@ func sales(events *event.Store) func(context.Context, string) (access.Sale, erro
 			Window: on.Window.Duration, JoiningBefore: on.JoiningBefore.Duration, SessionTTL: on.SessionTTL.Duration,
 			ClaimWithin: on.ClaimWithin.Duration, MaxPerNetwork: on.MaxPerNetwork, MaxInside: on.MaxInside, PacePerSecond: on.PacePerSecond,
 		}
+		for _, p := range e.Spec.Presales {
+			presale := access.Presale{ID: p.ID, Identity: event.InvitationIdentity, Allocation: p.Allocation, From: p.From, Until: p.Until}
+			if p.Who == event.PresaleRegistered {
+				presale.Identity, presale.Registered = event.AccountIdentity, true
+			}
+			sale.Presales = append(sale.Presales, presale)
+		}
 		for _, t := range e.Spec.Tiers {
 			sale.Tiers = append(sale.Tiers, access.Tier{ID: t.ID, Name: t.Name, Price: e.Tiers[t.ID].Price.AllIn})
 		}
@@ -187,16 +194,19 @@ func sales(events *event.Store) func(context.Context, string) (access.Sale, erro
 	}
 }
 
-// tierStock is what general sale has of each tier.
-func tierStock(stock *inventory.Service) func(context.Context, uuid.UUID) ([]access.TierStock, error) {
-	return func(ctx context.Context, id uuid.UUID) ([]access.TierStock, error) {
+// tierStock is what an allocation has of each tier, or general sale.
+func tierStock(stock *inventory.Service) func(context.Context, uuid.UUID, string) ([]access.TierStock, error) {
+	return func(ctx context.Context, id uuid.UUID, allocation string) ([]access.TierStock, error) {
+		if allocation == "" {
+			allocation = event.GeneralAllocation
+		}
 		rows, err := stock.Availability(ctx, id)
 		if err != nil {
 			return nil, err
 		}
 		var tiers []access.TierStock
 		for _, row := range rows {
-			if row.Allocation == event.GeneralAllocation {
+			if row.Allocation == allocation {
 				tiers = append(tiers, access.TierStock{Tier: row.Tier, Capacity: int(row.Capacity), Taken: int(row.Taken)})
 			}
 		}
