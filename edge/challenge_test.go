@@ -177,7 +177,7 @@ func TestThereIsADoorForWhoHasNoScript(t *testing.T) {
 	g.callEverybody()
 	r := b.do(g.testNode, "GET", "/q/arena/challenge", "", programHeaders...)
 	page := string(r.body)
-	if r.status != 200 || !strings.Contains(page, "Press the button in 1 seconds") || !strings.Contains(r.header.Get("Content-Security-Policy"), "form-action 'self'") {
+	if r.status != 200 || !strings.Contains(page, "Press the button in 1 second.") || !strings.Contains(r.header.Get("Content-Security-Policy"), "form-action 'self'") {
 		t.Fatalf("the page: %d %s", r.status, page)
 	}
 	tokens := regexp.MustCompile(`name="token" value="([^"]+)"`).FindStringSubmatch(page)

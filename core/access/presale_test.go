@@ -98,7 +98,7 @@ func TestAPresaleHasADrawReceiptsAndStockOfItsOwnAndGeneralSaleComesAfterIt(t *t
 	if err != nil || c2.Identity != "device" || c2.Generation != 2 {
 		t.Errorf("edges are told %q of sale %d: %v", c2.Identity, c2.Generation, err)
 	}
-	c.schedule(t, time.Hour) // so that joining is open now
+	c.schedule(t, time.Hour)               // so that joining is open now
 	again := c.join(t, e, 2, buyers(0, 3)) // the same people, with another receipt
 	if string(again[0].Receipt) == string(acks[0].Receipt) {
 		t.Error("the receipt of general sale is the presale's")
