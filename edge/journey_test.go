@@ -265,7 +265,7 @@ func TestOnlyAdmittedBuyersCallsArePassedOnWithoutTheirCookies(t *testing.T) {
 	calls := []struct{ method, path, body string }{
 		{"GET", "/v1/holds/" + id, ""}, {"DELETE", "/v1/holds/" + id, ""}, {"POST", "/v1/orders", `{"hold_id":"x"}`},
 		{"POST", "/v1/orders/" + id + "/pay", "{}"}, {"POST", "/v1/orders/" + id + "/refund", "{}"}, {"GET", "/v1/orders/" + id, ""}, {"GET", "/v1/tickets/" + id, ""},
-		{"GET", "/v1/tickets/" + id + "/wallet/apple", ""}, {"GET", "/v1/tickets/" + id + "/wallet/google", ""}, {"GET", "/v1/listings", ""},
+		{"GET", "/v1/tickets/" + id + "/wallet/apple", ""}, {"GET", "/v1/tickets/" + id + "/wallet/google", ""}, {"GET", "/v1/listings", ""}, {"GET", "/v1/tickets/" + id + "/listing", ""},
 		{"POST", "/v1/tickets/" + id + "/transfers", `{"email":"x"}`}, {"GET", "/v1/transfers", ""}, {"GET", "/v1/transfers/" + id, ""}, {"DELETE", "/v1/transfers/" + id, ""},
 		{"POST", "/v1/transfers/" + id + "/accept", "{}"}, {"POST", "/v1/transfers/" + id + "/decline", "{}"},
 	}

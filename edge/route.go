@@ -196,8 +196,8 @@ func (s *Server) routeResale(ctx *fasthttp.RequestCtx, id, tail []byte) {
 	case !validUUID(id):
 		refuse(ctx, problemNotFound)
 	case string(tail) == "listing":
-		if allow(ctx, "POST") && s.fromOurPages(ctx) {
-			s.forwardOwned(ctx, true)
+		if allow(ctx, "GET, POST") && s.fromOurPages(ctx) {
+			s.forwardOwned(ctx, ctx.IsPost())
 		}
 	case len(tail) > 0:
 		refuse(ctx, problemNotFound)

@@ -33,7 +33,11 @@ func (s *Server) ownOrder(w http.ResponseWriter, r *http.Request, why purpose, d
 		if err != nil {
 			return err
 		}
-		writeJSON(w, http.StatusOK, orderOf(order, s.Form))
+		view, err := s.ownOrderView(r.Context(), order)
+		if err != nil {
+			return err
+		}
+		writeJSON(w, http.StatusOK, view)
 		return nil
 	}
 	if why == acting || r.Header.Get(accountHeader) == "" {
@@ -63,12 +67,30 @@ func (s *Server) ownOrder(w http.ResponseWriter, r *http.Request, why purpose, d
 	if order, err = do(id, order.Entrant); err != nil {
 		return err
 	}
-	view := orderOf(order, s.Form)
+	view, err := s.ownOrderView(r.Context(), order)
+	if err != nil {
+		return err
+	}
 	if !owns { // an address was written down, maybe wrongly: that is no reason to let its owner pay
-		view.Payment.ClientSecret, view.Payment.PayURL = "", ""
+		view.Payment.ClientSecret, view.Payment.PayURL, view.RefundTerms = "", "", nil
 	}
 	writeJSON(w, http.StatusOK, view)
 	return nil
+}
+
+// ownOrderView is an order as its buyer sees it, with what they may do.
+func (s *Server) ownOrderView(ctx context.Context, order checkout.Order) (orderJSON, error) {
+	view := orderOf(order, s.Form)
+	terms, err := s.Checkout.MayRefund(ctx, &order)
+	if err != nil || terms == nil {
+		return view, err
+	}
+	view.RefundTerms = &refundTermsJSON{KeepsFee: terms.KeepsFee}
+	if !terms.Until.IsZero() {
+		until := timeJSON(terms.Until)
+		view.RefundTerms.Until = &until
+	}
+	return view, nil
 }
 
 // ownTicket is the ticket of the path with its event, if the request proves that it may be seen: nobody else is told that there is one.

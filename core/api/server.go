@@ -154,6 +154,7 @@ func (s *Server) Edge() http.Handler {
 	edge("GET /v1/account/orders", maxBuyerBody, s.accountOrders)
 	edge("GET /v1/account/tickets", maxBuyerBody, s.accountTickets)
 	edge("POST /v1/tickets/{id}/listing", maxBuyerBody, s.listTicket)
+	edge("GET /v1/tickets/{id}/listing", maxBuyerBody, s.quoteTicket)
 	edge("GET /v1/listings", maxBuyerBody, s.ownListings)
 	edge("PATCH /v1/listings/{id}", maxBuyerBody, s.repriceListing)
 	edge("DELETE /v1/listings/{id}", maxBuyerBody, s.withdrawListing)

@@ -95,6 +95,13 @@ type orderJSON struct {
 	// Reseated says that the payment came late and the order was sold with other seats, or other places, than it was opened on.
 	Reseated bool              `json:"reseated,omitempty"`
 	Refunds  []orderRefundJSON `json:"refunds"`
+	// RefundTerms are on which terms its buyer may give tickets back; none: they may not.
+	RefundTerms *refundTermsJSON `json:"refund_terms,omitempty"`
+}
+
+type refundTermsJSON struct {
+	KeepsFee bool      `json:"keeps_fee"`
+	Until    *timeJSON `json:"until,omitempty"`
 }
 
 // orderOf shows an order to its buyer. The way to pay is shown only while there is something to pay.

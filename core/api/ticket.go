@@ -22,11 +22,32 @@ type ticketJSON struct {
 	Seat     string    `json:"seat"`
 	Epoch    uint32    `json:"epoch"`
 	State    string    `json:"state"`
+	Hold     string    `json:"hold,omitempty"` // offered to somebody, or listed for sale, when its code opens no gate
 	Code     string    `json:"code"`
 	IssuedAt timeJSON  `json:"issued_at"`
 
 	Rotating *rotatingJSON `json:"rotating,omitempty"` // where the event asks for it
 	Wallets  *walletsJSON  `json:"wallets,omitempty"`  // those that the ticket can be put into
+	May      mayJSON       `json:"may"`
+}
+
+// mayJSON is what the event's rules let a ticket's owner do at the moment.
+type mayJSON struct {
+	Transfer bool `json:"transfer"`
+	Resell   bool `json:"resell"`
+}
+
+// may tells what an owner may do with a ticket as it stands. Whether it has been scanned in is found out when they try.
+func may(t *ticket.Ticket, e *event.Event, now time.Time) (m mayJSON, err error) {
+	if t.Usable() != nil || e.State == event.Cancelled {
+		return m, nil
+	}
+	transfer := e.Spec.TransferRules()
+	resale, err := e.Spec.ResaleRules()
+	if err != nil {
+		return m, err
+	}
+	return mayJSON{Transfer: transfer.Allowed && now.Before(transfer.ClosesAt), Resell: resale.Allowed && now.Before(resale.ClosesAt)}, nil
 }
 
 // rotatingJSON is what the owner's page or wallet makes the rotating part from: code, a full stop, and RFC 6238's digits.
@@ -89,7 +110,10 @@ func (s *Server) writeTicket(w http.ResponseWriter, r *http.Request, t ticket.Ti
 		return nil
 	}
 	shown := ticketJSON{ID: t.ID, Event: e.Slug, OrderID: t.Order, Tier: t.Tier, Seat: t.Seat, Epoch: t.Epoch,
-		State: string(t.State), Code: t.Code, IssuedAt: timeJSON(t.IssuedAt)}
+		State: string(t.State), Hold: string(t.Hold), Code: t.Code, IssuedAt: timeJSON(t.IssuedAt)}
+	if shown.May, err = may(&t, e, time.Now()); err != nil {
+		return err
+	}
 	if seed != nil {
 		shown.Rotating = &rotatingJSON{hex.EncodeToString(seed), "SHA1", code.Period.String(), code.Digits}
 	}

@@ -92,14 +92,11 @@ func (r *Rules) price(asked, base int64) (Price, error) {
 		return p, ErrPrice
 	}
 	if !r.Free {
-		over, err := ledger.Amount{Minor: base, Currency: r.Currency}.Portion(r.Over, whole)
-		if err != nil {
+		var err error
+		if p.Cap, err = r.cap(base); err != nil {
 			return p, err
 		}
-		if over.Minor*whole > base*r.Over { // rounded up
-			over.Minor--
-		}
-		if p.Cap = base + over.Minor; p.AllIn() > p.Cap {
+		if p.AllIn() > p.Cap {
 			return p, &OverCap{Most: p.Amount(p.Cap), Asked: p.Amount(max(0, p.Cap-r.Fee-r.Tax))}
 		}
 	}
@@ -114,6 +111,18 @@ func (r *Rules) price(asked, base int64) (Price, error) {
 	p.Royalty = min(royalty.Minor, asked)
 	p.Commission = min(commission.Minor, asked-p.Royalty) // both may have been rounded up
 	return p, nil
+}
+
+// cap is the most that a ticket may cost in all; base is what that is computed from.
+func (r *Rules) cap(base int64) (int64, error) {
+	over, err := ledger.Amount{Minor: base, Currency: r.Currency}.Portion(r.Over, whole)
+	if err != nil {
+		return 0, err
+	}
+	if over.Minor*whole > base*r.Over { // rounded up
+		over.Minor--
+	}
+	return base + over.Minor, nil
 }
 
 // maxAsked bounds a price, so that no sum of its parts can overflow.

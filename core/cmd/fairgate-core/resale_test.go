@@ -30,6 +30,47 @@ func price(minor int64) map[string]any {
 	return map[string]any{"price": map[string]any{"minor": minor, "currency": "EUR"}}
 }
 
+// quoted checks what the owner of a ticket that cost 12.00 is told before they list it, and that nobody else is.
+func (r *rig) quoted(owner, other *shopper, ticket string) {
+	r.t.Helper()
+	ask := func(s *shopper, query string) *http.Request {
+		return r.as(s, http.MethodGet, "/v1/tickets/"+ticket+"/listing"+query, nil)
+	}
+	var quote struct {
+		Cap, Most amount
+		Organizer int64 `json:"organizer_millionths"`
+		SellerFee int64 `json:"seller_fee_millionths"`
+		Priced    *struct {
+			Price  amount
+			YouGet amount `json:"you_get"`
+		}
+	}
+	r.call(ask(owner, ""), http.StatusOK, &quote)
+	if quote.Cap.Minor != 1200 || quote.Most.Minor != 1200 || quote.Organizer != 100_000 || quote.SellerFee != 50_000 || quote.Priced != nil {
+		r.t.Errorf("quote %+v", quote)
+	}
+	r.call(ask(owner, "?asked=1000"), http.StatusOK, &quote)
+	if quote.Priced == nil || quote.Priced.Price.Minor != 1000 || quote.Priced.YouGet.Minor != 850 {
+		r.t.Errorf("quote of 10.00: %+v", quote.Priced)
+	}
+	for query, want := range map[string]string{"?asked=1201": "price_over_cap", "?asked=0": "price_invalid", "?asked=x": "price_invalid"} {
+		if got := r.code(ask(owner, query), http.StatusUnprocessableEntity); got != want {
+			r.t.Errorf("quote %s: %s", query, got)
+		}
+	}
+	if got := r.code(ask(other, ""), http.StatusNotFound); got != "ticket_unknown" {
+		r.t.Errorf("somebody else's ticket is quoted: %s", got)
+	}
+	var seen struct {
+		Hold string
+		May  struct{ Transfer, Resell bool }
+	}
+	r.call(r.as(owner, http.MethodGet, "/v1/tickets/"+ticket, nil), http.StatusOK, &seen)
+	if seen.Hold != "" || !seen.May.Transfer || !seen.May.Resell {
+		r.t.Errorf("the ticket's owner may %+v", seen)
+	}
+}
+
 func TestATicketIsListedBoughtAndPaidForOverHTTP(t *testing.T) {
 	r := newRigWith(t, "", paysim.Faults{}, func(*config) {})
 	r.with("\nresale: {allowed: true, seller_fee_percent: 5, organizer_share_percent: 10}\n")
@@ -47,6 +88,7 @@ func TestATicketIsListedBoughtAndPaidForOverHTTP(t *testing.T) {
 	if got := r.code(list(seller, 1201), http.StatusUnprocessableEntity); got != "price_over_cap" {
 		t.Errorf("over the cap: %s", got)
 	}
+	r.quoted(seller, buyer, o.Tickets[0].String())
 	var l listing
 	r.call(list(seller, 1200), http.StatusCreated, &l)
 	if l.State != "open" || l.Price.Minor != 1200 || l.YouGet.Minor != 1020 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -59,6 +60,10 @@ func transferMail(transfers *transfer.Service, events *event.Store, site string)
 		e, err := events.ByID(ctx, t.Event)
 		if err != nil {
 			return notify.Letter{}, err
+		}
+		site := site
+		if m.Kind == notify.KindTransferOffer && site != "" { // straight to the offer
+			site = strings.TrimSuffix(site, "/") + "/e/" + e.Slug + "?transfer=" + t.ID.String()
 		}
 		tier := t.Tier
 		if known, ok := e.Tiers[t.Tier]; ok {
