@@ -49,10 +49,14 @@ func newShop(t *testing.T) *fakeShop {
 	}))
 	t.Cleanup(s.provider.Close)
 	money := queue.Money{Minor: 6975, Currency: "EUR"}
+	tier := func(id, name, kind string, left int) map[string]any {
+		return map[string]any{"id": id, "name": name, "kind": kind, "left": left, "price": money, "face": queue.Money{Minor: 6500, Currency: "EUR"},
+			"fee": queue.Money{Minor: 475, Currency: "EUR"}, "tax": queue.Money{Currency: "EUR"}}
+	}
 	event := map[string]any{
 		"id": "arena", "name": hostile, "starts_at": "2027-06-12T19:00:00.000Z", "time_zone": "Europe/Madrid", "currency": "EUR",
 		"venue": map[string]string{"name": "Arena", "city": "Valencia", "country": "ES"}, "on_sale": map[string]string{"phase": "joining", "opens_at": "2026-05-01T10:00:00.000Z"},
-		"per_buyer": 4, "tiers": []map[string]any{{"id": "floor", "name": "Floor", "kind": "general", "price": money, "left": 100}},
+		"per_buyer": 4, "tiers": []map[string]any{tier("floor", "Floor", "general", 100), tier("lower", "Lower ring", "seated", 1)},
 	}
 	s.HandleFunc("GET /v1/events", func(w http.ResponseWriter, _ *http.Request) {
 		fakeJSON(w, 200, map[string]any{"events": []any{event}, "next": ""})
@@ -63,7 +67,7 @@ func newShop(t *testing.T) *fakeShop {
 			"sections": []count{{"101", 1}}, "tiers": []count{{"floor", 100}}})
 	})
 	s.HandleFunc("GET /v1/events/arena/seats/geometry/"+fakeGeometry, func(w http.ResponseWriter, _ *http.Request) {
-		fakeJSON(w, 200, map[string]any{"seats": 2, "sections": []any{map[string]any{"id": "101", "tier": "floor", "rows": []any{[]any{"A", 1, 2}}}}})
+		fakeJSON(w, 200, map[string]any{"seats": 2, "sections": []any{map[string]any{"id": "101", "tier": "lower", "rows": []any{[]any{"A", 1, 2}}}}})
 	})
 	order := func() map[string]any {
 		s.mu.Lock()
@@ -79,6 +83,7 @@ func newShop(t *testing.T) *fakeShop {
 			"payment": map[string]any{"attempt": 1, "state": "begun", "pay_url": s.provider.URL + "/?client_secret=s", "failure": ""},
 		}
 	}
+	s.HandleFunc("GET /v1/events/arena/listings", func(w http.ResponseWriter, _ *http.Request) { fakeJSON(w, 200, map[string]any{"listings": []any{}}) })
 	s.HandleFunc("POST /v1/orders", func(w http.ResponseWriter, _ *http.Request) { fakeJSON(w, 201, order()) })
 	s.HandleFunc("GET /v1/orders/", func(w http.ResponseWriter, _ *http.Request) { fakeJSON(w, 200, order()) })
 	s.HandleFunc("GET /v1/tickets/", func(w http.ResponseWriter, r *http.Request) {
@@ -146,6 +151,29 @@ func startBrowser(t *testing.T, options ...chromedp.ExecAllocatorOption) (contex
 	return ctx, said
 }
 
+// press clicks on something in the middle of the screen.
+func press(selector string) chromedp.Action[chromedp.Void] {
+	return func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+		if v, err := chromedp.WaitVisible(selector)(ctx, t); err != nil {
+			return v, err
+		}
+		if _, err := chromedp.Evaluate[any](`document.querySelector('`+selector+`').scrollIntoView({ block: 'center' })`)(ctx, t); err != nil {
+			return chromedp.Void{}, err
+		}
+		return chromedp.Click(selector)(ctx, t)
+	}
+}
+
+// inList opens the first row of the first section in the list of seats.
+func inList(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+	for _, selector := range []string{".views button:last-child", ".seatlist > details:first-child > summary", ".seatrows > details:first-child > summary"} {
+		if v, err := press(selector)(ctx, t); err != nil {
+			return v, err
+		}
+	}
+	return chromedp.WaitVisible(".seat:first-child")(ctx, t)
+}
+
 func TestAPersonBuysATicketInARealBrowser(t *testing.T) {
 	ctx, said := startBrowser(t)
 	world := newWorld(t)
@@ -180,37 +208,40 @@ func TestAPersonBuysATicketInARealBrowser(t *testing.T) {
 	if err != nil || title != hostile+" · Fairgate" {
 		t.Errorf("the title is %q: %v", title, err)
 	}
-	step("join", chromedp.Click("form button"))
+	step("join", chromedp.WaitVisible("#view:not([aria-busy]) form button"), chromedp.Click("#view form button"))
 	shows("The order is drawn when the sale opens")
 	world.open("arena", nobody)
 	shows("People ahead of you")
 	step("a closed and opened tab keeps the place", chromedp.Navigate(base+"/e/arena"))
 	shows("Your place in the draw")
 	world.open("arena", everybody)
-	step("the shop", chromedp.WaitVisible("select"))
-	step("choose", chromedp.Click("summary"), chromedp.WaitVisible(".seat"), chromedp.Click(".seat"))
-	shows("1 chosen.")
+	step("the shop", chromedp.WaitVisible("#tier-floor"))
+	step("choose", inList, press(".seat:first-child"))
+	shows("1 ticket · €69.75")
+	shows("ticket €65.00 + fees €4.75")
 	world.moveSeats(1, 0) // somebody else is quicker
-	shows("Somebody else has just taken 101/A/1.")
+	shows("Somebody else was quicker: Section 101, row A, seat 1.")
 	if on, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector('.seat').ariaPressed`)); err != nil || on != "false" {
 		t.Errorf("a seat that was taken stays chosen: %s, %v", on, err)
 	}
 	world.moveSeats(0, 0) // and gives it back
-	step("choose again", chromedp.WaitVisible(".seat:not([disabled])"), chromedp.Click(".seat"))
-	shows("1 chosen.")
+	step("choose again", press(".seat:first-child:not([disabled])"))
+	shows("1 ticket · €69.75")
 	if off, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`document.querySelectorAll('.seat')[1].disabled`)); err != nil || !off {
 		t.Errorf("a seat that is taken can be chosen: %v", err)
 	}
-	step("hold", chromedp.Click("#view > .actions button"), chromedp.WaitVisible("#email"))
+	step("hold", chromedp.Click(".buybar > button"), chromedp.WaitVisible("#email"))
 	shows("Held for you")
-	step("order", chromedp.SendKeys("#email", "buyer@example.org"), chromedp.Click("form button"), chromedp.WaitVisible("a.button"))
+	step("an address that is none", chromedp.SendKeys("#email", "buyer"), chromedp.Click("form button"))
+	shows("This is no e-mail address.")
+	step("order", chromedp.SendKeys("#email", "@example.org"), chromedp.Click("form button"), chromedp.WaitVisible("a.button"))
 	step("pay", chromedp.Click("a.button"), chromedp.WaitVisible("#pay"), chromedp.Click("#pay"))
 	step("ticket", chromedp.WaitVisible(".ticket img"))
 	eventually(t, "the picture of the code is there, and drawn anew as the code rotates", func() bool {
 		width, err := chromedp.Run(ctx, chromedp.Evaluate[int](`document.querySelector('.ticket img').naturalWidth`))
 		return err == nil && width == 24
 	})
-	if links, err := chromedp.Run(ctx, chromedp.Evaluate[string](`[...document.querySelectorAll('.ticket a')].map((a) => a.textContent + ' ' + a.getAttribute('href')).join()`)); err != nil ||
+	if links, err := chromedp.Run(ctx, chromedp.Evaluate[string](`[...document.querySelectorAll('.ticket > .actions a')].map((a) => a.textContent + ' ' + a.getAttribute('href')).join()`)); err != nil ||
 		links != "Add to Apple Wallet /v1/tickets/"+shop.ticket.String()+"/wallet/apple" {
 		t.Errorf("the ticket is offered to wallets by %q, %v", links, err)
 	}
@@ -249,7 +280,7 @@ func TestThePageAsksAgainWhereThereIsNoStream(t *testing.T) {
 	n := startNode(t, c).ready("arena")
 	first := newBuyer(t)
 	first.joinFully(n, "arena")
-	if err := chromedp.Do(ctx, chromedp.Navigate("http://"+n.Addr().String()+"/e/arena"), chromedp.WaitVisible("form button"), chromedp.Click("form button")); err != nil {
+	if err := chromedp.Do(ctx, chromedp.Navigate("http://"+n.Addr().String()+"/e/arena"), chromedp.WaitVisible("#view:not([aria-busy]) form button"), chromedp.Click("#view form button")); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the browser has joined", func() bool {
@@ -262,13 +293,13 @@ func TestThePageAsksAgainWhereThereIsNoStream(t *testing.T) {
 	stream := &listener{t: t}
 	stream.listen(first, n, streamPath)
 	stream.until("the only stream", stream.has(0, 0))
-	if err := chromedp.Do(ctx, chromedp.WaitVisible("summary"), chromedp.Click("summary"), chromedp.WaitVisible(".seat"), chromedp.Click(".seat")); err != nil {
+	if err := chromedp.Do(ctx, chromedp.WaitVisible(".views"), inList, press(".seat:first-child")); err != nil {
 		t.Fatal(err)
 	}
 	world.moveSeats(1, 0)
 	eventually(t, "the page tells of the seat", func() bool {
 		shown, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.body.innerText`))
-		return err == nil && strings.Contains(shown, "Somebody else has just taken 101/A/1.")
+		return err == nil && strings.Contains(shown, "Somebody else was quicker: Section 101, row A, seat 1.")
 	})
 	if refused := n.counts.streamLimits[0].count.Get(); refused == 0 {
 		t.Error("the page had a stream")

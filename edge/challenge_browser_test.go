@@ -32,14 +32,14 @@ func TestARealBrowserAnswersWhatItIsAskedByItself(t *testing.T) {
 					t.Fatalf("%s: %v; the page shows:\n%s", what, err, shown)
 				}
 			}
-			step("join", chromedp.Navigate(base+"/e/arena"), chromedp.WaitVisible("form button"), chromedp.Click("form button"))
+			step("join", chromedp.Navigate(base+"/e/arena"), chromedp.WaitVisible("#view:not([aria-busy]) form button"), chromedp.Click("#view form button"))
 			eventually(t, "the page has a receipt", func() bool {
 				shown, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.body.innerText`))
 				return err == nil && strings.Contains(shown, "The order is drawn when the sale opens")
 			})
 			step("the trap", chromedp.Navigate(base+decoyPath), chromedp.Navigate(base+"/e/arena"))
 			g.world.open("arena", everybody)
-			step("the shop", chromedp.WaitVisible("select"))
+			step("the shop", chromedp.WaitVisible("#tier-floor"))
 			eventually(t, "what was asked is on record", func() bool {
 				return len(g.world.recorded(func(v verdictJSON) bool { return v.Answer == "cleared" && v.By == asked })) == 1
 			})

@@ -96,7 +96,7 @@ func newTill(t *testing.T, form string) *till {
 	event := map[string]any{
 		"id": "arena", "name": "Night", "starts_at": "2027-06-12T19:00:00.000Z", "time_zone": "Europe/Madrid", "currency": "EUR",
 		"venue": map[string]string{"name": "Arena", "city": "Valencia", "country": "ES"}, "per_buyer": 4,
-		"tiers": []map[string]any{{"id": "floor", "name": "Floor", "kind": "general", "price": money, "left": 100}},
+		"tiers": []map[string]any{{"id": "floor", "name": "Floor", "kind": "general", "price": money, "face": money, "fee": queue.Money{Currency: "EUR"}, "tax": queue.Money{Currency: "EUR"}, "left": 100}},
 	}
 	s.HandleFunc("GET /v1/events/arena", func(w http.ResponseWriter, _ *http.Request) {
 		s.mu.Lock()
@@ -174,10 +174,10 @@ func newCounter(t *testing.T, form string, options ...chromedp.ExecAllocatorOpti
 	world.change(func() { event.state.PollAfterMS = 300 })
 	n := startNode(t, testConfig(t, world.start())).ready("arena")
 	c.base = "http://" + n.Addr().String()
-	c.step("join", chromedp.Navigate(c.base+"/e/arena"), chromedp.WaitVisible("form button"), chromedp.Click("form button"))
+	c.step("join", chromedp.Navigate(c.base+"/e/arena"), chromedp.WaitVisible("#view:not([aria-busy]) form button"), chromedp.Click("#view form button"))
 	c.shows("The order is drawn when the sale opens")
 	world.open("arena", everybody)
-	c.step("the shop", chromedp.WaitVisible("select"))
+	c.step("the shop", chromedp.WaitVisible("#tier-floor"))
 	c.evaluate(`localStorage.setItem("fairgate:arena", JSON.stringify({order: "` + c.till.order.String() + `"}))`)
 	return c
 }
@@ -375,9 +375,9 @@ func TestInstructionsAreShownAsTheyAre(t *testing.T) {
 // chooses holds a ticket and chooses how to pay for it.
 func (c *counter) chooses(method string) {
 	c.t.Helper()
-	c.step("the shop", chromedp.WaitVisible("select"), chromedp.SetValue("select", "1"))
-	c.evaluate(`document.querySelector('select').dispatchEvent(new Event('change'))`)
-	c.step("hold", chromedp.Click("main > div > .actions button"), chromedp.WaitVisible("#email"))
+	c.step("the shop", chromedp.WaitVisible("#tier-floor"), chromedp.SetValue("#tier-floor", "1"))
+	c.evaluate(`document.querySelector('#tier-floor').dispatchEvent(new Event('change'))`)
+	c.step("hold", chromedp.Click(".buybar > button"), chromedp.WaitVisible("#email"))
 	if first, err := chromedp.Run(c.ctx, chromedp.Evaluate[string](`document.querySelector('[name="method"]:checked').value`)); err != nil || first != "card" {
 		c.t.Errorf("who makes no choice pays by %q, %v", first, err)
 	}

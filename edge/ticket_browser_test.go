@@ -196,14 +196,14 @@ func TestATicketThatWasOpenedIsShownWithoutANetwork(t *testing.T) {
 		stored = `Object.keys(localStorage).sort().join()`
 	)
 
-	step("join", chromedp.Navigate(base+"/e/arena"), chromedp.WaitVisible("form button"), chromedp.Click("form button"))
+	step("join", chromedp.Navigate(base+"/e/arena"), chromedp.WaitVisible("#view:not([aria-busy]) form button"), chromedp.Click("#view form button"))
 	eventually(t, "the browser has joined", func() bool {
 		world.mu.Lock()
 		defer world.mu.Unlock()
 		return len(event.pool) == 1
 	})
 	world.open("arena", everybody)
-	step("the shop", chromedp.WaitVisible("select"))
+	step("the shop", chromedp.WaitVisible("#tier-floor"))
 	is("who has no ticket's worker", worker, "")
 	is("what is kept for them", cached+`.then((all) => all + localStorage.getItem('fairgate-tickets:arena'))`, "null")
 
@@ -213,7 +213,8 @@ func TestATicketThatWasOpenedIsShownWithoutANetwork(t *testing.T) {
 	})
 	is("the worker", worker, "/e/arena activated")
 	files := []string{"/e/arena"}
-	for _, name := range []string{"app.css", "app.js", "challenge.js", "event.js", "icon.svg", "kept.js", "order.js", "page.js", "room.js", "seats.js", "shop.js", "ticket.js", "uqr.js", "words.js"} {
+	for _, name := range []string{"app.css", "app.js", "challenge.js", "choose.js", "event.js", "hold.js", "icon.svg", "kept.js", "layout.js", "mapinput.js", "order.js", "owner.js", "page.js", "receive.js", "room.js", "seatlist.js", "seatmap.js", "seatpaint.js", "seats.js", "shop.js",
+		"ticket.js", "uqr.js", "words.js"} {
 		files = append(files, "/static/"+name)
 	}
 	slices.Sort(files)

@@ -36,6 +36,14 @@ type person struct {
 
 func newPerson(t *testing.T, base string) *person {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(launchBrowser(t), 2*time.Minute)
+	t.Cleanup(cancel)
+	return &person{t: t, ctx: ctx, base: base}
+}
+
+// launchBrowser is a browser with one tab, until the test ends.
+func launchBrowser(t *testing.T) context.Context {
+	t.Helper()
 	var path string
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if found, err := exec.LookPath(name); err == nil {
@@ -51,9 +59,7 @@ func newPerson(t *testing.T, base string) *person {
 	t.Cleanup(stop)
 	ctx, closeTab := chromedp.NewContext(allocator)
 	t.Cleanup(closeTab)
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	t.Cleanup(cancel)
-	return &person{t: t, ctx: ctx, base: base}
+	return ctx
 }
 
 type step = chromedp.Action[chromedp.Void]
@@ -117,10 +123,10 @@ func (p *person) proves(how, shows string) {
 // orders goes through the waiting room and holds and orders one ticket; then there is a form to pay with.
 func (p *person) orders() {
 	p.t.Helper()
-	p.does("the event", chromedp.Navigate(p.base+"/e/gala"), chromedp.WaitVisible("form button"), chromedp.Click("form button"))
+	p.does("the event", chromedp.Navigate(p.base+"/e/gala"), chromedp.WaitVisible("#view:not([aria-busy]) form button"), chromedp.Click("#view form button"))
 	p.does("the shop", chromedp.WaitVisible("#tier-floor"), chromedp.SetValue("#tier-floor", "1"))
 	p.script(`document.getElementById('tier-floor').dispatchEvent(new Event('change'))`)
-	p.does("a hold", chromedp.Click("main > div > .actions button"), chromedp.WaitVisible("#email"))
+	p.does("a hold", chromedp.Click(".buybar > button"), chromedp.WaitVisible("#email"))
 	p.does("an order", chromedp.Click("form button"), chromedp.WaitVisible("iframe.provider"))
 }
 

@@ -14,6 +14,12 @@
 // page as text only, never as markup. Nothing is inline, so the Content-Security-Policy can forbid that. Pages never
 // changes after New and may be used by any goroutine.
 //
+// Seats are chosen on a canvas or in a list, which can do the same (shop.js and choose.js around them). layout.js lays an event's sections out
+// around the stage, since an event file does not say where they stand; seatmap.js looks at that from afar or from near, seatpaint.js draws
+// what is in sight, mapinput.js is fingers, mouse and keys; seatlist.js is the list, for who hears the page. seats.js has the state of every
+// seat, and follows its changes. hold.js is what is held and the way to the payment, owner.js what the owner of a ticket can do with it, receive.js
+// a ticket that somebody offers.
+//
 // Tickets that were shown open without a network: the page keeps them in the browser (kept.js), a service worker whose scope is the
 // page of that event alone keeps the page and its scripts (offline.js) and nothing else, and codes are then drawn there (ticket.js) with uqr 0.1.3
 // (MIT, uqr.LICENSE.txt beside it). Signing out forgets all of it

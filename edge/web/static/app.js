@@ -1,7 +1,7 @@
 // The page of an event: finds out where this browser stands with it, and goes there. Everything that comes from outside is put into the page
 // as text, never as markup.
 
-import { headline, holdPage, memory, offline, orderPage, path, show, slug, ticketsPage, waitingRoom } from './event.js';
+import { headline, holdPage, memory, offline, orderPage, path, receivePage, show, slug, ticketsPage, waitingRoom } from './event.js';
 import { kept } from './kept.js';
 import { api, el, patiently, pause, say } from './page.js';
 import { said } from './words.js';
@@ -9,14 +9,15 @@ import { said } from './words.js';
 async function eventPage() {
   window.ononline = null;
   const query = new URLSearchParams(location.search);
-  const [asked, one] = [query.get('order'), query.get('ticket')]; // by a link in a mail, and on the account's page
+  const [asked, one, given] = [query.get('order'), query.get('ticket'), query.get('transfer')]; // by a link in a mail, and on the account's page
   if (location.search || history.state) history.replaceState(null, '', location.pathname); // that, and what the payment page added
   const { status, data } = await theEvent();
   if (status === 0) return offline(eventPage);
   if (status !== 200) return show(el('p', { class: 'notice bad' }, said(data, 'event.unknown')));
   headline(data);
   say('');
-  const { order, hold, ticket } = memory.read();
+  const { order, hold, ticket, transfer } = memory.read();
+  if (given || (transfer && !one && !asked)) return receivePage(given || transfer);
   if (one) return ticketsPage({ tickets: [one] });
   if (order || asked) return orderPage(order || asked);
   if (hold) return holdPage(hold);

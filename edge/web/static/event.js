@@ -76,11 +76,14 @@ async function part(load) {
 
 const room = () => part(() => import('./room.js'));
 const choosing = () => part(() => import('./shop.js'));
+const holding = () => part(() => import('./hold.js'));
+const receiving = () => part(() => import('./receive.js'));
 const buying = () => part(() => import('./order.js'));
 
 export const waitingRoom = async () => { at('room', 'join'); return (await room()).waitingRoom(); };
-export const shop = async (problem) => { at('shop', 'buy'); return (await choosing()).shop(problem); };
-export const holdPage = async (id, known) => { at('order', 'buy'); return (await choosing()).holdPage(id, known); };
+export const shop = async (problem, again) => { at('shop', 'buy'); return (await choosing()).shop(problem, again); };
+export const holdPage = async (id, known) => { at('order', 'buy'); return (await holding()).holdPage(id, known); };
 export const orderPage = async (id) => { at('order', 'buy'); return (await buying()).orderPage(id); };
 export const ticketsPage = async (order) => { at('order', 'ticket'); return (await buying()).ticketsPage(order); };
 export const offline = async (again) => { at('order', 'ticket'); return (await buying()).offline(again); };
+export const receivePage = async (id) => { at('order', 'ticket'); return (await receiving()).receivePage(id); };

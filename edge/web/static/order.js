@@ -1,8 +1,8 @@
 // An order from payment to tickets, and the tickets of this browser.
 
-import { event, fact, headline, memory, shop, show, slug, tierName, waitingRoom } from './event.js';
+import { at, event, fact, headline, memory, shop, show, slug, tierName, waitingRoom } from './event.js';
 import { keep, kept } from './kept.js';
-import { card, countdown, el, failureText, jitter, newKey, patiently, pause, say } from './page.js';
+import { api, card, countdown, el, failureText, jitter, newKey, patiently, pause, say } from './page.js';
 import { has, money, said, t, when } from './words.js';
 
 export async function orderPage(id) {
@@ -58,16 +58,24 @@ function showOrder(order) {
   show(card(...parts));
 }
 
-/** Shows tickets, and has them kept for when there is no network. */
-export async function ticketsPage({ id: order, tickets: ids }) {
-  const [{ ticketCard }, ahead, answers] = await Promise.all([import('./ticket.js'), clockAhead(), Promise.all(ids.map((id) => patiently('GET', `/v1/tickets/${encodeURIComponent(id)}`)))]);
+/** Shows tickets, of an order where it is known, with what their owner can do; and has them kept for when there is no network. */
+export async function ticketsPage(order) {
+  at('order', 'ticket');
+  const ids = order.tickets;
+  const [{ ticketCard }, { ownerPanel, soldOf }, ahead, answers] = await Promise.all([import('./ticket.js'), import('./owner.js'), clockAhead(), Promise.all(ids.map((id) => patiently('GET', `/v1/tickets/${encodeURIComponent(id)}`)))]);
   const good = answers.map(({ status, data }) => (status === 200 && data.state !== 'void' ? data : null));
-  keep(slug, event, good.filter(Boolean), ids.filter((_, at) => !good[at]), ahead);
-  if (good.some(Boolean)) memory.write(order ? { order } : { ticket: ids[0] });
-  else if (!order) memory.write({ ticket: undefined });
+  keep(slug, event, good.filter((ticket) => ticket && ticket.hold !== 'listed'), ids.filter((_, i) => !good[i] || good[i].hold === 'listed'), ahead);
+  if (good.some(Boolean)) memory.write(order.id ? { order: order.id } : { ticket: ids[0] });
+  else if (!order.id) memory.write({ ticket: undefined });
+  const bought = order.id || !good[0] || !good[0].order_id ? order : await api('GET', `/v1/orders/${good[0].order_id}`).then(({ status, data }) => (status === 200 ? data : order)); // who was given a ticket sees no order
+  const sold = good.every(Boolean) ? new Map() : await soldOf(ids, event.time_zone);
+  const again = () => (order.id ? orderPage(order.id) : ticketsPage(order));
+  const refunds = (order.refunds || []).filter((one) => one.state !== 'failed');
   say('');
-  show(el('p', { class: 'good', role: 'status' }, t('ticket.here')),
-    ...good.map((ticket, at) => (ticket ? ticketCard(ticket, tierName(ticket.tier), ahead) : card(el('p', { class: 'notice bad' }, said(answers[at].data, 'ticket.void'))))),
+  show(good.some(Boolean) ? el('p', { class: 'good', role: 'status' }, t('ticket.here')) : '',
+    ...refunds.map((one) => el('p', { class: 'notice', role: 'status' }, t('refund.back', { amount: money(one.amount) }))),
+    ...good.map((ticket, i) => (ticket ? ticketCard(ticket, tierName(ticket.tier), ahead, ownerPanel(ticket, event, bought, again))
+      : card(el('p', { class: 'notice' }, sold.get(ids[i]) || (answers[i].status === 404 ? t('ticket.elsewhere') : said(answers[i].data, 'ticket.void')))))),
     el('div', { class: 'actions' }, el('button', { class: 'plain', onclick: () => { memory.write({ order: undefined, ticket: undefined }); shop(); } }, t('ticket.more'))));
 }
 

@@ -1,6 +1,12 @@
 // What is left of an event: where its seats are, which of them are free, and what changes while somebody chooses.
 
 export const FREE = 0;
+
+// What is special about a seat, see flags.
+export const ACCESSIBLE = 1;
+export const COMPANION = 2;
+export const TABLE = 4; // sold with all others of its row
+
 const POLL_MS = 5000; // without a stream
 const RETRY_MS = 30000; // until another stream is tried
 
@@ -19,22 +25,55 @@ export async function loadSeats(slug, get) {
   return undefined; // the event's file changes faster than we read
 }
 
-class Seats {
+export class Seats {
   constructor(path, data, geometry, get) {
-    Object.assign(this, { path, get, hash: data.geometry, sections: [], names: [] });
-    for (const section of geometry.sections) {
-      const rows = section.rows.map(([label, first, last]) => {
-        const row = { label, seats: [] };
-        for (let n = first; n <= last; n++) {
-          row.seats.push({ ordinal: this.names.length, number: n });
-          this.names.push(`${section.id}/${label}/${n}`);
-        }
-        return row;
-      });
-      this.sections.push({ id: section.id, tier: section.tier, rows });
+    Object.assign(this, { path, get, hash: data.geometry, sections: [], count: 0 });
+    const starts = [];
+    for (const { id, tier, position, rows } of geometry.sections) {
+      const section = { id, tier, position, start: this.count, rows: [] };
+      for (const [label, first, last, extra] of rows) {
+        section.rows.push({ label, first, last, extra, start: this.count });
+        starts.push({ at: this.count, section: id, label, first, size: last - first + 1 });
+        this.count += last - first + 1;
+      }
+      section.end = this.count;
+      this.sections.push(section);
     }
+    this.runs = starts;
+    this.flags = new Uint8Array(this.count); // by ordinal
+    for (const { rows } of this.sections) for (const row of rows) if (row.extra) this.flag(row, row.extra);
     this.reset(data);
   }
+
+  flag({ first, last, start }, { accessible, companions, table }) {
+    for (const [numbers, flag] of [[accessible, ACCESSIBLE], [companions, COMPANION]]) for (const n of numbers || []) if (n >= first && n <= last) this.flags[start + n - first] |= flag;
+    if (table) for (let n = start; n <= start + last - first; n++) this.flags[n] |= TABLE;
+  }
+
+  /** The row in which a seat is. */
+  run(ordinal) {
+    let [low, high] = [0, this.runs.length];
+    while (low + 1 < high) { const mid = (low + high) >> 1; if (this.runs[mid].at <= ordinal) low = mid; else high = mid; }
+    return this.runs[low];
+  }
+
+  /** The seats of a seat's row. */
+  rowOf(ordinal) {
+    const { section, label } = this.run(ordinal);
+    return this.runs.filter((run) => run.section === section && run.label === label).flatMap((run) => Array.from({ length: run.size }, (_, n) => run.at + n));
+  }
+
+  /** A seat's name, such as 101/A/7, and its number in its row. */
+  name(ordinal) { const run = this.run(ordinal); return `${run.section}/${run.label}/${this.number(ordinal)}`; }
+
+  /** The seat of a name; -1 when there is none. */
+  find(name) {
+    const [section, label, number] = name.split('/');
+    const run = this.runs.find((one) => one.section === section && one.label === label && number - one.first >= 0 && number - one.first < one.size);
+    return run ? run.at + (number - run.first) : -1;
+  }
+
+  number(ordinal) { const run = this.run(ordinal); return run.first + ordinal - run.at; }
 
   reset(data) {
     this.id = data.id;
@@ -57,10 +96,11 @@ class Seats {
     this.recount(delta);
   }
 
-  /** Keeps the seats up to date: by a stream where there is one, else by asking. changed() is called after each change,
+  /** Keeps the seats up to date: by a stream where there is one, else by asking. changed(ordinals) is called after each change, with the
+   *  seats that are otherwise, or nothing when many are;
    *  moved() when the seats are arranged otherwise and must be loaded anew, phase(name) when the sale's phase is told. */
   follow({ changed, moved, phase }) {
-    const tell = () => { if (!this.closed) changed(); };
+    const tell = (ordinals) => { if (!this.closed) changed(ordinals); };
     const take = (data) => {
       if (data.geometry !== this.hash) { this.close(); moved(); return; }
       this.reset(data);
@@ -72,7 +112,7 @@ class Seats {
       if (typeof EventSource === 'undefined') { poll(); return; }
       this.source = new EventSource(`${this.path}/stream?since=${encodeURIComponent(this.id)}`);
       this.source.addEventListener('snapshot', (e) => take(JSON.parse(e.data)));
-      this.source.addEventListener('delta', (e) => { this.apply(JSON.parse(e.data)); this.id = e.lastEventId; tell(); });
+      this.source.addEventListener('delta', (e) => { const changes = JSON.parse(e.data); this.apply(changes); this.id = e.lastEventId; tell(['free', 'held', 'sold', 'closed'].flatMap((kind) => changes[kind] || [])); });
       this.source.addEventListener('state', (e) => phase(JSON.parse(e.data).phase));
       // A stream that breaks comes back by itself; one that was refused does not.
       this.source.addEventListener('error', () => { if (this.source.readyState === EventSource.CLOSED) poll(); });

@@ -78,11 +78,13 @@ function atGate(ticket, name, ahead) {
   view.showModal();
 }
 
-/** A ticket's card. ahead is by how many milliseconds the server's clock is ahead of this one. */
-export function ticketCard(ticket, tier, ahead) {
+/** A ticket's card. ahead is by how many milliseconds the server's clock is ahead of this one; more is what else stands there. */
+export function ticketCard(ticket, tier, ahead, ...more) {
+  const place = ticket.seat.replaceAll('/', ' · ');
   const name = ticket.seat ? `${tier} · ${ticket.seat}` : tier;
   const { apple, google } = ticket.wallets || {};
-  return el('section', { class: 'card ticket' }, el('h2', {}, name), picture(ticket, name, ahead),
-    el('div', { class: 'actions' }, el('button', { onclick: () => atGate(ticket, name, ahead) }, t('ticket.show')),
-      apple && el('a', { class: 'button plain', href: apple }, t('ticket.apple')), google && el('a', { class: 'button plain', href: google, rel: 'noreferrer' }, t('ticket.google'))));
+  const listed = ticket.hold === 'listed'; // its code opens nothing
+  return el('section', { class: 'card ticket' }, el('h2', {}, tier, place ? el('small', {}, place) : null), listed ? null : picture(ticket, name, ahead),
+    listed ? null : el('div', { class: 'actions' }, el('button', { onclick: () => atGate(ticket, name, ahead) }, t('ticket.show')),
+      apple && el('a', { class: 'button plain', href: apple }, t('ticket.apple')), google && el('a', { class: 'button plain', href: google, rel: 'noreferrer' }, t('ticket.google'))), ...more);
 }
