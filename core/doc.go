@@ -19,6 +19,8 @@
 //	transfer   hands tickets on: offers to an e-mail address, accepted in one transaction by the account that has proved it
 //	notify     mails: the outbox in which they wait, the words they are written in, the server that takes them
 //	account    who a buyer is beyond one browser: an e-mail address proved with a one-time code, sessions that edges know without asking
+//	waitlist   who waits for tickets that come back, in an order that is drawn, and what they are offered before anybody else
+//	reminder   who asked for a mail when a sale opens
 //	resale     tickets that their owners sell on: listings, what they may cost, whose money it is, what sellers are paid
 //	access     waiting room: pool, draw ceremony, admission controller, sessions, bans
 //	story      everything that is known of one order, in the order in which it happened; reads only
@@ -87,6 +89,10 @@
 //  19. Hand on. An offer sets the ticket aside; accepting it is one transaction: the ticket is the receiver's in its next epoch, the step is
 //     in its title, the unit counts for the receiver, the mail is queued (transfer.Accept). Dies before the commit: nothing happened. After:
 //     who asks again is told so. Nobody asks: any core ends the offer when it has expired or the ticket has gone.
+//  20. Wait. Who found nothing asks to be told (waitlist.Ask). What comes back of a sold-out event is kept for them by its stock row, so the
+//     transaction that brings it back gives it to them. An offer is a row first, then a hold whose key follows from it, then open with its mail, in
+//     one transaction: whoever dies in between leaves one that any core goes on with. It is bought by steps 6 to 10, or its hold expires and the
+//     next one is asked.
 //
 // # Two or more cores
 //

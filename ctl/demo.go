@@ -49,7 +49,7 @@ at once, or with an altered code. It audits what happened, prints a verdict for 
 by itself within two minutes.
 
 The database is CockroachDB where a cockroach binary is found (COCKROACH_BINARY or the PATH), else PostgreSQL; the banner says which.
-The event file is applied with shorter times than a real sale has (a hold lives 20 s, a window 5 s), and lets companions in alone.
+The event file is applied with shorter times than a real sale has (a hold lives 20 s, a window 5 s).
 
 Everything lives in one temporary folder and is gone afterwards, also after Ctrl-C. With --keep it goes on running, and the command
 prints the addresses and what to try; --stop ends that.

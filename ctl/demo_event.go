@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// demoTimes are what the demo changes in an event file, most of it so that a whole sale fits into two minutes. In a real event a hold lives ten
+// demoTimes are what the demo changes in an event file, so that a whole sale fits into two minutes. In a real event a hold lives ten
 // minutes and a window lasts thirty seconds.
 var demoTimes = []struct{ section, key, value string }{
 	{"hold", "ttl", "20s"},
@@ -19,8 +19,6 @@ var demoTimes = []struct{ section, key, value string }{
 	{"on_sale", "window", "5s"},
 	{"on_sale", "session_ttl", "90s"},
 	{"on_sale", "claim_within", "15s"},
-	// Rehearsed buyers take companions' seats without anybody to accompany, and could not enter.
-	{"gates", "companions", "free"},
 }
 
 // demoEvent reads an event file, gives it the demo's times, and tells its id. Comments and everything else stay as they are.

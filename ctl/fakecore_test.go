@@ -79,6 +79,7 @@ func newFakeCore(transcript []byte) *fakeCore {
 	f.mail(mux)
 	f.payouts(mux)
 	f.resale(mux)
+	f.waitlist(mux)
 	f.bookings(mux)
 	f.guardRoutes(mux)
 	f.edgeRoutes(mux)

@@ -81,7 +81,7 @@ Tables are for people. With --json every command prints what core said, and erro
 			root.AddCommand(c)
 		}
 	}
-	add("sell", t.apply(), t.event(), t.catalog(), t.onSale(), t.orders(), t.payments(), t.outbox(), t.review(), t.refunds(), t.mail(), t.disputes(), t.tickets(), t.gates(), t.pack(), t.scan(), t.accounts(), t.guard(), t.ban(), t.edges(), t.keys())
+	add("sell", t.apply(), t.event(), t.catalog(), t.onSale(), t.waitlist(), t.orders(), t.payments(), t.outbox(), t.review(), t.refunds(), t.mail(), t.disputes(), t.tickets(), t.gates(), t.pack(), t.scan(), t.accounts(), t.guard(), t.ban(), t.edges(), t.keys())
 	add("check", t.ledger(), t.reconcile(), t.payouts(), t.resale(), t.lottery(), newRehearse(t.env), newRehearseRoom(t.env), newDemo(t.env), t.prove(), t.storm(), t.soak())
 	add("other", t.migrate(), t.version(), t.completion())
 	t.watch(root)

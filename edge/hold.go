@@ -6,6 +6,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"fairgate/edge/batch"
+	"fairgate/edge/guard"
 	"fairgate/edge/lottery"
 )
 
@@ -39,8 +40,16 @@ func (s *Server) createHold(ctx *fasthttp.RequestCtx) {
 		refuse(ctx, problemEventUnknown)
 		return
 	}
-	buyer, ok := s.shopperOf(ctx, slug, now)
-	if !ok || !s.enter(ctx) {
+	buyer, bad := s.findShopper(ctx, slug, now)
+	if bad != nil {
+		if _, none := s.accountOf(ctx, now); none == nil {
+			s.forwardOwned(ctx, true) // core says whether an account needs to be admitted now
+			return
+		}
+		s.refuseSession(ctx, bad)
+		return
+	}
+	if s.limited(ctx, guard.Session, now, buyer.session.Session[:]) || !s.enter(ctx) {
 		return
 	}
 	defer s.leave()

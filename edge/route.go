@@ -89,13 +89,13 @@ func (s *Server) routeBuyer(ctx *fasthttp.RequestCtx, rest []byte) {
 		case len(tail) > 0 || !validUUID(id):
 			refuse(ctx, problemNotFound)
 		case allow(ctx, "GET, DELETE") && s.fromOurPages(ctx):
-			s.forwardPrivate(ctx, false)
+			s.forwardOwned(ctx, false)
 		}
 	case "orders":
 		switch {
 		case len(id) == 0:
 			if allow(ctx, "POST") && s.fromOurPages(ctx) {
-				s.forwardPrivate(ctx, true)
+				s.forwardOwned(ctx, true)
 			}
 		case !validUUID(id):
 			refuse(ctx, problemNotFound)
@@ -105,7 +105,7 @@ func (s *Server) routeBuyer(ctx *fasthttp.RequestCtx, rest []byte) {
 			}
 		case string(tail) == "pay":
 			if allow(ctx, "POST") && s.fromOurPages(ctx) {
-				s.forwardPrivate(ctx, true)
+				s.forwardOwned(ctx, true)
 			}
 		case string(tail) == "refund":
 			if allow(ctx, "POST") && s.fromOurPages(ctx) {
@@ -131,6 +131,8 @@ func (s *Server) routeBuyer(ctx *fasthttp.RequestCtx, rest []byte) {
 		}
 	case "transfers":
 		s.routeTransfers(ctx, id, tail)
+	case "waitlist", "offers":
+		s.routeWaitlist(ctx, collection, id, tail)
 	case "account":
 		s.routeAccount(ctx, id, tail)
 	default:
@@ -150,6 +152,28 @@ func (s *Server) routeTransfers(ctx *fasthttp.RequestCtx, id, tail []byte) {
 	case len(tail) == 0:
 		if allow(ctx, "GET, DELETE") && s.fromOurPages(ctx) {
 			s.forwardOwned(ctx, false)
+		}
+	case string(tail) == "accept" || string(tail) == "decline":
+		if allow(ctx, "POST") && s.fromOurPages(ctx) {
+			s.forwardOwned(ctx, false)
+		}
+	default:
+		refuse(ctx, problemNotFound)
+	}
+}
+
+// routeWaitlist: /v1/waitlist, /v1/offers/{id}, /v1/offers/{id}/accept and /decline.
+func (s *Server) routeWaitlist(ctx *fasthttp.RequestCtx, collection, id, tail []byte) {
+	switch {
+	case string(collection) == "waitlist" && len(id) == 0:
+		if allow(ctx, "GET") {
+			s.forwardAccount(ctx)
+		}
+	case string(collection) == "waitlist" || !validUUID(id):
+		refuse(ctx, problemNotFound)
+	case len(tail) == 0:
+		if allow(ctx, "GET") {
+			s.forwardAccount(ctx)
 		}
 	case string(tail) == "accept" || string(tail) == "decline":
 		if allow(ctx, "POST") && s.fromOurPages(ctx) {
@@ -206,8 +230,8 @@ func (s *Server) routeResale(ctx *fasthttp.RequestCtx, id, tail []byte) {
 	}
 }
 
-// routeEvents: /v1/events, /v1/events/{event}, and of an event /transcript, /seats, /seats/geometry/{hash}, /listings, /stream and
-// /presales/{presale}/registration.
+// routeEvents: /v1/events, /v1/events/{event}, and of an event /transcript, /seats, /seats/geometry/{hash}, /listings, /waitlist, /waitlist/entry,
+// /reminders, /stream and /presales/{presale}/registration.
 func (s *Server) routeEvents(ctx *fasthttp.RequestCtx, slug, tail []byte) {
 	switch {
 	case len(slug) == 0:
@@ -218,13 +242,18 @@ func (s *Server) routeEvents(ctx *fasthttp.RequestCtx, slug, tail []byte) {
 		if allow(ctx, "POST") && s.fromOurPages(ctx) {
 			s.forwardOwned(ctx, false)
 		}
-	case len(tail) > 0 && string(tail) != "seats" && string(tail) != "transcript" && string(tail) != "listings" && string(tail) != "stream" && !isGeometry(tail):
+	case len(tail) > 0 && string(tail) != "seats" && string(tail) != "transcript" && string(tail) != "listings" && string(tail) != "stream" &&
+		string(tail) != "waitlist" && string(tail) != waitlistEntry && string(tail) != "reminders" && !isGeometry(tail):
 		refuse(ctx, problemNotFound)
 	case !lottery.ValidSlug(string(slug)):
 		refuse(ctx, problemEventUnknown)
 	case string(tail) == "stream":
 		if allow(ctx, "GET") {
 			s.serveStream(ctx, slug)
+		}
+	case string(tail) == waitlistEntry || string(tail) == "reminders":
+		if allow(ctx, "GET, PUT, DELETE") && s.fromOurPages(ctx) {
+			s.forwardOwned(ctx, false)
 		}
 	case isGeometry(tail):
 		if allow(ctx, "GET") {
@@ -237,6 +266,9 @@ func (s *Server) routeEvents(ctx *fasthttp.RequestCtx, slug, tail []byte) {
 		s.forwardPublic(ctx, lottery.EventID(string(slug)))
 	}
 }
+
+// waitlistEntry is the caller's own place on an event's waiting list.
+const waitlistEntry = "waitlist/entry"
 
 // geometryPath is what comes before the hash in a geometry's address.
 const geometryPath = "seats/geometry/"

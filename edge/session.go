@@ -24,6 +24,16 @@ type shopper struct {
 
 // shopperOf finds the session of the event, or answers and returns false.
 func (s *Server) shopperOf(ctx *fasthttp.RequestCtx, slug string, now time.Time) (shopper, bool) {
+	found, bad := s.findShopper(ctx, slug, now)
+	if bad != nil {
+		s.refuseSession(ctx, bad)
+		return shopper{}, false
+	}
+	return found, !s.limited(ctx, guard.Session, now, found.session.Session[:])
+}
+
+// findShopper finds the session of the event, or why there is none that is good.
+func (s *Server) findShopper(ctx *fasthttp.RequestCtx, slug string, now time.Time) (shopper, *problem) {
 	who, known := s.cookies.browserOf(ctx)
 	found, bad := s.checkSession(ctx.Request.Header.Cookie(s.cookies.sess+slug), who, known)
 	if bad == nil && found.session.Event != lottery.EventID(slug) {
@@ -32,11 +42,7 @@ func (s *Server) shopperOf(ctx *fasthttp.RequestCtx, slug string, now time.Time)
 	if bad == nil && found.session.Expired(s.clock.at(now)) {
 		bad = problemSessionExpired
 	}
-	if bad != nil {
-		s.refuseSession(ctx, bad)
-		return shopper{}, false
-	}
-	return found, !s.limited(ctx, guard.Session, now, found.session.Session[:])
+	return found, bad
 }
 
 // findShoppers finds the newest sessions the browser has of any event, for requests that name none, or why it has none that are good.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -75,7 +76,7 @@ func (m *seatMap) fetch(v *visitor, due time.Time, tail string, into any) answer
 	return a
 }
 
-// names lists every seat by row, in the order of the states.
+// names lists every seat by row, in the order of the states; those that rehearsed buyers leave to others have no name.
 func (g geometryBody) names() ([][]string, error) {
 	var rows [][]string
 	for _, s := range g.Sections {
@@ -89,8 +90,18 @@ func (g geometryBody) names() ([][]string, error) {
 				return nil, fmt.Errorf("a row of section %s: %w", s.ID, err)
 			}
 			var row []string
+			var kept struct{ Accessible, Companions []int }
+			if len(r) > 3 {
+				if err := json.Unmarshal(r[3], &kept); err != nil {
+					return nil, fmt.Errorf("a row of section %s: %w", s.ID, err)
+				}
+			}
 			for n := first; n <= last; n++ {
-				row = append(row, fmt.Sprintf("%s/%s/%d", s.ID, label, n))
+				name := fmt.Sprintf("%s/%s/%d", s.ID, label, n)
+				if slices.Contains(kept.Accessible, n) || slices.Contains(kept.Companions, n) {
+					name = "" // for those with need; rehearsed buyers have none
+				}
+				row = append(row, name)
 			}
 			rows = append(rows, row)
 		}
@@ -105,7 +116,7 @@ func free(names [][]string, states []byte) [][]string {
 	for _, names := range names {
 		var row []string
 		for _, name := range names {
-			if at := ordinal / 4; at < len(states) && states[at]>>(2*(ordinal%4))&3 == 0 {
+			if at := ordinal / 4; name != "" && at < len(states) && states[at]>>(2*(ordinal%4))&3 == 0 {
 				row = append(row, name)
 			}
 			ordinal++

@@ -189,7 +189,7 @@ func (s *onSale) control(ctx context.Context, v snapshot) error {
 	if err != nil {
 		return err
 	}
-	gone := d.nextWindow > 0 && free == 0 && holds == 0
+	gone := d.nextWindow > 0 && free == 0 && (holds == 0 || d.phase == SoldOut) // a hold of the last alone opens no door again
 	if phase := d.nextPhase(d.now, gone); phase != d.phase {
 		if err := s.movePhase(ctx, d, phase); err != nil {
 			return fmt.Errorf("go from %s to %s: %w", d.phase, phase, err)

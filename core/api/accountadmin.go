@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/google/uuid"
@@ -56,6 +57,9 @@ func (s *Server) forgetAccount(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err := s.Accounts.Forget(r.Context(), id); err != nil {
 		return err
+	}
+	if err := errors.Join(s.Waitlists.Forget(r.Context(), id), s.Reminders.Forget(r.Context(), id)); err != nil {
+		return err // asked again, the rest is forgotten too
 	}
 	s.Log.Info("an account was forgotten", "account", id, "operator", operatorOf(r))
 	a, err := account.Load(r.Context(), s.DB.Reader, id)

@@ -121,6 +121,7 @@ type stockJSON struct {
 	Allocation string `json:"allocation"`
 	Capacity   int64  `json:"capacity"`
 	Taken      int64  `json:"taken"`
+	Waitlisted bool   `json:"waitlisted,omitempty"` // what is free of it is kept for the waiting list
 }
 
 func (s *Server) stockView(r *http.Request, id uuid.UUID) ([]stockJSON, error) {
@@ -130,7 +131,7 @@ func (s *Server) stockView(r *http.Request, id uuid.UUID) ([]stockJSON, error) {
 	}
 	stock := make([]stockJSON, len(rows))
 	for i, row := range rows {
-		stock[i] = stockJSON{row.Tier, row.Allocation, row.Capacity, row.Taken}
+		stock[i] = stockJSON{row.Tier, row.Allocation, row.Capacity, row.Taken, row.Waitlisted}
 	}
 	return stock, nil
 }

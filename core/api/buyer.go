@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -164,30 +165,33 @@ func refused(err error) batchResult {
 	return batchResult{Status: p.Status, Problem: &p}
 }
 
-// ownHold finds a hold that belongs to one of the request's sessions.
-func (s *Server) ownHold(r *http.Request, why purpose) (inventory.Hold, admission.Session, error) {
+// ownHold finds a hold that belongs to one of the request's sessions, or to the account that is signed in.
+func (s *Server) ownHold(r *http.Request, why purpose) (inventory.Hold, error) {
 	id, err := pathID(r, inventory.ErrHoldUnknown)
 	if err != nil {
-		return inventory.Hold{}, admission.Session{}, err
+		return inventory.Hold{}, err
 	}
-	sessions, err := s.sessions(r, why)
-	if err != nil {
-		return inventory.Hold{}, admission.Session{}, err
+	sessions, refused := s.sessions(r, why)
+	if refused != nil && r.Header.Get(accountHeader) == "" {
+		return inventory.Hold{}, refused
 	}
 	hold, err := s.Inventory.Load(r.Context(), id)
 	if err != nil {
-		return inventory.Hold{}, admission.Session{}, err
+		return inventory.Hold{}, err
 	}
 	for _, session := range sessions {
 		if session.Entrant == hold.Entrant && session.Event == hold.Event {
-			return hold, session, nil
+			return hold, nil
 		}
 	}
-	return inventory.Hold{}, admission.Session{}, inventory.ErrHoldUnknown
+	if _, theirs, err := s.actsFor(r, &hold); err != nil || !theirs {
+		return inventory.Hold{}, cmp.Or(err, refused, inventory.ErrHoldUnknown)
+	}
+	return hold, nil
 }
 
 func (s *Server) loadHold(w http.ResponseWriter, r *http.Request) error {
-	hold, _, err := s.ownHold(r, looking)
+	hold, err := s.ownHold(r, looking)
 	if err != nil {
 		return err
 	}
@@ -195,11 +199,11 @@ func (s *Server) loadHold(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) releaseHold(w http.ResponseWriter, r *http.Request) error {
-	hold, session, err := s.ownHold(r, acting)
+	hold, err := s.ownHold(r, acting)
 	if err != nil {
 		return err
 	}
-	released, err := s.Inventory.Release(r.Context(), hold.ID, session.Entrant)
+	released, err := s.Inventory.Release(r.Context(), hold.ID, hold.Entrant)
 	if err != nil {
 		return err
 	}
@@ -230,9 +234,9 @@ func (s *Server) openOrder(w http.ResponseWriter, r *http.Request) error {
 	if err := idempotencyKey(r.Header.Get("Idempotency-Key")); err != nil {
 		return err
 	}
-	sessions, err := s.sessions(r, acting)
-	if err != nil {
-		return err
+	sessions, refused := s.sessions(r, acting)
+	if refused != nil && r.Header.Get(accountHeader) == "" {
+		return refused
 	}
 	var body struct {
 		HoldID string `json:"hold_id"`
@@ -258,30 +262,40 @@ func (s *Server) openOrder(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	theirs := false
 	for _, session := range sessions {
 		if session.Event != hold.Event || session.Entrant != hold.Entrant {
 			continue
 		}
+		theirs = true
 		if body.Email == "" {
 			if body.Email, err = s.emailOf(r, session); err != nil {
 				return err
 			}
 		}
-		order, created, err := s.Checkout.Open(r.Context(), checkout.Opening{
-			Hold: id, Event: session.Event, Entrant: session.Entrant, Email: body.Email, Language: body.Language, Method: body.Method, Key: r.Header.Get("Idempotency-Key"),
-			Address: event.NetworkOf(r.Header.Get(clientHeader)),
-		})
-		if err != nil {
-			return err
-		}
-		status := http.StatusOK
-		if created {
-			status = http.StatusCreated
-		}
-		writeJSON(w, status, orderOf(order, s.Form))
-		return nil
 	}
-	return checkout.ErrHoldUnknown
+	if !theirs {
+		var a actor
+		if a, theirs, err = s.actsFor(r, &hold); err != nil || !theirs {
+			return cmp.Or(err, refused, checkout.ErrHoldUnknown)
+		}
+		if body.Email == "" {
+			body.Email = a.account.Email
+		}
+	}
+	order, created, err := s.Checkout.Open(r.Context(), checkout.Opening{
+		Hold: id, Event: hold.Event, Entrant: hold.Entrant, Email: body.Email, Language: body.Language, Method: body.Method, Key: r.Header.Get("Idempotency-Key"),
+		Address: event.NetworkOf(r.Header.Get(clientHeader)),
+	})
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if created {
+		status = http.StatusCreated
+	}
+	writeJSON(w, status, orderOf(order, s.Form))
+	return nil
 }
 
 // loadOrder answers how an order stands; with wait, a duration of up to three seconds, when its payment is over, or has failed, or

@@ -94,7 +94,7 @@ func (s *Server) eventView(ctx context.Context, e *event.Event) (eventJSON, erro
 	left := map[string]int64{}
 	for _, row := range stock {
 		if row.Allocation == event.GeneralAllocation {
-			left[row.Tier] = row.Capacity - row.Taken
+			left[row.Tier] = row.Left()
 		}
 	}
 	view.Performs, view.Tags = e.Spec.Performers, e.Spec.Tags

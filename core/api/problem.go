@@ -23,6 +23,7 @@ import (
 	"fairgate/core/payment"
 	"fairgate/core/payment/offline"
 	"fairgate/core/payout"
+	"fairgate/core/reminder"
 	"fairgate/core/resale"
 	"fairgate/core/settlement"
 	"fairgate/core/ticket"
@@ -32,6 +33,7 @@ import (
 	"fairgate/core/ticket/title"
 	"fairgate/core/ticket/wallet"
 	"fairgate/core/transfer"
+	"fairgate/core/waitlist"
 	"fairgate/ledger"
 )
 
@@ -59,7 +61,18 @@ type outcome struct {
 
 // outcomes is the only table from errors to HTTP. The first match wins.
 var outcomes = []outcome{
+	{waitlist.ErrNone, 404, "waiting_list_none", "This event has no waiting list.", 0},
+	{waitlist.ErrClosed, 409, "waiting_list_closed", "The waiting list of this event is closed.", 0},
+	{waitlist.ErrWish, 422, "waiting_list_wish", "A wish names tiers of the event, each once, and between one and as many tickets as one buyer may have.", 0},
+	{waitlist.ErrOffered, 409, "waiting_list_offered", "There is an offer to accept or decline first.", 0},
+	{waitlist.ErrOfferGone, 410, "offer_gone", "This offer is over. It has gone to whoever comes next.", 0},
+	{waitlist.ErrNotDrawn, 409, "waiting_list_not_drawn", "The waiting list has not been drawn yet.", 0},
+	{reminder.ErrOccasion, 422, "reminder_unknown", "The occasions are room_opens, sale_opens and returned, each once.", 0},
+	{reminder.ErrPast, 409, "reminder_past", "That is so already, or will not be any more.", 0},
+	{waitlist.ErrUnknown, 404, "not_on_waiting_list", "There is no such entry or offer.", 0},
 	{transfer.ErrOverLimit, 422, "transfer_over_limit", "That is more than you may have for this event, counting what you hold and bought.", 0},
+	{inventory.ErrCompanionAlone, 409, "companion_alone", "A companion's seat is sold with the accessible seat beside it, or to who has bought that.", 0},
+	{inventory.ErrWaitlisted, 409, "waiting_list_first", "What comes back goes to those on the waiting list first. You can ask to be told too.", 0},
 	{inventory.ErrSoldOut, 409, "sold_out", "Nothing of this is left. Held tickets that are not paid for come back; look again in a while.", 0},
 	{inventory.ErrNotEnoughLeft, 409, "not_enough_left", "Fewer are left than you asked for. Ask for less.", 0},
 	{inventory.ErrSeatUnknown, 404, "seat_unknown", "There is no such seat. Take the names from /v1/events/{id}/seats.", 0},
@@ -276,6 +289,7 @@ var outcomes = []outcome{
 	{payment.ErrUnknownProvider, 404, "not_found", "No payment provider of that name is configured.", 0},
 	{errUnauthorized, 401, "unauthorized", "The bearer secret is missing or wrong.", 0},
 	{errSessionEvent, 401, "session_other_event", "The session is for another event.", 0},
+	{errRoomFirst, 403, "waiting_room_first", "While this event sells, whoever wants to buy comes through its waiting room.", 0},
 	{errSessionMissing, 401, "session_missing", "A session is needed. Join the waiting room and wait for your turn.", 0},
 	{errKeyMissing, 400, "idempotency_key_missing", "The Idempotency-Key header is required: 1 to 128 visible ASCII characters, new for every new request.", 0},
 	{errEmail, 422, "email_invalid", "This is no e-mail address that tickets can be sent to. Write it plainly: name@example.org, or leave it out.", 0},

@@ -28,10 +28,12 @@ import (
 	"fairgate/core/payment"
 	"fairgate/core/payment/offline"
 	"fairgate/core/payout"
+	"fairgate/core/reminder"
 	"fairgate/core/resale"
 	"fairgate/core/settlement"
 	"fairgate/core/ticket/scan"
 	"fairgate/core/transfer"
+	"fairgate/core/waitlist"
 	"fairgate/ledger"
 )
 
@@ -55,6 +57,8 @@ type Server struct {
 	Room        *access.Room
 	Accounts    *account.Service
 	Transfers   *transfer.Service
+	Waitlists   *waitlist.Service
+	Reminders   *reminder.Service
 	Inbox       *payment.Inbox
 	Outbox      *payment.Outbox
 	Offline     *offline.Provider // nil: nobody pays by bank transfer or at a box office
@@ -137,6 +141,7 @@ func (s *Server) Edge() http.Handler {
 	edge("GET /edge/v1/state", maxBuyerBody, s.feed)
 	edge("POST /edge/v1/redeem", maxEdgeBody, s.redeem)
 	edge("POST /edge/v1/holds:batch", maxEdgeBody, s.holdBatch)
+	edge("POST /v1/holds", maxBuyerBody, s.holdUnadmitted)
 	edge("GET /v1/holds/{id}", maxBuyerBody, s.loadHold)
 	edge("DELETE /v1/holds/{id}", maxBuyerBody, s.releaseHold)
 	edge("POST /v1/orders", maxBuyerBody, s.openOrder)
@@ -147,6 +152,8 @@ func (s *Server) Edge() http.Handler {
 	edge("GET /v1/tickets/{id}/wallet/apple", maxBuyerBody, s.applePass)
 	edge("GET /v1/tickets/{id}/wallet/google", maxBuyerBody, s.googleLink)
 	s.transferRoutes(edge)
+	s.waitlistRoutes(edge)
+	s.reminderRoutes(edge)
 	edge("POST /v1/account/code", maxBuyerBody, s.sendCode)
 	edge("POST /v1/account/session", maxBuyerBody, s.signIn)
 	edge("DELETE /v1/account/session", maxBuyerBody, s.signOut)
@@ -228,6 +235,8 @@ func (s *Server) Admin() http.Handler {
 	admin("POST /admin/v1/events/{id}/allocations/{allocation}/release", s.releaseAllocation)
 	admin("GET /admin/v1/events/{id}/releases", s.listReleases)
 	admin("GET /admin/v1/events/{id}/changes", s.listChanges)
+	admin("GET /admin/v1/events/{id}/waitlist", s.adminWaitlist)
+	admin("GET /admin/v1/events/{id}/waitlist/transcript", s.waitlistTranscript)
 	admin("POST /admin/v1/tickets/{id}/move", s.moveSeat)
 	admin("GET /admin/v1/orders", s.listOrders)
 	mux.HandleFunc("GET /admin/v1/orders/verify", s.long(maxBuyerBody, bearer(s.AdminSecret, s.verifyOrders)))

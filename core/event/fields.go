@@ -80,6 +80,8 @@ func (d *decoder) event(n *yaml.Node, s *Spec) {
 		key{"seating", false, func(n *yaml.Node, path string) {
 			d.mapping(n, path, key{"sections", true, func(n *yaml.Node, path string) {
 				d.list(n, path, maxSections, func(n *yaml.Node, path string) { s.Sections = append(s.Sections, d.section(n, path)) })
+			}}, key{"companions_released_before", false, func(n *yaml.Node, path string) {
+				s.Companions = d.duration(n, path, time.Minute, maxCompanionsReleased)
 			}})
 		}},
 		key{"allocations", false, func(n *yaml.Node, path string) {
@@ -108,6 +110,7 @@ func (d *decoder) event(n *yaml.Node, s *Spec) {
 		key{"disputes", false, func(n *yaml.Node, path string) { d.disputes(n, path, &s.Disputes) }},
 		key{"gates", false, func(n *yaml.Node, path string) { d.gates(n, path, &s.Gates) }},
 		key{"transfer", false, func(n *yaml.Node, path string) { d.transfer(n, path, &s.Transfer) }},
+		key{"waiting_list", false, func(n *yaml.Node, path string) { d.waitlist(n, path, &s.Waitlist) }},
 	)
 	for i := range s.Tiers {
 		path := fmt.Sprintf("tiers[%d].price", i)

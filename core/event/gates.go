@@ -43,6 +43,15 @@ type Zone struct {
 	Sections []string `json:"sections,omitempty"` // … and those of seats in these sections
 }
 
+// maxCompanionsReleased is the longest time before the start at which companions' seats are sold to anybody: always, for any event.
+const maxCompanionsReleased = 5 * 365 * 24 * time.Hour
+
+// CompanionsFreeAt tells whether at a moment companions' seats are sold to anybody.
+func (s Spec) CompanionsFreeAt(now time.Time) bool {
+	d := s.Companions.Duration
+	return d > 0 && !now.Before(s.StartsAt.Add(-d))
+}
+
 // AccessibleSeats are the ids of the event's accessible seats and of the companions' beside them.
 func (s Spec) AccessibleSeats() (accessible, companions []string) {
 	for _, section := range s.Sections {

@@ -285,6 +285,7 @@ func (s Spec) leaves() []leaf {
 		{"on_sale.pace_per_second", s.OnSale.PacePerSecond, false},
 		{"gates.rotating", s.Gates.Rotating, false},
 		{"gates.reentry", cmp.Or(s.Gates.Reentry, EnterOnce), false},
+		{"seating.companions_released_before", s.Companions, false},
 		{"gates.companions", s.Gates.companions(), false},
 		{"gates.close_after", cmp.Or(s.Gates.CloseAfter, Duration{defaultCloseAfter}), false},
 		{"transfer.allowed", !s.Transfer.Forbidden, false},
@@ -292,6 +293,11 @@ func (s Spec) leaves() []leaf {
 		{"transfer.closes_before", cmp.Or(s.Transfer.ClosesBefore, Duration{defaultTransferCloses}), false},
 		{"transfer.expires_after", cmp.Or(s.Transfer.ExpiresAfter, Duration{defaultOfferLife}), false},
 		{"transfer.most", cmp.Or(s.Transfer.Most, defaultMostTransfers), false},
+		{"waiting_list.enabled", s.Waitlist.Enabled, false},
+		{"waiting_list.first", cmp.Or(s.Waitlist.First, FirstBoth), false},
+		{"waiting_list.offer_for", cmp.Or(s.Waitlist.OfferFor, Duration{defaultWaitlistOffer}), false}, // offers that stand keep what they said
+		{"waiting_list.draw_after", cmp.Or(s.Waitlist.DrawAfter, Duration{defaultWaitlistDraw}), false},
+		{"waiting_list.closes_before", cmp.Or(s.Waitlist.ClosesBefore, Duration{defaultWaitlistCloses}), false},
 	}
 }
 

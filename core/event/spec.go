@@ -41,6 +41,7 @@ type Spec struct {
 	Currency    string       `json:"currency"`
 	Tiers       []TierSpec   `json:"tiers"`
 	Sections    []Section    `json:"sections,omitempty"`
+	Companions  Duration     `json:"companions_released_before,omitzero"` // the start: companions' seats are sold to anybody then; zero: never
 	Allocations []Allocation `json:"allocations,omitempty"`
 	Presales    []Presale    `json:"presales,omitempty"`
 	Fees        Fees         `json:"fees"`
@@ -57,6 +58,7 @@ type Spec struct {
 	Disputes    Disputes     `json:"disputes,omitzero"`
 	Gates       Gates        `json:"gates,omitzero"`
 	Transfer    Transfer     `json:"transfer,omitzero"`
+	Waitlist    Waitlist     `json:"waiting_list,omitzero"`
 
 	at map[string]position // where the file says what, by path; nil for a Spec from the database
 }

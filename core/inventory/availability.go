@@ -9,7 +9,7 @@ import (
 )
 
 const sqlAvailability = `
-SELECT s.tier, s.allocation, s.capacity, s.taken, s.version
+SELECT s.tier, s.allocation, s.capacity, s.taken, s.version, s.waitlisted
 FROM stock AS s
 WHERE s.event_id = $1 AND s.price_no = 0
 ORDER BY s.tier, s.allocation`
@@ -21,8 +21,17 @@ type Stock struct {
 	Capacity   int64
 	Taken      int64
 	Version    int64
+	Waitlisted bool // what is free of it is kept for a waiting list
 
 	priceNo int64 // of a listing
+}
+
+// Left is what anybody can have of it: nothing of what is kept for a waiting list.
+func (s *Stock) Left() int64 {
+	if s.Waitlisted {
+		return 0
+	}
+	return s.Capacity - s.Taken
 }
 
 // Availability is what an event itself has and what is taken, ordered by tier and allocation; what its buyers list is not in it. An event without stock has none.

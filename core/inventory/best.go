@@ -171,10 +171,11 @@ func (o *Offer) checkTables(items []Item) error {
 }
 
 // wish is an item as package seating understands it.
-func (i *Item) wish() seating.Wish {
+func (i *Item) wish(o *op) seating.Wish {
 	b := i.Best
 	return seating.Wish{
 		Tier: i.Tier, Section: b.Section, Quantity: b.Quantity, Accessible: b.Accessible, Companions: b.Companions, Allow: b.Allow,
+		KeepCompanions: o.companionsKept(),
 	}
 }
 
@@ -189,11 +190,13 @@ func (d *decider) pick(o *op, item *Item, allocation string) ([]string, error) {
 		return nil, fmt.Errorf("%w: %q has no stock in allocation %q", ErrTierUnknown, item.Tier, allocation)
 	case left <= 0:
 		return nil, ErrSoldOut
+	case row.waitlisted && !d.mayHaveKept(o):
+		return nil, ErrWaitlisted
 	case left < int64(item.Best.Quantity):
 		return nil, fmt.Errorf("%w: %d of tier %q", ErrNotEnoughLeft, left, item.Tier)
 	}
 	m := d.was.mirrors[o.event]
-	picked, err := m.pool(allocation).Pick(item.wish())
+	picked, err := m.pool(allocation).Pick(item.wish(o))
 	var refusal *seating.Refusal
 	switch {
 	case errors.As(err, &refusal):

@@ -34,8 +34,10 @@ type op struct {
 	counts  []count  // grant only: the limits that the hold counts in, all different
 	never   error    // grant only: why it can be nothing but a repetition; the writer need not see it
 
-	instead   uuid.UUID // grant only: the buyer's own earlier hold, which is closed first if it is due; uuid.Nil for none
-	otherwise []Item    // grant only: asked for where items are refused; nil for nothing else
+	waitlist  bool          // grant only: may have what is kept for a waiting list
+	ttl       time.Duration // grant only: how long the hold lives; 0: as the offer says
+	instead   uuid.UUID     // grant only: the buyer's own earlier hold, which is closed first if it is due; uuid.Nil for none
+	otherwise []Item        // grant only: asked for where items are refused; nil for nothing else
 }
 
 // mentioned are all items that an op may get, in whichever way.
@@ -78,6 +80,7 @@ type (
 type stockRow struct {
 	capacity, taken, version int64
 	priceMinor, priceNo      int64 // of a listing
+	waitlisted               bool  // what is free of it is kept for a waiting list
 }
 
 type seatRow struct {
@@ -91,6 +94,8 @@ type snapshot struct {
 	seats map[seatKey]seatRow
 	quota map[uuid.UUID]int64 // units taken by quota id; no entry means that there is no row
 	holds map[uuid.UUID]Hold
+
+	owners map[seatKey]lottery.Entrant // of accessible seats beside companions' seats that ops ask for, if they are sold
 
 	now     time.Time             // of the database's clock, if somebody comes through a window
 	mirrors map[uuid.UUID]*mirror // of events of which somebody wants the best seats; decide leaves them as they were
@@ -134,6 +139,7 @@ type granted struct {
 	first  stockKey // row whose version becomes the hold's CommitNo
 	ttl    time.Duration
 	window *Window
+	kept   bool  // it may have what is kept for a waiting list
 	op     int   // the request
 	again  []int // its repetitions in the same batch
 }
@@ -265,7 +271,7 @@ func (d *decider) grant(i int, o *op) error {
 		return err
 	}
 	g := granted{
-		first: stockKey{o.event, lines[0].Tier, lines[0].Allocation}, ttl: o.offer.HoldTTL, window: o.window, op: i,
+		first: stockKey{o.event, lines[0].Tier, lines[0].Allocation}, ttl: cmp.Or(o.ttl, o.offer.HoldTTL), window: o.window, kept: d.mayHaveKept(o), op: i,
 		hold: Hold{
 			ID: o.id, Event: o.event, Entrant: o.entrant, State: Active, Units: units, Items: lines, BodyHash: o.body,
 			Amount: ledger.Amount{Currency: o.offer.Currency}, others: others(o.counts),
@@ -315,8 +321,11 @@ func (d *decider) fitting(o *op, items []Item) (lines []Item, units int, err err
 	if err := d.overLimit(o, units); err != nil {
 		return nil, 0, err
 	}
+	if err := d.accompany(o, lines); err != nil {
+		return nil, 0, err
+	}
 	for n := range lines {
-		if err := d.fits(o.event, &lines[n]); err != nil {
+		if err := d.fits(o, &lines[n]); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -408,8 +417,8 @@ func (d *decider) lines(o *op, items []Item) (lines []Item, units int, err error
 }
 
 // fits tells whether the stock and the seats for a line are there.
-func (d *decider) fits(event uuid.UUID, line *Item) error {
-	key := stockKey{event, line.Tier, line.Allocation}
+func (d *decider) fits(o *op, line *Item) error {
+	key := stockKey{o.event, line.Tier, line.Allocation}
 	row, ok := d.was.stock[key]
 	if !ok && Listed(line.Allocation) {
 		return ErrSoldOut
@@ -422,11 +431,14 @@ func (d *decider) fits(event uuid.UUID, line *Item) error {
 		d.rest(key, row, 1)
 		return ErrSoldOut
 	}
+	if row.waitlisted && !d.mayHaveKept(o) {
+		return ErrWaitlisted
+	}
 	for n, name := range line.Seats {
 		if slices.Contains(line.Seats[:n], name) {
 			return fmt.Errorf("%w: seat %q is asked for twice", ErrItemsInvalid, name)
 		}
-		seat := seatKey{event, name}
+		seat := seatKey{o.event, name}
 		free, changed := d.free[seat]
 		if !changed {
 			row, read := d.was.seats[seat]

@@ -73,7 +73,7 @@ func (s *shop) hold(o *op) error {
 					free.Put(place)
 				}
 			}
-			pick, err := free.Pick(item.wish())
+			pick, err := free.Pick(item.wish(o))
 			if err != nil {
 				return errGone
 			}

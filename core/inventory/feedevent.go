@@ -81,7 +81,7 @@ func (e *liveEvent) count() {
 	}
 	for tier, n := range e.general {
 		row := e.stock[feedKey{tier, e.layout.Allocation}]
-		e.left[n] = row.capacity - row.taken
+		e.left[n] = row.left()
 	}
 }
 
@@ -107,7 +107,7 @@ func (e *liveEvent) follow(l feedLog) error {
 		}
 		switch what {
 		case logFree:
-			e.pending[ordinal] = SeatFree
+			e.pending[ordinal] = e.shown(l.key)
 		case logHeld:
 			e.pending[ordinal] = SeatHeld
 		default:
@@ -117,6 +117,14 @@ func (e *liveEvent) follow(l feedLog) error {
 	row.version = l.version
 	e.stock[l.key] = row
 	return nil
+}
+
+// shown is how a free seat of a stock row shows.
+func (e *liveEvent) shown(key feedKey) SeatState {
+	if row := e.stock[key]; row.waitlisted {
+		return SeatHeld
+	}
+	return SeatFree
 }
 
 // tails tells whether a stock row's seats are followed: those on general sale.
@@ -171,7 +179,7 @@ func (e *liveEvent) publish(ring int) bool {
 	b = e.appendCounts(b, "tiers", len(e.left), func(n int) bool {
 		row := e.stock[feedKey{e.layout.Tiers[n], e.layout.Allocation}]
 		was := e.left[n]
-		e.left[n] = row.capacity - row.taken
+		e.left[n] = row.left()
 		return e.left[n] != was
 	}, func(n int) (string, int64) { return e.layout.Tiers[n], e.left[n] })
 	if len(b) == 1 {

@@ -11,7 +11,7 @@ import (
 )
 
 const sqlFeedStock = `
-SELECT s.event_id, s.tier, s.allocation, s.capacity, s.taken, s.version
+SELECT s.event_id, s.tier, s.allocation, s.capacity, s.taken, s.version, s.waitlisted
 FROM unnest($1::UUID[]) AS k (event_id)
 JOIN stock AS s ON s.event_id = k.event_id AND s.price_no = 0`
 
@@ -48,7 +48,18 @@ const (
 type feedKey struct{ tier, allocation string }
 
 // feedStock is a stock row as a feed knows it.
-type feedStock struct{ capacity, taken, version int64 }
+type feedStock struct {
+	capacity, taken, version int64
+	waitlisted               bool // what is free of it is kept for a waiting list: shoppers see it as held
+}
+
+// left is what shoppers are told.
+func (s *feedStock) left() int64 {
+	if s.waitlisted {
+		return 0
+	}
+	return s.capacity - s.taken
+}
 
 // feedLog is a row of the seat log.
 type feedLog struct {
@@ -117,13 +128,13 @@ func (f *Feed) readSeats(ctx context.Context, event uuid.UUID, e *liveEvent) err
 		}
 		var seat, allocation, state string
 		_, err = pgx.ForEachRow(rows, []any{&seat, &allocation, &state}, func() error {
-			ordinal, _, ok := e.geometry.find(seat)
+			ordinal, section, ok := e.geometry.find(seat)
 			if !ok || allocation != e.layout.Allocation {
 				return nil
 			}
 			switch state {
 			case "free":
-				e.states.set(ordinal, SeatFree)
+				e.states.set(ordinal, e.shown(feedKey{e.layout.Sections[section].Tier, allocation}))
 			case "held":
 				e.states.set(ordinal, SeatHeld)
 			case "sold":
@@ -151,7 +162,7 @@ func (f *Feed) readStock(ctx context.Context, events []uuid.UUID) (map[uuid.UUID
 		var event uuid.UUID
 		var key feedKey
 		var row feedStock
-		into := []any{(*[16]byte)(&event), &key.tier, &key.allocation, &row.capacity, &row.taken, &row.version}
+		into := []any{(*[16]byte)(&event), &key.tier, &key.allocation, &row.capacity, &row.taken, &row.version, &row.waitlisted}
 		_, err = pgx.ForEachRow(rows, into, func() error {
 			if stock[event] == nil {
 				stock[event] = make(map[feedKey]feedStock)
@@ -246,6 +257,8 @@ func (e *liveEvent) compare(event uuid.UUID, stock map[feedKey]feedStock) ([]fee
 		switch {
 		case !ok:
 			return nil, fmt.Errorf("%w: a new stock row %s/%s", errStale, key.tier, key.allocation)
+		case row.waitlisted != known.waitlisted:
+			return nil, fmt.Errorf("%w: a waiting list begins or ends for %s/%s", errStale, key.tier, key.allocation)
 		case e.seated[key.tier] && row.capacity != known.capacity:
 			return nil, fmt.Errorf("%w: %s/%s has another capacity", errStale, key.tier, key.allocation)
 		case !e.tails(key):

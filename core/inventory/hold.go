@@ -18,6 +18,7 @@ import (
 // Refusals. Each leaves nothing behind.
 var (
 	ErrSoldOut         = errors.New("inventory: sold out")
+	ErrWaitlisted      = errors.New("inventory: kept for those on the waiting list")
 	ErrNotEnoughLeft   = errors.New("inventory: not that many are left")
 	ErrSeatUnknown     = errors.New("inventory: no such seat")
 	ErrSeatTaken       = errors.New("inventory: a seat is not free")
@@ -85,6 +86,11 @@ type Request struct {
 	// Window names the presale that the buyer comes through, to which the caller knows the buyer has a right; empty for
 	// general sale. All items then draw on the window's allocation, and only while the window is open.
 	Window string
+
+	// Waitlist says that the hold is an offer to somebody on the event's waiting list: it may have what is kept for that. For is how long
+	// it lives; 0: as long as any.
+	Waitlist bool
+	For      time.Duration
 }
 
 // Hold is a buyer's expiring claim.

@@ -58,11 +58,12 @@ type ListedUnit struct {
 	Listing    uuid.UUID
 	PriceMinor int64
 	PriceNo    int64
+	Waitlisted bool // those on the event's waiting list are asked first
 }
 
 const sqlInsertListed = `
-INSERT INTO stock (event_id, tier, allocation, capacity, taken, version, price_minor, price_no)
-VALUES ($1::UUID, $2::TEXT, $3::TEXT, 1, 0, 1, $4::INT8, $5::INT8)`
+INSERT INTO stock (event_id, tier, allocation, capacity, taken, version, price_minor, price_no, waitlisted)
+VALUES ($1::UUID, $2::TEXT, $3::TEXT, 1, 0, 1, $4::INT8, $5::INT8, $6::BOOL)`
 
 const sqlPriceListed = `
 UPDATE stock AS s SET price_minor = $4::INT8, price_no = $5::INT8
@@ -74,7 +75,7 @@ WHERE s.event_id = $1::UUID AND s.tier = $2::TEXT AND s.allocation = $3::TEXT AN
 
 // List puts a listing on sale.
 func List(ctx context.Context, tx pgx.Tx, u ListedUnit) error {
-	if _, err := tx.Exec(ctx, sqlInsertListed, u.Event, u.Tier, ListedAllocation(u.Listing), u.PriceMinor, u.PriceNo); err != nil {
+	if _, err := tx.Exec(ctx, sqlInsertListed, u.Event, u.Tier, ListedAllocation(u.Listing), u.PriceMinor, u.PriceNo, u.Waitlisted); err != nil {
 		return fmt.Errorf("put listing %s on sale: %w", u.Listing, err)
 	}
 	return nil

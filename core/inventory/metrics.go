@@ -31,6 +31,8 @@ func newFigures() figures {
 		other:    metrics.GetOrCreateCounter(`core_holds_total{result="refused"}`),
 		refusals: []refusalCount{
 			{ErrSoldOut, metrics.GetOrCreateCounter(`core_holds_total{result="sold_out"}`)},
+			{ErrCompanionAlone, metrics.GetOrCreateCounter(`core_holds_total{result="companion_alone"}`)},
+			{ErrWaitlisted, metrics.GetOrCreateCounter(`core_holds_total{result="waitlisted"}`)},
 			{ErrNotEnoughLeft, metrics.GetOrCreateCounter(`core_holds_total{result="not_enough_left"}`)},
 			{ErrSeatTaken, metrics.GetOrCreateCounter(`core_holds_total{result="seat_taken"}`)},
 			{ErrSeatSetAside, metrics.GetOrCreateCounter(`core_holds_total{result="seat_set_aside"}`)},

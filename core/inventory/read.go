@@ -12,7 +12,7 @@ import (
 )
 
 const sqlReadStock = `
-SELECT s.event_id, s.tier, s.allocation, s.capacity, s.taken, s.version, s.price_minor, s.price_no
+SELECT s.event_id, s.tier, s.allocation, s.capacity, s.taken, s.version, s.price_minor, s.price_no, s.waitlisted
 FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[]) AS k (event_id, tier, allocation)
 JOIN stock AS s ON s.event_id = k.event_id AND s.tier = k.tier AND s.allocation = k.allocation`
 
@@ -70,10 +70,12 @@ func (s *Service) read(ctx context.Context, ops []op, trusting bool) (*snapshot,
 			keys.quota[c.id] = struct{}{}
 		}
 	}
+	beside := accessibleBeside(ops)
 	if len(keys.stock)+len(keys.seats)+len(keys.quota) > 0 {
 		timed := windowed(ops)
 		err := s.db.Reading(ctx, func() error {
 			b := snap.queries(keys)
+			snap.queueOwners(b, beside)
 			if timed {
 				snap.queueClock(b)
 			}
@@ -169,7 +171,7 @@ func (snap *snapshot) queueStock(b *pgx.Batch, keys map[stockKey]struct{}) {
 	b.Queue(sqlReadStock, events, tiers, allocations).Query(func(rows pgx.Rows) error {
 		var k stockKey
 		var row stockRow
-		_, err := pgx.ForEachRow(rows, []any{(*[16]byte)(&k.event), &k.tier, &k.allocation, &row.capacity, &row.taken, &row.version, &row.priceMinor, &row.priceNo}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{(*[16]byte)(&k.event), &k.tier, &k.allocation, &row.capacity, &row.taken, &row.version, &row.priceMinor, &row.priceNo, &row.waitlisted}, func() error {
 			snap.stock[k] = row
 			return nil
 		})

@@ -215,6 +215,8 @@ var codes = []struct {
 	code string
 }{
 	{ErrSoldOut, "sold_out"},
+	{ErrWaitlisted, "waitlisted"},
+	{ErrCompanionAlone, "companion_alone"},
 	{ErrNotEnoughLeft, "not_enough_left"},
 	{ErrSeatTaken, "seat_taken"},
 	{ErrSeatSetAside, "seat_set_aside"},

@@ -43,8 +43,10 @@ type Offer struct {
 	Chart    *seating.Chart    // where the seats are; nil without any. The same as long as the event is: mirrors hang on it
 	Limit    int               // most units one buyer may hold and own; 0 means no limit
 	HoldTTL  time.Duration     // from grant to deadline
-	Limits   Limits            // of the event, on what else a buyer is known by
-	Tour     Tour              // with limits that its events share
+
+	CompanionsFree bool   // companions' seats are sold to anybody
+	Limits         Limits // of the event, on what else a buyer is known by
+	Tour           Tour   // with limits that its events share
 
 	limited int // how many of those limits there are
 }
@@ -253,7 +255,7 @@ func (s *Service) prepare(ctx context.Context, r *Request, offers map[uuid.UUID]
 		return op{}, err
 	}
 	o := op{
-		do: grant, id: HoldID(r.Event, r.Entrant, r.Key), event: r.Event, entrant: r.Entrant,
+		do: grant, id: HoldID(r.Event, r.Entrant, r.Key), event: r.Event, entrant: r.Entrant, waitlist: r.Waitlist, ttl: r.For,
 		items: items, body: r.BodyHash, offer: offer, window: window,
 		counts: countsOf(r, offer),
 	}
@@ -291,7 +293,7 @@ func (s *Service) Pressure(event uuid.UUID) (full float64, delay time.Duration) 
 
 // route sends a request to its event's writer, or past it when it is clear that it will be refused.
 func (s *Service) route(o *op) *db.Lane[op, answer] {
-	if o.never != nil || o.instead == uuid.Nil && s.soldOut.refuses(o, time.Now()) {
+	if o.never != nil || o.instead == uuid.Nil && !o.waitlist && s.soldOut.refuses(o, time.Now()) {
 		return s.lookups
 	}
 	return s.lane(o.event)

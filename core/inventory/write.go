@@ -23,7 +23,7 @@ UPDATE stock AS s SET taken = s.taken + k.change, version = s.version + 1
 FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[], $4::INT8[]) AS k (event_id, tier, allocation, change)
 WHERE s.event_id = k.event_id AND s.tier = k.tier AND s.allocation = k.allocation
   AND s.taken + k.change <= s.capacity AND s.taken + k.change >= 0
-RETURNING s.event_id, s.tier, s.allocation, s.capacity, s.taken, s.version, s.price_no, now()`
+RETURNING s.event_id, s.tier, s.allocation, s.capacity, s.taken, s.version, s.price_no, s.waitlisted, now()`
 
 const sqlCloseHolds = `
 UPDATE holds AS h SET state = k.next, closed_at = now()
@@ -102,6 +102,9 @@ func (p *plan) write(ctx context.Context, tx pgx.Tx) error {
 			item := &g.hold.Items[n]
 			row := rows[stockKey{g.hold.Event, item.Tier, item.Allocation}]
 			item.Commit = row.Version
+			if row.Waitlisted && !g.kept {
+				return fmt.Errorf("grant what is kept for a waiting list by now: %w", ErrOutdated)
+			}
 			if item.PriceNo != row.priceNo && Listed(item.Allocation) {
 				return fmt.Errorf("grant a listing at price %d, which has price %d: %w", item.PriceNo, row.priceNo, ErrOutdated)
 			}
@@ -145,7 +148,7 @@ func (p *plan) moveStock(ctx context.Context, tx pgx.Tx) (map[stockKey]Stock, ti
 	var row Stock
 	var now time.Time
 	rows := make(map[stockKey]Stock, len(keys))
-	_, err = pgx.ForEachRow(moved, []any{(*[16]byte)(&k.event), &k.tier, &k.allocation, &row.Capacity, &row.Taken, &row.Version, &row.priceNo, &now}, func() error {
+	_, err = pgx.ForEachRow(moved, []any{(*[16]byte)(&k.event), &k.tier, &k.allocation, &row.Capacity, &row.Taken, &row.Version, &row.priceNo, &row.Waitlisted, &now}, func() error {
 		row.Tier, row.Allocation = k.tier, k.allocation
 		rows[k] = row
 		return nil

@@ -27,16 +27,24 @@ const (
 	KindTransferDeclined  Kind = "transfer_declined"
 	KindTransferExpired   Kind = "transfer_expired"
 	KindTransferCancelled Kind = "transfer_cancelled"
+	// KindWaitlistOffer tells somebody on a waiting list of an offer, the subject.
+	KindWaitlistOffer Kind = "waitlist_offer"
+	// KindReminder tells who asked for it that a waiting room or a sale has opened, or that tickets are back; the subject is the event,
+	// DataOccasion which of them.
+	KindReminder Kind = "reminder"
 )
 
 // DataRefund is the refund in the data of KindRefunded.
 const DataRefund = "refund"
 
+// DataOccasion is the occasion in the data of KindReminder: room_opens, sale_opens or returned.
+const DataOccasion = "occasion"
+
 // TransferKinds are those about a transfer, whose composer gives them a Transfer.
 var TransferKinds = []Kind{KindTransferOffer, KindTransferAccepted, KindTransferDeclined, KindTransferExpired, KindTransferCancelled}
 
 // Kinds are all kinds, for tests and operators.
-var Kinds = append([]Kind{KindTickets, KindRefunded, KindEventCancelled, KindSignInCode, KindEventChanged, KindTicketMoved, KindTicketNews}, TransferKinds...)
+var Kinds = append([]Kind{KindTickets, KindRefunded, KindEventCancelled, KindSignInCode, KindEventChanged, KindTicketMoved, KindTicketNews, KindWaitlistOffer, KindReminder}, TransferKinds...)
 
 // Languages are those in which every mail can be written. The first stands in for every other.
 var Languages = []string{"en", "es", "de"}

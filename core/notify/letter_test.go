@@ -62,6 +62,13 @@ func valuesOf(t *testing.T, kind Kind) []any {
 			all = append(all, news)
 		}
 		return all
+	case KindReminder:
+		return []any{Reminder{some.Event, "room_opens"}, Reminder{some.Event, "sale_opens"}, Reminder{some.Event, "returned"}}
+	case KindWaitlistOffer:
+		o := WaitlistOffer{Event: some.Event, Tier: "Lower ring", Seats: []string{"101/A/1", "101/A/2"}, Units: 2, Wanted: 2, Amount: amount, Expires: was, Site: "https://tickets.example.org"}
+		one := o
+		one.Units, one.Seats, one.Resold, one.Site = 1, nil, true, ""
+		return []any{o, one}
 	case KindTicketMoved:
 		return []any{TicketMoved{Event: some.Event, From: "101/A/1", To: "101/A/2"}}
 	}

@@ -71,3 +71,22 @@ type Transfer struct {
 	Expires time.Time // in the venue's zone
 	Site    string    // where to sign in; empty where core does not know the pages' address
 }
+
+// WaitlistOffer are the values of KindWaitlistOffer.
+type WaitlistOffer struct {
+	Event   Event
+	Tier    string
+	Seats   []string // "section/row/number"; none where there are none
+	Units   int
+	Wanted  int  // as many as were asked for
+	Resold  bool // from another buyer
+	Amount  ledger.Amount
+	Expires time.Time // in the venue's zone
+	Site    string    // where to sign in; empty where core does not know the pages' address
+}
+
+// Reminder are the values of KindReminder.
+type Reminder struct {
+	Event    Event
+	Occasion string // room_opens, sale_opens or returned
+}

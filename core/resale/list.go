@@ -154,7 +154,13 @@ func (s *Service) list(ctx context.Context, tx pgx.Tx, id uuid.UUID, o *Offer) e
 	if err := insertPrice(ctx, tx, id, &p); err != nil {
 		return err
 	}
-	return inventory.List(ctx, tx, inventory.ListedUnit{Event: t.Event, Tier: t.Tier, Listing: id, PriceMinor: p.AllIn(), PriceNo: p.No})
+	unit := inventory.ListedUnit{Event: t.Event, Tier: t.Tier, Listing: id, PriceMinor: p.AllIn(), PriceNo: p.No}
+	if s.cfg.Waits != nil {
+		if unit.Waitlisted, err = s.cfg.Waits(ctx, tx, t.Event, t.Tier, now); err != nil {
+			return fmt.Errorf("ask the waiting list of event %s: %w", t.Event, err)
+		}
+	}
+	return inventory.List(ctx, tx, unit)
 }
 
 // aside are this package's names for why a ticket cannot be set aside.

@@ -39,7 +39,7 @@ SELECT l.listing_id, l.tier, l.seat, l.created_at, p.price_no, p.currency, p.ask
 FROM listings AS l
 JOIN listing_prices AS p ON p.listing_id = l.listing_id AND p.price_no = l.price_no
 JOIN stock AS s ON s.event_id = l.event_id AND s.tier = l.tier AND s.allocation = 'resale/' || l.listing_id::TEXT
-WHERE l.event_id = $1::UUID AND l.state IN ('open', 'selling')
+WHERE l.event_id = $1::UUID AND l.state IN ('open', 'selling') AND NOT s.waitlisted
 ORDER BY p.asked_minor + p.fee_minor + p.tax_minor, l.created_at, l.listing_id
 LIMIT $2::INT8`
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/db"
 	"fairgate/core/ticket"
@@ -22,8 +23,10 @@ type Config struct {
 	// MaxListings is how many listings an account may make within Within, over all events; 0 is no limit.
 	MaxListings int
 	Within      time.Duration
-	TidyEvery   time.Duration // how often Run looks for listings to close; default 5 s
-	Log         *slog.Logger  // default slog.Default()
+	// Waits tells, in the transaction that lists a ticket, whether those on the event's waiting list are asked first; nil: nobody is.
+	Waits     func(ctx context.Context, tx pgx.Tx, event uuid.UUID, tier string, now time.Time) (bool, error)
+	TidyEvery time.Duration // how often Run looks for listings to close; default 5 s
+	Log       *slog.Logger  // default slog.Default()
 }
 
 // Service lists tickets and follows them to their sale; see the package comment.

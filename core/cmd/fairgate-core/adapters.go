@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
 	"fairgate/core/access"
 	"fairgate/core/checkout"
+	"fairgate/core/db"
 	"fairgate/core/event"
 	"fairgate/core/inventory"
 	"fairgate/core/ticket"
@@ -64,6 +66,7 @@ func offers(events *event.Store) inventory.Offers {
 		m, ok := known[id]
 		mu.RUnlock()
 		if ok && m.of.Revision == e.Revision {
+			m.offer.CompanionsFree = e.Spec.CompanionsFreeAt(time.Now())
 			return m.offer, nil
 		}
 		chart, err := e.Spec.Chart()
@@ -83,6 +86,7 @@ func offers(events *event.Store) inventory.Offers {
 		for _, p := range e.Spec.Presales {
 			offer.Windows[p.ID] = inventory.Window{Name: p.ID, Allocation: p.Allocation, From: p.From, Until: p.Until, Limit: p.PerBuyer}
 		}
+		offer.CompanionsFree = e.Spec.CompanionsFreeAt(time.Now())
 		mu.Lock()
 		defer mu.Unlock()
 		if len(known) >= maxOffers {
@@ -194,8 +198,9 @@ func sales(events *event.Store) func(context.Context, string) (access.Sale, erro
 	}
 }
 
-// tierStock is what an allocation has of each tier, or general sale.
-func tierStock(stock *inventory.Service) func(context.Context, uuid.UUID, string) ([]access.TierStock, error) {
+// tierStock is what an allocation has of each tier, or general sale. What is kept for a waiting list, and companions' seats on general sale
+// that nobody can have, count as taken.
+func tierStock(stock *inventory.Service, d *db.DB) func(context.Context, uuid.UUID, string) ([]access.TierStock, error) {
 	return func(ctx context.Context, id uuid.UUID, allocation string) ([]access.TierStock, error) {
 		if allocation == "" {
 			allocation = event.GeneralAllocation
@@ -204,10 +209,18 @@ func tierStock(stock *inventory.Service) func(context.Context, uuid.UUID, string
 		if err != nil {
 			return nil, err
 		}
+		spare, err := stock.Unsellable(ctx, d.Reader, id)
+		if err != nil && !errors.Is(err, event.ErrCancelled) {
+			return nil, err
+		}
 		var tiers []access.TierStock
 		for _, row := range rows {
 			if row.Allocation == allocation {
-				tiers = append(tiers, access.TierStock{Tier: row.Tier, Capacity: int(row.Capacity), Taken: int(row.Taken)})
+				left := row.Left()
+				if allocation == event.GeneralAllocation {
+					left = max(0, left-spare[row.Tier])
+				}
+				tiers = append(tiers, access.TierStock{Tier: row.Tier, Capacity: int(row.Capacity), Taken: int(row.Capacity - left)})
 			}
 		}
 		return tiers, nil

@@ -27,6 +27,7 @@ import (
 	"fairgate/core/ticket"
 	"fairgate/core/ticket/scan"
 	"fairgate/core/ticket/scanner"
+	"fairgate/core/waitlist"
 	"fairgate/ledger"
 )
 
@@ -100,7 +101,11 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		return nil, err
 	}
 	issuer := ticket.NewIssuer(signingKey(events))
-	listings := resale.New(resale.Config{DB: d, Rules: resaleRules(events), Issuer: issuer, Ledger: writer, MaxListings: cfg.Resale.MaxListings, Within: cfg.Resale.Within, Log: log})
+	var lists *waitlist.Service // made below
+	listings := resale.New(resale.Config{DB: d, Rules: resaleRules(events), Issuer: issuer, Ledger: writer, MaxListings: cfg.Resale.MaxListings, Within: cfg.Resale.Within, Log: log,
+		Waits: func(ctx context.Context, tx pgx.Tx, event uuid.UUID, tier string, now time.Time) (bool, error) {
+			return lists.Resold(ctx, tx, event, tier, now)
+		}})
 	var stock *inventory.Service // that orders come back to, made below
 	orders := checkout.New(checkout.Config{
 		DB: d, Catalog: terms(events), Providers: providers, Outbox: outbox, Ledger: writer,
@@ -124,13 +129,14 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		Recorder: recorder,
 	}, orders.Hooks())
 	c.opened(stock.Close)
+	lists = openWaitlists(d, events, stock, listings, func() *access.Room { return room }, log)
 	inbox := payment.NewInbox(d, providers.WebhookReaders(), payment.InboxConfig{Log: log, Idle: orders.Idle})
 	c.opened(inbox.Close)
 	room, err = access.New(ctx, d, access.Config{
 		Tick: cfg.Access.Tick, MarkerWait: cfg.Access.MarkerWait, LeaseTTL: cfg.Access.LeaseTTL, PollMin: cfg.Access.PollMin,
 		PollMax: cfg.Access.PollMax, PollsPerSecond: cfg.Access.PollsPerSecond, KeepVerdicts: cfg.Access.KeepVerdicts, Log: log,
 	}, access.Deps{
-		Sales: sales(events), Stock: tierStock(stock), Holding: holding(stock), SpareRate: spareRate(providers, events, orders.Waiting, log), Keys: keys(events),
+		Sales: sales(events), Stock: tierStock(stock, d), Holding: holding(stock), SpareRate: spareRate(providers, events, orders.Waiting, log), Keys: keys(events),
 		Load: func(_ context.Context, id uuid.UUID) access.Load {
 			full, delay := stock.Pressure(id)
 			return access.Load{Queue: full, Delay: delay}
@@ -173,6 +179,9 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	for _, kind := range notify.TransferKinds {
 		composers[kind] = transferMail(transfers, events, cfg.Mail.PublicURL)
 	}
+	reminders := openReminders(d, events, room, log)
+	composers[notify.KindReminder] = reminderMail(events, cfg.Mail.PublicURL)
+	composers[notify.KindWaitlistOffer] = offerMail(lists, stock, events, cfg.Mail.PublicURL)
 	mailer, err := cfg.Mail.mailer(d, composers, log)
 	if err != nil {
 		return nil, err
@@ -185,6 +194,8 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		Wallets:   wallets,
 		Accounts:  signIns,
 		Transfers: transfers,
+		Waitlists: lists,
+		Reminders: reminders,
 		Scans:     scan.New(d, atGates(events)),
 		GateRate:  cfg.Gates.RatePerSecond, ScannerPage: page,
 		Payouts:    payouts,
@@ -214,6 +225,8 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		"fraud":           sweep(screen),
 		"account codes":   signIns.Run,
 		"transfers":       transfers.Run,
+		"waiting lists":   lists.Run,
+		"reminders":       reminders.Run,
 		"disputes":        orders.WatchDisputes,
 		"silent disputes": orders.LookUpDisputes,
 		"dispute lists":   orders.ListDisputes,

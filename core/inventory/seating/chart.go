@@ -62,7 +62,8 @@ type Chart struct {
 	byTier   map[string][]int // sections, in the order of the chart
 	byLabel  map[rowName]int
 	tables   bool
-	words    int // of all rows' bits
+	comes    bool // some seats are companions'
+	words    int  // of all rows' bits
 }
 
 type rowName struct {
@@ -133,6 +134,9 @@ func (c *Chart) add(at int, s Section) error {
 			focal = len(c.rows)
 		}
 		c.tables = c.tables || r.Table
+		for _, seat := range r.Seats {
+			c.comes = c.comes || seat.Use == Companion
+		}
 		c.rows = append(c.rows, one)
 	}
 	made.last = len(c.rows)
@@ -238,6 +242,41 @@ func (c *Chart) SectionTier(id string) (string, bool) {
 
 // Tables tells whether the chart has any.
 func (c *Chart) Tables() bool { return c.tables }
+
+// Companions tells whether some seats are for companions.
+func (c *Chart) Companions() bool { return c.comes }
+
+// WithNeeds names the accessible seats and the companions'.
+func (c *Chart) WithNeeds() []string {
+	var names []string
+	for n := range c.rows {
+		if !c.rows[n].needs {
+			continue
+		}
+		for bit, use := range c.rows[n].uses {
+			if use != Ordinary {
+				names = append(names, c.Name(Place{int32(n), int32(bit)}))
+			}
+		}
+	}
+	return names
+}
+
+// Accompanies names the accessible seats that a companion's seat is beside, past other companions' seats.
+func (c *Chart) Accompanies(p Place) []string {
+	r := &c.rows[p.row]
+	var names []string
+	for _, step := range []int{-1, 1} {
+		bit := int(p.bit) + step
+		for bit >= 0 && bit < len(r.uses) && r.uses[bit] == Companion {
+			bit += step
+		}
+		if bit >= 0 && bit < len(r.uses) && r.uses[bit] == Accessible {
+			names = append(names, c.Name(Place{p.row, int32(bit)}))
+		}
+	}
+	return names
+}
 
 // Use says whom a seat is meant for.
 func (c *Chart) Use(p Place) Use { return c.rows[p.row].uses[p.bit] }

@@ -48,7 +48,10 @@ type Wish struct {
 	Quantity   int // people, those with needs and their companions included
 	Accessible int
 	Companions int
-	Allow      Allow
+
+	// KeepCompanions leaves companions' seats to those with need even if nothing else is left.
+	KeepCompanions bool
+	Allow          Allow
 }
 
 // Pick is a proposal.
@@ -269,7 +272,7 @@ func (s *search) count(sections []int) (left, accessible int) {
 			for bit, use := range r.uses {
 				switch {
 				case !has(all, bit):
-				case use == Ordinary || s.spare:
+				case use == Ordinary || s.spare && (use == Accessible || !s.w.KeepCompanions):
 					left++
 				case s.w.Accessible > 0 && use == Accessible:
 					left++

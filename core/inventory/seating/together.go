@@ -1,5 +1,7 @@
 package seating
 
+import "slices"
+
 // together is the nearest block for the whole party in the sections.
 func (s *search) together(sections []int, strict bool) ([]block, bool) {
 	best, found := block{}, false
@@ -61,7 +63,16 @@ func (s *search) inRow(i int, strict bool) (block, bool) {
 // bits are the seats of a row that a party without need may have.
 func (s *search) bits(i int) []uint64 {
 	if s.spare {
-		return s.f.of(s.f.all, i)
+		all := s.f.of(s.f.all, i)
+		if r := &s.f.chart.rows[i]; s.w.KeepCompanions && r.needs {
+			all = slices.Clone(all)
+			for bit, use := range r.uses {
+				if use == Companion {
+					all[bit/64] &^= 1 << (bit % 64)
+				}
+			}
+		}
+		return all
 	}
 	return s.f.of(s.f.ordinary, i)
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // Where companions enter together with whom they accompany (gate.Rules.Together), a companion's seat opens a gate from the moment on at
-// which a ticket of an accessible seat of the same order has entered, through any zone. Off line a gate does not know orders: it lets
+// which a ticket of an accessible seat of the same order has entered, through any zone; at once if no such ticket of the order is good. Off line a gate does not know orders: it lets
 // companions in, and merging finds those who came before.
 
 // companionFinding is what is wrong with a companion's pass off line that came before every one of an accessible seat.
@@ -28,16 +28,22 @@ JOIN orders AS o ON o.order_id = t.order_id
 WHERE t.ticket_id = $1`
 
 const sqlAccompanied = `
-SELECT count(*)
+SELECT count(*), count(e.ticket_id)
 FROM tickets AS t
-JOIN entries AS e ON e.ticket_id = t.ticket_id
-WHERE t.ticket_id = ANY($1::UUID[]) AND t.seat = ANY($2::TEXT[]) AND e.ins > 0`
+LEFT JOIN entries AS e ON e.ticket_id = t.ticket_id AND e.ins > 0
+WHERE t.ticket_id = ANY($1::UUID[]) AND t.seat = ANY($2::TEXT[]) AND (t.state = 'valid' OR e.ticket_id IS NOT NULL)`
 
 const sqlPartyOrders = `
 SELECT DISTINCT t.order_id, jsonb_array_length(o.lines::JSONB)
 FROM tickets AS t
 JOIN orders AS o ON o.order_id = t.order_id
 WHERE t.ticket_id = ANY($1::UUID[]) AND (t.seat = ANY($2::TEXT[]) OR t.seat = ANY($3::TEXT[]))`
+
+const sqlPartyHeads = `
+SELECT DISTINCT t.order_id
+FROM tickets AS t
+LEFT JOIN entries AS e ON e.ticket_id = t.ticket_id AND e.ins > 0
+WHERE t.ticket_id = ANY($1::UUID[]) AND t.seat = ANY($2::TEXT[]) AND (t.state = 'valid' OR e.ticket_id IS NOT NULL)`
 
 const sqlPartyPasses = `
 SELECT s.ticket_id, t.order_id, t.seat, s.zone, s.at
@@ -54,7 +60,8 @@ func ticketsOf(order uuid.UUID, places int) []uuid.UUID {
 	return ids
 }
 
-// accompanied tells whether somebody whom the ticket may accompany has entered.
+// accompanied tells whether somebody whom the ticket may accompany has entered, or nobody of its order is left who could: it was sold when
+// companions' seats were released, or beside an accessible seat of an earlier order, or that was given back or sold on.
 func (t *turn) accompanied(ctx context.Context, tx pgx.Tx) (bool, error) {
 	var order uuid.UUID
 	var places int
@@ -65,11 +72,11 @@ func (t *turn) accompanied(ctx context.Context, tx pgx.Tx) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("read a companion's order: %w", err)
 	}
-	var n int64
-	if err := tx.QueryRow(ctx, sqlAccompanied, ticketsOf(order, places), t.event.Accessible).Scan(&n); err != nil {
+	var n, entered int64
+	if err := tx.QueryRow(ctx, sqlAccompanied, ticketsOf(order, places), t.event.Accessible).Scan(&n, &entered); err != nil {
 		return false, fmt.Errorf("ask whether a companion comes along: %w", err)
 	}
-	return n > 0, nil
+	return n == 0 || entered > 0, nil
 }
 
 // companion refuses a companion who would be the first of the party.
@@ -119,6 +126,13 @@ func partiesOf(ctx context.Context, tx pgx.Tx, e *Event, places []place) (partie
 	}); err != nil {
 		return p, nil, fmt.Errorf("read the orders of companions: %w", err)
 	}
+	heads := map[uuid.UUID]bool{} // orders with somebody to accompany
+	if rows, err = tx.Query(ctx, sqlPartyHeads, tickets, e.Accessible); err != nil {
+		return p, nil, fmt.Errorf("read whom companions accompany: %w", err)
+	}
+	if _, err := pgx.ForEachRow(rows, []any{&order}, func() error { heads[order] = true; return nil }); err != nil {
+		return p, nil, fmt.Errorf("read whom companions accompany: %w", err)
+	}
 	if rows, err = tx.Query(ctx, sqlPartyPasses, tickets); err != nil {
 		return p, nil, fmt.Errorf("read the passes of parties: %w", err)
 	}
@@ -128,6 +142,7 @@ func partiesOf(ctx context.Context, tx pgx.Tx, e *Event, places []place) (partie
 	var at time.Time
 	if _, err := pgx.ForEachRow(rows, []any{&one.ticket, &order, &seat, &one.zone, &at}, func() error {
 		switch known := first[order]; {
+		case slices.Contains(e.Companions, seat) && !heads[order]:
 		case slices.Contains(e.Companions, seat):
 			companions[one.ticket] = order
 			places = append(places, one)

@@ -111,3 +111,15 @@ func TestOfACancelledEventNobodyEntersWhetherRefundedOrNot(t *testing.T) {
 		t.Error("the pack does not say that the event is cancelled")
 	}
 }
+
+// A companion's seat that was sold when such seats were released, or whose accessible seat was given back or sold on, has nobody to wait for.
+func TestACompanionWithNobodyLeftToAccompanyEntersAlone(t *testing.T) {
+	w := newWorld(t, gate.AfterExit)
+	venue := at("main", "")
+	first, companion, _ := w.party("T")
+	w.scan(venue, companion.Code, gate.In, gate.ErrCompanion)
+	if _, err := w.db.Pool.Exec(t.Context(), `UPDATE tickets SET state = 'void', void_reason = 'refunded' WHERE ticket_id = $1`, first.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.scan(venue, companion.Code, gate.In, nil)
+}

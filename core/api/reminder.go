@@ -1,0 +1,93 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"fairgate/core/reminder"
+)
+
+// reminderRoutes are those of buyers. Setting the same again changes nothing, so none needs a key.
+func (s *Server) reminderRoutes(edge func(pattern string, limit int64, h handler)) {
+	edge("GET /v1/events/{id}/reminders", maxBuyerBody, s.ownReminders)
+	edge("PUT /v1/events/{id}/reminders", maxBuyerBody, s.setReminders)
+	edge("DELETE /v1/events/{id}/reminders", maxBuyerBody, s.stopReminders)
+}
+
+func (s *Server) writeReminders(w http.ResponseWriter, r *http.Request, event, account uuid.UUID) error {
+	list, err := s.Reminders.Own(r.Context(), event, account)
+	if err != nil {
+		return err
+	}
+	if list == nil {
+		list = []reminder.Occasion{}
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"occasions": list})
+	return nil
+}
+
+// ownReminders lists what the account will be mailed about, once each.
+//
+//	GET /v1/events/{id}/reminders
+func (s *Server) ownReminders(w http.ResponseWriter, r *http.Request) error {
+	e, err := s.eventByPath(r)
+	if err != nil {
+		return err
+	}
+	a, err := s.account(r)
+	if err != nil {
+		return err
+	}
+	return s.writeReminders(w, r, e.ID, a.ID)
+}
+
+// setReminders has the account mailed about these occasions and no others.
+//
+//	PUT /v1/events/{id}/reminders {"occasions":["room_opens","sale_opens","returned"],"language":"es"}
+func (s *Server) setReminders(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Occasions []reminder.Occasion `json:"occasions"`
+		Language  string              `json:"language"`
+	}
+	if err := decode(r, &body); err != nil {
+		return err
+	}
+	if !languageTag(body.Language) {
+		return &detailed{errRequest, "language must be a language tag of at most 35 characters, such as es or de-AT."}
+	}
+	e, err := s.eventByPath(r)
+	if err != nil {
+		return err
+	}
+	a, err := s.actorIn(r, e)
+	if err != nil {
+		return err
+	}
+	who := reminder.Asker{Account: a.account.ID, Email: a.account.Email, Language: body.Language}
+	if who.Language == "" {
+		who.Language = a.account.Language
+	}
+	if err := s.Reminders.Set(r.Context(), e.ID, who, body.Occasions); err != nil {
+		return err
+	}
+	return s.writeReminders(w, r, e.ID, a.account.ID)
+}
+
+// stopReminders has the account mailed about nothing of the event.
+//
+//	DELETE /v1/events/{id}/reminders
+func (s *Server) stopReminders(w http.ResponseWriter, r *http.Request) error {
+	e, err := s.eventByPath(r)
+	if err != nil {
+		return err
+	}
+	a, err := s.account(r)
+	if err != nil {
+		return err
+	}
+	if err := s.Reminders.Set(r.Context(), e.ID, reminder.Asker{Account: a.ID}, nil); err != nil {
+		return err
+	}
+	return s.writeReminders(w, r, e.ID, a.ID)
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"fairgate/loadtest/paysim"
+)
+
+type waitlistEntry struct {
+	ID      uuid.UUID `json:"id"`
+	Entrant string    `json:"entrant"`
+	State   string    `json:"state"`
+	Offers  []struct {
+		ID     uuid.UUID `json:"id"`
+		State  string    `json:"state"`
+		HoldID uuid.UUID `json:"hold_id"`
+	} `json:"offers"`
+}
+
+// entry waits until the person's latest entry is as wanted.
+func (r *rig) entry(p *person, slug string, want func(e *waitlistEntry) bool) waitlistEntry {
+	r.t.Helper()
+	var found struct {
+		Entries []waitlistEntry `json:"entries"`
+	}
+	var e waitlistEntry
+	r.eventually("the waiting list comes to it", func() bool {
+		r.call(r.by(p, http.MethodGet, "/v1/waitlist", nil), http.StatusOK, &found)
+		if len(found.Entries) == 0 {
+			return false
+		}
+		e = found.Entries[0]
+		return want(&e)
+	})
+	return e
+}
+
+// buysAlone orders and pays a hold as an account alone.
+func (r *rig) buysAlone(p *person, hold uuid.UUID) order {
+	r.t.Helper()
+	var o order
+	r.call(r.keyed(r.by(p, http.MethodPost, "/v1/orders", map[string]any{"hold_id": hold}), "order"), http.StatusCreated, &o)
+	r.call(r.keyed(r.by(p, http.MethodPost, "/v1/orders/"+o.ID.String()+"/pay", map[string]any{}), "pay"), http.StatusOK, &o)
+	r.payForm(o, visa)
+	r.eventually("the order is paid", func() bool {
+		r.call(r.by(p, http.MethodGet, "/v1/orders/"+o.ID.String(), nil), http.StatusOK, &o)
+		return o.State == "ticket_issued"
+	})
+	return o
+}
+
+func TestARefundedTicketGoesToTheWaitingListAndIsBoughtWithoutTheRoom(t *testing.T) {
+	r := newRigWith(t, "", paysim.Faults{}, func(*config) {})
+	r.with("\nrefunds: {by: buyer}\nresale: {allowed: true}\nwaiting_list: {enabled: true, offer_for: 10m, draw_after: 1s}\n")
+	slug, tier := r.firstEvent()
+	people := r.open(slug, 2)
+	r.admit(slug, people...)
+	ann, ben, cyd := r.signIn("ann@example.org", "ann"), r.signIn("ben@example.org", "ben"), r.signIn("cyd@example.org", "cyd")
+	listHold := func(p *person, listing uuid.UUID) *http.Request {
+		return r.keyed(r.by(p, http.MethodPost, "/v1/holds", map[string]any{"event": slug, "items": []any{map[string]any{"listing": listing}}}), "listing")
+	}
+	if got := r.code(listHold(ann, uuid.New()), http.StatusForbidden); got != "waiting_room_first" {
+		t.Errorf("a listing while the event sells: %s", got)
+	}
+	if got := r.code(r.keyed(r.by(ann, http.MethodPost, "/v1/holds", map[string]any{"event": slug, "items": []any{map[string]any{"tier": tier, "quantity": 1}}}), "k"), http.StatusUnauthorized); got != "session_missing" {
+		t.Errorf("a ticket of the event's own: %s", got)
+	}
+
+	wish := map[string]any{"tiers": []string{tier}, "quantity": 1}
+	path := "/v1/events/" + slug + "/waitlist/entry"
+	if got := r.code(r.as(people[0], http.MethodPut, path, wish), http.StatusUnauthorized); got != "signed_out" {
+		t.Errorf("without an account: %s", got)
+	}
+	reminders := "/v1/events/" + slug + "/reminders"
+	if got := r.code(r.by(ann, http.MethodPut, reminders, map[string]any{"occasions": []string{"sale_opens"}}), http.StatusConflict); got != "reminder_past" {
+		t.Errorf("reminded of a sale that has begun: %s", got)
+	}
+	r.call(r.by(ann, http.MethodGet, reminders, nil), http.StatusOK, nil)
+	var entry waitlistEntry
+	r.call(r.by(ann, http.MethodPut, path, wish), http.StatusCreated, &entry)
+	r.call(r.by(ann, http.MethodPut, path, wish), http.StatusOK, &entry)
+
+	// The event sells out.
+	first, second := r.bought(people[0], slug, tier, 1), r.bought(people[1], slug, tier, 1)
+	if _, err := r.db.Pool.Exec(t.Context(), `UPDATE stock SET capacity = taken, version = version + 1 WHERE allocation = 'general'`); err != nil {
+		t.Fatal(err)
+	}
+	var list struct {
+		Commitment string     `json:"commitment"`
+		DrawnAt    *time.Time `json:"drawn_at"`
+		Secret     string     `json:"secret"`
+	}
+	r.eventually("the list is drawn", func() bool {
+		r.call(r.request("edge", http.MethodGet, "/v1/events/"+slug+"/waitlist", nil), http.StatusOK, &list)
+		if list.Commitment == "" || (list.DrawnAt == nil) != (list.Secret == "") {
+			t.Fatalf("the list says %+v", list)
+		}
+		return list.DrawnAt != nil
+	})
+	r.call(r.by(ben, http.MethodPut, path, wish), http.StatusCreated, &entry)
+
+	r.call(r.keyed(r.as(people[0], http.MethodPost, "/v1/orders/"+first.ID.String()+"/refund", map[string]any{}), "refund"), http.StatusOK, nil)
+	offered := r.entry(ann, slug, func(e *waitlistEntry) bool { return e.State == "offered" && len(e.Offers) == 1 })
+	offer := offered.Offers[0]
+	if got := r.code(r.by(ben, http.MethodPost, "/v1/offers/"+offer.ID.String()+"/accept", map[string]any{}), http.StatusNotFound); got != "not_on_waiting_list" {
+		t.Errorf("another's offer: %s", got)
+	}
+	if got := r.code(r.keyed(r.by(ben, http.MethodPost, "/v1/orders", map[string]any{"hold_id": offer.HoldID}), "mine"), http.StatusUnauthorized); got != "session_missing" {
+		t.Errorf("another's hold: %s", got)
+	}
+	if got := r.hold(slug, people[1], "more", fmt.Sprintf(`[{"tier":%q,"quantity":1}]`, tier)); got.Status == http.StatusCreated {
+		t.Errorf("general sale has what is offered: %+v", got)
+	}
+	r.call(r.by(ann, http.MethodPost, "/v1/offers/"+offer.ID.String()+"/accept", map[string]any{}), http.StatusOK, nil)
+	got := r.buysAlone(ann, offer.HoldID)
+	if len(got.Tickets) != 1 {
+		t.Errorf("ann's order: %+v", got)
+	}
+	r.entry(ann, slug, func(e *waitlistEntry) bool { return e.State == "bought" })
+
+	// A ticket that is sold on goes to the list too; ben does not want it, and then an account alone buys it.
+	var l listing
+	r.call(r.keyed(r.as(people[1], http.MethodPost, "/v1/tickets/"+second.Tickets[0].String()+"/listing", price(1000)), "list"), http.StatusCreated, &l)
+	if got := r.code(listHold(cyd, l.ID), http.StatusConflict); got != "waiting_list_first" && got != "sold_out" {
+		t.Errorf("a listing that the list has first: %s", got)
+	}
+	offered = r.entry(ben, slug, func(e *waitlistEntry) bool { return e.State == "offered" && len(e.Offers) == 1 })
+	r.call(r.by(ben, http.MethodPost, "/v1/offers/"+offered.Offers[0].ID.String()+"/decline", map[string]any{}), http.StatusOK, nil)
+	var hold struct {
+		ID uuid.UUID `json:"id"`
+	}
+	r.eventually("everybody may have the listing", func() bool {
+		reply := r.raw(listHold(cyd, l.ID))
+		return reply.status == http.StatusCreated
+	})
+	r.call(listHold(cyd, l.ID), http.StatusCreated, &hold)
+	r.call(r.by(cyd, http.MethodGet, "/v1/holds/"+hold.ID.String(), nil), http.StatusOK, nil)
+	r.call(r.by(ben, http.MethodGet, "/v1/holds/"+hold.ID.String(), nil), http.StatusUnauthorized, nil)
+	if got := r.buysAlone(cyd, hold.ID); len(got.Tickets) != 1 {
+		t.Errorf("cyd's order: %+v", got)
+	}
+}

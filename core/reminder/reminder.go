@@ -1,0 +1,312 @@
+// Package reminder owns the table reminders: who asked for a mail when an event's waiting room or sale opens, or when tickets are back on
+// general sale.
+//
+// A reminder is one mail to an address that an account has proved, sent once: the transaction that ends it queues the mail, so neither two
+// cores nor a crash make two or none. It is not sent for what is so already, nor after it was withdrawn; its row keeps no address then.
+//
+// A Service is safe for concurrent use. Any number of processes may Run one.
+package reminder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"fairgate/core/db"
+)
+
+// Occasion is what somebody is reminded of.
+type Occasion string
+
+// The occasions.
+const (
+	RoomOpens Occasion = "room_opens"
+	SaleOpens Occasion = "sale_opens"
+	Returned  Occasion = "returned" // there are tickets on general sale again
+)
+
+// Occasions are all, in the order in which they come.
+var Occasions = []Occasion{RoomOpens, SaleOpens, Returned}
+
+// Refusals.
+var (
+	ErrOccasion = errors.New("reminder: no such occasion")
+	ErrPast     = errors.New("reminder: that is so already, or will not be any more")
+)
+
+// Sale is how an event's sale stands.
+type Sale int
+
+// How a sale may stand.
+const (
+	Before  Sale = iota // the waiting room is not open
+	Waiting             // it is, and the sale is not
+	Selling             // there are tickets on general sale
+	SoldOut
+	Over // the sale has ended, or the event is cancelled
+)
+
+// comes tells whether an occasion is here, and whether it may still come.
+func (o Occasion) comes(s Sale) (here, may bool) {
+	switch o {
+	case RoomOpens:
+		return s == Waiting || s == Selling, s == Before
+	case SaleOpens:
+		return s == Selling, s == Before || s == Waiting
+	default:
+		return s == Selling, s == SoldOut
+	}
+}
+
+// Mail is one that reminds. The same key is the same mail.
+type Mail struct {
+	Key      string
+	To       string
+	Language string
+	Event    uuid.UUID
+	Occasion Occasion
+}
+
+// Config is what a Service needs. All but Every and Log is required.
+type Config struct {
+	DB *db.DB
+	// Sale tells how an event's sale stands, from memory.
+	Sale func(ctx context.Context, event uuid.UUID) (Sale, error)
+	// Send takes mails into the transaction.
+	Send  func(ctx context.Context, tx pgx.Tx, mails []Mail) error
+	Every time.Duration // between two looks; default 2 s
+	Log   *slog.Logger  // default slog.Default()
+}
+
+// Service reminds; see the package comment.
+type Service struct {
+	db  *db.DB
+	cfg Config
+	log *slog.Logger
+}
+
+// New makes a Service. Run beside it sends.
+func New(cfg Config) *Service {
+	if cfg.Every <= 0 {
+		cfg.Every = 2 * time.Second
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	return &Service{db: cfg.DB, cfg: cfg, log: cfg.Log}
+}
+
+// Metrics of every Service of the process.
+//
+//	core_reminders_sent_total          mails queued
+//	core_reminders_errors_total        looks that failed
+var (
+	sentTotal   = metrics.NewCounter(`core_reminders_sent_total`)
+	errorsTotal = metrics.NewCounter(`core_reminders_errors_total`)
+)
+
+// Asker is the account that asks.
+type Asker struct {
+	Account  uuid.UUID
+	Email    string // proved
+	Language string
+}
+
+const sqlInsert = `
+INSERT INTO reminders (reminder_id, event_id, account_id, email, language, occasion, made_at, ended_at, sent)
+SELECT k.reminder_id, $1::UUID, $2::UUID, $3::TEXT, $4::TEXT, k.occasion, now(), NULL, false
+FROM unnest($5::TEXT[], $6::UUID[]) AS k (occasion, reminder_id)
+WHERE NOT EXISTS (SELECT 1 FROM reminders AS r WHERE r.event_id = $1::UUID AND r.account_id = $2::UUID AND r.occasion = k.occasion AND r.ended_at IS NULL)`
+
+const sqlWithdraw = `
+UPDATE reminders SET ended_at = now(), email = ''
+WHERE event_id = $1::UUID AND account_id = $2::UUID AND ended_at IS NULL AND NOT (occasion = ANY($3::TEXT[]))`
+
+const sqlOwn = `
+SELECT r.occasion FROM reminders AS r
+WHERE r.event_id = $1::UUID AND r.account_id = $2::UUID AND r.ended_at IS NULL ORDER BY r.occasion`
+
+// Set has an account reminded of these occasions of an event, and of no others; none withdraws all. What stands already stays. Errors:
+// ErrOccasion, ErrPast (of an occasion that is asked for anew).
+func (s *Service) Set(ctx context.Context, event uuid.UUID, who Asker, wanted []Occasion) error {
+	for i, o := range wanted {
+		if !slices.Contains(Occasions, o) || slices.Contains(wanted[:i], o) {
+			return fmt.Errorf("%w: %q", ErrOccasion, o)
+		}
+	}
+	sale, err := s.cfg.Sale(ctx, event)
+	if err != nil {
+		return err
+	}
+	set := func(ctx context.Context, tx pgx.Tx) error {
+		standing, err := own(ctx, tx, event, who.Account)
+		if err != nil {
+			return err
+		}
+		for _, o := range wanted {
+			if _, may := o.comes(sale); !may && !slices.Contains(standing, o) {
+				return fmt.Errorf("%w: %s", ErrPast, o)
+			}
+		}
+		names, ids := make([]string, len(wanted)), make([]uuid.UUID, len(wanted))
+		for i, o := range wanted {
+			names[i], ids[i] = string(o), uuid.New()
+		}
+		if _, err := tx.Exec(ctx, sqlWithdraw, event, who.Account, names); err != nil {
+			return fmt.Errorf("withdraw reminders: %w", err)
+		}
+		if _, err := tx.Exec(ctx, sqlInsert, event, who.Account, who.Email, who.Language, names, ids); err != nil {
+			return fmt.Errorf("insert reminders: %w", err)
+		}
+		return nil
+	}
+	if err = s.db.InTx(ctx, set); db.IsUnique(err) { // the same account asked twice at once
+		err = s.db.InTx(ctx, set)
+	}
+	if err != nil {
+		return fmt.Errorf("remind of event %s: %w", event, err)
+	}
+	return nil
+}
+
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+func own(ctx context.Context, q querier, event, account uuid.UUID) ([]Occasion, error) {
+	rows, err := q.Query(ctx, sqlOwn, event, account)
+	if err != nil {
+		return nil, fmt.Errorf("read reminders: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowTo[Occasion])
+	if err != nil {
+		return nil, fmt.Errorf("read reminders: %w", err)
+	}
+	return list, nil
+}
+
+// Own lists what an account will be reminded of.
+func (s *Service) Own(ctx context.Context, event, account uuid.UUID) (list []Occasion, err error) {
+	err = s.db.Reading(ctx, func() error {
+		list, err = own(ctx, s.db.Reader, event, account)
+		return err
+	})
+	return list, err
+}
+
+const sqlForget = `UPDATE reminders SET ended_at = COALESCE(ended_at, now()), email = '' WHERE account_id = $1::UUID AND ended_at IS NULL`
+
+// Forget has an account reminded of nothing.
+func (s *Service) Forget(ctx context.Context, account uuid.UUID) error {
+	err := s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, sqlForget, account)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("forget the reminders of account %s: %w", account, err)
+	}
+	return nil
+}
+
+const sqlStanding = `SELECT DISTINCT r.event_id, r.occasion FROM reminders AS r WHERE r.ended_at IS NULL ORDER BY r.event_id, r.occasion`
+
+const sqlEnd = `
+UPDATE reminders AS r SET ended_at = now(), sent = $4::BOOL, email = ''
+FROM (SELECT d.reminder_id, d.email FROM reminders AS d WHERE d.event_id = $1::UUID AND d.occasion = $2::TEXT AND d.ended_at IS NULL
+      ORDER BY d.reminder_id LIMIT $3::INT8) AS due
+WHERE r.reminder_id = due.reminder_id AND r.ended_at IS NULL
+RETURNING r.reminder_id, due.email, r.language`
+
+// page is how many reminders one transaction ends.
+const page = 500
+
+// Run sends what is due until ctx ends, whose error it returns. What fails is logged and looked at again.
+func (s *Service) Run(ctx context.Context) error {
+	for {
+		if err := s.Look(ctx); err != nil && ctx.Err() == nil {
+			errorsTotal.Inc()
+			s.log.Warn("reminders were not sent; they are looked at again", "error", err.Error())
+		}
+		// A fifth of jitter keeps several cores from looking in step.
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(s.cfg.Every + rand.N(s.cfg.Every/5+1)):
+		}
+	}
+}
+
+// Look sends what is due now, and ends what will not be any more.
+func (s *Service) Look(ctx context.Context) error {
+	type standing struct {
+		Event    uuid.UUID
+		Occasion Occasion
+	}
+	var all []standing
+	err := s.db.Reading(ctx, func() error {
+		rows, err := s.db.Reader.Query(ctx, sqlStanding)
+		if err != nil {
+			return err
+		}
+		all, err = pgx.CollectRows(rows, pgx.RowToStructByPos[standing])
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("find reminders: %w", err)
+	}
+	var failed error
+	for _, one := range all {
+		sale, err := s.cfg.Sale(ctx, one.Event)
+		if err != nil {
+			failed = err
+			continue
+		}
+		here, may := one.Occasion.comes(sale)
+		if !here && (may || sale != Over) {
+			continue
+		}
+		for n := page; n == page && err == nil; {
+			n, err = s.end(ctx, one.Event, one.Occasion, here)
+		}
+		if err != nil {
+			failed = err
+		}
+	}
+	return failed
+}
+
+// end ends a page of reminders, and queues their mails.
+func (s *Service) end(ctx context.Context, event uuid.UUID, o Occasion, send bool) (n int, err error) {
+	err = s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, sqlEnd, event, string(o), page, send)
+		if err != nil {
+			return err
+		}
+		var mails []Mail
+		var id uuid.UUID
+		var email, language string
+		_, err = pgx.ForEachRow(rows, []any{&id, &email, &language}, func() error {
+			mails = append(mails, Mail{Key: "reminder/" + id.String(), To: email, Language: language, Event: event, Occasion: o})
+			return nil
+		})
+		if n = len(mails); err != nil || !send || n == 0 {
+			return err
+		}
+		return s.cfg.Send(ctx, tx, mails)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("remind of %s of event %s: %w", o, event, err)
+	}
+	if send {
+		sentTotal.Add(n)
+	}
+	return n, nil
+}

@@ -1,0 +1,24 @@
+package waitlist
+
+import "github.com/VictoriaMetrics/metrics"
+
+// Metrics of every Service of the process.
+//
+//	core_waitlist_entries_total{step}     step: asked, left
+//	core_waitlist_offers_total{result}    result: opened, accepted, bought, declined, expired, void
+//	core_waitlist_draws_total             draws held
+//	core_waitlist_errors_total            looks at a list that failed
+var (
+	askedTotal    = metrics.NewCounter(`core_waitlist_entries_total{step="asked"}`)
+	leftTotal     = metrics.NewCounter(`core_waitlist_entries_total{step="left"}`)
+	openedTotal   = metrics.NewCounter(`core_waitlist_offers_total{result="opened"}`)
+	acceptedTotal = metrics.NewCounter(`core_waitlist_offers_total{result="accepted"}`)
+	closedTotal   = map[OfferState]*metrics.Counter{
+		OfferBought:   metrics.NewCounter(`core_waitlist_offers_total{result="bought"}`),
+		OfferDeclined: metrics.NewCounter(`core_waitlist_offers_total{result="declined"}`),
+		OfferExpired:  metrics.NewCounter(`core_waitlist_offers_total{result="expired"}`),
+		OfferVoid:     metrics.NewCounter(`core_waitlist_offers_total{result="void"}`),
+	}
+	drawsTotal  = metrics.NewCounter(`core_waitlist_draws_total`)
+	errorsTotal = metrics.NewCounter(`core_waitlist_errors_total`)
+)
