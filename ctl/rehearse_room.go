@@ -32,7 +32,7 @@ func newRehearseRoom(env Env) *cobra.Command {
 		Use:   "rehearse-room",
 		Short: "Have half a million people join, wait and poll, on this machine",
 		Long: `rehearse-room starts a database, one core and two edges as separate processes on loopback, and sends a crowd that joins, waits and
-polls as the page does, over at most 4,000 connections. In the middle a tenth of it, 50,000 at most, comes as a storm: a hundred
+polls as the page does, over at most 4,000 connections. Near the start a tenth of it, 50,000 at most, comes as a storm: a hundred
 times the rate of before within five seconds. The pool is sealed and drawn, the first are called and claim.
 
 It ends with a verdict for each question: has everybody a signed receipt of their own, is everybody in the sealed pool where the receipt
@@ -133,7 +133,7 @@ func (s *stage) playRoom(ctx context.Context, say func(string, ...any), plan cro
 		return roomResult{}, fmt.Errorf("schedule the on-sale: %w", err)
 	}
 	say("\n%d people over %d connections; the storm after %s; the sale opens after %s\n\n", plan.All(), plan.Connections,
-		(plan.JoinOver + plan.NormalFor).Round(time.Second), plan.OpensIn().Round(time.Second))
+		plan.NormalFor, plan.OpensIn().Round(time.Second))
 	if err := sleepUntil(ctx, began); err != nil {
 		return roomResult{}, err
 	}

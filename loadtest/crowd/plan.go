@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// Plan is who comes when. Times are from the start; joining is over when the last of the storm has arrived and Settle has passed, and
-// then the sale opens.
+// Plan is who comes when: a few at the normal rate, then the storm, as when joining opens, then the rest of the crowd. Times are from the
+// start; when the last has arrived and Settle has passed, the sale opens.
 type Plan struct {
 	Event       string
 	Edges       []string      // base URLs
 	Connections int           // over all edges
 	Buyers      int           // the crowd without the storm
-	JoinOver    time.Duration // in which it arrives, evenly
+	JoinOver    time.Duration // in which it arrives after the storm, evenly
 	Normal      float64       // arrivals a second before the storm, for NormalFor
 	NormalFor   time.Duration
 	Storm       float64 // arrivals a second of the storm: a hundred times Normal
@@ -46,9 +46,7 @@ func (p *Plan) storm() int  { return int(p.Storm * p.StormFor.Seconds()) }
 func (p *Plan) All() int { return p.Buyers + p.normal() + p.storm() }
 
 // OpensIn is when the sale opens, from the start.
-func (p *Plan) OpensIn() time.Duration { return p.stormAt() + p.StormFor + p.Settle }
-
-func (p *Plan) stormAt() time.Duration { return p.JoinOver + p.NormalFor }
+func (p *Plan) OpensIn() time.Duration { return p.NormalFor + p.StormFor + p.JoinOver + p.Settle }
 
 // Validate reports every problem.
 func (p *Plan) Validate() error {
@@ -70,12 +68,12 @@ const MaxBuyers = 4_000_000
 
 // arrival is when member number n comes, and whether it is one of the storm.
 func (p *Plan) arrival(n int) (at time.Duration, storm bool) {
-	if n < p.Buyers {
-		return time.Duration(float64(p.JoinOver) * float64(n) / float64(p.Buyers)), false
+	if n < p.normal() {
+		return time.Duration(float64(n) / p.Normal * float64(time.Second)), false
 	}
-	if n -= p.Buyers; n < p.normal() {
-		return p.JoinOver + time.Duration(float64(n)/p.Normal*float64(time.Second)), false
+	if n -= p.normal(); n < p.storm() {
+		return p.NormalFor + time.Duration(float64(n)/p.Storm*float64(time.Second)), true
 	}
-	n -= p.normal()
-	return p.stormAt() + time.Duration(float64(n)/p.Storm*float64(time.Second)), true
+	n -= p.storm()
+	return p.NormalFor + p.StormFor + time.Duration(float64(p.JoinOver)*float64(n)/float64(p.Buyers)), false
 }
