@@ -55,7 +55,7 @@ func newStage(ctx context.Context, d *db.DB, log *slog.Logger) (*stage, error) {
 	var err error
 	st.room, err = access.New(ctx, d, access.Config{Log: log}, access.Deps{
 		Sales: func(context.Context, string) (access.Sale, error) { return access.Sale{}, access.ErrNoSale },
-		Stock: func(context.Context, uuid.UUID) ([]access.TierStock, error) { return nil, nil },
+		Stock: func(context.Context, uuid.UUID, string) ([]access.TierStock, error) { return nil, nil },
 		Keys: func(ctx context.Context, purpose, scope string) ([]access.Key, error) {
 			ring, err := st.events.Keys(ctx, event.Purpose(purpose), scope)
 			found := make([]access.Key, len(ring))
