@@ -29,6 +29,25 @@ func (s *Server) routePage(ctx *fasthttp.RequestCtx, path []byte) {
 		}
 		return
 	}
+	if slug, ok := drawPath(path); ok {
+		if ctx.IsGet() || ctx.IsHead() {
+			s.serveDraw(ctx, slug)
+		} else {
+			allow(ctx, "GET, HEAD")
+		}
+		return
+	}
+	if slug, order, ok := buyPath(path); ok {
+		switch {
+		case order != "" && (ctx.IsGet() || ctx.IsHead()):
+			s.serveOrder(ctx, slug, order)
+		case order != "":
+			allow(ctx, "GET, HEAD")
+		case allow(ctx, "GET, HEAD, POST") && s.fromOurPages(ctx):
+			s.serveBuy(ctx, slug)
+		}
+		return
+	}
 	if slug, order, ok := payPath(path); ok {
 		if ctx.IsGet() || ctx.IsHead() {
 			s.servePay(ctx, slug, order)

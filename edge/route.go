@@ -31,7 +31,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// routeQueue: /q/{event}/state, join, claim, challenge.
+// routeQueue: /q/{event}/state, join, claim, place, challenge.
 func (s *Server) routeQueue(ctx *fasthttp.RequestCtx, rest []byte) {
 	slash := bytes.IndexByte(rest, '/')
 	if slash < 0 {
@@ -48,6 +48,10 @@ func (s *Server) routeQueue(ctx *fasthttp.RequestCtx, rest []byte) {
 		allow(ctx, "GET, HEAD")
 	case "join":
 		if allow(ctx, "POST") && s.fromOurPages(ctx) {
+			if isForm(ctx) {
+				s.joinByForm(ctx, slug)
+				return
+			}
 			s.join(ctx, slug)
 		}
 	case "challenge":
@@ -59,8 +63,18 @@ func (s *Server) routeQueue(ctx *fasthttp.RequestCtx, rest []byte) {
 		}
 	case "claim":
 		if allow(ctx, "POST") && s.fromOurPages(ctx) {
+			if isForm(ctx) {
+				s.claimByForm(ctx, slug)
+				return
+			}
 			s.claim(ctx, slug)
 		}
+	case "place":
+		if ctx.IsGet() || ctx.IsHead() {
+			s.servePlace(ctx, slug)
+			return
+		}
+		allow(ctx, "GET, HEAD")
 	default:
 		refuse(ctx, problemNotFound)
 	}

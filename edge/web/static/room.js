@@ -41,6 +41,7 @@ export async function waitingRoom() {
     else say(said((response && (await response.json().catch(() => null))) || {}, 'room.offline'));
     if (state) {
       if (mine && mine.generation !== state.generation) mine = undefined;
+      if (state.phase === 'joining' && memory.read().commitment !== state.commitment) memory.write({ commitment: state.commitment }); // seen before the draw, to check it against
       if (wanted !== null || (mine && !mine.receipt && state.phase !== 'ended')) mine = (await join(wanted === null ? mine.invitation : wanted)) || mine;
       wanted = null;
       const place = mine && (await placeIn(state, mine));
