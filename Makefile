@@ -59,6 +59,11 @@ demo-stop: ## stop what `make demo KEEP=1` left running
 test: setup style build ## formatting and go vet, then every test with the race detector
 	@sh .ci/test $(TEST_FLAGS)
 
+.PHONY: screenshots
+screenshots: setup ## pictures of the pages on a phone and a desk, light and dark, into edge/web/testdata/screenshots
+	@mkdir -p edge/web/testdata/screenshots
+	FAIRGATE_SCREENSHOTS=$(CURDIR)/edge/web/testdata/screenshots go test ./edge -count=1 -run 'TestEverybodyCan|TestABrowserFinds|TestABrowserWithout'
+
 .PHONY: check
 check: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) style ## formatting, go vet and the linters
 	$(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) run
