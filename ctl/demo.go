@@ -52,7 +52,8 @@ The database is CockroachDB where a cockroach binary is found (COCKROACH_BINARY 
 The event file is applied with shorter times than a real sale has (a hold lives 20 s, a window 5 s).
 
 Everything lives in one temporary folder and is gone afterwards, also after Ctrl-C. With --keep it goes on running, and the command
-prints the addresses and what to try; --stop ends that.
+prints the addresses, what to try, and where you can join the next on-sale yourself: the same event another night, opening a minute
+later, with some rehearsed buyers for company. --stop ends that.
 
 Exit code 0 means that every check passed, 3 that one did not, any other that something failed.`,
 		Example: `  # The full demo: 20,000 buyers and 1,000 bots
@@ -163,8 +164,16 @@ func runDemo(ctx context.Context, env Env, f demoFlags) (err error) {
 		return cause(ctx, verdict)
 	}
 	if f.keep {
+		next, opens, err := s.encore(ctx, f)
+		if err == nil {
+			err = s.remember(slug)
+		}
+		if err != nil {
+			return errors.Join(verdict, err, os.RemoveAll(filepath.Dir(keptFile())))
+		}
 		keep = true
 		s.invite(say, slug, report)
+		s.welcome(say, next, opens)
 	}
 	return verdict
 }
@@ -258,4 +267,12 @@ func (s *stage) invite(say func(string, ...any), slug, report string) {
 	} {
 		say("  %s\n", line)
 	}
+}
+
+// welcome prints where a person can join the encore.
+func (s *stage) welcome(say func(string, ...any), slug string, opens time.Time) {
+	say("\nJoin the next on-sale yourself: it opens at %s, in %d seconds, and %d rehearsed buyers are there too.\n\n",
+		opens.Format("15:04:05"), int(time.Until(opens).Round(time.Second).Seconds()), encoreCompany)
+	say("  http://%s/e/%s\n\n", s.Edges[0], slug)
+	say("Pay with any name, any date to come, any three digits and the card 4242 4242 4242 4242; 4000 0000 0000 0002 is declined. No money moves.\n")
 }

@@ -23,28 +23,11 @@ var demoTimes = []struct{ section, key, value string }{
 
 // demoEvent reads an event file, gives it the demo's times, and tells its id. Comments and everything else stay as they are.
 func demoEvent(path string) (text []byte, id string, err error) {
-	original, err := os.ReadFile(path)
-	if os.IsNotExist(err) && !filepath.IsAbs(path) {
-		// The programs lie in bin/ beside configs/, wherever they are started from.
-		if self, selfErr := os.Executable(); selfErr == nil {
-			original, err = os.ReadFile(filepath.Join(filepath.Dir(self), "..", path))
-		}
-	}
+	doc, name, err := readEvent(path)
 	if err != nil {
-		return nil, "", fmt.Errorf("read the event: %w", err)
-	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(original, &doc); err != nil {
-		return nil, "", fmt.Errorf("read the event %s: %w", path, err)
-	}
-	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
-		return nil, "", fmt.Errorf("read the event %s: it is not a list of keys and values", path)
+		return nil, "", err
 	}
 	root := doc.Content[0]
-	name := valueOf(root, "id")
-	if name == nil || name.Value == "" {
-		return nil, "", fmt.Errorf("read the event %s: it has no id", path)
-	}
 	for _, t := range demoTimes {
 		section := valueOf(root, t.section)
 		if section == nil {
@@ -58,10 +41,35 @@ func demoEvent(path string) (text []byte, id string, err error) {
 		}
 		value.Value, value.Tag, value.Style = t.value, "!!str", 0
 	}
-	if text, err = yaml.Marshal(&doc); err != nil {
+	if text, err = yaml.Marshal(doc); err != nil {
 		return nil, "", fmt.Errorf("write the demo's copy of %s: %w", path, err)
 	}
 	return text, name.Value, nil
+}
+
+// readEvent reads an event file as a document with one mapping; id is where its id stands.
+func readEvent(path string) (doc *yaml.Node, id *yaml.Node, err error) {
+	original, err := os.ReadFile(path)
+	if os.IsNotExist(err) && !filepath.IsAbs(path) {
+		// The programs lie in bin/ beside configs/, wherever they are started from.
+		if self, selfErr := os.Executable(); selfErr == nil {
+			original, err = os.ReadFile(filepath.Join(filepath.Dir(self), "..", path))
+		}
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the event: %w", err)
+	}
+	doc = new(yaml.Node)
+	if err := yaml.Unmarshal(original, doc); err != nil {
+		return nil, nil, fmt.Errorf("read the event %s: %w", path, err)
+	}
+	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
+		return nil, nil, fmt.Errorf("read the event %s: it is not a list of keys and values", path)
+	}
+	if id = valueOf(doc.Content[0], "id"); id == nil || id.Value == "" {
+		return nil, nil, fmt.Errorf("read the event %s: it has no id", path)
+	}
+	return doc, id, nil
 }
 
 // demoGates are two gates for each zone of an event file, or two of the whole venue.
