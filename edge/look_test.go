@@ -52,7 +52,7 @@ var devices = []struct {
 	options       []chromedp.EmulateViewportOption
 }{
 	{"phone", 390, 844, []chromedp.EmulateViewportOption{chromedp.EmulateMobile}},
-	{"desktop", 1280, 860, nil},
+	{"desktop", 1200, 800, nil},
 }
 
 // scheme has the browser prefer a colour scheme.
@@ -130,8 +130,15 @@ func fewer(full image.Image) image.Image {
 			count[at(x, y)]++
 		}
 	}
+	alike, most := map[color.RGBA]int{}, map[color.RGBA]color.RGBA{} // by their upper bits, so that rare colours have their place among the shades of frequent ones
+	for c, n := range count {
+		bits := color.RGBA{R: c.R >> 4, G: c.G >> 4, B: c.B >> 4}
+		if alike[bits] += n; n > count[most[bits]] {
+			most[bits] = c
+		}
+	}
 	var colours []color.RGBA
-	for c := range count {
+	for _, c := range most {
 		colours = append(colours, c)
 	}
 	slices.SortFunc(colours, func(a, b color.RGBA) int { return count[b] - count[a] })
