@@ -69,6 +69,10 @@ func (s *Server) routeQueue(ctx *fasthttp.RequestCtx, rest []byte) {
 			}
 			s.claim(ctx, slug)
 		}
+	case "leave":
+		if allow(ctx, "POST") && s.fromOurPages(ctx) {
+			s.leaveRoom(ctx, slug)
+		}
 	case "place":
 		if ctx.IsGet() || ctx.IsHead() {
 			s.servePlace(ctx, slug)

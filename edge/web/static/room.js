@@ -23,7 +23,12 @@ export async function waitingRoom() {
   const gateway = el('div');
   const news = el('div');
   const bell = el('button', { type: 'button', class: 'plain', onclick: () => listen(bell) }, t('room.tell_me'));
-  const kept = el('section', { class: 'card', hidden: true }, el('p', {}, t('room.keep')), el('div', { class: 'actions' }, bell));
+  const leaving = el('button', { type: 'button', class: 'plain', onclick: async () => {
+    if (!(await leave())) return;
+    mine = undefined;
+    wake();
+  } }, t('room.leave'));
+  const kept = el('section', { class: 'card', hidden: true }, el('p', {}, t('room.keep')), el('div', { class: 'actions' }, bell, leaving));
   const code = el('input', { id: 'invitation', autocomplete: 'off' });
   const invitation = el('p', { hidden: true }, el('label', { for: 'invitation' }, t('room.invitation')), el('br'), code);
   const form = el('form', { class: 'card', hidden: true, onsubmit: (e) => { e.preventDefault(); wanted = code.value.trim(); wake(); } },
@@ -79,6 +84,15 @@ async function join(invitation) {
     say(t('room.receipt_soon'));
     await pause(jitter(data.retry_after_ms || 500));
   }
+}
+
+/** Leaves; answers whether that is so. Who joins again before the draw has the same entry. */
+async function leave() {
+  const { status, data } = await patiently('POST', `${base}/leave`);
+  if (status !== 204) { say(said(data, 'room.refused')); return false; }
+  memory.write({ mine: undefined });
+  say(t('room.left'));
+  return true;
 }
 
 /** The same arithmetic as the edges': where the draw put this browser, and about how many are ahead. */
