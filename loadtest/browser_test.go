@@ -62,11 +62,16 @@ func launchBrowser(t *testing.T) context.Context {
 	return ctx
 }
 
+// stepWithin bounds what somebody does at once: where it is not possible the test should say what is on the screen.
+const stepWithin = 45 * time.Second
+
 type step = chromedp.Action[chromedp.Void]
 
 func (p *person) does(what string, steps ...step) {
 	p.t.Helper()
-	if err := chromedp.Do(p.ctx, steps...); err != nil {
+	ctx, cancel := context.WithTimeout(p.ctx, stepWithin)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
 		shown, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string](`document.body.innerText`))
 		where, _ := chromedp.Run(p.ctx, chromedp.Location())
 		p.t.Fatalf("%s: %v; at %s the page shows:\n%s", what, err, where, shown)

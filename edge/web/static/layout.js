@@ -130,7 +130,7 @@ function place(blocks, radius, half) {
 /** How deep the room before the seats is where people stand. */
 function pitOf(tiers, count) {
   const general = tiers.filter((t) => t.kind === 'general');
-  return { depth: general.length ? Math.min(26, 9 + 5 * general.length + Math.sqrt(count) / 20) : 1.5, zones: general.length };
+  return { depth: general.length ? Math.min(26, 9 + 5 * general.length + Math.sqrt(count) / 20, 3 + 2 * general.length + Math.sqrt(count) / 4) : 1.5, zones: general.length };
 }
 
 /** Where people stand: one behind the other, in the order of the event. */

@@ -258,7 +258,8 @@ export class SeatMap extends Paint {
     const p = seatPlace(this.map, at);
     const [x, y] = this.toScreen(p.x, p.y);
     this.write(this.tip, this.nameOf(at));
-    this.tip.style.transform = `translate(${Math.round(Math.max(70, Math.min(this.width - 70, x)))}px, ${Math.round(y - this.camera.scale * 0.7 < 40 ? y + this.camera.scale * 0.7 + 34 : y - this.camera.scale * 0.7)}px) translate(-50%, -100%)`;
+    const half = Math.min(this.width / 2, this.tip.offsetWidth / 2 + 6);
+    this.tip.style.transform = `translate(${Math.round(Math.max(half, Math.min(this.width - half, x)))}px, ${Math.round(y - this.camera.scale * 0.7 < 40 ? y + this.camera.scale * 0.7 + 34 : y - this.camera.scale * 0.7)}px) translate(-50%, -100%)`;
   }
 
   write(node, text) { if (node.textContent !== text) node.textContent = text; }
