@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
 
@@ -36,8 +38,10 @@ type person struct {
 
 func newPerson(t *testing.T, base string) *person {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(launchBrowser(t), 2*time.Minute)
-	t.Cleanup(cancel)
+	ctx := launchBrowser(t)
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // the tab lives as long as the context that it was made with
+		t.Fatal(err)
+	}
 	return &person{t: t, ctx: ctx, base: base}
 }
 
@@ -71,7 +75,11 @@ func (p *person) does(what string, steps ...step) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, stepWithin)
 	defer cancel()
-	if err := chromedp.Do(ctx, steps...); err != nil {
+	_, err := chromedp.Call(ctx, page.BringToFront, cdp.Empty{}) // what is behind another tab is slow
+	if err == nil {
+		err = chromedp.Do(ctx, steps...)
+	}
+	if err != nil {
 		shown, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string](`document.body.innerText`))
 		where, _ := chromedp.Run(p.ctx, chromedp.Location())
 		p.t.Fatalf("%s: %v; at %s the page shows:\n%s", what, err, where, shown)

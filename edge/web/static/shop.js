@@ -56,11 +56,10 @@ class Shop {
     this.list = new SeatList({ seats, tiers: event.tiers, chosen, onSeat });
     this.keys = keysOf(this.seated, (ids) => { this.map.filter(ids); this.list.filter(ids); }, (byPrice) => this.map.colour(byPrice));
     const views = { map: this.map.node, list: this.list.node };
-    const buttons = Object.keys(views).map((name) => el('button', { type: 'button', class: 'plain', onclick: () => look(name) }, t(name === 'map' ? 'shop.as_map' : 'shop.as_list')));
+    const buttons = Object.keys(views).map((name) => el('button', { type: 'button', class: 'plain', onclick: () => { look(name); try { localStorage.setItem(VIEW, name); } catch { /* then not */ } } }, t(name === 'map' ? 'shop.as_map' : 'shop.as_list')));
     const look = (name) => {
       Object.keys(views).forEach((one, i) => { views[one].hidden = one !== name; buttons[i].setAttribute('aria-pressed', String(one === name)); });
       this.keys.colouring.hidden = name !== 'map';
-      try { localStorage.setItem(VIEW, name); } catch { /* then not */ }
     };
     let view = 'map';
     try { view = localStorage.getItem(VIEW) || view; } catch { /* as it is */ }
