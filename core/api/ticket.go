@@ -39,7 +39,7 @@ type mayJSON struct {
 
 // may tells what an owner may do with a ticket as it stands. Whether it has been scanned in is found out when they try.
 func may(t *ticket.Ticket, e *event.Event, now time.Time) (m mayJSON, err error) {
-	if t.Usable() != nil || e.State == event.Cancelled {
+	if t.State != ticket.Valid || t.Hold != ticket.Free || e.State == event.Cancelled {
 		return m, nil
 	}
 	transfer := e.Spec.TransferRules()
