@@ -222,7 +222,7 @@ func TestTheSameEventInOtherWordsIsTheSame(t *testing.T) {
 		"2027-06-12T21:00:00+02:00": "2027-06-12T19:00:00Z",
 		`price: "65.00"`:            "price: 65",
 		"seats: 1-29":               "seats: 29",
-		"ttl: 20s":                  "ttl: 0m20s",
+		"ttl: 10m":                  "ttl: 0h10m",
 		"percent: 5 ":               "percent: 5.00 ",
 	} {
 		changed := strings.Replace(file, old, other, 1)
