@@ -2,6 +2,7 @@ package edge
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -29,7 +30,7 @@ func (s *Server) serveAccount(ctx *fasthttp.RequestCtx) {
 	}
 	view := web.AccountView{}
 	if slug := field("event"); lottery.ValidSlug(slug) {
-		view.Event = slug
+		view.Event, view.Then = slug, field("then") == "ask"
 	}
 	if !ctx.IsPost() {
 		s.showAccount(ctx, view)
@@ -46,6 +47,8 @@ func (s *Server) serveAccount(ctx *fasthttp.RequestCtx) {
 			return
 		}
 		s.writeAccount(ctx, ctx.Response.StatusCode(), web.AccountView{Problem: s.said(ctx)})
+	case "accept", "decline", "leave", "withdraw", "ask", "remind":
+		s.takeLater(ctx, view, field("step"))
 	default:
 		s.writeAccount(ctx, fasthttp.StatusBadRequest, web.AccountView{Event: view.Event, Problem: s.language(ctx).T("account.not_a_form")})
 	}
@@ -75,7 +78,10 @@ func (s *Server) takeCode(ctx *fasthttp.RequestCtx, view web.AccountView, email,
 	if ok && got.status == fasthttp.StatusOK {
 		if _, ok = s.keepAccount(ctx, got.body); ok {
 			to := accountPage
-			if view.Event != "" {
+			switch {
+			case view.Event != "" && view.Then:
+				to += "?" + view.Query()
+			case view.Event != "":
 				to = "/e/" + view.Event
 			}
 			s.afterForm(ctx, to)
@@ -123,9 +129,18 @@ func (s *Server) showAccount(ctx *fasthttp.RequestCtx, view web.AccountView) {
 		return
 	}
 	defer s.leave()
+	s.showSigned(ctx, &signed, view)
+}
+
+// showSigned shows what an account has, and what went wrong, if the view says so, with the status that has been answered.
+func (s *Server) showSigned(ctx *fasthttp.RequestCtx, signed *signedIn, view web.AccountView) {
+	status := fasthttp.StatusOK
+	if view.Problem != "" {
+		status = ctx.Response.StatusCode()
+	}
 	var parts [3][]byte
 	for i, path := range []string{"/v1/account", "/v1/account/orders", "/v1/account/tickets"} {
-		got, ok := s.askAccount(ctx, &signed, path)
+		got, ok := s.askAccount(ctx, signed, path)
 		if ok && got.status == fasthttp.StatusUnauthorized { // signed out elsewhere, meanwhile
 			s.cookies.drop(ctx, s.cookies.acct)
 			view.Problem = s.language(ctx).T("account.signed_out")
@@ -145,17 +160,35 @@ func (s *Server) showAccount(ctx *fasthttp.RequestCtx, view web.AccountView) {
 	if err := view.Fill(s.language(ctx), parts[0], parts[1], parts[2]); err != nil {
 		s.log.Error("core's answer about an account cannot be read", "error", err)
 		view.Problem = s.language(ctx).T("account.unavailable")
+	} else {
+		s.addLater(ctx, signed, &view)
 	}
-	s.writeAccount(ctx, fasthttp.StatusOK, view)
+	s.writeAccount(ctx, status, view)
 }
 
 // askAccount asks core for a part of what an account has. False: it has answered that it cannot.
 func (s *Server) askAccount(ctx *fasthttp.RequestCtx, signed *signedIn, path string) (answer, bool) {
+	return s.doForAccount(ctx, signed, fasthttp.MethodGet, path, "", nil)
+}
+
+// doForAccount has core do something for an account; a key and a body are sent where there are any. False: it has answered that it cannot.
+func (s *Server) doForAccount(ctx *fasthttp.RequestCtx, signed *signedIn, method, path, key string, body any) (answer, bool) {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
-	req.Header.SetMethod(fasthttp.MethodGet)
+	req.Header.SetMethod(method)
 	req.SetRequestURI(path)
+	if key != "" {
+		req.Header.Set(headerKey, key)
+	}
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			text = []byte("{}") // never of what is passed here
+		}
+		req.Header.SetContentType(typeJSON)
+		req.SetBody(text)
+	}
 	signed.identify(req, s.proxies.client(ctx))
 	s.counts.forwarded.Inc()
 	if err := s.core.exchange(signed.token.Account, req, resp); err != nil {

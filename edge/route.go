@@ -149,7 +149,7 @@ func (s *Server) routeBuyer(ctx *fasthttp.RequestCtx, rest []byte) {
 		}
 	case "transfers":
 		s.routeTransfers(ctx, id, tail)
-	case "waitlist", "offers":
+	case "waitlist", "offers", "reminders":
 		s.routeWaitlist(ctx, collection, id, tail)
 	case "account":
 		s.routeAccount(ctx, id, tail)
@@ -180,14 +180,14 @@ func (s *Server) routeTransfers(ctx *fasthttp.RequestCtx, id, tail []byte) {
 	}
 }
 
-// routeWaitlist: /v1/waitlist, /v1/offers/{id}, /v1/offers/{id}/accept and /decline.
+// routeWaitlist: /v1/waitlist, /v1/reminders, /v1/offers/{id}, /v1/offers/{id}/accept and /decline.
 func (s *Server) routeWaitlist(ctx *fasthttp.RequestCtx, collection, id, tail []byte) {
 	switch {
-	case string(collection) == "waitlist" && len(id) == 0:
+	case string(collection) != "offers" && len(id) == 0:
 		if allow(ctx, "GET") {
 			s.forwardAccount(ctx)
 		}
-	case string(collection) == "waitlist" || !validUUID(id):
+	case string(collection) != "offers" || !validUUID(id):
 		refuse(ctx, problemNotFound)
 	case len(tail) == 0:
 		if allow(ctx, "GET") {

@@ -57,6 +57,8 @@ type eventJSON struct {
 	Sections []string    `json:"sections,omitempty"`
 	Methods  []string    `json:"payment_methods,omitempty"` // by which it can be paid now, the first for who chooses none
 	Rules    *rulesJSON  `json:"rules,omitempty"`           // of one event
+	// WaitingList says that one may ask to be offered what comes back.
+	WaitingList bool `json:"waiting_list,omitempty"`
 }
 
 // describe is what an event file says of an event, as lists show it.
@@ -101,6 +103,8 @@ func (s *Server) eventView(ctx context.Context, e *event.Event) (eventJSON, erro
 	if view.Rules, err = rulesOf(e.Spec); err != nil {
 		return view, err
 	}
+	list := e.Spec.WaitlistRules()
+	view.WaitingList = list.Enabled && e.State != event.Cancelled && s.Room.Now().Before(list.ClosesAt)
 	view.PerBuyer, view.Identity = e.Spec.Limits.PerBuyer, e.Spec.OnSale.Identity
 	for _, t := range e.Spec.Tiers {
 		p := e.Tiers[t.ID].Price

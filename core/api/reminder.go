@@ -13,6 +13,40 @@ func (s *Server) reminderRoutes(edge func(pattern string, limit int64, h handler
 	edge("GET /v1/events/{id}/reminders", maxBuyerBody, s.ownReminders)
 	edge("PUT /v1/events/{id}/reminders", maxBuyerBody, s.setReminders)
 	edge("DELETE /v1/events/{id}/reminders", maxBuyerBody, s.stopReminders)
+	edge("GET /v1/reminders", maxBuyerBody, s.allReminders)
+}
+
+// eventRemindersJSON is what an account will be mailed about one event.
+type eventRemindersJSON struct {
+	Event     string              `json:"event"`
+	Occasions []reminder.Occasion `json:"occasions"`
+}
+
+// allReminders lists what the account will be mailed about, in all events.
+//
+//	GET /v1/reminders
+func (s *Server) allReminders(w http.ResponseWriter, r *http.Request) error {
+	a, err := s.account(r)
+	if err != nil {
+		return err
+	}
+	found, err := s.Reminders.Of(r.Context(), a.ID)
+	if err != nil {
+		return err
+	}
+	list, last := []eventRemindersJSON{}, uuid.Nil
+	for _, one := range found {
+		if one.Event != last {
+			e, err := s.Events.ByID(r.Context(), one.Event)
+			if err != nil {
+				return err
+			}
+			list, last = append(list, eventRemindersJSON{Event: e.Slug}), one.Event
+		}
+		list[len(list)-1].Occasions = append(list[len(list)-1].Occasions, one.Occasion)
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"reminders": list})
+	return nil
 }
 
 func (s *Server) writeReminders(w http.ResponseWriter, r *http.Request, event, account uuid.UUID) error {

@@ -82,7 +82,7 @@ type WaitlistOffer struct {
 	Resold  bool // from another buyer
 	Amount  ledger.Amount
 	Expires time.Time // in the venue's zone
-	Site    string    // where to sign in; empty where core does not know the pages' address
+	Site    string    // where offers are answered, after signing in; empty where core does not know the pages' address
 }
 
 // Reminder are the values of KindReminder.

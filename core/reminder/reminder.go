@@ -202,6 +202,35 @@ func (s *Service) Own(ctx context.Context, event, account uuid.UUID) (list []Occ
 	return list, err
 }
 
+// EventReminder is one occasion of one event.
+type EventReminder struct {
+	Event    uuid.UUID
+	Occasion Occasion
+}
+
+// maxOf is how many Of lists.
+const maxOf = 200
+
+const sqlOf = `
+SELECT r.event_id, r.occasion FROM reminders AS r
+WHERE r.account_id = $1::UUID AND r.ended_at IS NULL ORDER BY r.event_id, r.occasion LIMIT $2::INT8`
+
+// Of lists what an account will be reminded of, in all events, those of one event together; no more than 200.
+func (s *Service) Of(ctx context.Context, account uuid.UUID) (list []EventReminder, err error) {
+	err = s.db.Reading(ctx, func() error {
+		rows, err := s.db.Reader.Query(ctx, sqlOf, account, maxOf)
+		if err != nil {
+			return err
+		}
+		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[EventReminder])
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the reminders of account %s: %w", account, err)
+	}
+	return list, nil
+}
+
 const sqlForget = `UPDATE reminders SET ended_at = COALESCE(ended_at, now()), email = '' WHERE account_id = $1::UUID AND ended_at IS NULL`
 
 // Forget has an account reminded of nothing.

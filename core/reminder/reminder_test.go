@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -71,6 +72,11 @@ func TestEverybodyIsRemindedOnceOfWhatTheyAskedFor(t *testing.T) {
 	}
 	if err := s.Set(t.Context(), w.event, who[1], nil); err != nil {
 		t.Fatal(err)
+	}
+	for i, want := range [][]reminder.EventReminder{{{w.event, reminder.SaleOpens}}, nil, {{w.event, reminder.RoomOpens}, {w.event, reminder.SaleOpens}}} {
+		if got, err := s.Of(t.Context(), who[i].Account); err != nil || !slices.Equal(got, want) {
+			t.Errorf("account %d will be reminded of %v, %v instead of %v", i, got, err, want)
+		}
 	}
 	look := func() {
 		var both sync.WaitGroup

@@ -12,12 +12,15 @@ type AccountView struct {
 	Email   string // of who is signed in; "" nobody is
 	Event   string // slug of the event to go back to; "" none
 	Problem string // what is wrong, in a sentence
+	// Then says that signing in leads back to this page with the event, and not to the event's own.
+	Then bool
 	// Asked is the address that a code was mailed to, which is to be typed now; "" none was.
 	Asked string
 
 	Orders  []accountOrder
 	Tickets []accountTicket
 	More    bool // there are other orders, or other tickets
+	LaterView
 }
 
 type accountOrder struct{ ID, Event, Name, State, When, Price string }
@@ -40,7 +43,11 @@ func (v AccountView) Query() string {
 	if v.Event == "" {
 		return ""
 	}
-	return url.Values{"event": {v.Event}}.Encode()
+	query := url.Values{"event": {v.Event}}
+	if v.Then {
+		query.Set("then", "ask")
+	}
+	return query.Encode()
 }
 
 // Fill takes core's answers about the account, its orders and its tickets into the view.

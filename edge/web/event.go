@@ -29,6 +29,7 @@ type eventAnswer struct {
 	Performers               []string
 	PerBuyer                 int `json:"per_buyer"`
 	Identity                 string
+	WaitingList              bool `json:"waiting_list"` // it takes who asks for what comes back
 	Tiers                    []struct {
 		ID, Name, Kind        string
 		Price, Face, Fee, Tax priceJSON
@@ -53,6 +54,8 @@ type eventView struct {
 	Joining, Opens, Ends                    string
 	Tiers                                   []tierView
 	Rules                                   []string
+	// Ask and Remind are the ways to hear of tickets later.
+	Ask, Remind bool
 	// Steps are where who waits stands, the present one marked by Step.
 	Steps []stepView
 }
@@ -77,6 +80,9 @@ func (p *Pages) Event(l *Language, slug string, body []byte, sale *Sale) ([]byte
 			return nil, fmt.Errorf("read an event: %w", err)
 		}
 		view.take(l, &e)
+		over := sale != nil && (sale.Phase == "sold_out" || sale.Phase == "ended")
+		view.Ask = !view.Cancelled && over && e.WaitingList
+		view.Remind = !view.Cancelled && !view.Ask && slices.ContainsFunc(occasions, sale.MayCome)
 	}
 	return p.write(l, "event", view)
 }

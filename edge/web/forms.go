@@ -140,13 +140,7 @@ func (p *Pages) Buy(l *Language, v BuyView) ([]byte, error) {
 		}
 		view.Tiers = append(view.Tiers, one)
 	}
-	for i, method := range e.Methods {
-		name := method
-		if key := "method." + method; l.Has(key) {
-			name = l.T(key)
-		}
-		view.Methods = append(view.Methods, methodText{method, name, i == 0})
-	}
+	view.Methods = l.methods(e.Methods)
 	return p.write(l, "buy", view)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -85,9 +86,13 @@ func offerMail(lists *waitlist.Service, stock *inventory.Service, events *event.
 		if known, ok := e.Tiers[o.Tier]; ok {
 			tier = known.Name
 		}
+		answer := strings.TrimRight(site, "/")
+		if answer != "" {
+			answer += "/account#offers" // which asks to sign in first
+		}
 		offer := notify.WaitlistOffer{
 			Event: notify.Event{Name: e.Spec.Name, Venue: e.Spec.Venue.Name, City: e.Spec.Venue.City, StartsAt: e.Spec.StartsAt.In(e.Location)},
-			Tier:  tier, Units: o.Units, Wanted: entry.Quantity, Amount: h.Amount, Expires: o.ExpiresAt.In(e.Location), Site: site,
+			Tier:  tier, Units: o.Units, Wanted: entry.Quantity, Amount: h.Amount, Expires: o.ExpiresAt.In(e.Location), Site: answer,
 		}
 		for _, item := range h.Items {
 			offer.Seats = append(offer.Seats, item.Seats...)
