@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -9,6 +10,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
 	"github.com/google/uuid"
 )
 
@@ -30,7 +34,8 @@ func (l *fakeList) answer(rw http.ResponseWriter, r *http.Request, behind http.H
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	id, _ := l.offer["id"].(string)
-	if r.URL.Path != "/v1/events/arena" && r.Header.Get("Fairgate-Account") == "" {
+	public := r.URL.Path == "/v1/events/arena" || r.URL.Path == "/v1/account/code" || r.URL.Path == "/v1/account/session"
+	if !public && r.Header.Get("Fairgate-Account") == "" {
 		fakeProblem(rw, 401, "signed_out")
 		return
 	}
@@ -67,7 +72,7 @@ func (l *fakeList) answer(rw http.ResponseWriter, r *http.Request, behind http.H
 		readJSON(rw, r, &l.ordered)
 		fakeJSON(rw, 201, map[string]any{"id": l.order})
 	case "GET /v1/account/orders":
-		fakeJSON(rw, 200, map[string]any{"orders": []map[string]any{{"id": uuid.New(), "event": "other", "state": "payment_pending"}, {"id": l.order, "event": "arena", "name": "Night",
+		fakeJSON(rw, 200, map[string]any{"orders": []map[string]any{{"id": uuid.New(), "event": "other", "name": "Other", "state": "payment_pending", "amount": map[string]any{"minor": 1, "currency": "EUR"}, "created_at": "2027-01-02T10:00:00Z"}, {"id": l.order, "event": "arena", "name": "Night",
 			"state": "payment_pending", "amount": map[string]any{"minor": 1, "currency": "EUR"}, "created_at": "2027-01-02T10:00:00Z"}}})
 	case "GET /v1/orders/" + l.order.String():
 		fakeJSON(rw, 200, map[string]any{"id": l.order, "event": "arena", "state": "payment_pending", "amount": map[string]any{"minor": 13950, "currency": "EUR"}, "lines": []any{},
@@ -254,4 +259,33 @@ func TestTheAccountShowsItsTicketsWhenCoreDoesNotSayWhatItWaitsFor(t *testing.T)
 	w := &listWorld{t: t, n: n, b: newBuyer(t)}
 	w.b.signIn(n, "ann@example.org")
 	w.account("the page", "0f9f4e9a", "Offers and waiting lists cannot be shown")
+}
+
+func TestEverybodyCanAnswerOffersInABrowserWithoutScripts(t *testing.T) {
+	w := newListWorld(t, "ended")
+	w.list.offered()
+	w.list.mu.Lock()
+	w.list.reminders = []string{"returned"}
+	offered := w.list.entries[0]
+	offered["event"] = "other" // so that there is something to ask of this event
+	w.list.entries = append(w.list.entries, map[string]any{"event": "arena", "state": "waiting", "tiers": []string{"floor"}, "quantity": 1, "ahead": 1, "resold": true})
+	w.list.mu.Unlock()
+	ctx, _ := startBrowser(t)
+	base := "http://" + w.n.Addr().String()
+	step := func(what string, actions ...chromedp.Action[chromedp.Void]) {
+		t.Helper()
+		if err := chromedp.Do(ctx, actions...); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+	step("sign in", chromedp.Navigate(base+"/account?event=arena&then=ask"), chromedp.WaitVisible("#email"), chromedp.SendKeys("#email", "ann@example.org"), chromedp.Click("form.card button"),
+		chromedp.WaitVisible("#code"), chromedp.SendKeys("#code", "123456"), chromedp.Click("form.card button"), chromedp.WaitVisible("#offers #quantity"))
+	look(ctx, t, "offers")
+	noScript := chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		return err
+	})
+	step("without scripts", noScript, chromedp.Navigate(base+"/account?event=arena&then=ask"), chromedp.WaitVisible(`button[value="leave"]`), chromedp.Click(`input[value="lower"]`), chromedp.Click(`button[value="ask"]`), chromedp.WaitVisible(`input[value="lower"][checked]`))
+	w.list.offered()
+	step("accept", chromedp.Navigate(base+"/account"), chromedp.WaitVisible(`button[value="accept"]`), chromedp.Click(`button[value="accept"]`), chromedp.WaitVisible(`a[href^="https://pay.example/1"]`))
 }

@@ -339,3 +339,15 @@ func TestThePasswordAndTheMailTravelEncryptedOrNotAtAll(t *testing.T) {
 		}
 	}
 }
+
+func TestAnOffersMailLinksToWhereItIsAnswered(t *testing.T) {
+	const site = "https://t.example.org/account#offers"
+	offer := valuesOf(t, KindWaitlistOffer)[0].(WaitlistOffer)
+	offer.Site = site
+	for _, language := range Languages {
+		w, err := write(KindWaitlistOffer, language, offer)
+		if err != nil || !strings.Contains(w.html, `<a href="`+site+`">`) || !strings.Contains(w.text, site) {
+			t.Errorf("%s: %v, %s, %s", language, err, w.html, w.text)
+		}
+	}
+}

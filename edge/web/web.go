@@ -5,7 +5,7 @@
 // in the element #words, so page and scripts always speak the same language, and t('room.ahead') in words.js says them. Adding a language
 // is adding a file.
 //
-// The list of events and the account's page are made of core's answers; they need no script. So is the page on which an order is paid,
+// The list of events and the account's page, on which offers of a waiting list are answered, too, are made of core's answers; they need no script. So is the page on which an order is paid,
 // whose policy lets the form of that order's payment provider in, which gets the card data, so that none ever comes to us. The page
 // of a challenge is a form that works without script too; its policy lets a CAPTCHA provider in where one is configured. No other
 // page lets anything in from elsewhere. Of everything that is the same for everybody it owns the bytes,

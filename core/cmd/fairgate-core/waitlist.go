@@ -86,13 +86,9 @@ func offerMail(lists *waitlist.Service, stock *inventory.Service, events *event.
 		if known, ok := e.Tiers[o.Tier]; ok {
 			tier = known.Name
 		}
-		answer := strings.TrimRight(site, "/")
-		if answer != "" {
-			answer += "/account#offers" // which asks to sign in first
-		}
 		offer := notify.WaitlistOffer{
 			Event: notify.Event{Name: e.Spec.Name, Venue: e.Spec.Venue.Name, City: e.Spec.Venue.City, StartsAt: e.Spec.StartsAt.In(e.Location)},
-			Tier:  tier, Units: o.Units, Wanted: entry.Quantity, Amount: h.Amount, Expires: o.ExpiresAt.In(e.Location), Site: answer,
+			Tier:  tier, Units: o.Units, Wanted: entry.Quantity, Amount: h.Amount, Expires: o.ExpiresAt.In(e.Location), Site: offersPage(site),
 		}
 		for _, item := range h.Items {
 			offer.Seats = append(offer.Seats, item.Seats...)
@@ -100,4 +96,12 @@ func offerMail(lists *waitlist.Service, stock *inventory.Service, events *event.
 		_, offer.Resold = inventory.ListingOf(o.Allocation)
 		return notify.Letter{Values: offer}, nil
 	}
+}
+
+// offersPage is where offers are answered, after signing in; "" where core does not know the pages' address.
+func offersPage(site string) string {
+	if site = strings.TrimRight(site, "/"); site == "" {
+		return ""
+	}
+	return site + "/account#offers"
 }

@@ -95,6 +95,34 @@ func TestARefundedTicketGoesToTheWaitingListAndIsBoughtWithoutTheRoom(t *testing
 		DrawnAt    *time.Time `json:"drawn_at"`
 		Secret     string     `json:"secret"`
 	}
+	var all struct {
+		Reminders []struct {
+			Event     string   `json:"event"`
+			Occasions []string `json:"occasions"`
+		} `json:"reminders"`
+	}
+	r.eventually("one may be reminded of what comes back", func() bool {
+		resp, err := http.DefaultClient.Do(r.by(cyd, http.MethodPut, reminders, map[string]any{"occasions": []string{"returned"}}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+	r.call(r.by(cyd, http.MethodGet, "/v1/reminders", nil), http.StatusOK, &all)
+	if len(all.Reminders) != 1 || all.Reminders[0].Event != slug || len(all.Reminders[0].Occasions) != 1 || all.Reminders[0].Occasions[0] != "returned" {
+		t.Errorf("the reminders of an account: %+v", all)
+	}
+	r.call(r.by(ann, http.MethodGet, "/v1/reminders", nil), http.StatusOK, &all)
+	if len(all.Reminders) != 0 {
+		t.Errorf("another's reminders: %+v", all)
+	}
+	var shown struct {
+		WaitingList bool `json:"waiting_list"`
+	}
+	if r.call(r.request("edge", http.MethodGet, "/v1/events/"+slug, nil), http.StatusOK, &shown); !shown.WaitingList {
+		t.Error("the event does not say that it has a waiting list")
+	}
 	r.eventually("the list is drawn", func() bool {
 		r.call(r.request("edge", http.MethodGet, "/v1/events/"+slug+"/waitlist", nil), http.StatusOK, &list)
 		if list.Commitment == "" || (list.DrawnAt == nil) != (list.Secret == "") {
@@ -143,5 +171,13 @@ func TestARefundedTicketGoesToTheWaitingListAndIsBoughtWithoutTheRoom(t *testing
 	r.call(r.by(ben, http.MethodGet, "/v1/holds/"+hold.ID.String(), nil), http.StatusUnauthorized, nil)
 	if got := r.buysAlone(cyd, hold.ID); len(got.Tickets) != 1 {
 		t.Errorf("cyd's order: %+v", got)
+	}
+}
+
+func TestAnOffersMailLeadsToWhereItIsAnswered(t *testing.T) {
+	for site, want := range map[string]string{"": "", "https://t.example.org": "https://t.example.org/account#offers", "https://t.example.org/": "https://t.example.org/account#offers"} {
+		if got := offersPage(site); got != want {
+			t.Errorf("of %q: %q", site, got)
+		}
 	}
 }
