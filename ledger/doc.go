@@ -137,7 +137,9 @@
 // was paid before.
 //
 // Where a dispute takes only a part of a resale, or an operator refunds what it has left, seller and commission bear their share of that part,
-// as the price was divided, and the organizer the rest (resale lost in part).
+// as the price was divided, and the organizer the rest (resale lost in part). A seller who lost money of their own purchase forfeits of
+// their share no more than the organizer was charged with for that ticket: as a resale lost in part, without the commission; and all of the
+// share, as of a resale undone, where it is no more than that or nothing is left of the purchase.
 //
 // A dispute that is lost in part is a dispute lost, of that part, and a dispute won, of the rest. Rounding goes either way: where the parts come to more than the total, debit and credit change places. A seller's payout arrives
 // as an organizer's does. What a refund may still take of an order, OrderMoney says.

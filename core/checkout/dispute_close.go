@@ -188,7 +188,8 @@ func (d *dispute) lost(ctx context.Context, tx pgx.Tx) error {
 	if err := d.note(CauseDisputeLost, said); err != nil {
 		return err
 	}
-	if stays, err := d.lostResale(ctx, tx, m, loss.Face); err != nil || stays || part || !d.terms.ResellLost {
+	resold, err := d.service.loseResale(ctx, tx, d.record, d.refunds, d.terms, resaleLoss{d.row.ID, "lost to a dispute", m, loss.Face})
+	if err != nil || resold || part || !d.terms.ResellLost {
 		return err
 	}
 	_, err = inventory.Unsell(ctx, tx, []uuid.UUID{d.record.order.Hold}) // what was given back before is no error

@@ -82,13 +82,15 @@ func (s *Service) book(ctx context.Context, tx pgx.Tx, r *record, refunds []Refu
 		ProviderRef: out.ProviderRef, Kind: RefundFound, State: RefundTaken, Amount: out.Amount, Reason: "made at the provider", Actor: "provider",
 	}
 	cause, moves, said := CauseRefundFound, CauseRefundFound, "look whether the tickets should stay"
+	var before ledger.OrderMoney
 	var whole bool
 	var transfers []ledger.Transfer
 	if p.State == PaymentCaptured && p.Failure == lateMoney {
 		f.Kind, cause, moves = RefundOfLate, CauseLateRefundRequested, CauseLateRefundRequested
 		transfers, err = ledger.LateRefundTransfers(f.terms(terms.Organizer), f.ID, f.Amount.Minor)
 	} else {
-		transfers, whole, err = f.foundTransfers(ctx, tx, terms.Organizer)
+		transfers, before, err = f.foundTransfers(ctx, tx, terms.Organizer)
+		whole = before.CapturedMinor-before.ReturnedMinor <= f.Amount.Minor
 	}
 	if err != nil {
 		return fmt.Errorf("book refund %s, which somebody made at the provider: %w", out.ProviderRef, err)
@@ -102,6 +104,12 @@ func (s *Service) book(ctx context.Context, tx pgx.Tx, r *record, refunds []Refu
 		}
 		if r.order.State == TicketIssued {
 			moves = CauseRefundRequested
+		}
+	}
+	if f.Kind == RefundFound && r.order.State == DisputeLost {
+		said = "it is of what a dispute has left, and the tickets are void"
+		if _, err := s.loseResale(ctx, tx, r, refunds, terms, resaleLoss{f.ID, "refunded at the provider", before, f.Parts.Face}); err != nil {
+			return err
 		}
 	}
 	if err := f.insert(ctx, tx); err != nil {
@@ -121,29 +129,30 @@ func (s *Service) book(ctx context.Context, tx pgx.Tx, r *record, refunds []Refu
 	return s.outbox.Enqueue(ctx, tx, []payment.Task{refundTask(&f)})
 }
 
-// foundTransfers promise a refund that was found. If the reconciliation booked it first, they repeat what it booked. whole tells that
-// nothing is left of the order's money after it.
-func (f *Refund) foundTransfers(ctx context.Context, tx pgx.Tx, organizer string) (transfers []ledger.Transfer, whole bool, err error) {
+// foundTransfers promise a refund that was found. If the reconciliation booked it first, they repeat what it booked. before is the order's
+// money without it; what is disputed counts as left.
+func (f *Refund) foundTransfers(ctx context.Context, tx pgx.Tx, organizer string) (transfers []ledger.Transfer, before ledger.OrderMoney, err error) {
 	moves, err := ledger.ReferenceMoves(ctx, tx, []uuid.UUID{f.Order})
 	if err != nil {
-		return nil, false, err
+		return nil, before, err
 	}
 	m := ledger.MoneyOf(moves[f.Order])
 	m.DisputedMinor = 0 // a dispute keeps us from giving money back; this is gone
-	left := m.CapturedMinor - m.ReturnedMinor
 	if parts, total, ok := ledger.RecordedRefund(moves[f.Order], f.Order, f.ID); ok && total == f.Amount.Minor {
 		f.Parts = parts
+		m.ReturnedMinor -= total
+		m.Returned = ledger.Parts{Face: m.Returned.Face - parts.Face, Fee: m.Returned.Fee - parts.Fee, Tax: m.Returned.Tax - parts.Tax}
 		transfers, err = ledger.RefundAgain(f.terms(organizer), f.ID, parts, total)
-		return transfers, left <= 0, err
+		return transfers, m, err
 	}
 	if f.Amount.Currency != m.Currency || f.Amount.Minor > m.CapturedMinor {
-		return nil, false, ledger.ErrOverRefund
+		return nil, m, ledger.ErrOverRefund
 	}
 	if f.Parts, _, err = amountParts(m, f.Amount.Minor); err != nil {
-		return nil, false, err
+		return nil, m, err
 	}
 	transfers, err = ledger.RefundTransfers(f.terms(organizer), f.ID, m, f.Parts, f.Amount.Minor)
-	return transfers, left <= f.Amount.Minor, err
+	return transfers, m, err
 }
 
 // found tells whether somebody made the refund in the provider's own pages: its id follows from the provider's name of it.

@@ -164,8 +164,8 @@ func (s *Service) refund(ctx context.Context, tx pgx.Tx, r *record, refunds []Re
 			return Refund{}, err
 		}
 	}
-	if rest && s.cfg.Resale != nil && r.order.Resale() { // of what a dispute has left
-		if err := s.loseResale(ctx, tx, q.Order, f.ID, terms, "refunded: "+q.Reason, m, parts.Face); err != nil {
+	if rest { // of what a dispute has left
+		if _, err := s.loseResale(ctx, tx, r, refunds, terms, resaleLoss{f.ID, "refunded: " + q.Reason, m, parts.Face}); err != nil {
 			return Refund{}, err
 		}
 	}

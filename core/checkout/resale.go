@@ -324,30 +324,3 @@ func (d *dispute) handBack(ctx context.Context, tx pgx.Tx, tickets []ticket.Tick
 	}
 	return d.note(CauseDisputeWon, said)
 }
-
-// lostResale is what a lost dispute does to resales: whoever resold the order's tickets forfeits what they were not paid, and a resale
-// that the order was is undone, unless its ticket was resold again. Of one of whose price something is left only the part that was lost is
-// divided among those who had it. m is the order before the loss, face what that took of the price. stays tells that no place of the
-// order goes back on sale.
-func (d *dispute) lostResale(ctx context.Context, tx pgx.Tx, m ledger.OrderMoney, face int64) (stays bool, err error) {
-	s := d.service.cfg.Resale
-	if s == nil {
-		return false, nil
-	}
-	resold, err := s.Forfeit(ctx, tx, d.row.Order, d.terms.Organizer)
-	if err != nil || resold > 0 {
-		return true, err
-	}
-	if !d.record.order.Resale() {
-		return false, nil
-	}
-	return true, d.service.loseResale(ctx, tx, d.row.Order, d.row.ID, d.terms, "lost to a dispute", m, face)
-}
-
-// loseResale is what becomes of the resale that an order was when a part of its price is lost, or all that was left.
-func (s *Service) loseResale(ctx context.Context, tx pgx.Tx, order, loss uuid.UUID, terms Terms, reason string, m ledger.OrderMoney, face int64) error {
-	if rest, _ := m.Rest(); rest.Face > face {
-		return s.cfg.Resale.LosePart(ctx, tx, order, loss, terms.Organizer, face)
-	}
-	return s.cfg.Resale.UndoOrder(ctx, tx, order, terms.Organizer, reason, terms.Cancelled)
-}

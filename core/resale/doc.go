@@ -46,9 +46,10 @@
 //     not refunded what they had paid themselves, unless the bank sends it back: then asking for the event's refund again does so. Who paid for a
 //     ticket and gave it away is refunded, though who was given it was paid for selling it.
 //   - The seller's own purchase is charged back by their bank: they forfeit what they were not paid yet, or what the bank sends back
-//     later; the buyer keeps the ticket.
-//   - The buyer's purchase is charged back after they had resold the ticket: the buyer forfeits their own share of that, the organizer
-//     bears the rest, and the seller, whose ticket is gone, is paid.
+//     later; the buyer keeps the ticket. Of one that the bank takes a part of, or an operator then refunds, they forfeit of each ticket no
+//     more than its share of the price that was lost, and are paid the rest.
+//   - The buyer's purchase is charged back, whole or in part, after they had resold the ticket: the buyer forfeits so much of their own share
+//     of that, the organizer bears the rest, and the seller, whose ticket is gone, is paid.
 //   - The buyer is refunded while the seller's own purchase is disputed: the seller has neither; they have the ticket again when the
 //     dispute is won.
 //   - While one of the two purchases is disputed the seller is not paid.

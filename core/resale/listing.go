@@ -99,8 +99,8 @@ type Listing struct {
 	UpdatedAt   time.Time
 	SoldAt      time.Time // zero before
 
-	// LostShare and LostCommission are what lost disputes of the buyer have taken of a resale that was not undone; OwedShare is what they
-	// would have taken of a share that was sent, should it come back.
+	// LostShare and LostCommission are what lost disputes, of the buyer's purchase or the seller's own, have taken of a resale that was not
+	// undone; OwedShare is what they would have taken of a share that was sent, should it come back.
 	LostShare, LostCommission, OwedShare int64
 
 	priceNo  int64 // the present one

@@ -193,7 +193,7 @@ func (s *Service) cameBack(ctx context.Context, tx pgx.Tx, l *Listing) error {
 	to := Recalled
 	switch {
 	case l.State == Undone:
-	case own == orderLost:
+	case l.forfeited(own):
 		to = Forfeited
 	case l.OwedShare > 0:
 		return s.collect(ctx, tx, l)

@@ -18,8 +18,6 @@ const sqlOfTickets = `SELECT listing_id FROM listings WHERE ticket_id = ANY($1::
 
 const sqlSoldInOrder = `SELECT listing_id FROM listings WHERE order_id = $1::UUID AND state = 'sold'`
 
-const sqlSoldFromOrder = `SELECT listing_id FROM listings WHERE seller_order = $1::UUID AND state = 'sold' ORDER BY listing_id`
-
 const sqlSettleShare = `
 UPDATE listings SET payout = $3, updated_at = now()
 WHERE listing_id = $1::UUID AND payout = $2`
@@ -241,23 +239,4 @@ func (l *Listing) share(ctx context.Context, tx pgx.Tx, to Payout) error {
 	}
 	l.Payout = to
 	return nil
-}
-
-// Forfeit takes from a seller whose purchase was charged back what they were not paid yet of reselling its tickets, for the organizer, who
-// was charged with it. It answers how many tickets were resold: their places are not the order's any more.
-func (s *Service) Forfeit(ctx context.Context, tx pgx.Tx, sellerOrder uuid.UUID, organizer string) (resold int, err error) {
-	listings, err := s.among(ctx, tx, sqlSoldFromOrder, sellerOrder)
-	if err != nil {
-		return 0, err
-	}
-	for i := range listings {
-		l := &listings[i]
-		if l.Payout != Waiting {
-			continue
-		}
-		if err := s.recall(ctx, tx, l, organizer, Forfeited); err != nil {
-			return 0, err
-		}
-	}
-	return len(listings), nil
 }
