@@ -89,3 +89,33 @@ func TestTheEventsPageFitsHowTheSaleStands(t *testing.T) {
 		t.Error("half an answer is shown")
 	}
 }
+
+func TestTheEventsPageLeadsToWhatComesLater(t *testing.T) {
+	p := pages(t)
+	with := strings.Replace(eventBody, `"state":"active"`, `"state":"active","waiting_list":true`, 1)
+	if with == eventBody {
+		t.Fatal("the event has no state")
+	}
+	const ask, remind = "Ask for what comes back", "Remind me by mail"
+	for name, c := range map[string]struct{ body, phase, want, without string }{
+		"sold out":                {with, "sold_out", ask, remind},
+		"sold out, without list":  {eventBody, "sold_out", remind, ask},
+		"ended":                   {with, "ended", ask, remind},
+		"ended, without list":     {eventBody, "ended", "", `then=ask`},
+		"announced":               {with, "announced", remind, ask},
+		"joining":                 {with, "joining", remind, ask},
+		"selling":                 {with, "open", "", `then=ask`},
+		"cancelled, and sold out": {strings.Replace(with, "active", "cancelled", 1), "sold_out", "", `then=ask`},
+	} {
+		sale := joining()
+		sale.Phase = c.phase
+		page, err := p.Event(p.Language("en"), "arena", []byte(c.body), sale)
+		text := string(page)
+		if err != nil || !strings.Contains(text, c.want) || strings.Contains(text, c.without) {
+			t.Errorf("%s: %v, %s", name, err, text)
+		}
+		if c.want != "" && !strings.Contains(text, `href="/account?event=arena&amp;then=ask"`) {
+			t.Errorf("%s leads nowhere", name)
+		}
+	}
+}
