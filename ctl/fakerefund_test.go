@@ -82,7 +82,7 @@ func (f *fakeCore) createRefund(r *refunding, w http.ResponseWriter, q *http.Req
 	if minor, ok := body["amount_minor"].(float64); ok {
 		one["kind"], one["amount"], one["items"], one["state"] = "amount", euros(int(minor)), []int{}, "succeeded"
 		delete(one, "failure")
-		if minor == 1616 { // made at the provider
+		if minor == 1616 || minor == 1717 { // made at the provider, 1717 of a resale
 			one["kind"] = "found"
 		}
 		if minor == 1414 || minor == 1515 { // given up, and made all the same
@@ -109,6 +109,10 @@ func (r *refunding) review(w http.ResponseWriter, q *http.Request) {
 			return
 		case one["reviewed"] != nil:
 			refuse(w, 409, "refund_reviewed", "Somebody has reviewed the refund otherwise.")
+			return
+		}
+		if amount, of := one["amount"].(map[string]any); of && fmt.Sprint(amount["minor"]) == "1717" && (body.All || len(body.Tickets) > 0) {
+			refuse(w, 409, "refund_part", "Its buyer has only a part of the money back. Refund the rest of the order instead.")
 			return
 		}
 		one["reviewed"] = "kept"

@@ -13,7 +13,10 @@ func (t *tool) refundsReview() *cobra.Command {
 		Short: "Say what a refund made at the provider means for the tickets",
 		Long: `review decides about the tickets of an order of which somebody gave a part of the money back in the provider's own pages: those named by
 --ticket are void, or --all that are left, or with --keep none. Their places go back on sale as the event's file says; no money is moved, it has
-gone already. ticketctl refunds list --review lists what waits for this.`,
+gone already. ticketctl refunds list --review lists what waits for this.
+
+The ticket of a resale is not made void while its buyer has only a part of the money back: ticketctl refunds create gives back the rest, makes
+it void and undoes the resale.`,
 		Example: `  ticketctl refunds review 7c9e6679-7425-50de-944b-e07fc1f90ae7 --keep --reason "a goodwill gesture"
   ticketctl refunds review 7c9e6679-7425-50de-944b-e07fc1f90ae7 --ticket 5d7c1f6e-6d0d-5a57-9d3c-3a0e3c9f2b11 --reason "one of the two"`,
 		Args: cobra.ExactArgs(1),

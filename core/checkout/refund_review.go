@@ -23,6 +23,8 @@ const (
 var (
 	ErrRefundOurs     = errors.New("checkout: the refund was not made at the provider, so there is nothing to review")
 	ErrRefundReviewed = errors.New("checkout: somebody has reviewed the refund otherwise")
+	// ErrFoundPart means that a resale's ticket was to be void though its buyer has only a part of the money back.
+	ErrFoundPart = errors.New("checkout: only a part of the resale's price went back")
 )
 
 // FoundReview says what a refund that somebody made at the provider means for the tickets of its order: some are void, or All that are
@@ -41,7 +43,7 @@ UPDATE refunds SET items = $2, reviewed = $3, updated_at = now() WHERE refund_id
 // ReviewFound decides about the tickets of a refund that somebody made at the provider. Those that it makes void are void by the same steps
 // as those of a refund of ours: their units go back on sale as the event's file says, listings end, a resale is undone; no money is moved,
 // since that has gone. Asked again the same way it answers the same. Errors: ErrRefundUnknown, ErrRefundOurs, ErrRefundReviewed, ErrTransition while
-// the order is not TicketIssued, ErrTicketsNot, ErrResold, ErrSelling.
+// the order is not TicketIssued, ErrTicketsNot, ErrResold, ErrSelling, ErrFoundPart.
 func (s *Service) ReviewFound(ctx context.Context, q FoundReview) (Refund, error) {
 	f, err := s.FindRefund(ctx, q.Refund)
 	if err != nil {
@@ -84,6 +86,9 @@ func (s *Service) reviewFound(ctx context.Context, tx pgx.Tx, r *record, refunds
 			return fmt.Errorf("terms of event %s: %w", r.order.Event, err)
 		}
 		if items, err = s.notResold(ctx, tx, r, &RefundRequest{Order: r.order.ID, Tickets: q.Tickets}, items, terms.Organizer); err != nil {
+			return err
+		}
+		if err := r.wholeBack(ctx, tx); err != nil {
 			return err
 		}
 		if err := s.voidFound(ctx, tx, r, f, items, terms); err != nil {

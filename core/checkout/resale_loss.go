@@ -2,6 +2,7 @@ package checkout
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -67,4 +68,20 @@ func lostOf(o *Order, refunds []Refund, face int64) (map[uuid.UUID]int64, error)
 		divided = part.Minor
 	}
 	return of, nil
+}
+
+// wholeBack refuses to make the ticket of a resale void while its buyer has not all of the money back. The seller would have the ticket
+// again, and the organizer what the buyer is still out of. A refund of the rest makes it void, and leaves nobody short.
+func (r *record) wholeBack(ctx context.Context, tx pgx.Tx) error {
+	if !r.order.Resale() {
+		return nil
+	}
+	m, err := ledger.ReadOrder(ctx, tx, r.order.ID)
+	if err != nil {
+		return err
+	}
+	if left := m.CapturedMinor - m.ReturnedMinor; left > 0 {
+		return fmt.Errorf("%w: %s is left", ErrFoundPart, ledger.Amount{Minor: left, Currency: m.Currency})
+	}
+	return nil
 }

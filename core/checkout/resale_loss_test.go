@@ -2,6 +2,7 @@ package checkout
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -226,4 +227,55 @@ func TestAShareThatComesBackAfterThePurchaseLostAPartWaitsWithoutThatPart(t *tes
 	m.owes(sellerPayable(seller), 0)
 	m.owes("organizer_payable/promoter", 500+4250)
 	m.booksOK()
+}
+
+// A buyer has 10.00 of 51.21 back. Whoever made their ticket void for that would leave them out of the rest, so it is given back first.
+func TestAPartThatWasRefundedByHandDoesNotVoidTheTicketOfAResale(t *testing.T) {
+	for name, rest := range map[string]func(*market, Order, FoundReview){
+		"the order is refunded, which makes it void": func(m *market, o Order, _ FoundReview) {
+			if _, err := m.Refund(context.Background(), RefundRequest{Order: o.ID, Key: "rest", Reason: "asked", Actor: "operator"}); err != nil {
+				m.t.Fatal(err)
+			}
+		},
+		"the amount is refunded, and the ticket reviewed": func(m *market, o Order, q FoundReview) {
+			m.gaveBack(o, "rest", 4121)
+			for range 2 {
+				if f, err := m.ReviewFound(context.Background(), q); err != nil || f.Reviewed != FoundVoid {
+					m.t.Fatalf("reviewed as %q: %v", f.Reviewed, err)
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMarket(t, true)
+			first := m.sold(m.node, seller, floor(1))
+			l := m.list(ticket.TicketID(first.ID, 0), seller, 5000)
+			o := m.buys(l, second)
+			m.handed(m.node, m.dashboard(o, 1000, payment.RefundSucceeded))
+			void := FoundReview{Refund: m.toReview(m.node)[0].ID, All: true, Reason: "x", Actor: "operator"}
+			one := void
+			one.All, one.Tickets = false, o.Tickets
+			for _, q := range []FoundReview{void, one} {
+				if _, err := m.ReviewFound(context.Background(), q); !errors.Is(err, ErrFoundPart) {
+					t.Fatalf("reviewed: %v", err)
+				}
+			}
+			if l = m.stands(l.ID); l.State != resale.Sold || l.Due() != 4250 || m.of(o, 0).State != ticket.Valid || len(m.toReview(m.node)) != 1 {
+				t.Fatalf("though it was refused: listing %+v, ticket %+v", l, m.of(o, 0))
+			}
+			rest(m, o, void)
+			m.await(m.node, o.ID, Refunded)
+			if l = m.stands(l.ID); l.State != resale.Undone || m.of(first, 0).State != ticket.Valid || m.of(o, 0).State != ticket.Voided {
+				t.Errorf("listing %+v, the seller's ticket %+v, the buyer's %+v", l, m.of(first, 0), m.of(o, 0))
+			}
+			if list := m.toReview(m.node); len(list) != 0 {
+				t.Errorf("still to be reviewed: %+v", list)
+			}
+			m.owes(sellerPayable(seller), 0)
+			m.owes("platform_fees", 500)
+			m.owes("taxes_payable", 1155)
+			m.owes("organizer_payable/promoter", 5000)
+			m.booksOK()
+		})
+	}
 }
