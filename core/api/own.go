@@ -140,6 +140,25 @@ func (s *Server) ownTicket(r *http.Request) (ticket.Ticket, *event.Event, error)
 	return t, e, err
 }
 
+// disposes reports whether the request proves that it comes from a ticket's owner, and not merely from whom the ticket was mailed to: an address
+// was written down, maybe wrongly, which is no reason to let whoever has it sell the ticket.
+func (s *Server) disposes(r *http.Request, t *ticket.Ticket) (bool, error) {
+	sessions, _ := s.sessions(r, looking)
+	for _, session := range sessions {
+		if session.Entrant == t.Owner && session.Event == t.Event {
+			return true, nil
+		}
+	}
+	if r.Header.Get(accountHeader) == "" {
+		return false, nil
+	}
+	a, err := s.account(r)
+	if err != nil {
+		return false, err
+	}
+	return s.owns(r.Context(), a, t.Event, t.Owner)
+}
+
 // accountOwns reports whether a ticket is the account's: it is its owner, or the orderer is and gave the account's address.
 func (s *Server) accountOwns(ctx context.Context, a account.Account, t ticket.Ticket) (bool, error) {
 	owns, err := s.owns(ctx, a, t.Event, t.Owner)

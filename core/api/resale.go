@@ -109,6 +109,12 @@ func (s *Server) listTicket(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	switch theirs, err := s.disposes(r, &t); {
+	case err != nil:
+		return err
+	case !theirs:
+		return resale.ErrNotOwner
+	}
 	offer := resale.Offer{Ticket: t.ID, Seller: t.Owner, Asked: body.Price, Key: key}
 	if a, err := s.account(r); err == nil {
 		offer.Account, offer.Email = a.ID, a.Email

@@ -3,12 +3,14 @@ package api
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
+	"fairgate/core/account"
 	"fairgate/core/event"
 	"fairgate/core/ticket"
 	"fairgate/core/ticket/code"
@@ -111,8 +113,14 @@ func (s *Server) writeTicket(w http.ResponseWriter, r *http.Request, t ticket.Ti
 	}
 	shown := ticketJSON{ID: t.ID, Event: e.Slug, OrderID: t.Order, Tier: t.Tier, Seat: t.Seat, Epoch: t.Epoch,
 		State: string(t.State), Hold: string(t.Hold), Code: t.Code, IssuedAt: timeJSON(t.IssuedAt)}
-	if shown.May, err = may(&t, e, time.Now()); err != nil {
+	switch theirs, err := s.disposes(r, &t); {
+	case errors.Is(err, account.ErrSignedOut), err == nil && !theirs: // mailed to them, and somebody else's to hand on or sell
+	case err != nil:
 		return err
+	default:
+		if shown.May, err = may(&t, e, time.Now()); err != nil {
+			return err
+		}
 	}
 	if seed != nil {
 		shown.Rotating = &rotatingJSON{hex.EncodeToString(seed), "SHA1", code.Period.String(), code.Digits}
