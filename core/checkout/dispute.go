@@ -306,9 +306,14 @@ func (d *dispute) open(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return err
 	}
-	ids := make([]uuid.UUID, len(tickets))
+	ids, items := make([]uuid.UUID, len(tickets)), make([]int, len(tickets))
 	for i, t := range tickets {
-		ids[i] = t.ID
+		ids[i], items[i] = t.ID, t.Item
+	}
+	if d.row.State != payment.DisputeLost { // of one that is decided lost tells
+		if err := tellGone(ctx, tx, d.record, items, newsDisputed); err != nil {
+			return err
+		}
 	}
 	if _, err = ticket.Void(ctx, tx, ids, voidedByDispute); err != nil || d.service.cfg.Resale == nil {
 		return err

@@ -188,6 +188,9 @@ func (d *dispute) lost(ctx context.Context, tx pgx.Tx) error {
 	if err := d.note(CauseDisputeLost, said); err != nil {
 		return err
 	}
+	if err := tellLost(ctx, tx, d.record); err != nil {
+		return err
+	}
 	resold, err := d.service.loseResale(ctx, tx, d.record, d.refunds, d.terms, resaleLoss{d.row.ID, "lost to a dispute", m, loss.Face})
 	if err != nil || resold || part || !d.terms.ResellLost {
 		return err

@@ -83,7 +83,8 @@
 //
 // A bank takes money back and asks nobody (dispute.go). While it is undecided all tickets of the order are void, also when only a part is
 // disputed: a bank does not say which tickets it means. Won (dispute_close.go), those that no refund has taken back are valid again in a
-// new epoch; lost, even in part, none is, and an operator may refund an amount of what is left. Of several disputes the first that is lost
+// new epoch; lost, even in part, none is, and an operator may refund an amount of what is left. Who has one of them and did not pay for it
+// is told each of that by mail (holders.go). Of several disputes the first that is lost
 // decides, and nothing is won before all are. A refund cannot be asked for while a dispute is undecided, and the books refuse one that
 // is tried again; one that was under way ends as its provider says. What a lost dispute takes beyond what is left is a cost of the
 // provider, counted by core_disputes_lost_twice_total and told in the order's history; if the refund that made it so fails after all, it

@@ -19,6 +19,9 @@ import (
 const (
 	newsCancelled = "cancelled" // the event will not take place
 	newsRefunded  = "refunded"  // the ticket is void, as it was refunded to who paid
+	newsDisputed  = "disputed"  // it is void while a bank decides about its payment
+	newsLost      = "lost"      // it stays so, as the bank has decided
+	newsRestored  = "restored"  // it is valid again, as the bank has decided
 	newsMoved     = "moved"     // it has another seat
 	newsChanged   = "changed"   // the event takes place at another time or venue
 )
@@ -35,6 +38,15 @@ const sqlHolders = `
 SELECT t.ticket_id, t.epoch, a.email_written, a.language
 FROM unnest($1::UUID[]) AS k (ticket_id)
 JOIN tickets AS t ON t.ticket_id = k.ticket_id AND t.state = 'valid' AND (t.owner <> $2::BYTEA OR NOT $3::BOOL)
+JOIN account_entrants AS e ON e.event_id = t.event_id AND e.entrant = t.owner
+JOIN accounts AS a ON a.account_id = e.account_id AND a.forgotten_at IS NULL
+ORDER BY t.ticket_id`
+
+// As sqlHolders, of tickets that a dispute has made void ($4).
+const sqlDisputedHolders = `
+SELECT t.ticket_id, t.epoch, a.email_written, a.language
+FROM unnest($1::UUID[]) AS k (ticket_id)
+JOIN tickets AS t ON t.ticket_id = k.ticket_id AND t.state = 'void' AND t.void_reason = $4::TEXT AND (t.owner <> $2::BYTEA OR NOT $3::BOOL)
 JOIN account_entrants AS e ON e.event_id = t.event_id AND e.entrant = t.owner
 JOIN accounts AS a ON a.account_id = e.account_id AND a.forgotten_at IS NULL
 ORDER BY t.ticket_id`
@@ -85,19 +97,40 @@ func tellHolders(holders []holder, news, version string, data map[string]string)
 	return messages
 }
 
-// tellGone tells holders of an order's tickets that are about to become void why, in the transaction that does it.
+// tellGone tells holders of an order's tickets that are about to become void why, in the transaction that does it; or those of tickets that
+// have just become valid again that they have.
 func tellGone(ctx context.Context, tx pgx.Tx, r *record, items []int, news string) error {
 	if len(items) == 0 {
 		return nil
 	}
-	ids := make([]uuid.UUID, len(items))
-	for n, i := range items {
-		ids[n] = ticket.TicketID(r.order.ID, i)
-	}
-	holders, err := holdersOf(ctx, tx, &r.order, ids)
+	holders, err := holdersOf(ctx, tx, &r.order, ticketsOf(&r.order, items))
 	if err != nil {
 		return err
 	}
+	return tellEach(ctx, tx, holders, news)
+}
+
+// tellLost tells holders of an order's tickets that a dispute has made void that they stay so, in the transaction that decides it.
+func tellLost(ctx context.Context, tx pgx.Tx, r *record) error {
+	o := &r.order
+	holders, err := readHolders(ctx, tx, sqlDisputedHolders, ticketsOf(o, unrefunded(len(o.Lines), nil)), o.Entrant[:], notify.Addressable(o.Email), voidedByDispute)
+	if err != nil {
+		return err
+	}
+	return tellEach(ctx, tx, holders, newsLost)
+}
+
+// ticketsOf are the tickets of lines of an order.
+func ticketsOf(o *Order, items []int) []uuid.UUID {
+	ids := make([]uuid.UUID, len(items))
+	for n, i := range items {
+		ids[n] = ticket.TicketID(o.ID, i)
+	}
+	return ids
+}
+
+// tellEach tells each holder once in the epoch of their ticket.
+func tellEach(ctx context.Context, tx pgx.Tx, holders []holder, news string) error {
 	var messages []notify.Message
 	for _, h := range holders {
 		messages = append(messages, tellHolders([]holder{h}, news, fmt.Sprint(h.epoch), nil)...)

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/inventory"
+	"fairgate/core/payment"
 	"fairgate/core/ticket"
 	"fairgate/core/ticket/title"
 	"fairgate/edge/lottery"
@@ -169,4 +170,58 @@ func TestASignedInBuyerWithoutAnAddressIsToldAtTheirAccounts(t *testing.T) {
 	if _, err := n.tellAll(context.Background(), time.Hour); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A bank that takes back what somebody else paid, and what it decides, is news to whoever has the ticket; who paid knows, and has an address.
+func TestWhoWasHandedATicketIsToldWhatADisputeMakesOfIt(t *testing.T) {
+	holder := lottery.Entrant{7}
+	for name, c := range map[string]struct {
+		says []payment.DisputeState
+		lost int64 // of the amount; 0 is all of it
+		want []string
+	}{
+		"that it is disputed":         {[]payment.DisputeState{payment.DisputeOpen, payment.DisputeOpen, payment.DisputeReview}, 0, []string{"disputed"}},
+		"nothing of a mere inquiry":   {[]payment.DisputeState{payment.DisputeInquiry}, 0, nil},
+		"that it is lost":             {[]payment.DisputeState{payment.DisputeOpen, payment.DisputeLost, payment.DisputeLost}, 0, []string{"disputed", "lost"}},
+		"that it is lost in part":     {[]payment.DisputeState{payment.DisputeOpen, payment.DisputeLost}, 1000, []string{"disputed", "lost"}},
+		"once what is lost at once":   {[]payment.DisputeState{payment.DisputeLost, payment.DisputeOpen}, 0, []string{"lost"}},
+		"that it is won":              {[]payment.DisputeState{payment.DisputeOpen, payment.DisputeWon, payment.DisputeWon}, 0, []string{"disputed", "restored"}},
+		"nothing of what is won late": {[]payment.DisputeState{payment.DisputeWon}, 0, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, n, _, o := disputable(t, floor(2))
+			s.signedUp(buyer, "payer@example.org")
+			s.signedUp(holder, "ben@example.org")
+			id := s.gives(n, o, 1, holder)
+			var want []string
+			for _, what := range c.want {
+				want = append(want, what+" "+id.String()+" ben@example.org")
+			}
+			for _, state := range c.says {
+				news := claim(o, state)
+				if state == payment.DisputeLost && c.lost > 0 {
+					news.Lost = eur(c.lost)
+				}
+				s.says(n, news)
+			}
+			s.told(want...)
+		})
+	}
+}
+
+// A ticket that is valid again is another one to its holder: what is disputed next is told again.
+func TestWhoWasHandedATicketIsToldOfEachDispute(t *testing.T) {
+	s, n, _, o := disputable(t, floor(1))
+	s.signedUp(lottery.Entrant{7}, "ben@example.org")
+	id := s.gives(n, o, 0, lottery.Entrant{7})
+	next := claim(o, payment.DisputeOpen)
+	next.Ref = "dp_2"
+	s.says(n, claim(o, payment.DisputeOpen), claim(o, payment.DisputeWon), next)
+	next.State = payment.DisputeLost
+	s.says(n, next)
+	var want []string
+	for _, what := range []string{"disputed", "restored", "disputed", "lost"} {
+		want = append(want, what+" "+id.String()+" ben@example.org")
+	}
+	s.told(want...)
 }

@@ -12,10 +12,11 @@ import (
 	"fairgate/core/notify"
 )
 
-// An event that is moved to another time or venue keeps its tickets valid. Who was handed one is told as well (holders.go). Everybody who had bought before is told by mail, once for
-// each change, and may give the tickets back while that is offered (RefundOwn). Telling is a run over the event's orders in pages. Each
-// page is one transaction that queues its mails and moves the cursor, so a core that dies leaves a page done or not begun, and
-// several at once take turns. A later change, or that the event is cancelled, ends the run: there is something else to be told then.
+// An event that is moved to another time or venue keeps its tickets valid. Everybody who had bought before is told by mail, once for each
+// change, and may give the tickets back while that is offered (RefundOwn); who was handed a ticket is told as well (holders.go). Telling is
+// a run over the event's orders in pages. Each page is one transaction that queues its mails and moves the cursor, so a core that dies
+// leaves a page done or not begun, and several at once take turns. A later change, or that the event is cancelled, ends the run: there is
+// something else to be told then.
 
 const (
 	// tellPage is how many orders one transaction goes through.

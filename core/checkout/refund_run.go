@@ -16,8 +16,7 @@ import (
 // A run refunds everything that was paid for a cancelled event. It passes through the event's orders twice: once at once,
 // and once more when nothing is under way any more, so that what was being paid when the event was cancelled is found as
 // well. Which order it has come to is in its row, so a core that dies leaves nothing behind but the lease, which is short as it is renewed
-// while its core lives (run_lease.go), and what the next
-// one does again is found done: the id of an order's refund follows from the run's.
+// while its core lives (run_lease.go), and what the next one does again is found done: the id of an order's refund follows from the run's.
 //
 // An order of which nothing can be said for the time being, as its provider is away, is put off: there is another pass then, after a pause
 // that grows from pass to pass. Only what will not end by itself is set aside, see RunFailure.

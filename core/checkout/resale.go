@@ -318,6 +318,13 @@ func (d *dispute) handBack(ctx context.Context, tx pgx.Tx, tickets []ticket.Tick
 	if err := d.service.issuer.Reinstate(ctx, tx, own); err != nil {
 		return err
 	}
+	items := make([]int, len(own))
+	for i := range own {
+		items[i] = own[i].Item
+	}
+	if err := tellGone(ctx, tx, d.record, items, newsRestored); err != nil {
+		return err
+	}
 	said := fmt.Sprintf("%d tickets are valid again", len(tickets))
 	if resold > 0 {
 		said += fmt.Sprintf(", %d of them resold before: the resale was undone", resold)

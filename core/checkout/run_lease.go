@@ -65,7 +65,7 @@ func (s *Service) keepLease(ctx context.Context, taken time.Time, renew func(con
 				until = asked.Add(s.cfg.RunLease - beat)
 				continue
 			case err == nil:
-				s.log.Warn("another core has the lease")
+				s.log.Warn("a lease is lost: it has expired, or another core has it")
 				cancel()
 				return
 			case held.Err() != nil:

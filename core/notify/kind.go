@@ -18,7 +18,7 @@ const (
 	// KindTicketMoved says that a ticket has another seat; the subject is the ticket.
 	KindTicketMoved Kind = "ticket_moved"
 	// KindTicketNews tells who has a ticket that somebody else paid for what becomes of it; the subject is the ticket, "what" of the data
-	// what it is: cancelled, refunded, moved, changed.
+	// what it is: cancelled, refunded, disputed, lost, restored, moved, changed.
 	KindTicketNews Kind = "ticket_news"
 	// KindTransferOffer tells somebody of a ticket that is offered, KindTransferCancelled that it no longer is; the others tell the giver
 	// what became of it. The subject is the transfer.

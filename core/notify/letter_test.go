@@ -51,7 +51,7 @@ func valuesOf(t *testing.T, kind Kind) []any {
 	case KindTicketNews:
 		news := TicketNews{Event: some.Event, Place: Place{Tier: "Lower ring", Seat: "101/A/7"}}
 		var all []any
-		for _, what := range []string{"cancelled", "refunded", "moved", "changed"} {
+		for _, what := range []string{"cancelled", "refunded", "disputed", "lost", "restored", "moved", "changed"} {
 			news.What, news.From, news.WasStartsAt, news.WasPlace = what, "", time.Time{}, ""
 			if what == "moved" {
 				news.From = "101/A/1"

@@ -54,7 +54,7 @@ type Cancelled struct {
 
 // TicketNews are the values of KindTicketNews. Nothing in them is of who paid for the ticket.
 type TicketNews struct {
-	What        string // cancelled, refunded, moved, changed
+	What        string // cancelled, refunded, disputed, lost, restored, moved, changed
 	Event       Event  // as it is now
 	Place       Place
 	From        string    // of moved: the seat that it had

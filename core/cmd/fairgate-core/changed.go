@@ -100,8 +100,9 @@ func (c changed) news(ctx context.Context, m notify.Message) (notify.Letter, err
 	v := notify.TicketNews{What: m.Data["what"], Event: c.said(e), Place: notify.Place{Tier: tierName(e, t.Tier), Seat: t.Seat}, From: m.Data["from"]}
 	moot := t.State != ticket.Valid || e.State == event.Cancelled
 	switch v.What {
-	case "cancelled", "refunded":
+	case "cancelled", "refunded", "disputed", "lost":
 		moot = t.State == ticket.Valid
+	case "restored": // is what the ticket's state says
 	case "moved":
 		moot = moot || t.Seat != m.Data["to"]
 	case "changed":
