@@ -77,25 +77,26 @@ func (s *Service) book(ctx context.Context, tx pgx.Tx, r *record, refunds []Refu
 	if err != nil {
 		return fmt.Errorf("terms of event %s: %w", r.order.Event, err)
 	}
+	moves, err := ledger.ReferenceMoves(ctx, tx, []uuid.UUID{r.order.ID})
+	if err != nil {
+		return err
+	}
+	known := moves[r.order.ID]
+	p, late := r.bookedOf(p, known, payment.FoundRefundID(r.order.ID, p.Provider, out.ProviderRef))
 	f := Refund{
 		ID: payment.FoundRefundID(r.order.ID, p.Provider, out.ProviderRef), Order: r.order.ID, Event: r.order.Event, Payment: p.ID, Provider: p.Provider,
 		ProviderRef: out.ProviderRef, Kind: RefundFound, State: RefundTaken, Amount: out.Amount, Reason: "made at the provider", Actor: "provider",
 	}
-	cause, moves, said := CauseRefundFound, CauseRefundFound, "look whether the tickets should stay"
-	var before ledger.OrderMoney
-	var whole bool
-	var transfers []ledger.Transfer
-	if p.State == PaymentCaptured && p.Failure == lateMoney {
-		f.Kind, cause, moves = RefundOfLate, CauseLateRefundRequested, CauseLateRefundRequested
-		transfers, err = ledger.LateRefundTransfers(f.terms(terms.Organizer), f.ID, f.Amount.Minor)
-	} else {
-		transfers, before, err = f.foundTransfers(ctx, tx, terms.Organizer)
-		whole = before.CapturedMinor-before.ReturnedMinor <= f.Amount.Minor
+	cause, to, said := CauseRefundFound, CauseRefundFound, "look whether the tickets should stay"
+	if late {
+		f.Kind, cause, to = RefundOfLate, CauseLateRefundRequested, CauseLateRefundRequested
 	}
+	transfers, before, err := f.foundTransfers(known, terms.Organizer)
 	if err != nil {
 		return fmt.Errorf("book refund %s, which somebody made at the provider: %w", out.ProviderRef, err)
 	}
-	if whole && (r.order.State == TicketIssued || r.order.State == Disputed) {
+	left := f.room(before) - f.Amount.Minor
+	if !f.late() && left <= 0 && (r.order.State == TicketIssued || r.order.State == Disputed) {
 		if err := s.voidFound(ctx, tx, r, &f, unrefunded(len(r.order.Lines), refunds), terms); err != nil {
 			return err
 		}
@@ -103,7 +104,7 @@ func (s *Service) book(ctx context.Context, tx pgx.Tx, r *record, refunds []Refu
 			said = "nothing of the order's money is left, but tickets of it were resold; see to it"
 		}
 		if r.order.State == TicketIssued {
-			moves = CauseRefundRequested
+			to = CauseRefundRequested
 		}
 	}
 	if f.Kind == RefundFound && r.order.State == DisputeLost {
@@ -119,8 +120,21 @@ func (s *Service) book(ctx context.Context, tx pgx.Tx, r *record, refunds []Refu
 		return err
 	}
 	s.metrics.refundFound.Inc()
+	settled, err := settleGiven(ctx, tx, refunds, f.Payment, left)
+	if err != nil {
+		return err
+	}
 	refunds = append(refunds, f)
-	if err := r.come(refunds, moves, cause, by, f.Amount.String()+" were refunded at the provider; "+said); err != nil {
+	if settled > 0 {
+		said += fmt.Sprintf("; %d refunds that had failed are settled by it", settled)
+		if r.order.State == RefundFailed && standing(r, refunds) != RefundFailed {
+			if err := r.applyFrom(cause, by, "somebody refunded it at the provider instead"); err != nil {
+				return err
+			}
+			to = CauseRefundResumed
+		}
+	}
+	if err := r.come(refunds, to, cause, by, f.Amount.String()+" were refunded at the provider; "+said); err != nil {
 		return err
 	}
 	if out.State == payment.RefundSucceeded {
@@ -129,24 +143,58 @@ func (s *Service) book(ctx context.Context, tx pgx.Tx, r *record, refunds []Refu
 	return s.outbox.Enqueue(ctx, tx, []payment.Task{refundTask(&f)})
 }
 
+// bookedOf is the payment that a refund which was found is of, and whether that is late money: p, unless the reconciliation has booked
+// the refund and took it for one of late money or of the sale, as p is not.
+func (r *record) bookedOf(p *Payment, moves []ledger.Move, refund uuid.UUID) (of *Payment, late bool) {
+	for _, m := range moves {
+		late = m.ID == ledger.TransferID(r.order.ID, refund.String()+"/late_refund")
+		if !late && m.ID != ledger.TransferID(r.order.ID, refund.String()+"/refund_payment") {
+			continue
+		}
+		if late == p.late() {
+			return p, late
+		}
+		for i := range r.payments {
+			if other := &r.payments[i]; other.State == PaymentCaptured && other.Provider == p.Provider && other.late() == late {
+				return other, late
+			}
+		}
+		return p, late
+	}
+	return p, p.late()
+}
+
+// room is how much of an order's money there is for a refund: what is left of its sale, or of its late money.
+func (f *Refund) room(m ledger.OrderMoney) int64 {
+	if f.late() {
+		return m.LateMinor
+	}
+	return m.CapturedMinor - m.ReturnedMinor
+}
+
 // foundTransfers promise a refund that was found. If the reconciliation booked it first, they repeat what it booked. before is the order's
 // money without it; what is disputed counts as left.
-func (f *Refund) foundTransfers(ctx context.Context, tx pgx.Tx, organizer string) (transfers []ledger.Transfer, before ledger.OrderMoney, err error) {
-	moves, err := ledger.ReferenceMoves(ctx, tx, []uuid.UUID{f.Order})
-	if err != nil {
-		return nil, before, err
-	}
-	m := ledger.MoneyOf(moves[f.Order])
+func (f *Refund) foundTransfers(moves []ledger.Move, organizer string) (transfers []ledger.Transfer, before ledger.OrderMoney, err error) {
+	m := ledger.MoneyOf(moves)
 	m.DisputedMinor = 0 // a dispute keeps us from giving money back; this is gone
-	if parts, total, ok := ledger.RecordedRefund(moves[f.Order], f.Order, f.ID); ok && total == f.Amount.Minor {
+	parts, total, booked := ledger.RecordedRefund(moves, f.Order, f.ID)
+	booked = booked && total == f.Amount.Minor
+	switch {
+	case booked && !f.late():
 		f.Parts = parts
 		m.ReturnedMinor -= total
 		m.Returned = ledger.Parts{Face: m.Returned.Face - parts.Face, Fee: m.Returned.Fee - parts.Fee, Tax: m.Returned.Tax - parts.Tax}
 		transfers, err = ledger.RefundAgain(f.terms(organizer), f.ID, parts, total)
 		return transfers, m, err
-	}
-	if f.Amount.Currency != m.Currency || f.Amount.Minor > m.CapturedMinor {
-		return nil, m, ledger.ErrOverRefund
+	case booked:
+		m.LateMinor += total
+		transfers, err = ledger.LateRefundTransfers(f.terms(organizer), f.ID, total)
+		return transfers, m, err
+	case f.Amount.Currency != m.Currency || f.Amount.Minor > f.room(m):
+		return nil, m, fmt.Errorf("%w: %s of %d", ledger.ErrOverRefund, f.Amount, f.room(m)) // or one of ours has it that will fail: told again
+	case f.late():
+		transfers, err = ledger.LateRefundTransfers(f.terms(organizer), f.ID, f.Amount.Minor)
+		return transfers, m, err
 	}
 	if f.Parts, _, err = amountParts(m, f.Amount.Minor); err != nil {
 		return nil, m, err

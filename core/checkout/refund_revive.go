@@ -125,7 +125,7 @@ func (s *Service) revive(ctx context.Context, tx pgx.Tx, r *record, refunds []Re
 		return fmt.Errorf("revive refund %s once more: %w", f.ID, ErrRefundUnclear)
 	}
 	other.ID = other.booked()
-	transfers, err := s.renewed(ctx, tx, &other, true)
+	transfers, _, err := s.renewed(ctx, tx, &other, true)
 	if errors.Is(err, ledger.ErrOverRefund) { // it has gone back once more since
 		s.metrics.refundContradicted.Inc()
 		s.log.Error("a refund that was given up has been made, and its money is no longer there; reconciliation shows it", "refund_id", f.ID, "order_id", f.Order, "error", err)

@@ -12,7 +12,8 @@ import (
 	"fairgate/ledger"
 )
 
-// RetryRefund makes another refund in the place of one that failed: the same amount, under a new id, since the provider
+// RetryRefund makes another refund in the place of one that failed: the same amount, or what is left where somebody has refunded a part at
+// the provider, under a new id, since the provider
 // keeps its answer to the old one. Asking again with the same key returns the same refund. Of one that an operator gave up the provider
 // is asked first, and if it has made it, that one is the answer. Errors: ErrRefundUnknown, ErrRefundOpen, ErrRefundKey, ErrRefundDispute,
 // ErrRefundUnclear, ledger.ErrOverRefund.
@@ -59,15 +60,18 @@ func (s *Service) retry(ctx context.Context, known answers, f *Refund, again uui
 			next.Kind = RefundOfAmount
 		}
 		next.Items = nil // the first keeps them: a ticket is void once
-		transfers, err := s.renewed(ctx, tx, &next, false)
+		transfers, left, err := s.renewed(ctx, tx, &next, false)
 		if err != nil {
 			return err
 		}
 		if err := failed.move(ctx, tx, failed.State, ResolvedRetry, failed.Failure, ""); err != nil {
 			return err
 		}
+		if _, err := settleGiven(ctx, tx, refunds, next.Payment, left); err != nil {
+			return err
+		}
 		refunds = append(refunds, next)
-		if err := r.come(refunds, CauseRefundRetried, CausePartRefundRequested, origin{actor: actor}, "instead of refund "+id.String()); err != nil {
+		if err := r.come(refunds, CauseRefundRetried, CausePartRefundRequested, origin{actor: actor}, next.instead(failed)); err != nil {
 			return err
 		}
 		return s.promise(ctx, tx, &next, transfers)
@@ -75,7 +79,7 @@ func (s *Service) retry(ctx context.Context, known answers, f *Refund, again uui
 }
 
 // PaidOtherwise records that the buyer of a refund that failed got the money another way, such as a bank transfer; how says
-// which. Of a refund that an operator gave up the provider is asked first: if it has made it, that is recorded instead, and the answer is ErrRefundMade. Other errors as of RetryRefund.
+// which. What counts as paid is its amount, or what is left where somebody has refunded a part at the provider. Of a refund that an operator gave up the provider is asked first: if it has made it, that is recorded instead, and the answer is ErrRefundMade. Other errors as of RetryRefund.
 func (s *Service) PaidOtherwise(ctx context.Context, id uuid.UUID, how, actor string) (Refund, error) {
 	f, err := s.FindRefund(ctx, id)
 	if err != nil {
@@ -111,7 +115,7 @@ func (s *Service) payOtherwise(ctx context.Context, known answers, f *Refund, ho
 		// The books' refund that failed is void or reversed. Another one takes its place and is paid from our bank.
 		other := *failed
 		other.ID = RefundID(f.Order, "otherwise/"+id.String())
-		transfers, err := s.renewed(ctx, tx, &other, false)
+		transfers, left, err := s.renewed(ctx, tx, &other, false)
 		if err != nil {
 			return err
 		}
@@ -125,6 +129,12 @@ func (s *Service) payOtherwise(ctx context.Context, known answers, f *Refund, ho
 		}
 		if err := failed.move(ctx, tx, failed.State, ResolvedOtherwise, failed.Failure, ""); err != nil {
 			return err
+		}
+		if _, err := settleGiven(ctx, tx, refunds, other.Payment, left); err != nil {
+			return err
+		}
+		if other.Amount != failed.Amount {
+			how = other.instead(failed) + ": " + how
 		}
 		switch to := standing(r, refunds); {
 		case to == RefundPending && r.order.State == RefundFailed:
@@ -155,30 +165,78 @@ func unsettledOf(refunds []Refund, id, instead uuid.UUID) (*Refund, error) {
 }
 
 // renewed are the pending transfers of a refund that takes the place of one that failed. A dispute keeps us from giving money back, but
-// not from booking what is gone.
-func (s *Service) renewed(ctx context.Context, tx pgx.Tx, f *Refund, gone bool) ([]ledger.Transfer, error) {
+// not from booking what is gone. left is what remains of the order's money after it, or of its late money.
+func (s *Service) renewed(ctx context.Context, tx pgx.Tx, f *Refund, gone bool) (transfers []ledger.Transfer, left int64, err error) {
 	terms, err := s.catalog(ctx, f.Event)
 	if err != nil {
-		return nil, fmt.Errorf("terms of event %s: %w", f.Event, err)
+		return nil, 0, fmt.Errorf("terms of event %s: %w", f.Event, err)
 	}
 	m, err := ledger.ReadOrder(ctx, tx, f.Order)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
+	}
+	if !gone {
+		if err := f.fit(m); err != nil {
+			return nil, 0, err
+		}
 	}
 	if f.late() {
-		left := m.LateMinor
+		most := m.LateMinor
 		if !gone {
-			if left, err = lateLeft(ctx, tx, f.Order, f.Payment); err != nil {
-				return nil, err
+			if most, err = lateLeft(ctx, tx, f.Order, f.Payment); err != nil {
+				return nil, 0, err
 			}
 		}
-		if left < f.Amount.Minor {
-			return nil, fmt.Errorf("%w: of late money %d is left", ledger.ErrOverRefund, left)
+		if most < f.Amount.Minor {
+			return nil, 0, fmt.Errorf("%w: of late money %d is left", ledger.ErrOverRefund, most)
 		}
-		return ledger.LateRefundTransfers(f.terms(terms.Organizer), f.ID, f.Amount.Minor)
+		transfers, err = ledger.LateRefundTransfers(f.terms(terms.Organizer), f.ID, f.Amount.Minor)
+		return transfers, m.LateMinor - f.Amount.Minor, err
 	}
 	if gone {
 		m.DisputedMinor = 0
 	}
-	return ledger.RefundTransfers(f.terms(terms.Organizer), f.ID, m, f.Parts, f.Amount.Minor)
+	transfers, err = ledger.RefundTransfers(f.terms(terms.Organizer), f.ID, m, f.Parts, f.Amount.Minor)
+	return transfers, m.CapturedMinor - m.ReturnedMinor - f.Amount.Minor, err
+}
+
+// fit makes a refund that takes the place of one that failed no larger than what is left: somebody may have refunded a part at the
+// provider meanwhile. What is disputed counts as left here: it may come back, and is refused until then.
+func (f *Refund) fit(m ledger.OrderMoney) error {
+	minor := min(f.Amount.Minor, f.room(m))
+	if minor <= 0 && f.Amount.Minor > 0 {
+		return fmt.Errorf("%w: nothing is left", ledger.ErrOverRefund)
+	}
+	m.DisputedMinor = 0
+	rest, _ := m.Rest()
+	if f.late() || minor == f.Amount.Minor && f.Parts.Face <= rest.Face && f.Parts.Fee <= rest.Fee && f.Parts.Tax <= rest.Tax {
+		f.Amount.Minor = minor
+		return nil
+	}
+	var err error
+	f.Parts, f.Amount.Minor, err = amountParts(m, minor)
+	return err
+}
+
+// instead says of which refund this one takes the place, and of how much of it.
+func (f *Refund) instead(failed *Refund) string {
+	if f.Amount == failed.Amount {
+		return "instead of refund " + failed.ID.String()
+	}
+	return fmt.Sprintf("%s instead of refund %s of %s: the rest was refunded before", f.Amount, failed.ID, failed.Amount)
+}
+
+// settleGiven settles the refunds of a payment that failed when nothing is left of its money: the buyer has it by others, or is about to.
+func settleGiven(ctx context.Context, tx pgx.Tx, refunds []Refund, of uuid.UUID, left int64) (settled int, err error) {
+	for i := range refunds {
+		f := &refunds[i]
+		if left > 0 || !f.unsettled() || f.Payment != of {
+			continue
+		}
+		if err := f.move(ctx, tx, f.State, ResolvedOtherwise, f.Failure, ""); err != nil {
+			return 0, err
+		}
+		settled++
+	}
+	return settled, nil
 }

@@ -19,6 +19,7 @@ const taskFound = payment.KindFound
 // SettledRefund is a refund that a provider settled, and that somebody made in the provider's own pages.
 type SettledRefund struct {
 	Order      uuid.UUID
+	Payment    uuid.UUID // uuid.Nil where the settlement cannot tell which of the order's it is
 	Provider   string
 	PaymentRef string        // the provider's name of the payment, "" where the settlement does not say
 	Ref        string        // and of the refund
@@ -32,15 +33,15 @@ type settledRefund struct {
 }
 
 const sqlRefundedPayment = `
-SELECT payment_id FROM payments WHERE order_id = $1 AND provider = $2 AND state = 'captured'
-ORDER BY CASE WHEN provider_ref = $3 AND provider_ref <> '' THEN 0 ELSE 1 END, attempt DESC LIMIT 1`
+SELECT payment_id FROM payments WHERE order_id = $1 AND provider = $2 AND (state = 'captured' OR payment_id = $4)
+ORDER BY CASE WHEN payment_id = $4 THEN 0 ELSE 1 END, CASE WHEN provider_ref = $3 AND provider_ref <> '' THEN 0 ELSE 1 END, attempt DESC LIMIT 1`
 
 // SettledRefund, in the transaction in which a reconciliation books a refund that somebody made at the provider, has the outbox enter it as
 // its webhook would have: of an order of which nothing is left the tickets become void, else an operator is shown it. The money is booked
-// once, whoever does it. An order without a captured payment has no tickets, and nothing is to be entered.
+// once, whoever does it, and of the payment that it was booked of. An order without a captured payment has no tickets, and nothing is to be entered.
 func (s *Service) SettledRefund(ctx context.Context, tx pgx.Tx, f SettledRefund) error {
 	var attempt uuid.UUID
-	err := tx.QueryRow(ctx, sqlRefundedPayment, f.Order, f.Provider, f.PaymentRef).Scan(&attempt)
+	err := tx.QueryRow(ctx, sqlRefundedPayment, f.Order, f.Provider, f.PaymentRef, f.Payment).Scan(&attempt)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}

@@ -3,6 +3,7 @@ package settlement
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -18,10 +19,11 @@ type attempt struct {
 	state  string
 	ref    string
 	amount ledger.Amount
+	late   bool // captured, and has bought nothing
 }
 
 const sqlAttempts = `
-SELECT order_id, payment_id, attempt, state, provider_ref, amount_minor, currency
+SELECT order_id, payment_id, attempt, state, provider_ref, amount_minor, currency, state = 'captured' AND failure = 'late'
 FROM payments
 WHERE order_id = ANY($1::UUID[]) AND provider = $2::TEXT`
 
@@ -37,7 +39,7 @@ func (m *matcher) attemptsOf(ctx context.Context, q ledger.Querier, orders []uui
 	m.attempts = map[uuid.UUID][]attempt{}
 	var order uuid.UUID
 	var a attempt
-	_, err = pgx.ForEachRow(rows, []any{&order, &a.id, &a.number, &a.state, &a.ref, &a.amount.Minor, &a.amount.Currency}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&order, &a.id, &a.number, &a.state, &a.ref, &a.amount.Minor, &a.amount.Currency, &a.late}, func() error {
 		m.attempts[order] = append(m.attempts[order], a)
 		return nil
 	})
@@ -57,6 +59,66 @@ func (m *matcher) attempt(r row) (attempt, bool) {
 	}
 	if len(all) == 1 && all[0].ref == "" {
 		return all[0], true
+	}
+	return attempt{}, false
+}
+
+const sqlRefundedCharges = `
+SELECT payment_ref, transfer_id
+FROM settlement_rows
+WHERE provider = $1::TEXT AND kind = 'charge' AND payment_ref = ANY($2::TEXT[]) AND transfer_id IS NOT NULL`
+
+// chargesOf reads which transfers the charges of refunds were matched with.
+func (m *matcher) chargesOf(ctx context.Context, q ledger.Querier, refs []string) error {
+	if len(refs) == 0 {
+		return nil
+	}
+	rows, err := q.Query(ctx, sqlRefundedCharges, m.provider, refs)
+	if err != nil {
+		return fmt.Errorf("read what the charges of refunds are matched with: %w", err)
+	}
+	m.charges = map[string]uuid.UUID{}
+	var ref string
+	var transfer uuid.UUID
+	_, err = pgx.ForEachRow(rows, []any{&ref, &transfer}, func() error {
+		m.charges[ref] = transfer
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read what the charges of refunds are matched with: %w", err)
+	}
+	return nil
+}
+
+// refunded is the attempt that a refund is of: by the provider's name of the payment, or, where that is another than its row's, such as
+// the capture of a PayPal order, by what the payment's charge is matched with. The row's own word of our payment is not kept, and so
+// decides nothing: an approval has to come to the same later.
+func (m *matcher) refunded(r row) (attempt, bool) {
+	var captured []attempt
+	for _, a := range m.attempts[r.order] {
+		if a.ref != "" && a.ref == r.PaymentRef {
+			a.late = a.late || a.state != "captured" // whatever was captured of it, nothing was sold for that
+			return a, true
+		}
+		if a.state == "captured" {
+			captured = append(captured, a)
+		}
+	}
+	if len(captured) == 1 {
+		return captured[0], true
+	}
+	transfer, charged := m.charges[r.PaymentRef]
+	if !charged {
+		return attempt{}, false
+	}
+	sale := slices.ContainsFunc(m.byOrder[r.order], func(move ledger.Move) bool {
+		return move.ID == transfer && (move.Code == "sale_payment" || move.Code == "resale_payment")
+	})
+	for _, a := range captured {
+		brought := transfer == ledger.TransferID(r.order, a.id.String()+"/late_money") || a.number == 1 && transfer == ledger.TransferID(r.order, "late_money")
+		if brought || sale && !a.late {
+			return a, true
+		}
 	}
 	return attempt{}, false
 }

@@ -38,7 +38,14 @@ func (r row) candidates() []uuid.UUID {
 	}
 	switch r.Kind {
 	case payment.SettledCharge:
-		return []uuid.UUID{r.final("sale_payment"), r.final("resale_payment"), ledger.TransferID(r.order, "late_money")}
+		sale, late := []uuid.UUID{r.final("sale_payment"), r.final("resale_payment")}, ledger.TransferID(r.order, "late_money")
+		switch r.PaymentID { // of an order that was paid twice each charge has its own: the first payment's late money bears no name
+		case uuid.Nil:
+			return append(sale, late)
+		case payment.PaymentID(r.order, 1):
+			return append([]uuid.UUID{late}, sale...)
+		}
+		return append([]uuid.UUID{ledger.TransferID(r.order, r.PaymentID.String()+"/late_money")}, append(sale, late)...)
 	case payment.SettledRefund:
 		return r.given()
 	}
@@ -83,6 +90,7 @@ type matcher struct {
 	clearing map[string]uuid.UUID        // currency → our account at the provider
 	accounts map[uuid.UUID]ledger.Account
 	attempts map[uuid.UUID][]attempt // by order: with this provider, of charges that the books do not have
+	charges  map[string]uuid.UUID    // by the provider's name of a payment: the transfer that its charge is matched with
 	strays   map[string][]uuid.UUID  // by the provider's name of a payment: references of charges that were booked as nobody's
 }
 

@@ -77,6 +77,7 @@ type Proposal struct {
 type FoundRefund struct {
 	Provider   string        `json:"provider"`
 	Order      uuid.UUID     `json:"order"`
+	Payment    uuid.UUID     `json:"payment,omitzero"`      // ours, uuid.Nil where nothing says which of the order's it is
 	PaymentRef string        `json:"payment_ref,omitempty"` // the provider's name of the payment, "" where the row does not say
 	Ref        string        `json:"ref"`                   // and of the refund
 	Amount     ledger.Amount `json:"amount"`                // in the buyer's currency

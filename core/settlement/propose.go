@@ -134,7 +134,12 @@ func (m *matcher) refund(r row, terms ledger.Terms, money ledger.OrderMoney, amo
 	}
 	var made []ledger.Transfer
 	var err error
-	if late := lateMoney(moves); money.CapturedMinor <= 0 && late >= amount.Minor {
+	of, known := m.refunded(r)
+	late := lateMoney(moves)
+	if known && of.late && late < amount.Minor {
+		return m.surplus(r, r.Gross.Minor)
+	}
+	if known && of.late || !known && money.CapturedMinor <= 0 && late >= amount.Minor {
 		made, err = ledger.LateRefundTransfers(terms, id, amount.Minor)
 	} else {
 		for _, move := range moves {
@@ -157,7 +162,7 @@ func (m *matcher) refund(r row, terms ledger.Terms, money ledger.OrderMoney, amo
 	p := Proposal{Action: "book it as a refund of the order", Transfers: append(made, ledger.PostAll(made)...)}
 	p.Claims = p.Transfers[len(p.Transfers)-1].ID // the post of refund_payment, the last of its parts
 	if r.RefundID == uuid.Nil {
-		p.Found = &FoundRefund{Provider: m.provider, Order: r.order, PaymentRef: r.PaymentRef, Ref: cmp.Or(r.SourceRef, r.ID), Amount: amount}
+		p.Found = &FoundRefund{Provider: m.provider, Order: r.order, Payment: of.id, PaymentRef: r.PaymentRef, Ref: cmp.Or(r.SourceRef, r.ID), Amount: amount}
 		p.Action = "book it as a refund of the order; its tickets become void if nothing of its money is left"
 	}
 	return p, nil

@@ -186,9 +186,17 @@ func (s *Service) lookLate(ctx context.Context, from books, m *matcher, rows []r
 		case len(m.possible(r)) > 0:
 		case r.Kind == payment.SettledCharge && r.order != uuid.Nil && s.cfg.Late != nil:
 			orders = append(orders, r.order)
-		case r.Kind == payment.SettledRefund && r.PaymentRef != "":
-			refs = append(refs, r.PaymentRef)
+		case r.Kind == payment.SettledRefund:
+			if r.PaymentRef != "" {
+				refs = append(refs, r.PaymentRef)
+			}
+			if r.order != uuid.Nil && s.cfg.Found != nil {
+				orders = append(orders, r.order)
+			}
 		}
+	}
+	if err := m.chargesOf(ctx, from, refs); err != nil {
+		return err
 	}
 	if err := m.attemptsOf(ctx, from, orders); err != nil {
 		return err

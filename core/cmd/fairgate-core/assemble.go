@@ -158,7 +158,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	reconciler := settlement.New(d, settlement.Config{
 		Late: orders.SettledLate,
 		Found: func(ctx context.Context, tx pgx.Tx, f settlement.FoundRefund) error {
-			return orders.SettledRefund(ctx, tx, checkout.SettledRefund{Order: f.Order, Provider: f.Provider, PaymentRef: f.PaymentRef, Ref: f.Ref, Amount: f.Amount})
+			return orders.SettledRefund(ctx, tx, checkout.SettledRefund{Order: f.Order, Payment: f.Payment, Provider: f.Provider, PaymentRef: f.PaymentRef, Ref: f.Ref, Amount: f.Amount})
 		},
 		Grace: cfg.Settlement.Grace, BookPlain: cfg.Settlement.BookPlain, Reread: cfg.Settlement.RereadDays, Hour: cfg.Settlement.Hour,
 		CatchUp: cfg.Settlement.CatchUpDays, Log: log,
