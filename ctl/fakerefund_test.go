@@ -97,6 +97,7 @@ func (r *refunding) review(w http.ResponseWriter, q *http.Request) {
 	var body struct {
 		Tickets []string `json:"tickets"`
 		All     bool     `json:"all"`
+		Keep    bool     `json:"keep"`
 		Reason  string   `json:"reason"`
 	}
 	for _, one := range r.list {
@@ -113,6 +114,10 @@ func (r *refunding) review(w http.ResponseWriter, q *http.Request) {
 		}
 		if amount, of := one["amount"].(map[string]any); of && fmt.Sprint(amount["minor"]) == "1717" && (body.All || len(body.Tickets) > 0) {
 			refuse(w, 409, "refund_part", "Its buyer has only a part of the money back. Refund the rest of the order instead.")
+			return
+		}
+		if !body.Keep && !body.All && len(body.Tickets) == 0 {
+			refuse(w, 400, "bad_request", "Say what becomes of the tickets.")
 			return
 		}
 		one["reviewed"] = "kept"

@@ -223,7 +223,7 @@ func (t *tool) refundsRetry() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retry REFUND",
 		Short: "Settle a refund that failed",
-		Long: `retry makes another refund of the same amount in the place of one that failed. With --paid-otherwise it makes none: it records that the buyer
+		Long: `retry makes another refund of the same amount in the place of one that failed, or of what is left if somebody has refunded a part by hand. With --paid-otherwise it makes none: it records that the buyer
 got the money another way, and books it so. Of a refund that was given up the provider is asked first, either way. If it has made it, or has it
 under way, that refund stands again and nothing else is made or recorded; while it does not say, nothing is done: ask again.`,
 		Example: `  ticketctl refunds retry 7c9e6679-7425-50de-944b-e07fc1f90ae7

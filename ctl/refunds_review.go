@@ -13,7 +13,8 @@ func (t *tool) refundsReview() *cobra.Command {
 		Short: "Say what a refund made at the provider means for the tickets",
 		Long: `review decides about the tickets of an order of which somebody gave a part of the money back in the provider's own pages: those named by
 --ticket are void, or --all that are left, or with --keep none. Their places go back on sale as the event's file says; no money is moved, it has
-gone already. ticketctl refunds list --review lists what waits for this.
+gone already. ticketctl refunds list --review lists what waits for this. While an order is disputed it is not among them: that is decided first.
+A refund that failed at the provider is not reviewed, since its money has come back.
 
 The ticket of a resale is not made void while its buyer has only a part of the money back: ticketctl refunds create gives back the rest, makes
 it void and undoes the resale.`,
@@ -42,7 +43,7 @@ it void and undoes the resale.`,
 			if err != nil {
 				return err
 			}
-			body := map[string]any{"all": all, "reason": reason}
+			body := map[string]any{"all": all, "keep": keep, "reason": reason}
 			if len(tickets) > 0 {
 				body["tickets"] = tickets
 			}

@@ -125,6 +125,7 @@ var outcomes = []outcome{
 	{checkout.ErrRefundMade, 409, "refund_made", "The provider has made the refund that was given up, or has it under way: it stands again, and nothing else was recorded. Do not pay the buyer once more; if that was done already, get that money back.", 0},
 	{checkout.ErrRefundOpen, 409, "refund_not_failed", "The refund has not failed, or has been settled already. Look at it.", 0},
 	{checkout.ErrRefundOurs, 409, "refund_not_found_there", "The refund was not made by hand at the provider, so there is nothing to review: it says itself which tickets it is for.", 0},
+	{checkout.ErrRefundBack, 409, "refund_came_back", "The refund failed after it was made by hand, and the money has come back: there is nothing to review, and the tickets stay as they are.", 0},
 	{checkout.ErrRefundReviewed, 409, "refund_reviewed", "Somebody has reviewed the refund otherwise. Look at it; a ticket that should be void can be refunded.", 0},
 	{checkout.ErrFoundPart, 409, "refund_part", "The order bought a resold ticket, and its buyer has only a part of the money back. Refund the rest of the order instead: that makes the ticket void and undoes the resale.", 0},
 	{checkout.ErrRefundTransferred, 409, "ticket_transferred", "One of the tickets was handed on and is somebody else's now. Ask for the others by themselves; the organizer can refund all of them.", 0},

@@ -247,7 +247,7 @@ func (s *Server) retryRefund(w http.ResponseWriter, r *http.Request) error {
 // reviewRefund decides what a refund that somebody made at the provider means for the order's tickets.
 //
 //	POST /admin/v1/refunds/{id}/review
-//	{"tickets": ["…"], "all": false, "reason": "…"}   neither tickets nor all: they stay
+//	{"tickets": ["…"], "reason": "…"}   these are void; or instead "all": true, all that are left, or "keep": true, none
 func (s *Server) reviewRefund(w http.ResponseWriter, r *http.Request) error {
 	id, err := pathID(r, checkout.ErrRefundUnknown)
 	if err != nil {
@@ -256,6 +256,7 @@ func (s *Server) reviewRefund(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
 		Tickets []uuid.UUID `json:"tickets"`
 		All     bool        `json:"all"`
+		Keep    bool        `json:"keep"`
 		Reason  string      `json:"reason"`
 	}
 	if err := decode(r, &body); err != nil {
@@ -264,8 +265,14 @@ func (s *Server) reviewRefund(w http.ResponseWriter, r *http.Request) error {
 	if err := reasonable(body.Reason); err != nil {
 		return err
 	}
-	if len(body.Tickets) > maxRefundTickets || body.All && len(body.Tickets) > 0 {
-		return &detailed{errRequest, fmt.Sprintf("Name up to %d tickets, or all, or neither.", maxRefundTickets)}
+	said := 0 // what is left out by mistake must not be a decision
+	for _, one := range []bool{len(body.Tickets) > 0, body.All, body.Keep} {
+		if one {
+			said++
+		}
+	}
+	if len(body.Tickets) > maxRefundTickets || said != 1 {
+		return &detailed{errRequest, fmt.Sprintf("Say what becomes of the tickets: name up to %d that are void, or all, or keep.", maxRefundTickets)}
 	}
 	f, err := s.Checkout.ReviewFound(r.Context(), checkout.FoundReview{Refund: id, Tickets: body.Tickets, All: body.All, Reason: body.Reason, Actor: operatorOf(r)})
 	if err != nil {

@@ -89,7 +89,9 @@ func TestARefundOfLateMoneyThatTheSettlementBookedIsEnteredOnceWhicheverPaymentI
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.eventually("it is entered", func() bool { return s.count(`SELECT count(*) FROM refunds WHERE kind = 'late' AND state = 'succeeded'`) == 1 })
+	s.eventually("it is entered", func() bool {
+		return s.count(`SELECT count(*) FROM refunds WHERE kind = 'late' AND state = 'succeeded'`) == 1
+	})
 	if got := s.await(n, o.ID, TicketIssued); len(got.Tickets) != 1 || got.Refunds[0].Payment != payment.PaymentID(o.ID, 2) {
 		t.Errorf("tickets %v, refunds %+v", got.Tickets, got.Refunds)
 	}

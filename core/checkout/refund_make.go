@@ -27,7 +27,7 @@ func refundTask(f *Refund) payment.Task {
 // Refund gives back what was paid for an order, for some of its tickets, or an amount. In one transaction the tickets
 // become void, their units go back on sale, the books promise the money to the buyer, and the call to the provider is in
 // the outbox. Asking again with the same key returns the same refund. Errors: ErrOrderUnknown, ErrRefundKey, ErrRefundEarly
-// (ask again when the payment is captured), ErrTransition, ErrTicketsNot, ErrRefundNothing, ErrRefundUnclear, ledger.ErrOverRefund.
+// (ask again when the payment is captured), ErrRefundDispute, ErrTransition, ErrTicketsNot, ErrRefundNothing, ErrRefundUnclear, ledger.ErrOverRefund.
 func (s *Service) Refund(ctx context.Context, q RefundRequest) (Refund, error) {
 	var made Refund
 	err := s.asking(ctx, q.Order, uuid.Nil, func(known answers) error {
@@ -102,6 +102,9 @@ func (s *Service) refund(ctx context.Context, tx pgx.Tx, r *record, refunds []Re
 	}
 	p := r.sale()
 	rest := r.order.State == DisputeLost && q.kind() == RefundOfAmount // of a dispute of a part: see package comment
+	if r.order.State == Disputed {
+		return Refund{}, fmt.Errorf("%w: %w: a refund while %s", ErrRefundDispute, ErrTransition, r.order.State)
+	}
 	if r.order.State != TicketIssued && !rest || p == nil {
 		return Refund{}, fmt.Errorf("%w: a refund while %s", ErrTransition, r.order.State)
 	}

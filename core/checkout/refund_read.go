@@ -20,7 +20,7 @@ type RefundPage struct {
 	State       RefundState // "" for all
 	Kind        RefundKind  // "" for all
 	Unsettled   bool        // only those that failed and that nobody has seen to
-	Review      bool        // only those that somebody made at the provider, of orders whose tickets may be good: see ReviewFound
+	Review      bool        // only those that somebody made at the provider, of orders whose tickets are good: see ReviewFound
 	AfterTime   time.Time
 	AfterRefund uuid.UUID
 	Limit       int
@@ -33,7 +33,7 @@ FROM refunds
 WHERE (created_at, refund_id) > ($1::TIMESTAMPTZ, $2::UUID) AND ($3::UUID IS NULL OR event_id = $3) AND ($4::TEXT = '' OR state = $4)
     AND ($5::TEXT = '' OR kind = $5) AND (NOT $6::BOOL OR state = 'failed' AND resolution = '')
     AND (NOT $8::BOOL OR kind = 'found' AND reviewed = '' AND state <> 'failed'
-        AND EXISTS (SELECT 1 FROM orders AS o WHERE o.order_id = refunds.order_id AND o.state IN ('ticket_issued', 'disputed')))
+        AND EXISTS (SELECT 1 FROM orders AS o WHERE o.order_id = refunds.order_id AND o.state = 'ticket_issued'))
 ORDER BY created_at, refund_id LIMIT $7`
 
 // Refunds returns one page of refunds.

@@ -1,9 +1,13 @@
 package checkout
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/google/uuid"
@@ -22,6 +26,7 @@ const (
 // Why a refund is not reviewed.
 var (
 	ErrRefundOurs     = errors.New("checkout: the refund was not made at the provider, so there is nothing to review")
+	ErrRefundBack     = errors.New("checkout: the refund failed at the provider, so its money has come back")
 	ErrRefundReviewed = errors.New("checkout: somebody has reviewed the refund otherwise")
 	// ErrFoundPart means that a resale's ticket was to be void though its buyer has only a part of the money back.
 	ErrFoundPart = errors.New("checkout: only a part of the resale's price went back")
@@ -38,12 +43,12 @@ type FoundReview struct {
 }
 
 const sqlReviewRefund = `
-UPDATE refunds SET items = $2, reviewed = $3, updated_at = now() WHERE refund_id = $1 AND kind = 'found' AND reviewed = ''`
+UPDATE refunds SET items = $2, reviewed = $3, body_hash = $4, updated_at = now() WHERE refund_id = $1 AND kind = 'found' AND reviewed = ''`
 
 // ReviewFound decides about the tickets of a refund that somebody made at the provider. Those that it makes void are void by the same steps
 // as those of a refund of ours: their units go back on sale as the event's file says, listings end, a resale is undone; no money is moved,
-// since that has gone. Asked again the same way it answers the same. Errors: ErrRefundUnknown, ErrRefundOurs, ErrRefundReviewed, ErrTransition while
-// the order is not TicketIssued, ErrTicketsNot, ErrResold, ErrSelling, ErrFoundPart.
+// since that has gone. Asked again the same way it answers the same. Errors: ErrRefundUnknown, ErrRefundOurs, ErrRefundReviewed, ErrRefundBack, ErrRefundDispute
+// while the order is disputed, ErrTransition while it is otherwise not TicketIssued, ErrTicketsNot, ErrResold, ErrSelling, ErrFoundPart.
 func (s *Service) ReviewFound(ctx context.Context, q FoundReview) (Refund, error) {
 	f, err := s.FindRefund(ctx, q.Refund)
 	if err != nil {
@@ -69,7 +74,13 @@ func (s *Service) reviewFound(ctx context.Context, tx pgx.Tx, r *record, refunds
 		return ErrRefundOurs
 	}
 	if f.Reviewed != "" {
-		return q.sameAs(f)
+		return q.sameAs(f, len(unrefunded(len(r.order.Lines), refunds)))
+	}
+	if f.State == RefundRefused {
+		return ErrRefundBack
+	}
+	if r.order.State == Disputed {
+		return fmt.Errorf("%w: %w", ErrRefundDispute, ErrTransition)
 	}
 	if r.order.State != TicketIssued {
 		return fmt.Errorf("%w: a refund is reviewed while %s", ErrTransition, r.order.State)
@@ -95,24 +106,47 @@ func (s *Service) reviewFound(ctx context.Context, tx pgx.Tx, r *record, refunds
 			return err
 		}
 		f.Reviewed = FoundVoid
-		said = fmt.Sprintf("%d tickets are void: %s", len(f.Items), q.Reason)
+		said = fmt.Sprintf("%d tickets are void: %s", len(items), q.Reason)
 	}
+	f.bodyHash = q.hash()
 	if err := f.review(ctx, tx); err != nil {
 		return err
 	}
 	return r.come(refunds, CauseRefundRequested, CauseFoundReviewed, origin{actor: q.Actor}, said)
 }
 
-// sameAs tells whether a refund was reviewed as q says.
-func (q *FoundReview) sameAs(f *Refund) error {
-	voids := q.All || len(q.Tickets) > 0
-	if voids != (f.Reviewed == FoundVoid) {
-		return ErrRefundReviewed
-	}
-	for _, id := range q.Tickets {
-		if !slices.ContainsFunc(f.Items, func(i int) bool { return ticket.TicketID(f.Order, i) == id }) {
+// hash tells a repeated review from another one.
+func (q *FoundReview) hash() []byte {
+	tickets := append([]uuid.UUID{}, q.Tickets...)
+	slices.SortFunc(tickets, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+	body, _ := json.Marshal([]any{slices.Compact(tickets), q.All}) // cannot fail
+	sum := sha256.Sum256(body)
+	return sum[:]
+}
+
+// sameAs tells whether a refund was reviewed as q says, of an order of which so many tickets are left. One whose tickets became void without
+// anybody's word, or that was reviewed before words were kept, goes by which those are.
+func (q *FoundReview) sameAs(f *Refund, left int) error {
+	if len(f.bodyHash) > 0 {
+		if !bytes.Equal(f.bodyHash, q.hash()) {
 			return ErrRefundReviewed
 		}
+		return nil
+	}
+	void := map[uuid.UUID]bool{}
+	for _, i := range f.Items {
+		void[ticket.TicketID(f.Order, i)] = true
+	}
+	same := f.Reviewed == FoundKept && !q.All && len(q.Tickets) == 0
+	if f.Reviewed == FoundVoid {
+		named := map[uuid.UUID]bool{}
+		for _, id := range q.Tickets {
+			named[id] = true
+		}
+		same = q.All && left == 0 || !q.All && maps.Equal(void, named)
+	}
+	if !same {
+		return ErrRefundReviewed
 	}
 	return nil
 }
@@ -123,7 +157,7 @@ func (f *Refund) review(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return err
 	}
-	tag, err := tx.Exec(ctx, sqlReviewRefund, f.ID, text, f.Reviewed)
+	tag, err := tx.Exec(ctx, sqlReviewRefund, f.ID, text, f.Reviewed, f.bodyHash)
 	if err != nil {
 		return fmt.Errorf("review refund %s: %w", f.ID, err)
 	}
@@ -133,7 +167,7 @@ func (f *Refund) review(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// voidFound makes the tickets of lines void for a refund that somebody made at the provider, which then has them. Those that were resold
+// voidFound makes the tickets of lines void for a refund that somebody made at the provider, which then has them as well. Those that were resold
 // are somebody else's, whose sale has paid for them: they stay, and Reviewed stays empty where they are all that is left.
 func (s *Service) voidFound(ctx context.Context, tx pgx.Tx, r *record, f *Refund, items []int, terms Terms) error {
 	reason := "refunded at the provider"
@@ -154,7 +188,8 @@ func (s *Service) voidFound(ctx context.Context, tx pgx.Tx, r *record, f *Refund
 			mine = append(mine, i)
 		}
 	}
-	f.Items = mine
+	f.Items = append(slices.Clone(f.Items), mine...) // beside what it made void before
+	slices.Sort(f.Items)
 	if len(mine) == len(items) {
 		f.Reviewed = FoundVoid
 	}

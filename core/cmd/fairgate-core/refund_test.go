@@ -91,6 +91,12 @@ func TestMoneyGoesBackOverHTTPAndACancelledEventIsRefundedWhole(t *testing.T) {
 	if code := r.code(r.keyed(r.request("admin", http.MethodPost, path, map[string]any{"reason": "again"}), "second"), http.StatusConflict); code != "order_state" {
 		t.Errorf("refunded twice: %s", code)
 	}
+	for want, body := range map[string]map[string]any{"bad_request": {"reason": "seen"}, "refund_not_found_there": {"keep": true, "reason": "seen"}} {
+		status := map[string]int{"bad_request": http.StatusBadRequest, "refund_not_found_there": http.StatusConflict}[want]
+		if code := r.code(r.request("admin", http.MethodPost, "/admin/v1/refunds/"+refund.ID.String()+"/review", body), status); code != want {
+			t.Errorf("reviewed by %v: %s", body, code)
+		}
+	}
 
 	// The event is cancelled: what is left of everything goes back, and nothing more is sold.
 	for range 2 {
