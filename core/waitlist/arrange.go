@@ -18,8 +18,10 @@ const (
 	candidatePage = 200
 	maxCandidates = 4000
 	maxOffers     = 50
-	// restless is how long nothing of a shelf is offered of which an offer could not be held: there are units, but none that fit.
-	restless = 30 * time.Second
+	// resting is how long an entry is passed over for units that it was refused, the first time; each further time it is longer, up to
+	// mostResting times as long. Others are offered them, and everybody may have them if nobody else wants them.
+	resting     = time.Minute
+	mostResting = 10
 )
 
 const sqlWanted = `
@@ -32,14 +34,16 @@ SELECT o.tier, o.allocation, sum(o.units)::INT8 FROM waitlist_offers AS o
 WHERE o.event_id = $1::UUID AND o.closed_at IS NULL AND o.state = 'making'
 GROUP BY o.tier, o.allocation`
 
-const sqlRestless = `
-SELECT DISTINCT o.tier, o.allocation FROM waitlist_offers AS o
-WHERE o.event_id = $1::UUID AND o.state = 'void' AND o.reason LIKE 'nothing fits%' AND o.closed_at > now() - $2::INT8 * INTERVAL '1 second'`
+const sqlResting = `
+SELECT o.entry_id, o.tier, o.allocation, min(o.units)::INT8 FROM waitlist_offers AS o
+WHERE o.event_id = $1::UUID AND o.state = 'void' AND o.reason LIKE 'refused: %' AND o.closed_at > now() - 2 * $2::INT8 * $3::INT8 * INTERVAL '1 second'
+GROUP BY o.entry_id, o.tier, o.allocation
+HAVING max(o.closed_at) > now() - least(count(*), $3::INT8) * $2::INT8 * INTERVAL '1 second'`
 
-// Nobody is offered the same listing twice.
+// Nobody is offered the same listing twice. One that could not be held was not offered.
 const sqlOfferedBefore = `
 SELECT o.entry_id, o.allocation FROM waitlist_offers AS o
-WHERE o.event_id = $1::UUID AND o.allocation = ANY($2::TEXT[])`
+WHERE o.event_id = $1::UUID AND o.allocation = ANY($2::TEXT[]) AND o.state <> 'void'`
 
 const sqlCandidates = `SELECT ` + entryColumns + ` FROM waitlist_entries AS e
 WHERE e.event_id = $1::UUID AND e.state = 'waiting' AND e.place IS NOT NULL AND e.tiers && $2::TEXT[] AND (NOT e.together OR e.quantity <= $3::INT8)
@@ -63,7 +67,12 @@ type shelf struct {
 	inventory.Shelf
 	left   int64
 	wanted bool // somebody who waits names its tier
-	rests  bool // see restless
+}
+
+// refused names units that an entry could not have.
+type refused struct {
+	entry            uuid.UUID
+	tier, allocation string
 }
 
 // arrangement is one look at a list: what there is, who comes next, what is kept.
@@ -75,6 +84,7 @@ type arrangement struct {
 	first   bool // the list comes before everybody
 	shelves []shelf
 	before  map[uuid.UUID][]string // listings that entries were offered
+	rests   map[refused]int64      // the fewest units that entries were refused lately
 	offers  int
 	all     bool // everybody who might fit was looked at
 }
@@ -149,18 +159,6 @@ func (a *arrangement) read(ctx context.Context, q querier) (err error) {
 	if err != nil {
 		return fmt.Errorf("read what is in the making: %w", err)
 	}
-	if rows, err = q.Query(ctx, sqlRestless, a.event, int64(restless/time.Second)); err != nil {
-		return fmt.Errorf("read what could not be held: %w", err)
-	}
-	_, err = pgx.ForEachRow(rows, []any{&tier, &allocation}, func() error {
-		if f := a.find(tier, allocation); f != nil {
-			f.rests = true
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("read what could not be held: %w", err)
-	}
 	return a.readWanted(ctx, q)
 }
 
@@ -203,7 +201,7 @@ func (a *arrangement) find(tier, allocation string) *shelf {
 // serves tells whether anything of a shelf can be offered now: of the event's own if the list has that first; a listing only while it is
 // kept, since what everybody has seen is everybody's.
 func (a *arrangement) serves(f *shelf) bool {
-	if f.left <= 0 || f.rests {
+	if f.left <= 0 {
 		return false
 	}
 	if _, listing := f.Listing(); listing {
@@ -241,6 +239,9 @@ func (a *arrangement) offer(ctx context.Context, tx pgx.Tx) error {
 		return nil
 	}
 	if err := a.readBefore(ctx, tx, listings); err != nil {
+		return err
+	}
+	if err := a.readResting(ctx, tx); err != nil {
 		return err
 	}
 	last := Entry{Round: -1, Place: []byte{}}
@@ -287,6 +288,24 @@ func (a *arrangement) readBefore(ctx context.Context, q querier, listings []stri
 	return nil
 }
 
+func (a *arrangement) readResting(ctx context.Context, q querier) error {
+	a.rests = make(map[refused]int64)
+	rows, err := q.Query(ctx, sqlResting, a.event, int64(resting/time.Second), mostResting)
+	if err != nil {
+		return fmt.Errorf("read what could not be held: %w", err)
+	}
+	var r refused
+	var units int64
+	_, err = pgx.ForEachRow(rows, []any{&r.entry, &r.tier, &r.allocation, &units}, func() error {
+		a.rests[r] = units
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read what could not be held: %w", err)
+	}
+	return nil
+}
+
 // choose is the shelf that suits an entry best: in the order of its tiers one that has all it wants, else the first that has some. Of one
 // tier the event's own come before listings, and cheap ones before dear ones.
 func (a *arrangement) choose(e *Entry) *shelf {
@@ -298,6 +317,9 @@ func (a *arrangement) choose(e *Entry) *shelf {
 				continue
 			}
 			if _, listing := f.Listing(); listing && (!e.Resold || slices.Contains(a.before[e.ID], f.Allocation)) {
+				continue
+			}
+			if least, rests := a.rests[refused{e.ID, f.Tier, f.Allocation}]; rests && min(f.left, int64(e.Quantity)) >= least {
 				continue
 			}
 			if f.left >= int64(e.Quantity) {

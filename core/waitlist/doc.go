@@ -15,6 +15,11 @@
 // none is passed over as long as there are fewer, and keeps the place. What nobody waiting wants goes to general sale. Who declines an offer
 // or lets it lapse has to ask again.
 //
+// Who cannot have what is offered, since the seats do not fit, a limit leaves fewer or anything else refuses the hold, is offered fewer of it
+// at once, if they take fewer and can have some. If not, they keep the place and are passed over for these units for some minutes: the next
+// has them, or everybody. Only who has as many as one buyer may is taken off the list; what others of the same browser or network hold may
+// come free.
+//
 // # What is kept
 //
 // While somebody waits for a tier of an event that is sold out, or whose sale has ended, its stock row is kept for the list

@@ -29,36 +29,82 @@ const sqlWaitAgain = `UPDATE waitlist_entries SET state = 'waiting' WHERE entry_
 // holdKey is the Idempotency-Key of an offer's hold.
 func holdKey(offer uuid.UUID) string { return "waitlist/" + offer.String() }
 
-// make has an offer's units held for its buyer, and opens it. Asked again, by whomever, it finds the same hold.
-func (s *Service) make(ctx context.Context, o *Offer, rules *Rules) error {
+// make has an offer's units held for its buyer, and opens it. Asked again, by whomever, it finds the same hold. Who can have fewer, and takes
+// fewer, is offered those at once. refused tells that the buyer waits on, and is passed over for these units for a while.
+func (s *Service) make(ctx context.Context, o *Offer, rules *Rules) (refused bool, err error) {
 	e, err := oneEntry(ctx, s.db.Reader, sqlEntry, o.Entry)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if e.Email == "" {
-		return s.void(ctx, o, "nobody can be told", "the account was forgotten")
+		_, err := s.void(ctx, o, &verdict{why: "nobody can be told", end: "the account was forgotten"})
+		return false, err
 	}
+	for o != nil {
+		v, err := s.try(ctx, o, &e, rules)
+		if err != nil || v == nil {
+			return false, err
+		}
+		refused = v.rests
+		if o, err = s.void(ctx, o, v); err != nil {
+			return false, err
+		}
+	}
+	return refused, nil
+}
+
+// try has an offer held and opens it; nil if it was. What is no refusal is an error, and the offer stays in the making.
+func (s *Service) try(ctx context.Context, o *Offer, e *Entry, rules *Rules) (*verdict, error) {
 	request := inventory.Request{Event: o.Event, Entrant: e.Entrant, Key: holdKey(o.ID), BodyHash: sha256.Sum256(o.ID[:]), Marks: e.marks,
 		Waitlist: true, For: rules.OfferFor}
-	if request.Items, err = s.items(ctx, o, &e, rules); err == nil {
-		var h inventory.Hold
-		if h, err = s.cfg.Hold(ctx, request); err == nil && h.State == inventory.Active {
-			return s.open(ctx, o, &e, &h, rules)
-		}
-		if err == nil {
-			return s.void(ctx, o, fmt.Sprintf("its hold was %s before it was told", h.State), "")
-		}
-		if !inventory.Refusal(err) {
-			return fmt.Errorf("hold what offer %s offers: %w", o.ID, err)
-		}
+	var err error
+	if request.Items, err = s.items(ctx, o, e, rules); errors.Is(err, ErrListing) {
+		return judge(err, o, e), nil
 	}
-	if errors.Is(err, inventory.ErrOverLimit) {
-		return s.void(ctx, o, err.Error(), "has as many tickets as one buyer may have")
+	if err != nil {
+		return nil, fmt.Errorf("look up what offer %s offers: %w", o.ID, err)
 	}
-	if apart := (*inventory.Apart)(nil); errors.As(err, &apart) {
-		return s.void(ctx, o, "nothing fits: "+err.Error(), "") // the text is what sqlRestless looks for
+	h, err := s.cfg.Hold(ctx, request)
+	switch {
+	case inventory.Refusal(err):
+		return judge(err, o, e), nil
+	case err != nil:
+		return nil, fmt.Errorf("hold what offer %s offers: %w", o.ID, err)
+	case h.State != inventory.Active:
+		return &verdict{why: fmt.Sprintf("its hold was %s before it was told", h.State)}, nil
 	}
-	return s.void(ctx, o, err.Error(), "")
+	return nil, s.open(ctx, o, e, &h, rules)
+}
+
+// verdict is what comes of an offer that could not be held.
+type verdict struct {
+	why   string
+	end   string // why its entry is over; "": it waits on
+	fewer int    // the entry is offered so many at once instead; 0: it is not
+	rests bool   // it is passed over for these units for a while, see resting
+}
+
+// judge tells what a refusal means for an entry.
+func judge(err error, o *Offer, e *Entry) *verdict {
+	if errors.Is(err, inventory.ErrSoldOut) { // it would be for everybody, and what there is is read anew
+		return &verdict{why: err.Error()}
+	}
+	v := &verdict{why: "refused: " + err.Error(), rests: true} // the text is what sqlResting looks for
+	over := (*inventory.OverLimit)(nil)
+	switch {
+	case errors.As(err, &over):
+		others := errors.Is(err, inventory.ErrOverDeviceLimit) || errors.Is(err, inventory.ErrOverAddressLimit)
+		if over.Left == 0 && !others {
+			return &verdict{why: err.Error(), end: "has as many tickets as one buyer may have"}
+		}
+		v.fewer = min(int(over.Left), o.Units-1)
+	case errors.Is(err, inventory.ErrApart), errors.Is(err, inventory.ErrNotEnoughLeft):
+		v.fewer = o.Units - 1
+	}
+	if e.Together {
+		v.fewer = 0
+	}
+	return v
 }
 
 // items is what an offer's hold asks for.
@@ -95,26 +141,38 @@ func (s *Service) open(ctx context.Context, o *Offer, e *Entry, h *inventory.Hol
 	return nil
 }
 
-// void ends an offer that could not be held. Its buyer waits on, or is done for the reason that end gives.
-func (s *Service) void(ctx context.Context, o *Offer, why, end string) error {
-	err := s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, sqlCloseOffer, o.ID, string(OfferVoid), why, true)
-		if err != nil || tag.RowsAffected() == 0 {
-			return err
+// void ends an offer that could not be held. Its buyer is offered fewer of the same, which next is, waits on, or is done.
+func (s *Service) void(ctx context.Context, o *Offer, v *verdict) (next *Offer, err error) {
+	fewer := *o
+	fewer.ID, fewer.Units = uuid.New(), v.fewer
+	voided := false
+	err = s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, sqlCloseOffer, o.ID, string(OfferVoid), v.why, true)
+		if voided = err == nil && tag.RowsAffected() == 1; !voided {
+			return err // another core has
 		}
-		if end != "" {
-			_, err = tx.Exec(ctx, sqlEndEntry, o.Entry, string(Offered), string(Closed), end)
-		} else {
+		switch {
+		case v.end != "":
+			_, err = tx.Exec(ctx, sqlEndEntry, o.Entry, string(Offered), string(Closed), v.end)
+		case v.fewer > 0:
+			_, err = tx.Exec(ctx, sqlInsertOffer, fewer.ID, o.Entry, o.Event, o.Tier, o.Allocation, fewer.Units)
+		default:
 			_, err = tx.Exec(ctx, sqlWaitAgain, o.Entry)
 		}
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("void offer %s: %w", o.ID, err)
+		return nil, fmt.Errorf("void offer %s: %w", o.ID, err)
+	}
+	if !voided {
+		return nil, nil
 	}
 	closedTotal[OfferVoid].Inc()
-	s.log.Info("an offer to the waiting list could not be held", "offer_id", o.ID, "reason", why)
-	return nil
+	s.log.Info("an offer to the waiting list could not be held", "offer_id", o.ID, "reason", v.why)
+	if v.fewer == 0 || v.end != "" {
+		return nil, nil
+	}
+	return &fewer, nil
 }
 
 // Accept takes an offer for its buyer: its hold lives as long from now as an ordinary one, and is ordered and paid as one. Accepting again

@@ -32,6 +32,7 @@ const (
 	listPage     = 200  // lists looked at together
 	standingPage = 5000 // offers of one list that stand; there are as many as tickets came back
 	closePage    = 1000
+	maxRounds    = 200 // of one list in one look: whoever is refused is passed over in the next
 )
 
 // Run looks after every list until ctx ends, whose error it returns. What fails is logged and looked at again.
@@ -88,26 +89,26 @@ func (s *Service) tend(ctx context.Context, event uuid.UUID) error {
 	if closed != nil && !errors.Is(closed, ErrNone) && !errors.Is(closed, ErrClosed) {
 		return closed
 	}
-	if err := s.follow(ctx, event, &rules); err != nil {
-		return err
-	}
+	_, failed := s.follow(ctx, event, &rules) // one that fails keeps its units, and nobody else
 	if closed != nil {
-		return s.close(ctx, event, &rules)
+		return errors.Join(failed, s.close(ctx, event, &rules))
 	}
 	first := s.cfg.Over(ctx, event)
-	for {
+	for range maxRounds {
 		due, err := s.due(ctx, event, &rules, first, now)
 		if err != nil || !due {
-			return err
+			return errors.Join(failed, err)
 		}
 		more, err := s.arrange(ctx, event, &rules, first)
 		if err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
-		if err := s.follow(ctx, event, &rules); err != nil || !more {
-			return err
+		var refused bool
+		if refused, failed = s.follow(ctx, event, &rules); !more && !refused {
+			return failed
 		}
 	}
+	return failed
 }
 
 // due tells whether there is anything to arrange, without a transaction, and holds the draw when its time has come. Nearly always there is
@@ -128,7 +129,6 @@ func (s *Service) due(ctx context.Context, event uuid.UUID, rules *Rules, first 
 		f := &a.shelves[i]
 		switch wants := a.wants(f); {
 		case wants == f.Waitlisted && !(wants && drawn && a.serves(f)): // as it shall be
-		case wants && !f.Waitlisted && drawn && f.left > 0 && !a.serves(f): // it rests, and everybody may have it
 		default:
 			return true, nil
 		}
@@ -136,14 +136,13 @@ func (s *Service) due(ctx context.Context, event uuid.UUID, rules *Rules, first 
 	return false, nil
 }
 
-// follow makes offers that are in the making, and ends those whose hold has ended.
-func (s *Service) follow(ctx context.Context, event uuid.UUID, rules *Rules) error {
+// follow makes offers that are in the making, and ends those whose hold has ended. refused tells that somebody is passed over now.
+func (s *Service) follow(ctx context.Context, event uuid.UUID, rules *Rules) (refused bool, failed error) {
 	type standing struct {
 		Offer
 		hold *inventory.State
 	}
 	var offers []standing
-	var failed error
 	err := s.db.Reading(ctx, func() error {
 		rows, err := s.db.Reader.Query(ctx, sqlStandingOffers, event, standingPage)
 		if err != nil {
@@ -156,13 +155,15 @@ func (s *Service) follow(ctx context.Context, event uuid.UUID, rules *Rules) err
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("read the offers that stand: %w", err)
+		return false, fmt.Errorf("read the offers that stand: %w", err)
 	}
 	for i := range offers {
 		o := &offers[i]
 		switch {
 		case o.State == Making:
-			err = s.make(ctx, &o.Offer, rules)
+			var one bool
+			one, err = s.make(ctx, &o.Offer, rules)
+			refused = refused || one
 		case o.hold != nil && *o.hold != inventory.Active:
 			err = s.settle(ctx, &o.Offer, *o.hold)
 		default:
@@ -172,7 +173,7 @@ func (s *Service) follow(ctx context.Context, event uuid.UUID, rules *Rules) err
 			failed = err // others go on
 		}
 	}
-	return failed
+	return refused, failed
 }
 
 // withState is a row of sqlStandingOffers, whose last column is the hold's state.

@@ -22,6 +22,7 @@ var (
 	ErrUnknown   = errors.New("waitlist: not on the list")
 	ErrOffered   = errors.New("waitlist: there is an offer to answer first")
 	ErrOfferGone = errors.New("waitlist: the offer is over")
+	ErrListing   = errors.New("waitlist: the buyer cannot have the listing") // what Config.Listing refuses with
 )
 
 // State is where an entry stands, see the package comment.
@@ -121,7 +122,7 @@ type Config struct {
 	// Hold and Release are those of the inventory.
 	Hold    func(ctx context.Context, r inventory.Request) (inventory.Hold, error)
 	Release func(ctx context.Context, hold uuid.UUID, entrant lottery.Entrant) (inventory.Hold, error)
-	// Listing is the item by which a listing is held for a buyer.
+	// Listing is the item by which a listing is held for a buyer. ErrListing refuses it; after any other error it is asked again.
 	Listing func(ctx context.Context, listing, event uuid.UUID, buyer lottery.Entrant) (inventory.Item, error)
 	// Unsellable counts, by tier, what is free and can be had by nobody; nil: nothing is.
 	Unsellable func(ctx context.Context, q inventory.Querier, event uuid.UUID) (map[string]int64, error)

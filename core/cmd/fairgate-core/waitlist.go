@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -24,7 +25,7 @@ import (
 func openWaitlists(d *db.DB, events *event.Store, stock *inventory.Service, listings *resale.Service, room func() *access.Room, log *slog.Logger) *waitlist.Service {
 	return waitlist.New(waitlist.Config{
 		DB: d, Rules: waitlistRules(events), Over: saleOver(events, room), Log: log,
-		Hold: stock.Hold, Release: stock.Release, Listing: listings.ForHold, Unsellable: stock.Unsellable,
+		Hold: stock.Hold, Release: stock.Release, Listing: listingFor(listings), Unsellable: stock.Unsellable,
 		Send: func(ctx context.Context, tx pgx.Tx, m waitlist.Mail) error {
 			return notify.Queue(ctx, tx, notify.Message{Key: m.Key, Kind: notify.KindWaitlistOffer, To: m.To, Language: m.Language, Subject: m.Offer, Within: m.Within})
 		},
@@ -32,6 +33,19 @@ func openWaitlists(d *db.DB, events *event.Store, stock *inventory.Service, list
 			return account.Remember(ctx, tx, account.Entrancy{Account: who, Event: event, Entrant: entrant})
 		},
 	})
+}
+
+// listingFor adapts listings to what the waiting list has to know: whether it is refused, or the question failed.
+func listingFor(listings *resale.Service) func(ctx context.Context, id, event uuid.UUID, buyer lottery.Entrant) (inventory.Item, error) {
+	return func(ctx context.Context, id, event uuid.UUID, buyer lottery.Entrant) (inventory.Item, error) {
+		item, err := listings.ForHold(ctx, id, event, buyer)
+		for _, refusal := range []error{resale.ErrUnknown, resale.ErrOver, resale.ErrOwn, resale.ErrClosed, resale.ErrNotAllowed} {
+			if errors.Is(err, refusal) {
+				return item, fmt.Errorf("%w: %w", waitlist.ErrListing, err)
+			}
+		}
+		return item, err
+	}
 }
 
 // waitlistRules adapts an event to what its waiting list has to know of it.
