@@ -143,7 +143,8 @@ func (s *Service) enter(ctx context.Context, tx pgx.Tx, a *Asking, now time.Time
 		}
 	}
 	round, place := 0, []byte(nil)
-	if !l.DrawAt.IsZero() && !now.Before(l.DrawAt) {
+	// now is when the transaction began, and what it reads may be younger: the draw may have been held in between.
+	if !l.DrawnAt.IsZero() || !l.DrawAt.IsZero() && !now.Before(l.DrawAt) {
 		round, place = 1, binary.BigEndian.AppendUint64(nil, uint64(now.UnixMicro()))
 	}
 	_, err = tx.Exec(ctx, sqlInsertEntry, uuid.New(), a.Event, a.Entrant[:], a.Account, a.Email, a.Language, a.Tiers, a.Quantity, a.Together,
