@@ -33,7 +33,7 @@
 //	(nothing) ──▶ waiting ─────────────▶ offered ─────────────────▶ bought
 //	               │    ▲  no such hold     │ declined ──▶ left
 //	         Leave │    └───────────────────┤ expired  ──▶ lapsed
-//	               ▼                        │ over the limit, or the list closes ──▶ closed
+//	               ▼                        │ over the limit, the event is cancelled, or the list closes ──▶ closed
 //	              left
 //
 //	making ──the hold is granted──▶ open ──Accept──▶ accepted ──▶ bought, expired, declined

@@ -20,6 +20,8 @@ WHERE offer_id = $1::UUID AND state = 'making'`
 
 const sqlAcceptOffer = `UPDATE waitlist_offers SET state = 'accepted', expires_at = $2::TIMESTAMPTZ WHERE offer_id = $1::UUID AND state = 'open'`
 
+const sqlHoldStands = `SELECT h.state = 'sold' OR h.state = 'active' AND h.deadline > now() FROM holds AS h WHERE h.hold_id = $1::UUID`
+
 const sqlCloseOffer = `
 UPDATE waitlist_offers SET state = $2::TEXT, reason = $3::TEXT, closed_at = now()
 WHERE offer_id = $1::UUID AND closed_at IS NULL AND (state = 'making') = $4::BOOL`
@@ -176,7 +178,8 @@ func (s *Service) void(ctx context.Context, o *Offer, v *verdict) (next *Offer, 
 }
 
 // Accept takes an offer for its buyer: its hold lives as long from now as an ordinary one, and is ordered and paid as one. Accepting again
-// is the same. Errors: ErrUnknown, also when it is another's, ErrOfferGone.
+// is the same, as long as its hold has not run out. Errors: ErrUnknown, also when it is another's, ErrOfferGone, also when the event was
+// cancelled.
 func (s *Service) Accept(ctx context.Context, id uuid.UUID, entrant lottery.Entrant) (Offer, error) {
 	accepted := false
 	err := s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
@@ -186,8 +189,10 @@ func (s *Service) Accept(ctx context.Context, id uuid.UUID, entrant lottery.Entr
 			return err
 		}
 		switch o.State {
-		case Accepted, OfferBought:
+		case OfferBought:
 			return nil
+		case Accepted:
+			return stands(ctx, tx, o.Hold)
 		case Open:
 		default:
 			return ErrOfferGone
@@ -195,6 +200,9 @@ func (s *Service) Accept(ctx context.Context, id uuid.UUID, entrant lottery.Entr
 		rules, err := s.cfg.Rules(ctx, o.Event)
 		if err != nil {
 			return err
+		}
+		if rules.Cancelled {
+			return ErrOfferGone
 		}
 		deadline, err := inventory.Renew(ctx, tx, o.Hold, rules.HoldTTL)
 		if errors.Is(err, inventory.ErrHoldExpired) {
@@ -218,6 +226,18 @@ func (s *Service) Accept(ctx context.Context, id uuid.UUID, entrant lottery.Entr
 	}
 	o, _, err := s.Find(ctx, id)
 	return o, err
+}
+
+// stands is ErrOfferGone for a hold that has run out or was given back, whether or not its offer has been settled.
+func stands(ctx context.Context, q querier, hold uuid.UUID) error {
+	ok := false
+	if err := q.QueryRow(ctx, sqlHoldStands, hold).Scan(&ok); err != nil {
+		return fmt.Errorf("read hold %s: %w", hold, err)
+	}
+	if !ok {
+		return ErrOfferGone
+	}
+	return nil
 }
 
 // own is an offer, if it is to that buyer.
@@ -250,38 +270,54 @@ func (s *Service) Decline(ctx context.Context, id uuid.UUID, entrant lottery.Ent
 	if _, err := s.cfg.Release(ctx, o.Hold, entrant); err != nil {
 		return o, err
 	}
-	if err := s.settle(ctx, &o, inventory.Released); err != nil { // dies here: the next look at the hold finds the same
+	if err := s.settle(ctx, &o, declined); err != nil { // dies here: a later look finds that the hold was given back
 		return o, err
 	}
 	o, _, err = s.Find(ctx, id)
 	return o, err
 }
 
-// settle ends an offer as its hold has ended.
-func (s *Service) settle(ctx context.Context, o *Offer, hold inventory.State) error {
-	to, entry, why := OfferExpired, Lapsed, "the offer was not taken in time"
+// end is what becomes of an offer that was open, and of its entry.
+type end struct {
+	offer OfferState
+	entry State
+	why   string
+}
+
+// declined is the end of an offer that its buyer gave back.
+var declined = end{OfferDeclined, Left, "declined the offer"}
+
+// endOf is an offer's end, as its hold has ended. A hold says that it was released, not why: the event's cancellation releases all there are.
+func endOf(o *Offer, hold inventory.State, cancelled bool) end {
 	switch {
 	case hold == inventory.Sold:
-		to, entry, why = OfferBought, Bought, ""
+		return end{OfferBought, Bought, ""}
+	case hold == inventory.Released && cancelled:
+		return end{OfferExpired, Closed, "the event was cancelled"}
 	case hold == inventory.Released:
-		to, entry, why = OfferDeclined, Left, "declined the offer"
+		return end{OfferDeclined, Left, "what the offer held was given back"}
 	case o.State == Accepted:
-		why = "the offer was accepted and not paid in time"
+		return end{OfferExpired, Lapsed, "the offer was accepted and not paid in time"}
 	}
+	return end{OfferExpired, Lapsed, "the offer was not taken in time"}
+}
+
+// settle ends an offer and its entry, once.
+func (s *Service) settle(ctx context.Context, o *Offer, as end) error {
 	settled := false
 	err := s.db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, sqlCloseOffer, o.ID, string(to), why, false)
+		tag, err := tx.Exec(ctx, sqlCloseOffer, o.ID, string(as.offer), as.why, false)
 		if settled = err == nil && tag.RowsAffected() == 1; !settled {
 			return err
 		}
-		_, err = tx.Exec(ctx, sqlEndEntry, o.Entry, string(Offered), string(entry), why)
+		_, err = tx.Exec(ctx, sqlEndEntry, o.Entry, string(Offered), string(as.entry), as.why)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("settle offer %s: %w", o.ID, err)
 	}
 	if settled {
-		closedTotal[to].Inc()
+		closedTotal[as.offer].Inc()
 	}
 	return nil
 }

@@ -15,7 +15,8 @@ import (
 
 const sqlOpenLists = `SELECT event_id FROM waitlists WHERE closed_at IS NULL AND event_id > $1::UUID ORDER BY event_id LIMIT $2::INT8`
 
-const sqlStandingOffers = `SELECT ` + offerColumns + `, h.state
+// A hold that was released a while ago was not released by a cancellation that is not heard of yet.
+const sqlStandingOffers = `SELECT ` + offerColumns + `, h.state, coalesce(h.closed_at < now() - INTERVAL '10 seconds', false)
 FROM waitlist_offers AS o
 LEFT JOIN holds AS h ON h.hold_id = o.hold_id
 WHERE o.event_id = $1::UUID AND o.closed_at IS NULL
@@ -141,6 +142,7 @@ func (s *Service) follow(ctx context.Context, event uuid.UUID, rules *Rules) (re
 	type standing struct {
 		Offer
 		hold *inventory.State
+		ago  bool // it ended a while ago
 	}
 	var offers []standing
 	err := s.db.Reading(ctx, func() error {
@@ -149,7 +151,7 @@ func (s *Service) follow(ctx context.Context, event uuid.UUID, rules *Rules) (re
 			return err
 		}
 		offers, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (o standing, err error) {
-			o.Offer, err = scanOffer(withState{row, &o.hold})
+			o.Offer, err = scanOffer(withState{row, &o.hold, &o.ago})
 			return o, err
 		})
 		return err
@@ -165,7 +167,10 @@ func (s *Service) follow(ctx context.Context, event uuid.UUID, rules *Rules) (re
 			one, err = s.make(ctx, &o.Offer, rules)
 			refused = refused || one
 		case o.hold != nil && *o.hold != inventory.Active:
-			err = s.settle(ctx, &o.Offer, *o.hold)
+			err = nil
+			if *o.hold != inventory.Released || rules.Cancelled || o.ago {
+				err = s.settle(ctx, &o.Offer, endOf(&o.Offer, *o.hold, rules.Cancelled))
+			}
 		default:
 			err = nil
 		}
@@ -176,13 +181,16 @@ func (s *Service) follow(ctx context.Context, event uuid.UUID, rules *Rules) (re
 	return refused, failed
 }
 
-// withState is a row of sqlStandingOffers, whose last column is the hold's state.
+// withState is a row of sqlStandingOffers, whose last columns are the hold's state and whether it ended a while ago.
 type withState struct {
 	pgx.CollectableRow
 	hold **inventory.State
+	ago  *bool
 }
 
-func (w withState) Scan(into ...any) error { return w.CollectableRow.Scan(append(into, w.hold)...) }
+func (w withState) Scan(into ...any) error {
+	return w.CollectableRow.Scan(append(into, w.hold, w.ago)...)
+}
 
 // close ends a list: those who wait are told no more, nothing is kept, and once no offer stands it is looked at no more.
 func (s *Service) close(ctx context.Context, event uuid.UUID, rules *Rules) error {
