@@ -257,7 +257,7 @@ func TestACardIsPaidWithInTheProvidersFrame(t *testing.T) {
 	c.step("the order", chromedp.Navigate(c.base+"/e/arena"))
 	page := "/e/arena/pay/" + c.till.order.String()
 	c.at(page) // the event's page lets no form in, and hands over
-	c.shows("69.75 EUR")
+	c.shows("€69.75")
 	c.card("4000000000000002")
 	c.shows("The card was declined. Your tickets are still held: try another card.")
 	c.step("load the page again", chromedp.Reload())
