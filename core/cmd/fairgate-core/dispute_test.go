@@ -89,7 +89,7 @@ func TestDisputedOrdersAreAnsweredWonAndLost(t *testing.T) {
 		t.Errorf("%d tickets of disputed orders are valid", valid)
 	}
 	refund := r.request("admin", http.MethodPost, "/admin/v1/orders/"+won.ID.String()+"/refunds", map[string]any{"reason": "both"})
-	if code := r.code(r.keyed(refund, "both"), http.StatusConflict); code != "order_state" {
+	if code := r.code(r.keyed(refund, "both"), http.StatusConflict); code != "refund_disputed" {
 		t.Errorf("a refund of what the bank has taken: %s", code)
 	}
 
