@@ -234,8 +234,8 @@ func TestAPersonBuysATicketInARealBrowser(t *testing.T) {
 	shows("Held for you")
 	step("an address that is none", chromedp.SendKeys("#email", "buyer"), chromedp.Click("form button"))
 	shows("This is no e-mail address.")
-	step("order", chromedp.SendKeys("#email", "@example.org"), chromedp.Click("form button"), chromedp.WaitVisible("a.button"))
-	step("pay", chromedp.Click("a.button"), chromedp.WaitVisible("#pay"), chromedp.Click("#pay"))
+	step("order", chromedp.SendKeys("#email", "@example.org"), chromedp.Click("form button"), chromedp.WaitVisible("#view a.button"))
+	step("pay", chromedp.Click("#view a.button"), chromedp.WaitVisible("#pay"), chromedp.Click("#pay"))
 	step("ticket", chromedp.WaitVisible(".ticket img"))
 	eventually(t, "the picture of the code is there, and drawn anew as the code rotates", func() bool {
 		width, err := chromedp.Run(ctx, chromedp.Evaluate[int](`document.querySelector('.ticket img').naturalWidth`))

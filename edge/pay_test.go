@@ -387,7 +387,7 @@ func (c *counter) chooses(method string) {
 func TestWhoChoosesPayPalGoesThereAndComesBackWithTickets(t *testing.T) {
 	c := newCounter(t, "")
 	c.chooses("paypal")
-	c.step("go to PayPal", chromedp.WaitVisible("a.button"), chromedp.Click("a.button"), chromedp.WaitVisible("#approve"), chromedp.Click("#approve"))
+	c.step("go to PayPal", chromedp.WaitVisible("#view a.button"), chromedp.Click("#view a.button"), chromedp.WaitVisible("#approve"), chromedp.Click("#approve"))
 	c.at("/e/arena")
 	c.shows("Your tickets are here")
 	if charges, _ := c.till.counts(); charges != 1 || c.till.method != "paypal" {
