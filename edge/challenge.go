@@ -14,6 +14,7 @@ import (
 	"fairgate/edge/guard"
 	"fairgate/edge/guard/challenge"
 	"fairgate/edge/guard/score"
+	"fairgate/edge/lottery"
 	"fairgate/edge/queue"
 	"fairgate/edge/web"
 )
@@ -240,7 +241,7 @@ func (s *Server) showDoor(ctx *fasthttp.RequestCtx, c *claimant, status int, not
 
 // otherWaiters counts the browsers of the claimant's network that were shown the way of waiting lately, and counts this one.
 func (s *Server) otherWaiters(c *claimant) int {
-	network := guard.NetworkOf(c.client)
+	network := lottery.NetworkOf(c.client)
 	return max(s.judges.pair(c.now, pairWaiter, s.asking.waiters, network[:], c.who.hash[:])-1, 0)
 }
 

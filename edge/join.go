@@ -76,7 +76,7 @@ func (s *Server) join(ctx *fasthttp.RequestCtx, slug []byte) {
 	s.activate(room)
 	s.judgeJoin(ctx, now, client, !known, who, room, entrant, state, request.Website != "")
 
-	network := guard.NetworkOf(client)
+	network := lottery.NetworkOf(client)
 	suspect := s.guard.Maybe(guard.BannedDevice, who.hash[:]) || s.guard.Maybe(guard.BannedEntrant, entrant[:]) ||
 		s.guard.Maybe(guard.BannedNetwork, network[:])
 	out := joined{event: room.slug, entrant: entrant, deviceNew: !known, generation: keys.generation, retryAfter: s.cfg.Join.RetryAfter}

@@ -89,7 +89,7 @@ func (j *judges) noteBrowser(now time.Time, event uuid.UUID, device lottery.Devi
 // judgeJoin scores who joins. The verdict is counted, by level and by signal, and changes nothing about the answer: what is asked
 // of a program is asked when it is called.
 func (s *Server) judgeJoin(ctx *fasthttp.RequestCtx, now time.Time, client netip.Addr, deviceNew bool, who browser, room *room, entrant lottery.Entrant, state *queue.State, honeypot bool) score.Verdict {
-	network := guard.NetworkOf(client)
+	network := lottery.NetworkOf(client)
 	isNew := 0
 	if deviceNew {
 		isNew = 1
@@ -115,7 +115,7 @@ func (s *Server) judgeJoin(ctx *fasthttp.RequestCtx, now time.Time, client netip
 
 // judgeClaim scores who claims a turn that has come.
 func (s *Server) judgeClaim(ctx *fasthttp.RequestCtx, now time.Time, client netip.Addr, who browser, room *room, entrant lottery.Entrant, state *queue.State) score.Verdict {
-	network := guard.NetworkOf(client)
+	network := lottery.NetworkOf(client)
 	seen := s.observe(ctx, now, client, who, room, entrant)
 	seen.NewDevices = s.judges.newDevices.Add(now, network[:], 0)
 	seen.Early = s.judges.early.Add(now, entrant[:], 0)
@@ -130,7 +130,7 @@ func (s *Server) judgeClaim(ctx *fasthttp.RequestCtx, now time.Time, client neti
 
 // observe is what a join and a claim have in common.
 func (s *Server) observe(ctx *fasthttp.RequestCtx, now time.Time, client netip.Addr, who browser, room *room, entrant lottery.Entrant) score.Observation {
-	entrants, networks := s.judges.noteBrowser(now, room.event, who.hash, entrant, guard.NetworkOf(client))
+	entrants, networks := s.judges.noteBrowser(now, room.event, who.hash, entrant, lottery.NetworkOf(client))
 	return score.Observation{
 		Headers: headersOf(ctx), Proxied: len(s.proxies) > 0, Entrants: entrants, Networks: networks,
 		Honeypot:  s.judges.traps.Add(now, who.hash[:], 0) > 0,

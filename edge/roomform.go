@@ -9,7 +9,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"fairgate/edge/guard"
+	"fairgate/edge/lottery"
 	"fairgate/edge/queue"
 	"fairgate/edge/web"
 )
@@ -100,7 +100,7 @@ func (s *Server) servePlaceWith(ctx *fasthttp.RequestCtx, slug []byte) {
 // acknowledged asks again whether core has the entry, which a script does by joining again, and makes the pass a final one.
 func (s *Server) acknowledged(ctx *fasthttp.RequestCtx, room *room, keys *roomKeys, who browser, pass *queue.Pass) {
 	at := s.clock.at(s.now())
-	place, full := room.stream.join(poolEntry{entrant: pass.Entrant, device: who.hash, network: guard.NetworkOf(s.proxies.client(ctx))}, at, false)
+	place, full := room.stream.join(poolEntry{entrant: pass.Entrant, device: who.hash, network: lottery.NetworkOf(s.proxies.client(ctx))}, at, false)
 	if full || place.receipt == "" {
 		return
 	}

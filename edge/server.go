@@ -349,7 +349,7 @@ func (s *Server) limited(ctx *fasthttp.RequestCtx, limit guard.Limit, now time.T
 // waiting room or has a session is not held to what its neighbours do: its own limits are looked at later, and behind one
 // address there may be thousands. What such browsers of one network may do together is limited too.
 func (s *Server) crowded(ctx *fasthttp.RequestCtx, now time.Time, client netip.Addr) bool {
-	address, network := guard.AddressSubject(client), guard.NetworkOf(client)
+	address, network := guard.AddressSubject(client), lottery.NetworkOf(client)
 	wait := s.guard.Take(guard.Address, now, address[:])
 	if wait == 0 {
 		wait = s.guard.Take(guard.Network, now, network[:])

@@ -71,8 +71,8 @@ type reasonJSON struct {
 // verdict makes a verdict on a claim.
 func (c *claimant) verdict(answer, by string, v score.Verdict) *verdict {
 	return &verdict{
-		id: uuid.New(), at: c.at, event: c.room.slug, entrant: c.pass.Entrant, device: c.who.hash, network: guard.NetworkText(c.client),
-		hash: guard.NetworkOf(c.client), place: "claim", answer: answer, by: by, Verdict: v,
+		id: uuid.New(), at: c.at, event: c.room.slug, entrant: c.pass.Entrant, device: c.who.hash, network: lottery.NetworkText(c.client),
+		hash: lottery.NetworkOf(c.client), place: "claim", answer: answer, by: by, Verdict: v,
 	}
 }
 

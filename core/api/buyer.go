@@ -225,6 +225,8 @@ func addressable(email string) bool { return email == "" || notify.Addressable(e
 // maxLanguage is the longest language tag that BCP 47 wants everybody to keep.
 const maxLanguage = 35
 
+var errLanguage = &detailed{errRequest, "language must be a language tag of at most 35 characters, such as es or de-AT."}
+
 // languageTag says whether a text may be a language tag, or is empty.
 func languageTag(text string) bool {
 	return len(text) <= maxLanguage && strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-") == ""
@@ -256,7 +258,7 @@ func (s *Server) openOrder(w http.ResponseWriter, r *http.Request) error {
 		return errEmail
 	}
 	if !languageTag(body.Language) {
-		return &detailed{errRequest, "language must be a language tag of at most 35 characters, such as es or de-AT."}
+		return errLanguage
 	}
 	hold, err := s.Inventory.Load(r.Context(), id)
 	if err != nil {

@@ -88,7 +88,7 @@ func (s *Server) setReminders(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !languageTag(body.Language) {
-		return &detailed{errRequest, "language must be a language tag of at most 35 characters, such as es or de-AT."}
+		return errLanguage
 	}
 	e, err := s.eventByPath(r)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/google/uuid"
@@ -177,6 +178,11 @@ func (s *Server) actorIn(r *http.Request, e *event.Event) (actor, error) {
 	if s.Room.HasBan(access.BanAccount, a.account.ID[:]) || s.Room.HasBan(access.BanEntrant, a.entrant[:]) || s.Room.HasBan(access.BanDevice, device[:]) {
 		return actor{}, access.ErrBanned
 	}
+	if address, err := netip.ParseAddr(r.Header.Get(clientHeader)); err == nil {
+		if network := lottery.NetworkOf(address); s.Room.HasBan(access.BanNetwork, network[:]) {
+			return actor{}, access.ErrBanned
+		}
+	}
 	return a, nil
 }
 
@@ -205,7 +211,7 @@ func (s *Server) askWaitlist(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !languageTag(body.Language) {
-		return &detailed{errRequest, "language must be a language tag of at most 35 characters, such as es or de-AT."}
+		return errLanguage
 	}
 	e, err := s.eventByPath(r)
 	if err != nil {

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
+	"fairgate/edge/lottery"
 	"fairgate/loadtest/paysim"
 )
 
@@ -179,5 +182,36 @@ func TestAnOffersMailLeadsToWhereItIsAnswered(t *testing.T) {
 		if got := offersPage(site); got != want {
 			t.Errorf("of %q: %q", site, got)
 		}
+	}
+}
+
+// Who needs no waiting room meets its bans all the same.
+func TestABannedNetworkNeitherWaitsNorBuysWithoutTheRoom(t *testing.T) {
+	r := newRigWith(t, "", paysim.Faults{}, func(*config) {})
+	r.with("\nresale: {allowed: true}\nwaiting_list: {enabled: true}\n")
+	slug, tier := r.firstEvent()
+	r.open(slug, 1)
+	ann := r.signIn("ann@example.org", "ann")
+	from := func(address string, req *http.Request) *http.Request {
+		req.Header.Set("Fairgate-Client", address)
+		return req
+	}
+	network := lottery.NetworkOf(netip.MustParseAddr("203.0.113.9"))
+	r.admin(http.MethodPost, "/admin/v1/bans", map[string]any{"kind": "network", "subject": hex.EncodeToString(network[:]), "reason": "scripts"}, http.StatusCreated, nil)
+	wish := map[string]any{"tiers": []string{tier}, "quantity": 1}
+	path := "/v1/events/" + slug + "/waitlist/entry"
+	r.eventually("the ban is known", func() bool {
+		return r.raw(from("203.0.113.77", r.by(ann, http.MethodPut, path, wish))).status == http.StatusForbidden
+	})
+	for _, req := range []*http.Request{
+		r.by(ann, http.MethodPut, path, wish),
+		r.keyed(r.by(ann, http.MethodPost, "/v1/holds", map[string]any{"event": slug, "items": []any{map[string]any{"listing": uuid.New()}}}), "k"),
+	} {
+		if got := r.code(from("203.0.113.77", req), http.StatusForbidden); got != "banned" {
+			t.Errorf("%s from a banned network: %s", req.URL.Path, got)
+		}
+	}
+	if got := r.raw(from("198.51.100.7", r.by(ann, http.MethodPut, path, wish))); got.status == http.StatusForbidden {
+		t.Errorf("from another network: %d %s", got.status, got.body)
 	}
 }
