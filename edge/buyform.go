@@ -136,45 +136,16 @@ func (s *Server) showBuy(ctx *fasthttp.RequestCtx, slug string, status int, view
 
 // serveOrder shows an order and its tickets to who bought them.
 func (s *Server) serveOrder(ctx *fasthttp.RequestCtx, slug, order string) {
-	now, client := s.now(), s.proxies.client(ctx)
-	if s.crowded(ctx, now, client) {
-		return
-	}
-	buyer, ok := s.callerOf(ctx, true, true, now)
-	if !ok {
-		if ctx.Response.StatusCode() == fasthttp.StatusUnauthorized {
-			ctx.Response.Reset()
-			s.toEvent(ctx, []byte(slug))
+	s.withOrder(ctx, slug, order, func(body []byte) {
+		again := false
+		s.writeForm(ctx, fasthttp.StatusOK, func() (page []byte, err error) {
+			page, again, err = s.pages.Order(s.language(ctx), slug, body, s.ownOrigin(ctx)+orderPage(slug, order))
+			return page, err
+		})
+		if again {
+			ctx.Response.Header.Set("Refresh", "5")
 		}
-		return
-	}
-	if !s.enter(ctx) {
-		return
-	}
-	defer s.leave()
-	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
-	defer fasthttp.ReleaseRequest(req)
-	defer fasthttp.ReleaseResponse(resp)
-	req.Header.SetMethod(fasthttp.MethodGet)
-	req.SetRequestURI("/v1/orders/" + order)
-	buyer.identify(req, client.String())
-	s.counts.forwarded.Inc()
-	if err := s.core.exchange(buyer.event, req, resp); err != nil {
-		s.refuseUpstream(ctx, err)
-		return
-	}
-	if resp.StatusCode() != fasthttp.StatusOK {
-		s.toEvent(ctx, []byte(slug))
-		return
-	}
-	again := false
-	s.writeForm(ctx, fasthttp.StatusOK, func() (page []byte, err error) {
-		page, again, err = s.pages.Order(s.language(ctx), slug, resp.Body(), s.ownOrigin(ctx)+orderPage(slug, order))
-		return page, err
 	})
-	if again {
-		ctx.Response.Header.Set("Refresh", "5")
-	}
 }
 
 // ownOrigin is where the browser has this page from.

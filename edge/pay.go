@@ -23,6 +23,26 @@ func payPath(path []byte) (slug, order []byte, ok bool) {
 // servePay shows the page on which an order is paid. Where there is nothing to pay on it the browser goes to the event's page,
 // which knows what to do in any case: so an order that is paid cannot be paid again by going back or loading the page anew.
 func (s *Server) servePay(ctx *fasthttp.RequestCtx, slug, order []byte) {
+	s.withOrder(ctx, string(slug), string(order), func(order []byte) {
+		body, policy, err := s.pages.Pay(s.language(ctx), string(slug), order)
+		if err != nil {
+			if !errors.Is(err, web.ErrNothingToPay) {
+				s.log.Error("a payment page cannot be shown", "error", err)
+			}
+			s.toEvent(ctx, slug)
+			return
+		}
+		pageHeaders(ctx)
+		ctx.Response.Header.Set("Content-Security-Policy", policy)
+		ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store") // it holds the secret of this buyer's payment
+		ctx.Response.Header.SetContentType("text/html; charset=utf-8")
+		ctx.SetBody(body)
+	})
+}
+
+// withOrder asks core for an order in the name of the browser and shows what it says, which is good until show returns. Whoever may not
+// see it goes to the event's page.
+func (s *Server) withOrder(ctx *fasthttp.RequestCtx, slug, order string, show func(order []byte)) {
 	now, client := s.now(), s.proxies.client(ctx)
 	if s.crowded(ctx, now, client) {
 		return
@@ -31,7 +51,7 @@ func (s *Server) servePay(ctx *fasthttp.RequestCtx, slug, order []byte) {
 	if !ok {
 		if ctx.Response.StatusCode() == fasthttp.StatusUnauthorized {
 			ctx.Response.Reset()
-			s.toEvent(ctx, slug)
+			s.toEvent(ctx, []byte(slug))
 		}
 		return
 	}
@@ -43,7 +63,7 @@ func (s *Server) servePay(ctx *fasthttp.RequestCtx, slug, order []byte) {
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
 	req.Header.SetMethod(fasthttp.MethodGet)
-	req.SetRequestURI("/v1/orders/" + string(order))
+	req.SetRequestURI("/v1/orders/" + order)
 	buyer.identify(req, client.String())
 	s.counts.forwarded.Inc()
 	if err := s.core.exchange(buyer.event, req, resp); err != nil {
@@ -51,22 +71,10 @@ func (s *Server) servePay(ctx *fasthttp.RequestCtx, slug, order []byte) {
 		return
 	}
 	if resp.StatusCode() != fasthttp.StatusOK {
-		s.toEvent(ctx, slug)
+		s.toEvent(ctx, []byte(slug))
 		return
 	}
-	body, policy, err := s.pages.Pay(s.language(ctx), string(slug), resp.Body())
-	if err != nil {
-		if !errors.Is(err, web.ErrNothingToPay) {
-			s.log.Error("a payment page cannot be shown", "error", err)
-		}
-		s.toEvent(ctx, slug)
-		return
-	}
-	pageHeaders(ctx)
-	ctx.Response.Header.Set("Content-Security-Policy", policy)
-	ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store") // it holds the secret of this buyer's payment
-	ctx.Response.Header.SetContentType("text/html; charset=utf-8")
-	ctx.SetBody(body)
+	show(resp.Body())
 }
 
 // toEvent sends the browser to the event's page.
