@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -14,50 +13,20 @@ import (
 // loadEach is load for calls that differ and answers whose length is not known before: next is shared, each call is made in turn. It
 // fails on any answer that does not begin with status.
 func loadEach(addr string, connections int, length time.Duration, calls [][]byte, next *atomic.Uint64, status string) (float64, error) {
-	conns := make([]net.Conn, connections)
-	for i := range conns {
-		conn, err := net.Dial("tcp", addr)
-		if err != nil {
-			return 0, err
-		}
-		defer conn.Close()
-		if err := conn.SetDeadline(time.Now().Add(length + 20*time.Second)); err != nil {
-			return 0, err
-		}
-		conns[i] = conn
-	}
-	var answers atomic.Int64
-	var stop atomic.Bool
-	errs := make(chan error, connections)
-	var wg sync.WaitGroup
 	want := []byte("HTTP/1.1 " + status + " ")
-	began := time.Now()
-	for _, conn := range conns {
-		wg.Go(func() {
-			w := wire{conn: conn}
-			for !stop.Load() {
-				got, err := w.ask(calls[next.Add(1)%uint64(len(calls))])
-				if err == nil && !bytes.HasPrefix(got, want) {
-					err = fmt.Errorf("an answer is %.500q, not %s", got, status)
-				}
-				if err != nil {
-					errs <- err
-					return
-				}
-				answers.Add(1)
+	return over(addr, connections, length, func(conn net.Conn, stop *atomic.Bool) (answers int64, err error) {
+		w := wire{conn: conn}
+		for ; !stop.Load(); answers++ {
+			got, err := w.ask(calls[next.Add(1)%uint64(len(calls))])
+			if err == nil && !bytes.HasPrefix(got, want) {
+				err = fmt.Errorf("an answer is %.500q, not %s", got, status)
 			}
-		})
-	}
-	time.Sleep(length)
-	stop.Store(true)
-	wg.Wait()
-	took := time.Since(began)
-	select {
-	case err := <-errs:
-		return 0, err
-	default:
-		return float64(answers.Load()) / took.Seconds(), nil
-	}
+			if err != nil {
+				return answers, err
+			}
+		}
+		return answers, nil
+	})
 }
 
 // wire is one connection with one call under way at a time.

@@ -15,6 +15,12 @@ import (
 // as little as possible, so that the server is what is measured: it learns the length of an answer from the first one and
 // then reads that many bytes each time.
 func load(addr string, connections int, length time.Duration, bodySize int) (float64, error) {
+	request := []byte("GET " + statePath + " HTTP/1.1\r\nHost: " + addr + "\r\n\r\n")
+	return over(addr, connections, length, func(conn net.Conn, stop *atomic.Bool) (int64, error) { return ask(conn, request, bodySize, stop) })
+}
+
+// over runs a caller on each of so many connections until it is told to stop, and returns the answers per second of all.
+func over(addr string, connections int, length time.Duration, caller func(conn net.Conn, stop *atomic.Bool) (answers int64, err error)) (float64, error) {
 	conns := make([]net.Conn, connections)
 	for i := range conns {
 		conn, err := net.Dial("tcp", addr)
@@ -22,12 +28,11 @@ func load(addr string, connections int, length time.Duration, bodySize int) (flo
 			return 0, err
 		}
 		defer conn.Close()
-		if err := conn.SetDeadline(time.Now().Add(length + 10*time.Second)); err != nil {
+		if err := conn.SetDeadline(time.Now().Add(length + 20*time.Second)); err != nil {
 			return 0, err
 		}
 		conns[i] = conn
 	}
-	request := []byte("GET " + statePath + " HTTP/1.1\r\nHost: " + addr + "\r\n\r\n")
 	var answers atomic.Int64
 	var stop atomic.Bool
 	errs := make(chan error, connections)
@@ -35,7 +40,7 @@ func load(addr string, connections int, length time.Duration, bodySize int) (flo
 	began := time.Now()
 	for _, conn := range conns {
 		wg.Go(func() {
-			n, err := ask(conn, request, bodySize, &stop)
+			n, err := caller(conn, &stop)
 			answers.Add(n)
 			if err != nil {
 				errs <- err
