@@ -208,7 +208,7 @@ func (s *Service) cameBack(ctx context.Context, tx pgx.Tx, l *Listing) error {
 		return err
 	}
 	if to == Recalled && own == orderIssued && !rules.Cancelled {
-		return s.giveBack(ctx, tx, l)
+		return s.GiveBack(ctx, tx, l)
 	}
 	return nil
 }

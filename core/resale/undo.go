@@ -141,7 +141,7 @@ func (s *Service) Undo(ctx context.Context, tx pgx.Tx, l *Listing, organizer, re
 	if err != nil || own != orderIssued {
 		return err
 	}
-	return s.giveBack(ctx, tx, l)
+	return s.GiveBack(ctx, tx, l)
 }
 
 const (
@@ -191,13 +191,9 @@ func (s *Service) UndoneOf(ctx context.Context, tx pgx.Tx, sellerOrder uuid.UUID
 	return undone, nil
 }
 
-// GiveBack gives the seller of a resale that was undone the ticket again, once their own purchase is in order: see UndoneOf.
+// GiveBack gives the seller of a resale that was undone the ticket again, once their own purchase is in order: see UndoneOf. The buyer's,
+// which is void, goes back in the chain of title first, so that it says who had it last.
 func (s *Service) GiveBack(ctx context.Context, tx pgx.Tx, l *Listing) error {
-	return s.giveBack(ctx, tx, l)
-}
-
-// giveBack gives a seller the ticket back. The buyer's, which is void, goes back in the chain of title first, so that it says who had it last.
-func (s *Service) giveBack(ctx context.Context, tx pgx.Tx, l *Listing) error {
 	bought, err := ticket.Load(ctx, tx, l.NewTicket)
 	if err != nil {
 		return err
