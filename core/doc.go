@@ -58,6 +58,8 @@
 //     transaction, which proves that the run still has the task, and called after it. A run of unknown end stays with its own.
 //  8. Pay. Between the buyer and the provider. Its news comes as a webhook (stored before it is acknowledged, so it is
 //     handled even if core dies right after) or by looking it up, whichever is first, in any order, any number of times.
+//     Who closes everything finds the order again in the browser, by the account, or by a mail with a link (checkout.Unfinished): queued once,
+//     by any core that sees it unpaid, composed when it is sent, and not sent when there is nothing to pay any more.
 //  9. Sell. Hold to sold, ledger transfers pending, capture in the outbox (checkout.Apply, authorized); after the
 //     commit the buyer's place inside is freed, or when the session ends if core dies there. The hold died first: the money is late, and the outbox
 //     looks for another hold of the kind, under a key of the payment's, or voids. Dies in between: that hold is found again.

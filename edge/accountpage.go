@@ -114,6 +114,12 @@ func (s *Server) showAccount(ctx *fasthttp.RequestCtx, view web.AccountView) {
 	if s.crowded(ctx, now, client) {
 		return
 	}
+	if s.hasBegun(ctx, "") {
+		var err error
+		if view.Open, err = s.pages.Unfinished(s.language(ctx), s.unfinishedOf(ctx, "")); err != nil {
+			s.log.Error("core's answer about unfinished orders cannot be read", "error", err)
+		}
+	}
 	signed, none := s.accountOf(ctx, now)
 	if none != nil {
 		if none == problemCoreUnreachable {

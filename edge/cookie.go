@@ -10,11 +10,12 @@ import (
 	"fairgate/edge/lottery"
 )
 
-// Names of the cookies; pass and session are followed by the slug of the event.
+// Names of the cookies; pass, session and order, which is the link to an unpaid one, are followed by the slug of the event.
 const (
 	cookieDevice  = "fg_device"
 	cookiePass    = "fg_pass_"
 	cookieSession = "fg_session_"
+	cookieOrder   = "fg_order_"
 	cookieAccount = "fg_account"
 	cookieLang    = "fg_lang"
 	cookieHost    = "__Host-"
@@ -35,6 +36,7 @@ type cookieJar struct {
 	deviceIs []byte
 	pass     string
 	sess     string
+	order    string
 	acct     string
 	clear    string
 	lang     string
@@ -47,7 +49,7 @@ func newCookieJar(c CookieConfig) cookieJar {
 	}
 	return cookieJar{
 		secure: c.Secure, maxAge: c.MaxAge, deviceIs: []byte(prefix + cookieDevice + "="),
-		device: prefix + cookieDevice, pass: prefix + cookiePass, sess: prefix + cookieSession, acct: prefix + cookieAccount, clear: prefix + cookieClear, lang: prefix + cookieLang,
+		device: prefix + cookieDevice, pass: prefix + cookiePass, sess: prefix + cookieSession, order: prefix + cookieOrder, acct: prefix + cookieAccount, clear: prefix + cookieClear, lang: prefix + cookieLang,
 	}
 }
 

@@ -21,6 +21,9 @@ const eventPageMaxAge = 30 * time.Second
 // room on it works all the same, and says what is wrong.
 func (s *Server) serveEventPage(ctx *fasthttp.RequestCtx, slug string) {
 	l, sale := s.language(ctx), s.saleOf(slug)
+	if s.hasBegun(ctx, slug) && s.serveUnfinished(ctx, l, slug, sale) {
+		return
+	}
 	key := appendEventPageKey(make([]byte, 0, 160), slug, l.Code, sale)
 	page, fresh := s.shelf.find(key)
 	if fresh {
@@ -52,6 +55,31 @@ func (s *Server) serveEventPage(ctx *fasthttp.RequestCtx, slug string) {
 		s.shelf.put(page)
 	}
 	s.writeEventPage(ctx, page, status)
+}
+
+// serveUnfinished shows the event's page to a browser that has an unfinished order of it, with the way back to that. False: it has none.
+func (s *Server) serveUnfinished(ctx *fasthttp.RequestCtx, l *web.Language, slug string, sale *web.Sale) bool {
+	open, err := s.pages.Unfinished(l, s.unfinishedOf(ctx, slug))
+	if err != nil {
+		s.log.Error("core's answer about unfinished orders cannot be read", "error", err)
+	}
+	if len(open) == 0 {
+		return false
+	}
+	status, body, _ := s.knownOf(ctx, slug)
+	if status != fasthttp.StatusOK {
+		return false
+	}
+	page, err := s.pages.EventWith(l, slug, body, sale, open)
+	if err != nil {
+		s.log.Error("an event's page cannot be shown", "event", slug, "error", err)
+		return false
+	}
+	pageHeaders(ctx)
+	ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store") // it is of one buyer
+	ctx.Response.Header.SetContentType("text/html; charset=utf-8")
+	ctx.SetBody(page)
+	return true
 }
 
 // knownOf is what core says of an event, nil where it cannot be asked, with the status of the page. A refusal for asking too often is no reason

@@ -23,19 +23,37 @@ var passedOn = []string{
 // forwardPrivate passes a buyer's call on to core, for a browser with a session, or for reading with a signed-in account. creating calls
 // need an Idempotency-Key.
 func (s *Server) forwardPrivate(ctx *fasthttp.RequestCtx, creating bool) {
-	s.forwardFor(ctx, creating, ctx.IsGet(), nothing)
+	may := sessionAlone
+	if ctx.IsGet() {
+		may = accountToo
+	}
+	s.forwardFor(ctx, creating, may, nothing)
 }
 
 // forwardOwned is forwardPrivate of a call that an account may make without a session, although it changes something.
 func (s *Server) forwardOwned(ctx *fasthttp.RequestCtx, creating bool) {
-	s.forwardFor(ctx, creating, true, nothing)
+	s.forwardFor(ctx, creating, accountToo, nothing)
 }
+
+// forwardLinked is forwardOwned of a call for which a link to an order will do.
+func (s *Server) forwardLinked(ctx *fasthttp.RequestCtx, creating bool) {
+	s.forwardFor(ctx, creating, linkToo, nothing)
+}
+
+// proof says by what a caller may be known.
+type proof int
+
+const (
+	sessionAlone proof = iota
+	accountToo         // or by the account that is signed in
+	linkToo            // or by that, or by a link to an order, or by a session that has expired: core decides for how long
+)
 
 func nothing(uuid.UUID) func() { return func() {} }
 
-// forwardFor is forwardPrivate; account says that an account will do. begin is called with what the caller is known by before core is
+// forwardFor is forwardPrivate; may says by what the caller may be known. begin is called with what the caller is known by before core is
 // asked, and what it answers afterwards.
-func (s *Server) forwardFor(ctx *fasthttp.RequestCtx, creating, account bool, begin func(uuid.UUID) (end func())) {
+func (s *Server) forwardFor(ctx *fasthttp.RequestCtx, creating bool, may proof, begin func(uuid.UUID) (end func())) {
 	now := s.now()
 	client := s.proxies.client(ctx)
 	if s.crowded(ctx, now, client) {
@@ -48,7 +66,7 @@ func (s *Server) forwardFor(ctx *fasthttp.RequestCtx, creating, account bool, be
 			return
 		}
 	}
-	c, ok := s.callerOf(ctx, ctx.IsGet(), account, now)
+	c, ok := s.callerOf(ctx, ctx.IsGet() || may == linkToo, may, now)
 	if !ok || !s.enter(ctx) {
 		return
 	}
@@ -70,10 +88,10 @@ func (s *Server) forwardFor(ctx *fasthttp.RequestCtx, creating, account bool, be
 // may be kept, and few of them by one session. Who comes then is answered at once.
 func (s *Server) forwardOrder(ctx *fasthttp.RequestCtx) {
 	if len(ctx.URI().QueryString()) == 0 {
-		s.forwardPrivate(ctx, false)
+		s.forwardLinked(ctx, false)
 		return
 	}
-	s.forwardFor(ctx, false, true, func(who uuid.UUID) func() {
+	s.forwardFor(ctx, false, linkToo, func(who uuid.UUID) func() {
 		if !s.follows.enter(who) {
 			ctx.URI().SetQueryString("")
 			return func() {}
@@ -83,27 +101,37 @@ func (s *Server) forwardOrder(ctx *fasthttp.RequestCtx) {
 }
 
 // caller is who makes a call that names no event: the sessions of a browser, the newest first, or the account that is signed in there,
-// or both.
+// or both, or the links to orders that the browser has opened.
 type caller struct {
 	id      uuid.UUID // of the newest session, or of the account
 	event   uuid.UUID // of the newest session: whose core is asked
 	device  lottery.DeviceHash
 	buyers  []shopper
 	account []byte // the cookie's value; nil: nobody is signed in
+	links   []orderLink
 }
 
-// callerOf finds who calls, or answers and returns false. With account an account alone will do.
-func (s *Server) callerOf(ctx *fasthttp.RequestCtx, reading, account bool, now time.Time) (caller, bool) {
+// callerOf finds who calls, by what they may be known by, or answers and returns false.
+func (s *Server) callerOf(ctx *fasthttp.RequestCtx, reading bool, may proof, now time.Time) (caller, bool) {
 	buyers, bad := s.findShoppers(ctx, reading, now)
 	signedIn, none := s.accountOf(ctx, now)
 	c := caller{buyers: buyers}
 	if none == nil {
 		c.id, c.event, c.device, c.account = signedIn.token.Account, signedIn.token.Account, signedIn.token.Device, signedIn.text
 	}
+	if may == linkToo {
+		c.links = s.linksOf(ctx, now)
+	}
 	switch {
 	case bad == nil:
 		c.id, c.event, c.device = buyers[0].session.Session, buyers[0].session.Event, buyers[0].device
-	case !account || none != nil:
+	case none == nil && may >= accountToo:
+	case len(c.links) > 0:
+		c.id, c.event = c.links[0].order, lottery.EventID(c.links[0].slug)
+		if who, known := s.cookies.browserOf(ctx); known {
+			c.device = who.hash
+		}
+	default:
 		s.refuseSession(ctx, bad)
 		return caller{}, false
 	}
@@ -124,6 +152,16 @@ func (c *caller) identify(req *fasthttp.Request, client string) {
 	}
 	if len(c.account) > 0 {
 		req.Header.SetBytesV(headerAccount, c.account)
+	}
+	if len(c.links) > 0 {
+		var links []byte
+		for i := range c.links {
+			if i > 0 {
+				links = append(links, ',')
+			}
+			links = append(links, c.links[i].text...)
+		}
+		req.Header.SetBytesV(headerLink, links)
 	}
 	req.Header.SetBytesV(headerDevice, appendHex(nil, c.device[:]))
 	req.Header.Set(headerClient, client)

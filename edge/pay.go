@@ -47,7 +47,7 @@ func (s *Server) withOrder(ctx *fasthttp.RequestCtx, slug, order string, show fu
 	if s.crowded(ctx, now, client) {
 		return
 	}
-	buyer, ok := s.callerOf(ctx, true, true, now)
+	buyer, ok := s.callerOf(ctx, true, linkToo, now)
 	if !ok {
 		if ctx.Response.StatusCode() == fasthttp.StatusUnauthorized {
 			ctx.Response.Reset()

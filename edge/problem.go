@@ -56,6 +56,8 @@ var (
 
 	problemSignedOut = &problem{401, "signed_out", "Not signed in", "Nobody is signed in in this browser. Ask for a code to your e-mail address, and sign in with it."}
 
+	problemLinkDead = &problem{404, "order_link_dead", "No such link", "This link to an order is not, or no longer, good. Sign in with the address that the mail came to: your orders are there."}
+
 	problemIdentityUnknown = &problem{425, "room_not_open", "Not open here", "This on-sale needs an identity that this node cannot check. Use the organizer's own page."}
 
 	problemKeyMissing       = &problem{400, "idempotency_key_missing", "Idempotency-Key missing", "Send an Idempotency-Key header: a random value per purchase step, the same one when you repeat it."}

@@ -111,8 +111,10 @@ func (s *Server) routeBuyer(ctx *fasthttp.RequestCtx, rest []byte) {
 		}
 	case "orders":
 		switch {
+		case len(id) == 0 && ctx.IsGet():
+			s.forwardLinked(ctx, false)
 		case len(id) == 0:
-			if allow(ctx, "POST") && s.fromOurPages(ctx) {
+			if allow(ctx, "GET, POST") && s.fromOurPages(ctx) {
 				s.forwardOwned(ctx, true)
 			}
 		case !validUUID(id):
@@ -123,7 +125,11 @@ func (s *Server) routeBuyer(ctx *fasthttp.RequestCtx, rest []byte) {
 			}
 		case string(tail) == "pay":
 			if allow(ctx, "POST") && s.fromOurPages(ctx) {
-				s.forwardOwned(ctx, true)
+				s.forwardLinked(ctx, true)
+			}
+		case string(tail) == "link":
+			if allow(ctx, "POST") && s.fromOurPages(ctx) {
+				s.openLink(ctx, id)
 			}
 		case string(tail) == "refund":
 			if allow(ctx, "POST") && s.fromOurPages(ctx) {

@@ -32,6 +32,8 @@ type purpose int
 const (
 	looking    purpose = iota // at what one owns: a session may have expired, its entrant may be banned
 	givingBack                // what one owns: as for looking, except that an e-mail address alone does not make one its owner
+	// paying an order that was opened before: its session may have expired, since the hold bounds the time anyway; its entrant may not be banned
+	paying
 	acting
 )
 
@@ -75,9 +77,9 @@ func (s *Server) session(text string, device lottery.DeviceHash, why purpose) (a
 func (s *Server) checkSession(raw []byte, device lottery.DeviceHash, why purpose) (admission.Session, error) {
 	session, err := s.Room.CheckSession(raw, device)
 	if why != acting && errors.Is(err, access.ErrSessionExpired) && s.Room.Now().Before(session.ExpiresAt.Add(s.SessionReadTTL)) {
-		return session, nil
+		err = nil
 	}
-	if err == nil && why == acting && s.Room.Banned(session) {
+	if err == nil && why >= paying && s.Room.Banned(session) {
 		return session, access.ErrBanned
 	}
 	return session, err
@@ -326,7 +328,7 @@ func (s *Server) payOrder(w http.ResponseWriter, r *http.Request) error {
 	if err := idempotencyKey(r.Header.Get("Idempotency-Key")); err != nil {
 		return err
 	}
-	return s.ownOrder(w, r, acting, func(id uuid.UUID, owner lottery.Entrant) (checkout.Order, error) {
+	return s.ownOrder(w, r, paying, func(id uuid.UUID, owner lottery.Entrant) (checkout.Order, error) {
 		return s.Checkout.Pay(r.Context(), id, owner)
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"fairgate/core/access"
 	"fairgate/core/account"
 	"fairgate/core/checkout"
 	"fairgate/core/event"
@@ -17,7 +18,7 @@ import (
 
 // Who may see what: an order belongs to the entrant who opened it, and a ticket to its owner, whom a transfer changes. A browser proves
 // entrants by its sessions, an account proves one in each event. Who has proved the address that an order was given sees the order, and
-// its tickets as long as they are still the orderer's.
+// its tickets as long as they are still the orderer's, and may pay it: the mail about an unpaid order brings a link that can (resume.go).
 
 // ownOrder calls do with the order of the path and its owner, if the request proves that it may.
 func (s *Server) ownOrder(w http.ResponseWriter, r *http.Request, why purpose, do func(id uuid.UUID, owner lottery.Entrant) (checkout.Order, error)) error {
@@ -41,11 +42,18 @@ func (s *Server) ownOrder(w http.ResponseWriter, r *http.Request, why purpose, d
 		writeJSON(w, http.StatusOK, view)
 		return nil
 	}
+	err = s.accountOrder(w, r, id, why, refused, do)
+	if err != nil && (why == looking || why == paying) && !errors.Is(err, access.ErrBanned) && s.linkTo(r, id) {
+		return s.linkedOrder(w, r, id, why, do)
+	}
+	return err
+}
+
+// accountOrder is ownOrder by the account that is signed in. refused is why no session of the request is good, nil if there are good ones.
+func (s *Server) accountOrder(w http.ResponseWriter, r *http.Request, id uuid.UUID, why purpose, refused error,
+	do func(uuid.UUID, lottery.Entrant) (checkout.Order, error)) error {
 	if r.Header.Get(accountHeader) == "" {
-		if refused != nil {
-			return refused
-		}
-		return checkout.ErrOrderUnknown
+		return cmp.Or(refused, checkout.ErrOrderUnknown)
 	}
 	a, err := s.account(r)
 	if errors.Is(err, account.ErrSignedOut) && refused == nil {
@@ -62,16 +70,12 @@ func (s *Server) ownOrder(w http.ResponseWriter, r *http.Request, why purpose, d
 	if err != nil {
 		return err
 	}
-	if !owns && (why != looking || !a.Owns(order.Email)) {
+	if !owns && (why == givingBack || !a.Owns(order.Email)) {
 		return checkout.ErrOrderUnknown
 	}
-	if why == acting { // for what needed no session; whoever is excluded may look, and nothing else
-		hold, err := s.Inventory.Load(r.Context(), order.Hold)
-		if err != nil {
+	if why == paying { // whoever is excluded may look, and nothing else
+		if err := s.mayPay(r, &order, true); err != nil {
 			return err
-		}
-		if _, may, err := s.actsFor(r, &hold); err != nil || !may {
-			return cmp.Or(err, refused, checkout.ErrOrderUnknown)
 		}
 	}
 	if order, err = do(id, order.Entrant); err != nil {
@@ -81,8 +85,8 @@ func (s *Server) ownOrder(w http.ResponseWriter, r *http.Request, why purpose, d
 	if err != nil {
 		return err
 	}
-	if !owns { // an address was written down, maybe wrongly: that is no reason to let its owner pay
-		view.Payment.ClientSecret, view.Payment.PayURL, view.RefundTerms = "", "", nil
+	if !owns { // an address was written down, maybe wrongly: that is no reason to let its owner give anything back
+		view.RefundTerms = nil
 	}
 	writeJSON(w, http.StatusOK, view)
 	return nil

@@ -34,6 +34,7 @@ import (
 	"fairgate/core/ticket/scan"
 	"fairgate/core/transfer"
 	"fairgate/core/waitlist"
+	"fairgate/edge/lottery"
 	"fairgate/ledger"
 )
 
@@ -79,6 +80,8 @@ type Server struct {
 	Settlements map[string]payment.SettlementReader
 	// Scans decides at the gates.
 	Scans *scan.Service
+	// OrderLinks are the keys of the links that lead back to unpaid orders.
+	OrderLinks func(ctx context.Context) (lottery.MACKeys, error)
 	// Wallets are those that tickets can be put into.
 	Wallets Wallets
 	// CardMark is the keyed hash by which a provider's fingerprint of a card is known. Nil: cards are banned by their hash only.
@@ -145,6 +148,7 @@ func (s *Server) Edge() http.Handler {
 	edge("GET /v1/holds/{id}", maxBuyerBody, s.loadHold)
 	edge("DELETE /v1/holds/{id}", maxBuyerBody, s.releaseHold)
 	edge("POST /v1/orders", maxBuyerBody, s.openOrder)
+	edge("GET /v1/orders", maxBuyerBody, s.unfinishedOrders)
 	edge("GET /v1/orders/{id}", maxBuyerBody, s.loadOrder)
 	edge("POST /v1/orders/{id}/pay", maxBuyerBody, s.payOrder)
 	edge("POST /v1/orders/{id}/refund", maxBuyerBody, s.refundOwn)

@@ -92,6 +92,8 @@ type orderJSON struct {
 	ServerTime timeJSON    `json:"server_time"`
 	Payment    paymentJSON `json:"payment"`
 	Tickets    []uuid.UUID `json:"tickets"`
+	// Linked says that it is shown to who has a link to it, and so without its tickets and refunds.
+	Linked bool `json:"linked,omitempty"`
 	// Reseated says that the payment came late and the order was sold with other seats, or other places, than it was opened on.
 	Reseated bool              `json:"reseated,omitempty"`
 	Refunds  []orderRefundJSON `json:"refunds"`

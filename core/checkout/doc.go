@@ -57,6 +57,11 @@
 // is not committed never happened. Messages of the provider may come twice, late and in any order, because an outcome is
 // applied to what the rows say, not to what was expected next.
 //
+// # Unpaid orders
+//
+// An order with an address that nobody pays for a while is mailed a link, once and only while its hold lives (unpaid.go): whoever opens it can
+// pay that order and see how it stands, on any device, and nothing else. All devices pay the one live attempt, so two at once pay once.
+//
 // # The audit trail
 //
 // Each row of order_events says who caused the step and by what: the webhook (with the hash of its payload) or the outbox

@@ -59,6 +59,10 @@ type Config struct {
 	// RefundRate is how many refunds a second may be asked for in the name of a cancelled event. Nil: 10.
 	RefundRate func(ctx context.Context, event uuid.UUID) float64
 
+	// UnpaidMail is how long an order with an address waits for its payment before it is mailed a link to go on by, once and only while its
+	// hold lives. 0: never.
+	UnpaidMail time.Duration
+
 	MaxBatch    int                // most openings or outcomes in one commit; default 500
 	MaxQueue    int                // most of them waiting; default 20 × MaxBatch
 	RunLease    time.Duration      // how long the refund of an event, or the reading of a list, is left alone without a sign of life; default 10 s
@@ -133,13 +137,14 @@ func New(cfg Config) *Service {
 // Waiting is how many openings and outcomes wait for their commit at the moment.
 func (s *Service) Waiting() int { return s.lane.Depth() }
 
-// Run works off the outbox, asks the provider about silent payments, refunds cancelled events, tells the buyers of moved ones and seals the audit trail until ctx ends.
+// Run works off the outbox, asks the provider about silent payments, refunds cancelled events, tells the buyers of moved ones, reminds those of unpaid orders and seals the audit trail until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.lookUpSilent(ctx) })
 	wg.Go(func() { s.workRuns(ctx) })
 	wg.Go(func() { s.seals(ctx) })
 	wg.Go(func() { s.tellMoved(ctx) })
+	wg.Go(func() { s.mailUnpaid(ctx) })
 	err := s.outbox.Run(ctx, s.handlers())
 	wg.Wait()
 	if errors.Is(err, context.Canceled) {

@@ -32,6 +32,7 @@ const (
 	PackPurpose          Purpose = "pack"           // Ed25519 of the packs that gates load before they go off line
 	AccountPurpose       Purpose = "account"        // Ed25519 of account sessions
 	CodePurpose          Purpose = "account_code"   // hashes the codes that prove an address, and whom they were asked for
+	OrderLinkPurpose     Purpose = "order_link"     // MAC of the links by which unpaid orders are found again, in GlobalScope
 	FraudPurpose         Purpose = "fraud"          // hashes accounts, addresses and cards to judge payments, in GlobalScope
 	LimitPurpose         Purpose = "limit"          // hashes addresses and cards for the limits of a tour, in TourScope
 )

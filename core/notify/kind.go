@@ -29,6 +29,8 @@ const (
 	KindTransferCancelled Kind = "transfer_cancelled"
 	// KindWaitlistOffer tells somebody on a waiting list of an offer, the subject.
 	KindWaitlistOffer Kind = "waitlist_offer"
+	// KindUnpaidOrder leads back to an order that is not paid yet, its subject.
+	KindUnpaidOrder Kind = "unpaid_order"
 	// KindReminder tells who asked for it that a waiting room or a sale has opened, or that tickets are back; the subject is the event,
 	// DataOccasion which of them.
 	KindReminder Kind = "reminder"
@@ -44,7 +46,7 @@ const DataOccasion = "occasion"
 var TransferKinds = []Kind{KindTransferOffer, KindTransferAccepted, KindTransferDeclined, KindTransferExpired, KindTransferCancelled}
 
 // Kinds are all kinds, for tests and operators.
-var Kinds = append([]Kind{KindTickets, KindRefunded, KindEventCancelled, KindSignInCode, KindEventChanged, KindTicketMoved, KindTicketNews, KindWaitlistOffer, KindReminder}, TransferKinds...)
+var Kinds = append([]Kind{KindTickets, KindRefunded, KindEventCancelled, KindSignInCode, KindEventChanged, KindTicketMoved, KindTicketNews, KindWaitlistOffer, KindReminder, KindUnpaidOrder}, TransferKinds...)
 
 // Languages are those in which every mail can be written. The first stands in for every other.
 var Languages = []string{"en", "es", "de"}

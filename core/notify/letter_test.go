@@ -64,6 +64,8 @@ func valuesOf(t *testing.T, kind Kind) []any {
 		return all
 	case KindReminder:
 		return []any{Reminder{some.Event, "room_opens"}, Reminder{some.Event, "sale_opens"}, Reminder{some.Event, "returned"}}
+	case KindUnpaidOrder:
+		return []any{UnpaidOrder{Event: some.Event, Places: some.Places, Amount: amount, Until: was, URL: "https://tickets.example.org/e/night?order=1#link=2"}}
 	case KindWaitlistOffer:
 		o := WaitlistOffer{Event: some.Event, Tier: "Lower ring", Seats: []string{"101/A/1", "101/A/2"}, Units: 2, Wanted: 2, Amount: amount, Expires: was, Site: "https://tickets.example.org"}
 		one := o

@@ -85,6 +85,15 @@ type WaitlistOffer struct {
 	Site    string    // where offers are answered, after signing in; empty where core does not know the pages' address
 }
 
+// UnpaidOrder are the values of KindUnpaidOrder.
+type UnpaidOrder struct {
+	Event  Event
+	Places []Place
+	Amount ledger.Amount
+	Until  time.Time // in the venue's zone: the places are kept until then
+	URL    string    // where to go on; whoever has it can pay, so it is in no log and no database
+}
+
 // Reminder are the values of KindReminder.
 type Reminder struct {
 	Event    Event

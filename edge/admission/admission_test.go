@@ -53,7 +53,7 @@ func exampleSession() Session {
 
 var coreKey, filterKey = counting(0x40, 32), counting(0x60, 32)
 
-// vectors are one token, one session and one account session, for whoever writes them in another language.
+// vectors are one token, one session, one account session and one order link, for whoever writes them in another language.
 type vectors struct {
 	Token     lottery.Hex `json:"token"`
 	PublicKey lottery.Hex `json:"token_public_key"`
@@ -66,6 +66,8 @@ type vectors struct {
 	Pseudonym lottery.Hex `json:"account_pseudonym_key"`
 	Entrant   lottery.Hex `json:"account_entrant"`
 	Signer    lottery.Hex `json:"account_public_key"`
+	Link      lottery.Hex `json:"order_link"`
+	LinkKey   lottery.Hex `json:"order_link_key"`
 }
 
 func TestLayoutsAreThoseOfTheGoldenVectors(t *testing.T) {
@@ -84,6 +86,8 @@ func TestLayoutsAreThoseOfTheGoldenVectors(t *testing.T) {
 		Pseudonym: coreKey,
 		Entrant:   lottery.Hex(entrant[:]),
 		Signer:    lottery.Hex(publicOf(exampleKey())),
+		Link:      exampleLink().Seal(nil, linkKey),
+		LinkKey:   linkKey,
 	}, "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -110,6 +114,9 @@ func TestLayoutsAreThoseOfTheGoldenVectors(t *testing.T) {
 	}
 	if s, err := ParseSession(read.Session); err != nil || s != exampleSession() {
 		t.Errorf("the golden session reads as %+v, %v", s, err)
+	}
+	if l, err := VerifyOrderLink(read.Link, linkKeys(), now); err != nil || l != exampleLink() {
+		t.Errorf("the golden order link reads as %+v, %v", l, err)
 	}
 	keys := lottery.PublicKeys{{No: 4, Public: lottery.Hex32(read.Signer)}}
 	if a, err := VerifyAccount(read.Account, keys, now); err != nil || a != exampleAccount() {

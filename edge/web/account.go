@@ -17,6 +17,9 @@ type AccountView struct {
 	// Asked is the address that a code was mailed to, which is to be typed now; "" none was.
 	Asked string
 
+	// Open are the orders that this browser, or this account, can still pay.
+	Open []OpenOrder
+
 	Orders  []accountOrder
 	Tickets []accountTicket
 	More    bool // there are other orders, or other tickets

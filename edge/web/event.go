@@ -44,7 +44,7 @@ type eventAnswer struct {
 	}
 }
 
-// eventView is what the template of an event's page shows. Nothing in it is of one person.
+// eventView is what the template of an event's page shows. Nothing in it but Open is of one person.
 type eventView struct {
 	Slug, Title, Instant, When, Venue, With string
 	Known                                   bool
@@ -56,6 +56,8 @@ type eventView struct {
 	Rules                                   []string
 	// Ask and Remind are the ways to hear of tickets later.
 	Ask, Remind bool
+	// Open are the orders of this browser that can still be paid. Of one person: a page with any is nobody else's.
+	Open []OpenOrder
 	// Steps are where who waits stands, the present one marked by Step.
 	Steps []stepView
 }
@@ -70,7 +72,12 @@ type stepView struct {
 // Event is the page of an event in a language, made of core's answer about it and of how its sale stands: nil where none is known. Without an
 // answer it is the page without what there is to know, on which the waiting room works all the same.
 func (p *Pages) Event(l *Language, slug string, body []byte, sale *Sale) ([]byte, error) {
-	view := eventView{Slug: slug, Title: l.T("event.title"), Sale: sale, Steps: l.steps("join")}
+	return p.EventWith(l, slug, body, sale, nil)
+}
+
+// EventWith is Event for a browser that has unfinished orders of the event.
+func (p *Pages) EventWith(l *Language, slug string, body []byte, sale *Sale, open []OpenOrder) ([]byte, error) {
+	view := eventView{Slug: slug, Title: l.T("event.title"), Sale: sale, Steps: l.steps("join"), Open: open}
 	if sale != nil {
 		view.Identity = sale.Identity
 	}

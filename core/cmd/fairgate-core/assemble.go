@@ -76,7 +76,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	}
 	events := event.NewStore(d, event.Options{})
 	if err := events.EnsureGlobalKeys(ctx, event.SessionPurpose, event.SessionFilterPurpose, event.FraudPurpose,
-		event.AccountPurpose, event.CodePurpose); err != nil {
+		event.AccountPurpose, event.CodePurpose, event.OrderLinkPurpose); err != nil {
 		return nil, fmt.Errorf("make the keys of sessions: %w", err)
 	}
 	outbox := payment.NewOutbox(d, payment.OutboxConfig{Workers: cfg.Checkout.OutboxWorkers, Lease: cfg.Checkout.OutboxLease,
@@ -119,7 +119,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		ActiveHolds: func(ctx context.Context, event uuid.UUID) ([]uuid.UUID, error) { return stock.ActiveHolds(ctx, event) },
 		Selling:     func(ctx context.Context, slug string) bool { return selling(ctx, room, slug) },
 		SaleEnds:    func(ctx context.Context, slug string) time.Time { return saleEnds(ctx, room, slug) },
-		RefundRate:  refundRate(providers, events, log), RefundWindow: events.RefundWindow,
+		RefundRate:  refundRate(providers, events, log), RefundWindow: events.RefundWindow, UnpaidMail: cfg.unpaidMail(),
 	})
 	c.opened(orders.Close)
 	feed := inventory.NewFeed(d, inventory.FeedConfig{Layouts: layouts(events, cfg.Inventory.FeedEvents), Every: cfg.Inventory.FeedEvery, Events: cfg.Inventory.FeedEvents, Log: log})
@@ -174,7 +174,8 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	if err != nil {
 		return nil, err
 	}
-	told := &letters{db: d, events: events, orders: orders, log: log, public: strings.TrimRight(cfg.Mail.PublicURL, "/")}
+	links := orderLinks(events)
+	told := &letters{db: d, events: events, orders: orders, log: log, public: strings.TrimRight(cfg.Mail.PublicURL, "/"), link: sealLink(links)}
 	composers := told.composers()
 	for _, kind := range notify.TransferKinds {
 		composers[kind] = transferMail(transfers, events, cfg.Mail.PublicURL)
@@ -191,7 +192,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		return nil, err
 	}
 	server := &api.Server{
-		Wallets:   wallets,
+		Wallets: wallets, OrderLinks: links,
 		Accounts:  signIns,
 		Transfers: transfers,
 		Waitlists: lists,

@@ -54,6 +54,8 @@ type config struct {
 		RunLease      time.Duration `mapstructure:"run_lease"`
 		OutboxTimeout time.Duration `mapstructure:"outbox_timeout"`
 		OutboxBackoff time.Duration `mapstructure:"outbox_backoff_max"`
+
+		UnpaidMail time.Duration `mapstructure:"unpaid_mail_after"`
 	}
 	Payment paymentConfig
 	Wallet  walletConfig
@@ -124,7 +126,7 @@ var defaults = map[string]any{
 	"session.read_ttl": "720h",
 	"inventory.lanes":  2, "inventory.max_batch": 500, "inventory.max_queue": 10000,
 	"inventory.feed_every": "200ms", "inventory.feed_events": 1000,
-	"checkout.max_batch": 500, "checkout.lookup_after": "5s", "checkout.outbox_workers": 256, "checkout.outbox_lease": "10s", "checkout.run_lease": "10s", "checkout.outbox_timeout": "30s", "checkout.outbox_backoff_max": "5m",
+	"checkout.max_batch": 500, "checkout.lookup_after": "5s", "checkout.outbox_workers": 256, "checkout.outbox_lease": "10s", "checkout.run_lease": "10s", "checkout.outbox_timeout": "30s", "checkout.outbox_backoff_max": "5m", "checkout.unpaid_mail_after": "2m",
 	"access.tick": "250ms", "access.marker_wait": "2s", "access.lease_ttl": "2500ms",
 	"access.poll_min": "2s", "access.poll_max": "20s", "access.polls_per_second": 10000, "access.keep_verdicts": "2160h",
 	"ledger.clearing_every":                 "1m",
@@ -162,6 +164,14 @@ func loadConfig(path string) (config, error) {
 	return c, c.validate()
 }
 
+// unpaidMail is how long an order may be unpaid before its buyer gets a link to it; 0 where nobody knows whither it could lead.
+func (c config) unpaidMail() time.Duration {
+	if c.Mail.PublicURL == "" {
+		return 0
+	}
+	return c.Checkout.UnpaidMail
+}
+
 // validate reports every problem of the configuration at once.
 func (c config) validate() error {
 	var errs []error
@@ -192,6 +202,9 @@ func (c config) validate() error {
 		if d <= 0 {
 			bad(key, "%s must be longer than nothing", d)
 		}
+	}
+	if c.Checkout.UnpaidMail < 0 {
+		bad("checkout.unpaid_mail_after", "%s must not be negative", c.Checkout.UnpaidMail)
 	}
 	if c.Access.PollMax < c.Access.PollMin {
 		bad("access.poll_max", "%s is less than poll_min, %s", c.Access.PollMax, c.Access.PollMin)

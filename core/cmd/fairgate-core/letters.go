@@ -27,6 +27,8 @@ type letters struct {
 	orders *checkout.Service
 	public string // where buyers reach the edges, without a slash at the end; empty: nobody told
 	log    *slog.Logger
+	// link seals a way to an order, for its mail alone, that is good until then.
+	link func(ctx context.Context, order uuid.UUID, until time.Time) (string, error)
 	// pass is a ticket's pass for Apple Wallet, or nil where none is offered. Nil: none ever is.
 	pass func(ctx context.Context, t ticket.Ticket, e *event.Event) ([]byte, error)
 }
@@ -40,6 +42,7 @@ func (l *letters) composers() map[notify.Kind]notify.Composer {
 		notify.KindRefunded:       l.refunded,
 		notify.KindEventCancelled: l.cancelled,
 		notify.KindSignInCode:     notify.FromData,
+		notify.KindUnpaidOrder:    l.unpaid,
 	}
 	maps.Copy(all, changed{l.db, l.events, l.public}.composers())
 	return all

@@ -140,6 +140,11 @@ func (l *letter) read(header interface{ Get(string) string }, body io.Reader) er
 
 // newMailRig is a rig that sells the club's event, with more in its file, and hands mails to a letterbox.
 func newMailRig(t *testing.T, box *letterbox, more string) *rig {
+	return newMailRigWith(t, box, more, func(*config) {})
+}
+
+// newMailRigWith is newMailRig with another configuration of core.
+func newMailRigWith(t *testing.T, box *letterbox, more string, change func(*config)) *rig {
 	t.Helper()
 	text, err := os.ReadFile(club)
 	if err != nil {
@@ -153,6 +158,7 @@ func newMailRig(t *testing.T, box *letterbox, more string) *rig {
 		c.Mail.Host, c.Mail.Port, c.Mail.TLS, c.Mail.From, c.Mail.PublicURL = "127.0.0.1", box.port, "none", "Tickets <tickets@example.org>", "https://t.example.org/"
 		c.Mail.RatePerSecond = 0
 		withWallets(t, c)
+		change(c)
 		if err := c.validate(); err != nil {
 			t.Fatal(err)
 		}

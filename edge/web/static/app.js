@@ -1,7 +1,7 @@
 // The page of an event: finds out where this browser stands with it, and goes there. Everything that comes from outside is put into the page
 // as text, never as markup.
 
-import { headline, holdPage, memory, offline, orderPage, path, receivePage, show, slug, ticketsPage, waitingRoom } from './event.js';
+import { headline, holdPage, memory, offline, orderPage, path, receivePage, resume, show, slug, ticketsPage, waitingRoom } from './event.js';
 import { kept } from './kept.js';
 import { api, el, patiently, pause, say } from './page.js';
 import { said } from './words.js';
@@ -10,12 +10,14 @@ async function eventPage() {
   window.ononline = null;
   const query = new URLSearchParams(location.search);
   const [asked, one, given] = [query.get('order'), query.get('ticket'), query.get('transfer')]; // by a link in a mail, and on the account's page
-  if (location.search || history.state) history.replaceState(null, '', location.pathname); // that, and what the payment page added
+  const link = asked && location.hash.startsWith('#link=') && location.hash.slice(6); // of a mail about an unpaid order; no server sees what stands behind the #
+  if (location.search || location.hash || history.state) history.replaceState(null, '', location.pathname); // that, and what the payment page added
   const { status, data } = await theEvent();
   if (status === 0) return offline(eventPage);
   if (status !== 200) return show(el('p', { class: 'notice bad' }, said(data, 'event.unknown')));
   headline(data);
   say('');
+  if (link) await resume(asked, link);
   const { order, hold, ticket, transfer } = memory.read();
   if (given || (transfer && !one && !asked)) return receivePage(given || transfer);
   if (one) return ticketsPage({ tickets: [one] });

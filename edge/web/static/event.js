@@ -31,6 +31,7 @@ const STEPS = ['join', 'draw', 'wait', 'buy', 'ticket'];
 /** Says which part of the page this is, room, shop or order, and at which step to a ticket the buyer is. */
 export function at(part, step) {
   document.body.dataset.part = part;
+  for (const card of document.querySelectorAll('.unfinished')) card.hidden = part === 'order'; // it is what the page shows
   const present = STEPS.indexOf(step);
   [...document.getElementById('steps').children].forEach((node, i) => {
     node.classList.toggle('done', i < present);
@@ -86,4 +87,5 @@ export const holdPage = async (id, known) => { at('order', 'buy'); return (await
 export const orderPage = async (id) => { at('order', 'buy'); return (await buying()).orderPage(id); };
 export const ticketsPage = async (order) => { at('order', 'ticket'); return (await buying()).ticketsPage(order); };
 export const offline = async (again) => { at('order', 'ticket'); return (await buying()).offline(again); };
+export const resume = async (id, token) => (await buying()).resume(id, token);
 export const receivePage = async (id) => { at('order', 'ticket'); return (await receiving()).receivePage(id); };

@@ -10,15 +10,15 @@ export async function holdPage(id, known) {
   const { status, data } = known ? { status: 200, data: known } : await patiently('GET', `/v1/holds/${id}`);
   if (status !== 200 || data.state !== 'active') return over(data, Boolean(known));
   say('');
-  const lost = () => over(data, false);
+  const lost = () => holdPage(id); // asks: it is the server that knows
   const wake = async () => { // a phone that slept has lost count: the server has not
     if (document.visibilityState !== 'visible') return;
     const now = await patiently('GET', `/v1/holds/${id}`);
     if (memory.read().hold !== id) return;
     if (now.status !== 200 || now.data.state !== 'active') { over(now.data, false); return; }
-    clock.replaceWith(clock = countdown(now.data, lost));
+    clock.sync(now.data);
   };
-  let clock = countdown(data, lost);
+  const clock = countdown(data, lost);
   show(el('section', { class: 'card held' }, el('div', {}, el('p', { class: 'quiet' }, t('shop.held')), clock, el('p', { class: 'quiet' }, t('shop.held_text'))), ...data.items.map(itemRow),
     el('div', { class: 'row' }, el('strong', {}, t('common.total')), el('span', { class: 'price' }, el('strong', {}, money(data.amount)), el('small', {}, inside(data))))), checkout(id, data, lost));
   document.addEventListener('visibilitychange', wake);

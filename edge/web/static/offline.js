@@ -29,7 +29,7 @@ async function newest(event, pathname) {
   const old = await caches.open(store).then((kept) => kept.match(pathname));
   if (old && event.request.mode !== 'navigate' && Date.now() < deafUntil) return old;
   const fetched = fetch(event.request).then(async (response) => {
-    if (response.status === 200 && !response.redirected && (await caches.has(store))) { // it may have been forgotten meanwhile
+    if (response.status === 200 && !response.redirected && response.headers.get('Cache-Control') !== 'no-store' && (await caches.has(store))) { // it may have been forgotten meanwhile
       const copy = response.clone();
       event.waitUntil(caches.open(store).then((kept) => kept.put(pathname, copy)));
     }

@@ -10,8 +10,14 @@ export async function orderPage(id) {
   say('');
   for (;;) {
     const { status, data: order } = await patiently('GET', `/v1/orders/${id}`);
-    if (status !== 200) { memory.write({ order: undefined }); return waitingRoom(); }
-    if (order.state === 'ticket_issued') return ticketsPage(order);
+    if (status !== 200) {
+      const mine = memory.read().order === id;
+      memory.write({ order: undefined });
+      if (mine) return waitingRoom();
+      return show(card(el('p', { class: 'notice bad', role: 'alert' }, t('order.not_here')), el('div', { class: 'actions' }, el('a', { class: 'button', href: `/account?event=${slug}` }, t('common.sign_in')), el('a', { class: 'button plain', href: location.pathname }, event.name))));
+    }
+    if (order.state === 'ticket_issued' && !order.linked) return ticketsPage(order);
+    memory.write({ order: order.id, hold: undefined }); // wherever this browser was told of it
     if (hasOwnPage(order)) return location.replace(`/e/${encodeURIComponent(slug)}/pay/${encodeURIComponent(order.id)}`);
     const stamp = `${order.state} ${order.payment && order.payment.state} ${order.payment && order.payment.attempt}`;
     if (stamp !== shown) showOrder(order);
@@ -21,8 +27,13 @@ export async function orderPage(id) {
   }
 }
 
+/** Takes the link of a mail to an unpaid order: it becomes a cookie, with which this browser may look at that order and pay it. */
+export async function resume(id, token) {
+  await patiently('POST', `/v1/orders/${encodeURIComponent(id)}/link`, { body: { token } }); // where it is refused the order is not found
+}
+
 /** Whether nothing more comes of the order by itself. A payment that came too late may still buy other seats, or is on its way back. */
-const isOver = (order) => ['refunded', 'refund_failed', 'disputed'].includes(order.state) ||
+const isOver = (order) => order.linked && order.state === 'ticket_issued' || ['refunded', 'refund_failed', 'disputed'].includes(order.state) ||
   (['expired', 'cancelled', 'capture_failed'].includes(order.state) && !['voiding', 'captured'].includes((order.payment || {}).state));
 
 /** Whether the order is paid on a page that lets in the provider's form. This page lets in nothing. */
@@ -54,7 +65,8 @@ function showOrder(order) {
       t(order.state === 'payment_failed' ? 'order.pay_again' : 'order.pay_begin'))));
   }
   if (order.reseated) parts.push(el('p', { class: 'notice' }, t('order.reseated')));
-  if (isOver(order) && order.state !== 'disputed') parts.push(el('div', { class: 'actions' }, el('button', { onclick: () => shop() }, t('order.choose_again'))));
+  if (order.linked) parts.push(el('p', { class: 'quiet' }, t('order.linked')));
+  else if (isOver(order) && order.state !== 'disputed') parts.push(el('div', { class: 'actions' }, el('button', { onclick: () => shop() }, t('order.choose_again'))));
   show(card(...parts));
 }
 

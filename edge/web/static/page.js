@@ -52,12 +52,15 @@ export async function patiently(method, path, options) {
   }
 }
 
-/** Shows the time left by the server's clock, and calls when it is over. */
+/** Shows the time left by the server's clock, and calls when it is over. Its sync(thing) takes what the server says anew. While a phone
+ *  sleeps one of its clocks may stand still: the one that has less left is right. */
 export function countdown(thing, over) {
-  const end = performance.now() + (new Date(thing.deadline) - new Date(thing.server_time));
+  let end = [];
   const node = el('p', { class: 'big', role: 'timer' });
+  node.sync = ({ deadline, server_time: now }) => { const left = new Date(deadline) - new Date(now); end = [performance.now() + left, Date.now() + left]; };
+  node.sync(thing);
   const tick = () => {
-    const left = (end - performance.now()) / 1000;
+    const left = Math.min(end[0] - performance.now(), end[1] - Date.now()) / 1000;
     node.textContent = duration(left);
     if (left <= 0) { if (over) over(); return; }
     setTimeout(() => node.isConnected && tick(), 250);

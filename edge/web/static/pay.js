@@ -62,6 +62,8 @@ function paid() {
   wake();
 }
 
+const clock = countdown({ deadline: box.dataset.deadline, server_time: box.dataset.now }, () => wake());
+
 /** Follows the order until there is nothing more to pay; then the event's page shows what became of it. */
 async function follow() {
   let failure = '';
@@ -77,6 +79,7 @@ async function follow() {
     if (status !== 200 || payment.form !== kind || !['payment_pending', 'payment_failed'].includes(data.state)) return location.replace(back);
     if (String(payment.attempt) !== attempt) return location.reload(); // the intent of this form is dead, there is another
     say('');
+    clock.sync(data);
     if ((payment.failure || '') !== failure) {
       failure = payment.failure || '';
       problem(failure && t('pay.still_held', { failure: failureText(failure) }));
@@ -86,7 +89,8 @@ async function follow() {
 }
 
 if (location.search) history.replaceState(null, '', location.pathname); // what the bank's page added
-document.getElementById('left').replaceWith(countdown({ deadline: box.dataset.deadline, server_time: box.dataset.now }, () => wake()));
+document.getElementById('left').replaceWith(clock);
+document.addEventListener('visibilitychange', () => wake());
 if (kind === 'frame') frame();
 else if (kind === 'stripe_elements') elements().catch(() => problem(t('pay.not_loaded')));
 follow();
