@@ -57,6 +57,11 @@ func newNursery(detached bool) *nursery {
 
 // start runs a program in a process group of its own, so that Ctrl-C reaches only the demo, which then stops it in order.
 func (n *nursery) start(name, log, program string, args ...string) (*child, error) {
+	return n.startWith(nil, name, log, program, args...)
+}
+
+// startWith is start with more environment, as "NAME=value".
+func (n *nursery) startWith(env []string, name, log, program string, args ...string) (*child, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("make the log of %s: %w", name, err)
@@ -64,7 +69,7 @@ func (n *nursery) start(name, log, program string, args ...string) (*child, erro
 	defer out.Close()
 	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Env = cleanEnvironment(os.Environ())
+	cmd.Env = append(cleanEnvironment(os.Environ()), env...)
 	cmd.SysProcAttr = childAttributes(n.detached)
 	c := &child{name: name, log: log, exited: make(chan struct{})}
 	started := make(chan error, 1)

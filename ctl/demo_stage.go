@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -124,9 +125,11 @@ func (s *stage) set(ctx context.Context) error {
 	}
 	done("on " + s.CoreAdmin)
 	done = s.step("edges")
+	// Each edge gets its share of the processors: threads of several edges that wake each other cost a third of their time.
+	share := fmt.Sprintf("GOMAXPROCS=%d", max(1, runtime.NumCPU()/len(s.Edges)))
 	for i := range s.Edges {
 		name := fmt.Sprintf("edge%d", i+1)
-		if _, err := s.nursery.start(name, s.file(name+".log"), s.program("fairgate-edge"), "--config", s.file(name+".yaml")); err != nil {
+		if _, err := s.nursery.startWith([]string{share}, name, s.file(name+".log"), s.program("fairgate-edge"), "--config", s.file(name+".yaml")); err != nil {
 			return err
 		}
 	}

@@ -32,7 +32,7 @@ func newRehearseRoom(env Env) *cobra.Command {
 		Use:   "rehearse-room",
 		Short: "Have half a million people join, wait and poll, on this machine",
 		Long: `rehearse-room starts a database, one core and two edges as separate processes on loopback, and sends a crowd that joins, waits and
-polls as the page does, over at most 4,000 connections. Near the start a tenth of it, 50,000 at most, comes as a storm: a hundred
+polls as the page does, over kept connections as a load balancer's. Near the start a tenth of it, 50,000 at most, comes as a storm: a hundred
 times the rate of before within five seconds. The pool is sealed and drawn, the first are called and claim.
 
 It ends with a verdict for each question: has everybody a signed receipt of their own, is everybody in the sealed pool where the receipt
@@ -56,7 +56,7 @@ Exit code 0 means that every check passed, 3 that one did not, any other that so
 	}
 	fs := cmd.Flags()
 	fs.IntVar(&f.buyers, "buyers", 500_000, "how many people come, the storm among them")
-	fs.IntVar(&f.connections, "connections", 4000, "over how many connections")
+	fs.IntVar(&f.connections, "connections", 1000, "over how many connections; at most 20,000")
 	fs.DurationVar(&f.joinOver, "join-over", 0, "in which they arrive, without the storm; default 2,000 a second, 10s at least")
 	fs.DurationVar(&f.open, "open", time.Minute, "how long they are watched after the sale opens")
 	fs.DurationVar(&f.p99, "p99", 100*time.Millisecond, "what the 99th percentile of polls may be")
@@ -188,8 +188,8 @@ func tellRoom(say func(string, ...any), c *crowd.Crowd, ended <-chan struct{}) {
 		case <-tick.C:
 		}
 		p := c.Progress()
-		say("%6.0f s  %-8s %7d arrived  %7d receipts  %7d know their place  %6d let in  %6d calls a second\n",
-			p.At.Seconds(), p.Phase, p.Arrived, p.Receipted, p.Drawn, p.Admitted, (p.Calls-calls)/10)
+		say("%6.0f s  %-8s %7d arrived  %7d receipts  %7d know their place  %6d let in  %6d calls a second, polls p99 %7.1f ms\n",
+			p.At.Seconds(), p.Phase, p.Arrived, p.Receipted, p.Drawn, p.Admitted, (p.Calls-calls)/10, p.Polls.P99)
 		calls = p.Calls
 	}
 }

@@ -20,6 +20,7 @@ type Progress struct {
 	At                                         time.Duration // from the start
 	Arrived, Receipted, Drawn, Admitted, Calls int64
 	Phase                                      string
+	Polls                                      Latency // since Progress was last asked for
 }
 
 // Crowd is one play of a plan. Make it with New and Run it once.
@@ -47,11 +48,11 @@ func New(plan Plan) (*Crowd, error) {
 	return c, nil
 }
 
-// Progress may be asked for while the crowd runs.
+// Progress may be asked for while the crowd runs. Each asking begins a new stretch of polls.
 func (c *Crowd) Progress() Progress {
 	p := Progress{
 		At: time.Since(c.began), Arrived: c.arrived.Load(), Receipted: c.receipted.Load(), Drawn: c.drawn.Load(), Admitted: c.admitted.Load(),
-		Calls: c.calls.Load(),
+		Calls: c.calls.Load(), Polls: c.meters.lately.restart(),
 	}
 	if state := c.states.newest.Load(); state != nil {
 		p.Phase = string(state.Phase)
@@ -153,6 +154,9 @@ func (l *line) call(m *member) (wait time.Duration, done bool) {
 	}
 	took := time.Since(c.began) - m.due
 	of.record(took)
+	if m.stage == waiting {
+		c.meters.lately.record(took)
+	}
 	switch {
 	case r.status == 200, r.status == 304:
 		return l.taken(m, r, took)

@@ -39,6 +39,21 @@ func (m *meter) record(d time.Duration) {
 func (m *meter) sum() Latency {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.summed()
+}
+
+// restart is sum, after which the meter is empty.
+func (m *meter) restart() Latency {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	sum := m.summed()
+	if m.h != nil {
+		m.h.Reset()
+	}
+	return sum
+}
+
+func (m *meter) summed() Latency {
 	if m.h == nil {
 		return Latency{}
 	}
@@ -48,6 +63,7 @@ func (m *meter) sum() Latency {
 
 type meters struct {
 	join, poll, claim, receipt, stormJoin, stormReceipt meter
+	lately                                              meter // polls since somebody asked how it goes
 	waits, stormWaits                                   atomic.Int64
 }
 

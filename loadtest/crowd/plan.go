@@ -29,7 +29,7 @@ type Plan struct {
 func DefaultPlan(buyers int) Plan {
 	storm := min(50_000, buyers/10)
 	p := Plan{
-		Connections: 4000, JoinOver: max(10*time.Second, time.Duration(buyers/2000)*time.Second),
+		Connections: 1000, JoinOver: max(10*time.Second, time.Duration(buyers/2000)*time.Second),
 		NormalFor: 10 * time.Second, StormFor: 5 * time.Second, Settle: 25 * time.Second, Open: 60 * time.Second,
 		Timeout: 10 * time.Second, Seed: 1, P99: 100 * time.Millisecond,
 	}
