@@ -14,7 +14,7 @@
 //	booking    what only the bank or an operator knows: provider payouts that arrived, taxes paid, rounding closed
 //	ticket     tickets; code/ is what they show at the gate: signed, rotating where the event asks for it, drawn as QR; gate/ decides who
 //	           enters, without a database; scan/ is the same with one, and merges what gates off line have let in; wallet/ makes
-//	           passes for Apple Wallet and links for Google's; paper/ draws tickets for print; scanner/ is the page with which a phone is a gate;
+//	           passes for Apple Wallet and links for Google's, passes/ keeps those that were given out as their tickets are; paper/ draws tickets for print; scanner/ is the page with which a phone is a gate;
 //	           title/ is whose a ticket was since its issue
 //	transfer   hands tickets on: offers to an e-mail address, accepted in one transaction by the account that has proved it
 //	notify     mails: the outbox in which they wait, the words they are written in, the server that takes them
@@ -95,6 +95,8 @@
 //     transaction that brings it back gives it to them. An offer is a row first, then a hold whose key follows from it, then open with its mail, in
 //     one transaction: whoever dies in between leaves one that any core goes on with. It is bought by steps 6 to 10, or its hold expires and the
 //     next one is asked.
+//  21. Wallets. Whatever changes what a ticket shows marks its passes in the same transaction; passes.Run pushes to the phones that have them, and
+//     patches what Google has. Dies in between: the lease ends, and any core tells again how it is by then. A phone that missed the push is right when it asks.
 //
 // # Two or more cores
 //

@@ -235,7 +235,7 @@ func (c *fakeCore) listen(addr string) {
 	mux.HandleFunc("POST /edge/v1/enroll", c.enroll)
 	for pattern, handler := range map[string]http.HandlerFunc{
 		"POST /edge/v1/keys": c.keysOf, "POST /edge/v1/pool": c.pool, "GET /edge/v1/state": c.feed, "POST /edge/v1/redeem": c.redeem,
-		"POST /edge/v1/holds:batch": c.holdBatch, "POST /edge/v1/availability": c.availability, "POST /edge/v1/guard": c.guard, "/v1/": c.buyer,
+		"POST /edge/v1/holds:batch": c.holdBatch, "POST /edge/v1/availability": c.availability, "POST /edge/v1/guard": c.guard, "/v1/": c.buyer, "/wallet/": c.buyer,
 	} {
 		mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
 			c.world.mu.Lock()

@@ -17,7 +17,7 @@ const coreRetry = 2 * time.Second
 // passedOn are the headers of core's answers that buyers get to see.
 var passedOn = []string{
 	fasthttp.HeaderETag, fasthttp.HeaderCacheControl, fasthttp.HeaderRetryAfter, fasthttp.HeaderVary, fasthttp.HeaderLocation,
-	fasthttp.HeaderContentDisposition,
+	fasthttp.HeaderContentDisposition, fasthttp.HeaderLastModified,
 }
 
 // forwardPrivate passes a buyer's call on to core, for a browser with a session, or for reading with a signed-in account. creating calls

@@ -20,6 +20,8 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		s.routeQueue(ctx, path[len("/q/"):])
 	case bytes.HasPrefix(path, []byte("/v1/")):
 		s.routeBuyer(ctx, path[len("/v1/"):])
+	case bytes.HasPrefix(path, []byte("/wallet/v1/")):
+		s.routeWallet(ctx, path[len("/wallet/v1/"):])
 	case bytes.HasPrefix(path, []byte("/webhooks/")):
 		if name := path[len("/webhooks/"):]; !validProvider(name) {
 			refuse(ctx, problemNotFound)

@@ -29,6 +29,7 @@ import (
 	"fairgate/core/ticket"
 	"fairgate/core/ticket/code"
 	"fairgate/core/ticket/gate"
+	"fairgate/core/ticket/passes"
 	"fairgate/core/ticket/scan"
 	"fairgate/core/ticket/title"
 	"fairgate/core/ticket/wallet"
@@ -67,6 +68,10 @@ var outcomes = []outcome{
 	{waitlist.ErrOffered, 409, "waiting_list_offered", "There is an offer to accept or decline first.", 0},
 	{waitlist.ErrOfferGone, 410, "offer_gone", "This offer is over. It has gone to whoever comes next.", 0},
 	{waitlist.ErrNotDrawn, 409, "waiting_list_not_drawn", "The waiting list has not been drawn yet.", 0},
+	{passes.ErrToken, 401, "pass_token", "That is not the token of a pass of ours.", 0},
+	{passes.ErrUnknown, 401, "pass_token", "That is not the token of a pass of ours.", 0},
+	{passes.ErrForm, 400, "bad_request", "This is no device of Apple's, or no push token.", 0},
+	{passes.ErrFull, 409, "too_many_devices", "The pass is on as many devices as may be told of changes, or the device has as many passes.", 0},
 	{reminder.ErrOccasion, 422, "reminder_unknown", "The occasions are room_opens, sale_opens and returned, each once.", 0},
 	{reminder.ErrPast, 409, "reminder_past", "That is so already, or will not be any more.", 0},
 	{waitlist.ErrUnknown, 404, "not_on_waiting_list", "There is no such entry or offer.", 0},

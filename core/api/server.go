@@ -99,6 +99,7 @@ type Server struct {
 	// ClearingDeadlines are those of the ledger's clearing accounts; nil: the defaults.
 	ClearingDeadlines ledger.Deadlines
 
+	phoneLogs   phoneLogs
 	watchers    watchers
 	transcripts transcripts
 }
@@ -155,6 +156,7 @@ func (s *Server) Edge() http.Handler {
 	edge("GET /v1/tickets/{id}", maxBuyerBody, s.loadTicket)
 	edge("GET /v1/tickets/{id}/wallet/apple", maxBuyerBody, s.applePass)
 	edge("GET /v1/tickets/{id}/wallet/google", maxBuyerBody, s.googleLink)
+	s.passRoutes(edge)
 	s.transferRoutes(edge)
 	s.waitlistRoutes(edge)
 	s.reminderRoutes(edge)

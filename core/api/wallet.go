@@ -9,6 +9,7 @@ import (
 	"fairgate/core/event"
 	"fairgate/core/ticket"
 	"fairgate/core/ticket/gate"
+	"fairgate/core/ticket/passes"
 	"fairgate/core/ticket/wallet"
 )
 
@@ -16,6 +17,8 @@ import (
 type Wallets struct {
 	Apple  *wallet.Apple
 	Google *wallet.Google
+	// Passes keeps what is in wallets as the tickets are; nil: nothing in a wallet is told of changes.
+	Passes *passes.Service
 	// PageURL is where a ticket is shown, with {event}, {order} and {ticket} in it; empty: passes link to no page.
 	PageURL string
 }
@@ -65,7 +68,7 @@ func (s *Server) applePass(w http.ResponseWriter, r *http.Request) error {
 	if s.Wallets.Apple == nil {
 		return wallet.ErrUnavailable
 	}
-	p, err := s.walletPass(r.Context(), t, e)
+	p, err := s.givenPass(r.Context(), &t, e, passes.Apple, s.Wallets.Apple.Updates())
 	if err != nil {
 		return err
 	}
@@ -90,6 +93,9 @@ func (s *Server) ApplePass(ctx context.Context, t ticket.Ticket, e *event.Event)
 	if err != nil || s.Wallets.Apple.Offers(p) != nil {
 		return nil, err
 	}
+	if p, err = s.givenPass(ctx, &t, e, passes.Apple, s.Wallets.Apple.Updates()); err != nil {
+		return nil, err
+	}
 	return s.Wallets.Apple.Make(ctx, p)
 }
 
@@ -106,8 +112,11 @@ func (s *Server) googleLink(w http.ResponseWriter, r *http.Request) error {
 	if err := dead(t); err != nil {
 		return err
 	}
-	p, err := s.walletPass(r.Context(), t, e)
+	p, err := s.givenPass(r.Context(), &t, e, passes.Google, s.Wallets.Google.Updates())
 	if err != nil {
+		return err
+	}
+	if err := dead(t); err != nil { // since it was read
 		return err
 	}
 	link, err := s.Wallets.Google.Link(r.Context(), p, time.Now())
@@ -123,6 +132,46 @@ func (s *Server) googleLink(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Location", link)
 	w.WriteHeader(http.StatusSeeOther)
 	return nil
+}
+
+// givenPass is the pass that the owner of a ticket is given. Where its wallet is to be told of changes it is written down that they have it,
+// and t is the ticket as it was then.
+func (s *Server) givenPass(ctx context.Context, t *ticket.Ticket, e *event.Event, w passes.Wallet, updates bool) (wallet.Pass, error) {
+	if s.Wallets.Passes == nil || !updates {
+		return s.walletPass(ctx, *t, e)
+	}
+	saved, now, err := s.Wallets.Passes.Save(ctx, *t, w)
+	if err != nil {
+		return wallet.Pass{}, err
+	}
+	*t = now
+	return s.savedPass(ctx, saved, now, e)
+}
+
+// DescribePass is what a pass that was given out shows now.
+func (s *Server) DescribePass(ctx context.Context, saved passes.Saved, t ticket.Ticket) (wallet.Pass, error) {
+	e, err := s.Events.ByID(ctx, t.Event)
+	if err != nil {
+		return wallet.Pass{}, err
+	}
+	return s.savedPass(ctx, saved, t, e)
+}
+
+// savedPass is what a pass that was given out shows of a ticket as it was read. Of one that has become somebody else's it shows nothing that
+// is new since.
+func (s *Server) savedPass(ctx context.Context, saved passes.Saved, t ticket.Ticket, e *event.Event) (wallet.Pass, error) {
+	p, err := s.walletPass(ctx, t, e)
+	if err != nil {
+		return p, err
+	}
+	p.Named = saved.Named
+	if !saved.Shows(t) {
+		p.Void, p.Code, p.Seed, p.Seat, p.Page = true, "", nil, "", ""
+	}
+	if saved.Wallet == passes.Apple {
+		p.Token, err = s.Wallets.Passes.Token(ctx, saved)
+	}
+	return p, err
 }
 
 // walletPass is what wallets are told of a ticket: nothing of its owner.

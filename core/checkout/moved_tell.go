@@ -10,10 +10,12 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"fairgate/core/notify"
+	"fairgate/core/ticket"
 )
 
 // An event that is moved to another time or venue keeps its tickets valid. Everybody who had bought before is told by mail, once for each
-// change, and may give the tickets back while that is offered (RefundOwn); who was handed a ticket is told as well (holders.go). Telling is
+// change, and may give the tickets back while that is offered (RefundOwn); who was handed a ticket is told as well (holders.go), and so are the wallets of whoever
+// has a ticket in one. Telling is
 // a run over the event's orders in pages. Each page is one transaction that queues its mails and moves the cursor, so a core that dies
 // leaves a page done or not begun, and several at once take turns. A later change, or that the event is cancelled, ends the run: there is
 // something else to be told then.
@@ -117,9 +119,10 @@ func (u untold) page(ctx context.Context, tx pgx.Tx) error {
 		data := map[string]string{"event": u.event.String(), "was_starts": wasStarts.UTC().Format(time.RFC3339), "was_venue": wasVenue, "refund_until": refundUntil.UTC().Format(time.RFC3339)}
 		var email, language string
 		var live bool
-		var told []uuid.UUID
+		var told, all []uuid.UUID
 		if _, err := pgx.ForEachRow(rows, []any{&afterOrder, &afterAt, &email, &language, &live}, func() error {
 			orders++
+			all = append(all, afterOrder)
 			if live {
 				told = append(told, afterOrder)
 			}
@@ -130,6 +133,11 @@ func (u untold) page(ctx context.Context, tx pgx.Tx) error {
 			return nil
 		}); err != nil {
 			return fmt.Errorf("read orders: %w", err)
+		}
+		if len(all) > 0 {
+			if err := ticket.TouchOrders(ctx, tx, all); err != nil {
+				return err
+			}
 		}
 		if len(told) > 0 {
 			holders, err := readHolders(ctx, tx, sqlGivenHolders, u.event, told)

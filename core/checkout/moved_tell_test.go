@@ -85,3 +85,22 @@ func TestALaterChangeOrACancellationTakesTheMailsPlace(t *testing.T) {
 		t.Errorf("%d changes told, %d mails, %v", told, s.mails(), err)
 	}
 }
+
+func TestWalletsAreToldThatAnEventWasMoved(t *testing.T) {
+	s := newShop(t)
+	n := s.open(true)
+	s.exists("active")
+	bought := s.sold(n, buyer, floor(1))
+	s.exec(`INSERT INTO wallet_passes (ticket_id, owner, wallet, name_epoch, order_id, version, changed_at, due_at, attempts, last_error, saved_at)
+		SELECT ticket_id, owner, 'apple', epoch, order_id, 0, now(), NULL, 0, '', now() FROM tickets WHERE order_id = $1`, bought.ID)
+	due := func() int64 {
+		return s.count(`SELECT count(*) FROM wallet_passes WHERE due_at IS NOT NULL AND version = 1`)
+	}
+	if due() != 0 {
+		t.Error("something is due before")
+	}
+	s.moves(2)
+	if _, err := n.tellAll(context.Background(), 0); err != nil || due() != 1 {
+		t.Errorf("%d passes are to be told, %v", due(), err)
+	}
+}

@@ -20,7 +20,7 @@ var ErrNoKey = errors.New("event: no key")
 // Purpose is what a key is for.
 type Purpose string
 
-// The purposes. Those of sessions, accounts and fraud are in scope GlobalScope, the others in that of one event.
+// The purposes. Those of sessions, accounts, wallets and fraud are in scope GlobalScope, the others in that of one event.
 const (
 	SessionPurpose       Purpose = "session"        // MAC of sessions, core's own
 	SessionFilterPurpose Purpose = "session_filter" // MAC of sessions, shared with edges
@@ -31,6 +31,7 @@ const (
 	GatePurpose          Purpose = "gate"           // makes the seeds of rotating ticket codes
 	PackPurpose          Purpose = "pack"           // Ed25519 of the packs that gates load before they go off line
 	AccountPurpose       Purpose = "account"        // Ed25519 of account sessions
+	WalletPurpose        Purpose = "wallet"         // MAC of the tokens in wallets' passes
 	CodePurpose          Purpose = "account_code"   // hashes the codes that prove an address, and whom they were asked for
 	OrderLinkPurpose     Purpose = "order_link"     // MAC of the links by which unpaid orders are found again, in GlobalScope
 	FraudPurpose         Purpose = "fraud"          // hashes accounts, addresses and cards to judge payments, in GlobalScope

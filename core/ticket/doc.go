@@ -32,5 +32,8 @@
 // printed code worthless for good begins the next epoch (Reissue, Reinstate), and a listing that is withdrawn does so as well:
 // a gate off line that has heard of the listing but not of its end refuses the old code and believes the new one.
 //
+// Whatever changes what passes in wallets show of a ticket marks them in the same transaction; package passes, below this one, tells the
+// wallets, and owns the table that is marked.
+//
 // Everything here runs inside the caller's transaction, and may be used from many goroutines.
 package ticket

@@ -81,6 +81,9 @@ func SetAside(ctx context.Context, tx pgx.Tx, t Ticket, what Hold) error {
 	if tag.RowsAffected() != 1 {
 		return fmt.Errorf("%w: ticket %s", ErrMismatch, t.ID)
 	}
+	if what == Listed { // in wallets one that is offered looks as before
+		return touch(ctx, tx, t.ID)
+	}
 	return nil
 }
 

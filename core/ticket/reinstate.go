@@ -47,5 +47,5 @@ func (s *Issuer) Reinstate(ctx context.Context, tx pgx.Tx, tickets []Ticket) err
 	if tag.RowsAffected() != int64(n) {
 		return fmt.Errorf("%w: %d of %d tickets could be made valid again", ErrMismatch, tag.RowsAffected(), n)
 	}
-	return nil
+	return touch(ctx, tx, ids...)
 }

@@ -81,5 +81,5 @@ func (s *Issuer) Reissue(ctx context.Context, tx pgx.Tx, tickets []Reissue) erro
 	if tag.RowsAffected() != int64(n) {
 		return fmt.Errorf("%w: %d of %d tickets could be reissued", ErrMismatch, tag.RowsAffected(), n)
 	}
-	return nil
+	return touch(ctx, tx, ids...)
 }

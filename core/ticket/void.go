@@ -39,6 +39,11 @@ func Void(ctx context.Context, tx pgx.Tx, ids []uuid.UUID, reason string) ([]uui
 	if err != nil {
 		return nil, fmt.Errorf("void %d tickets: %w", len(ids), err)
 	}
+	if len(voided) > 0 {
+		if err := touch(ctx, tx, voided...); err != nil {
+			return nil, err
+		}
+	}
 	if len(voided) == len(ids) {
 		return voided, nil
 	}

@@ -76,7 +76,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 	}
 	events := event.NewStore(d, event.Options{})
 	if err := events.EnsureGlobalKeys(ctx, event.SessionPurpose, event.SessionFilterPurpose, event.FraudPurpose,
-		event.AccountPurpose, event.CodePurpose, event.OrderLinkPurpose); err != nil {
+		event.AccountPurpose, event.CodePurpose, event.OrderLinkPurpose, event.WalletPurpose); err != nil {
 		return nil, fmt.Errorf("make the keys of sessions: %w", err)
 	}
 	outbox := payment.NewOutbox(d, payment.OutboxConfig{Workers: cfg.Checkout.OutboxWorkers, Lease: cfg.Checkout.OutboxLease,
@@ -208,6 +208,9 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		DB: d, Events: events, Catalog: listed, Inventory: stock, Feed: feed, Checkout: orders, Room: room, Inbox: inbox, Outbox: outbox,
 		EdgeSecret: edgeSecret, AdminSecret: adminSecret, Form: providers.Form, SessionReadTTL: cfg.Session.ReadTTL, Stopping: c.leaving, Log: log,
 	}
+	if server.Wallets.Passes, err = cfg.Wallet.openPasses(d, events, wallets, log, server.DescribePass); err != nil {
+		return nil, err
+	}
 	told.pass = server.ApplePass
 	if cfg.Payment.Offline.configured() {
 		server.Offline = cfg.Payment.Offline.build(accounts{db: d, log: log, outbox: outbox})
@@ -245,6 +248,9 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		"late money": watchClearing(d, deadlines, func(ctx context.Context, at time.Time) ([]ledger.Overdue, error) {
 			return listings.LateShares(ctx, at, cfg.Ledger.ClearingWithin.SellerPayable, mostCounted)
 		}, cfg.Ledger.ClearingEvery, log),
+	}
+	if passes := server.Wallets.Passes; passes != nil {
+		c.workers["wallets"] = passes.Run
 	}
 	return c, nil
 }

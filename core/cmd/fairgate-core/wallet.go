@@ -1,13 +1,21 @@
 package main
 
 import (
+	"context"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"fairgate/core/api"
+	"fairgate/core/db"
+	"fairgate/core/event"
+	"fairgate/core/ticket"
+	"fairgate/core/ticket/passes"
 	"fairgate/core/ticket/wallet"
 )
 
@@ -23,18 +31,26 @@ type walletConfig struct {
 		WWDRFile        string `mapstructure:"wwdr_file"`
 		PassTypeID      string `mapstructure:"pass_type_id"`
 		TeamID          string `mapstructure:"team_id"`
+		WebServiceURL   string `mapstructure:"web_service_url"`
+		PushURL         string `mapstructure:"push_url"`
+		PushCAFile      string `mapstructure:"push_ca_file"`
 	}
 	Google struct {
 		IssuerID       string `mapstructure:"issuer_id"`
 		ServiceKeyFile string `mapstructure:"service_key_file"`
 		ClassPrefix    string `mapstructure:"class_prefix"`
+		Updates        bool
+		APIURL         string `mapstructure:"api_url"`
+		TokenURL       string `mapstructure:"token_url"`
 	}
 }
 
 var walletDefaults = map[string]any{
 	"wallet.organization": "", "wallet.page_url": "", "wallet.signers": 2, "wallet.queue": 50,
 	"wallet.apple.certificate_file": "", "wallet.apple.key_file": "", "wallet.apple.wwdr_file": "", "wallet.apple.pass_type_id": "", "wallet.apple.team_id": "",
+	"wallet.apple.web_service_url": "", "wallet.apple.push_url": passes.PushURL, "wallet.apple.push_ca_file": "",
 	"wallet.google.issuer_id": "", "wallet.google.service_key_file": "", "wallet.google.class_prefix": "fairgate",
+	"wallet.google.updates": false, "wallet.google.api_url": passes.GoogleURL, "wallet.google.token_url": passes.GoogleTokenURL,
 }
 
 func (c walletConfig) apple() bool {
@@ -61,11 +77,30 @@ func (c walletConfig) validate(bad func(key, format string, args ...any)) {
 		need(map[string]string{"organization": c.Organization, "google.issuer_id": c.Google.IssuerID, "google.service_key_file": c.Google.ServiceKeyFile,
 			"google.class_prefix": c.Google.ClassPrefix})
 	}
-	if u, err := url.Parse(c.PageURL); c.PageURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || len(c.PageURL) > 200) {
-		bad("wallet.page_url", "this is no URL of at most 200 characters")
+	for key, value := range map[string]string{"page_url": c.PageURL, "apple.web_service_url": c.Apple.WebServiceURL, "apple.push_url": c.Apple.PushURL,
+		"google.api_url": c.Google.APIURL, "google.token_url": c.Google.TokenURL} {
+		if u, err := url.Parse(value); value != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || len(value) > 200) {
+			bad("wallet."+key, "this is no URL of at most 200 characters")
+		}
 	}
+	c.validateUpdates(bad)
 	if c.Signers < 1 || c.Queue < 0 {
 		bad("wallet.signers", "%d must be 1 or more, and wallet.queue, %d, not negative", c.Signers, c.Queue)
+	}
+}
+
+// validateUpdates refuses to tell wallets of changes that are not configured, or at addresses that are missing.
+func (c walletConfig) validateUpdates(bad func(key, format string, args ...any)) {
+	if c.Apple.WebServiceURL != "" {
+		if !c.apple() || c.Apple.PushURL == "" {
+			bad("wallet.apple.web_service_url", "needs the other keys of wallet.apple, and wallet.apple.push_url")
+		}
+		if !strings.HasSuffix(c.Apple.WebServiceURL, "/wallet") {
+			bad("wallet.apple.web_service_url", "is the public address of the edges with /wallet, such as https://tickets.example.org/wallet")
+		}
+	}
+	if c.Google.Updates && (!c.google() || c.Google.APIURL == "" || c.Google.TokenURL == "") {
+		bad("wallet.google.updates", "needs the other keys of wallet.google, and its api_url and token_url")
 	}
 }
 
@@ -82,7 +117,7 @@ func (c walletConfig) open(log *slog.Logger) (api.Wallets, error) {
 			return wallets, fmt.Errorf("open wallet.apple: %w", err)
 		}
 		wallets.Apple, err = wallet.NewApple(wallet.AppleConfig{Certificate: files[0], Key: files[1], WWDR: files[2],
-			PassTypeID: c.Apple.PassTypeID, TeamID: c.Apple.TeamID, Organization: c.Organization}, throttle)
+			PassTypeID: c.Apple.PassTypeID, TeamID: c.Apple.TeamID, Organization: c.Organization, WebService: c.Apple.WebServiceURL}, throttle)
 		if err != nil {
 			return wallets, fmt.Errorf("open wallet.apple: %w", err)
 		}
@@ -96,12 +131,46 @@ func (c walletConfig) open(log *slog.Logger) (api.Wallets, error) {
 			return wallets, fmt.Errorf("open wallet.google: %w", err)
 		}
 		wallets.Google, err = wallet.NewGoogle(wallet.GoogleConfig{IssuerID: c.Google.IssuerID, ServiceKey: files[0], ClassPrefix: c.Google.ClassPrefix,
-			Organization: c.Organization}, throttle)
+			Organization: c.Organization, Updates: c.Google.Updates}, throttle)
 		if err != nil {
 			return wallets, fmt.Errorf("open wallet.google: %w", err)
 		}
 	}
 	return wallets, nil
+}
+
+// openPasses makes the part that tells wallets of changes; nil when none is to be told. describe says what a pass shows.
+func (c walletConfig) openPasses(d *db.DB, events *event.Store, wallets api.Wallets, log *slog.Logger,
+	describe func(context.Context, passes.Saved, ticket.Ticket) (wallet.Pass, error)) (*passes.Service, error) {
+	cfg := passes.Config{DB: d, Describe: describe, Log: log, Keys: func(ctx context.Context) ([][]byte, error) {
+		ring, err := events.Keys(ctx, event.WalletPurpose, event.GlobalScope)
+		keys := make([][]byte, len(ring))
+		for i, key := range ring {
+			keys[i] = key.Secret
+		}
+		return keys, err
+	}}
+	if a := wallets.Apple; a != nil && a.Updates() {
+		push := passes.APNsConfig{URL: c.Apple.PushURL, Topic: a.PassType(), Client: a.Client()}
+		if c.Apple.PushCAFile != "" {
+			file, err := os.ReadFile(c.Apple.PushCAFile)
+			if err != nil {
+				return nil, fmt.Errorf("open wallet.apple.push_ca_file: %w", err)
+			}
+			push.Roots = x509.NewCertPool()
+			if !push.Roots.AppendCertsFromPEM(file) {
+				return nil, errors.New("open wallet.apple.push_ca_file: there is no certificate in it")
+			}
+		}
+		cfg.Push = passes.NewAPNs(push)
+	}
+	if g := wallets.Google; g != nil && g.Updates() {
+		cfg.Google = passes.NewGoogleAPI(passes.GoogleConfig{Wallet: g, URL: c.Google.APIURL, TokenURL: c.Google.TokenURL})
+	}
+	if cfg.Push == nil && cfg.Google == nil {
+		return nil, nil
+	}
+	return passes.New(cfg), nil
 }
 
 func readFiles(paths ...string) ([][]byte, error) {

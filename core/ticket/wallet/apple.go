@@ -3,6 +3,7 @@ package wallet
 import (
 	"context"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,7 @@ type AppleConfig struct {
 	PassTypeID   string
 	TeamID       string
 	Organization string // who issues tickets, as phones show it
+	WebService   string // where phones ask for changes of passes; empty: nowhere
 }
 
 // Apple makes passes for Apple Wallet.
@@ -82,6 +84,17 @@ func (a *Apple) Offers(p Pass) error {
 
 // Expires is when the certificate stops to be valid.
 func (a *Apple) Expires() time.Time { return a.certificate.NotAfter }
+
+// Updates tells whether phones are told of changes: there is a web service for them to ask.
+func (a *Apple) Updates() bool { return a.cfg.WebService != "" }
+
+// PassType is the type of all passes, which is also the topic of pushes.
+func (a *Apple) PassType() string { return a.cfg.PassTypeID }
+
+// Client is the certificate that Apple's push service knows us by: the same that signs passes.
+func (a *Apple) Client() tls.Certificate {
+	return tls.Certificate{Certificate: [][]byte{a.certificate.Raw, a.wwdr.Raw}, PrivateKey: a.key, Leaf: a.certificate}
+}
 
 // Make makes the .pkpass of a ticket. Errors: ErrUnavailable, ErrBusy.
 func (a *Apple) Make(ctx context.Context, p Pass) ([]byte, error) {

@@ -125,8 +125,8 @@ func translated(word string) localized {
 	return l
 }
 
-// class is that of a ticket's event. What a class says does not change once it is saved, so its name follows from what it says: tickets
-// that are saved after an event was changed show the event as it is then.
+// class is that of a ticket's event. Where Google is told of changes an event has one. Elsewhere what a class says does not change once it is
+// saved, so its name follows from what it says: tickets that are saved after an event was changed show the event as it is then.
 func (g *Google) class(p Pass) (eventTicketClass, error) {
 	c := eventTicketClass{
 		Issuer: g.cfg.Organization, ReviewStatus: "UNDER_REVIEW", EventID: p.Event.Slug, Name: plain(p.Event.Name),
@@ -139,6 +139,10 @@ func (g *Google) class(p Pass) (eventTicketClass, error) {
 	text, err := json.Marshal(c)
 	if err != nil {
 		return c, fmt.Errorf("describe event %s: %w", p.Event.Slug, err)
+	}
+	if g.cfg.Updates { // then what it says does change
+		c.ID = g.cfg.IssuerID + "." + g.cfg.ClassPrefix + "-" + p.Event.Slug
+		return c, nil
 	}
 	sum := sha256.Sum256(text)
 	c.ID = g.cfg.IssuerID + "." + g.cfg.ClassPrefix + "-" + p.Event.Slug + "-" + hex.EncodeToString(sum[:4])

@@ -11,6 +11,8 @@ type appleJSON struct {
 	Organization     string `json:"organizationName"`
 	Description      string `json:"description"`
 	Grouping         string `json:"groupingIdentifier"`
+	WebService       string `json:"webServiceURL,omitempty"` // where phones ask for changes, with the token
+	Token            string `json:"authenticationToken,omitempty"`
 	SharingForbidden bool   `json:"sharingProhibited"` // a ticket changes hands by transfer, not by copies
 	Background       string `json:"backgroundColor"`
 	Foreground       string `json:"foregroundColor"`
@@ -87,6 +89,9 @@ func (a *Apple) describe(p Pass) appleJSON {
 		Relevant: start, Relevants: []relevantJSON{{p.StartsAt.Add(-relevantBefore).Format(time.RFC3339), end}}, Expires: end, Voided: p.Void,
 		Ticket:    fields(p, start),
 		Semantics: appleSemantics{Type: "PKEventTypeGeneric", Name: p.Event.Name, Start: start, Venue: p.Event.Venue},
+	}
+	if a.Updates() && p.Token != "" {
+		j.WebService, j.Token = a.cfg.WebService, p.Token
 	}
 	if at := p.Event.Place; at != nil {
 		j.Locations = []locationJSON{{at.Latitude, at.Longitude, wordNear}}

@@ -2,9 +2,10 @@
 // Google Wallet. It knows no database and calls nobody: it signs what it is given, with certificates and keys that come from
 // configuration. A wallet shows a ticket and nothing about its owner.
 //
-// What is in a wallet stays as it was when it was saved. A reissued ticket is another pass, since its epoch is part of the name, and the
-// one before it shows a code that gates refuse. (Updating saved passes would need a service for devices to register with at Apple, and
-// calls to Google; neither is built, so passes carry no web service.)
+// What is in a wallet is told of changes where that is configured (package passes does it): Apple's passes then name a web service and carry
+// a token for it, and keep their name, which has the epoch of their first saving; Google's class is one for an event and is patched. Where it
+// is not, a pass stays as it was saved, a reissued ticket is another pass, since its epoch is part of the name, and the one before it shows
+// a code that gates refuse.
 //
 // # Codes that change
 //

@@ -29,6 +29,7 @@ type GoogleConfig struct {
 	ServiceKey   []byte // the JSON file of a service account's key
 	ClassPrefix  string // in front of our names of classes and objects
 	Organization string // who issues tickets, as phones show it
+	Updates      bool   // Google is told of changes, so an event has one class
 }
 
 // Google makes links that save tickets to Google Wallet.
@@ -90,12 +91,18 @@ func (g *Google) Link(ctx context.Context, p Pass, now time.Time) (string, error
 	if err != nil {
 		return "", fmt.Errorf("describe ticket %s: %w", p.Ticket, err)
 	}
-	token := g.header + "." + base64.RawURLEncoding.EncodeToString(claims)
-	sum := sha256.Sum256([]byte(token))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, g.key, crypto.SHA256, sum[:])
+	token, err := g.sign(claims)
 	if err != nil {
 		return "", fmt.Errorf("sign the link of ticket %s: %w", p.Ticket, err)
 	}
 	googleLinks.Inc()
-	return saveURL + token + "." + base64.RawURLEncoding.EncodeToString(signature), nil
+	return saveURL + token, nil
+}
+
+// sign makes a JWT of claims.
+func (g *Google) sign(claims []byte) (string, error) {
+	token := g.header + "." + base64.RawURLEncoding.EncodeToString(claims)
+	sum := sha256.Sum256([]byte(token))
+	signature, err := rsa.SignPKCS1v15(rand.Reader, g.key, crypto.SHA256, sum[:])
+	return token + "." + base64.RawURLEncoding.EncodeToString(signature), err
 }

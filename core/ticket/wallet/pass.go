@@ -21,6 +21,8 @@ var (
 type Pass struct {
 	Ticket uuid.UUID
 	Epoch  uint32
+	Named  uint32 // the epoch in the pass's name, which it keeps while the ticket changes; 0: the ticket's own
+	Token  string // what a phone proves with that it has the pass when it asks for changes; empty: the pass stays as it is
 	Code   string // what the QR code shows, see package code
 	Seed   []byte // of the code's rotating part; nil where codes stand still
 	Void   bool
@@ -45,8 +47,29 @@ type Event struct {
 // Place is a point on the earth, in degrees.
 type Place struct{ Latitude, Longitude float64 }
 
-// name is that of a pass within a wallet: another epoch is another pass.
-func (p Pass) name() string { return p.Ticket.String() + "-" + strconv.FormatUint(uint64(p.Epoch), 10) }
+// Name is that of a pass within a wallet.
+func Name(ticket uuid.UUID, epoch uint32) string {
+	return ticket.String() + "-" + strconv.FormatUint(uint64(epoch), 10)
+}
+
+// ParseName reads what Name writes, and nothing else.
+func ParseName(name string) (ticket uuid.UUID, epoch uint32, ok bool) {
+	if len(name) < 38 || name[36] != '-' {
+		return uuid.Nil, 0, false
+	}
+	ticket, err := uuid.Parse(name[:36])
+	n, err2 := strconv.ParseUint(name[37:], 10, 32)
+	epoch = uint32(n)
+	return ticket, epoch, err == nil && err2 == nil && Name(ticket, epoch) == name
+}
+
+// name is the pass's own.
+func (p Pass) name() string {
+	if p.Named != 0 {
+		return Name(p.Ticket, p.Named)
+	}
+	return Name(p.Ticket, p.Epoch)
+}
 
 // seat is the place in three parts; the section alone where a name has fewer.
 func (p Pass) seat() (section, row, number string) {
