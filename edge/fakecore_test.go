@@ -54,7 +54,8 @@ type fakeWorld struct {
 	holdEvents         [][]string // of the same batches
 	holdCores          []string   // which core had them
 	enrolled           int
-	refusePool         int // that many pool calls are answered with 503
+	refusePool         int    // that many pool calls are answered with 503
+	refuseClaims       string // the code with which whoever claims is refused
 	seen               []http.Header
 	webhooks           []string
 	slow               time.Duration // pause in holds:batch
@@ -493,6 +494,9 @@ func (c *fakeCore) redeem(rw http.ResponseWriter, r *http.Request) {
 func (w *fakeWorld) admit(slug string, raw []byte, device lottery.DeviceHash, account admission.Account, move bool) (admission.Session, int, string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.refuseClaims != "" {
+		return admission.Session{}, 409, w.refuseClaims
+	}
 	parsed, err := admission.Parse(raw)
 	if err != nil {
 		return admission.Session{}, 400, "token_malformed"

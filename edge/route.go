@@ -18,6 +18,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	switch {
 	case bytes.HasPrefix(path, []byte("/q/")):
 		s.routeQueue(ctx, path[len("/q/"):])
+		s.problemPage(ctx)
 	case bytes.HasPrefix(path, []byte("/v1/")):
 		s.routeBuyer(ctx, path[len("/v1/"):])
 	case bytes.HasPrefix(path, []byte("/wallet/v1/")):
@@ -30,6 +31,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		}
 	default:
 		s.routePage(ctx, path)
+		s.problemPage(ctx)
 	}
 }
 

@@ -69,6 +69,21 @@ func (p *Pages) Place(l *Language, v PlaceView) ([]byte, error) {
 // Refused is the page that says why a form of the waiting room was refused to who has no place in it.
 func (p *Pages) Refused(l *Language, v PlaceView) ([]byte, error) { return p.write(l, "refused", v) }
 
+// ProblemView is a refusal of something that has no page of its own.
+type ProblemView struct {
+	Status       int // of HTTP
+	Code, Detail string
+	Again        bool // asking once more is harmless: nothing was sent
+}
+
+// Problem is the page of a refusal, for who would otherwise be shown what programs are told.
+func (p *Pages) Problem(l *Language, v ProblemView) ([]byte, error) {
+	return p.write(l, "problem", struct {
+		Missing, Wait, Again bool
+		Said                 string
+	}{v.Status == 404, v.Status == 429 || v.Status >= 500, v.Again && v.Status != 404, l.Said(v.Code, v.Detail)})
+}
+
 // wait is an honest range around an expected wait, as the script says it.
 func (l *Language) wait(expected time.Duration) string {
 	if expected <= 0 || expected >= 24*time.Hour {

@@ -21,6 +21,7 @@ form.addEventListener('submit', async (e) => {
   result.replaceChildren();
   const receipt = box.value.trim() ? readReceipt(box.value) : undefined;
   if (receipt === null) { say(t('draw.no_receipt')); return; }
+  form.parentElement.classList.add('checking'); // there is room for what comes, so that nothing jumps
   const button = form.querySelector('button');
   button.disabled = true;
   say(t('draw.loading'));

@@ -75,6 +75,9 @@ async function part(load) {
   }
 }
 
+/** Has scripts loaded before they are asked for, all at once and not one after another. */
+export const ahead = (...names) => document.head.append(...names.map((name) => el('link', { rel: 'modulepreload', href: `/static/${name}.js` })));
+
 const room = () => part(() => import('./room.js'));
 const choosing = () => part(() => import('./shop.js'));
 const holding = () => part(() => import('./hold.js'));

@@ -2,7 +2,7 @@
 // meet a core that is away: what it knows is in this browser, and it goes on asking.
 
 import { prove } from './challenge.js';
-import { at, event, fact, memory, phaseName, shop, show, slug } from './event.js';
+import { ahead, at, event, fact, memory, phaseName, shop, show, slug } from './event.js';
 import { card, el, jitter, patiently, pause, say } from './page.js';
 import { duration, money, number, said, t, when } from './words.js';
 
@@ -31,9 +31,12 @@ export async function waitingRoom() {
   const kept = el('section', { class: 'card', hidden: true }, el('p', {}, t('room.keep')), el('div', { class: 'actions' }, bell, leaving));
   const code = el('input', { id: 'invitation', autocomplete: 'off' });
   const invitation = el('p', { hidden: true }, el('label', { for: 'invitation' }, t('room.invitation')), el('br'), code);
+  const first = document.querySelector('#view[aria-busy] form'); // the page's own, which stays until it is known what to show: nothing jumps
+  if (first) first.onsubmit = (e) => { e.preventDefault(); const typed = first.querySelector('#invitation'); wanted = typed ? typed.value.trim() : ''; wake(); };
   const form = el('form', { class: 'card', hidden: true, onsubmit: (e) => { e.preventDefault(); wanted = code.value.trim(); wake(); } },
     el('p', {}, t('room.join_text')), invitation, website, el('div', { class: 'actions' }, el('button', {}, t('room.join'))));
-  show(form, gateway, news, kept, el('div'));
+  let shown = !first;
+  if (shown) show(form, gateway, news, kept, el('div'));
   listening(bell);
   for (;;) {
     const response = await fetch(`${base}/state`, { headers: etag ? { 'If-None-Match': etag } : {}, signal: AbortSignal.timeout(patience) }).catch(() => null);
@@ -60,6 +63,8 @@ export async function waitingRoom() {
       kept.hidden = !mine || state.phase === 'ended' || Boolean(place && place.called);
       gateway.replaceChildren(...gatewayParts(state, mine, place));
       news.replaceChildren(...roomParts(state, mine, place));
+      if (!shown) show(form, gateway, news, kept, el('div'));
+      shown = true;
       document.title = t('common.title', { page: place && !place.called ? t('room.title', { n: place.ahead, page: event.name }) : event.name });
     }
     await Promise.race([pause(jitter((state && state.poll_after_ms) || 2000)), new Promise((done) => { wake = done; })]);
@@ -234,6 +239,7 @@ function ring() {
 }
 
 async function claim() {
+  ahead('shop', 'choose', 'seats', 'seatmap', 'seatpaint', 'mapinput', 'layout', 'seatlist', 'hold');
   const body = moving ? { move: true } : {};
   moving = false;
   let { status, data } = await patiently('POST', `${base}/claim`, { body });
