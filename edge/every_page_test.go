@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -340,8 +341,11 @@ func taken(seats int) []byte {
 // Every page in every state that a buyer may find it in: axe-core has no objection, and nothing sticks out, in three languages, in both
 // colour schemes, on a phone and on a desk. German, whose words are long, is looked at where there is least room.
 func TestEverybodyCanUseEveryPage(t *testing.T) {
-	browser, _ := startBrowser(t)
-	for _, s := range scenes {
+	var browser context.Context
+	for i, s := range scenes {
+		if i%20 == 0 { // each is good for some minutes
+			browser, _ = startBrowser(t)
+		}
 		t.Run(s.name, func(t *testing.T) {
 			v := newViewer(t, browser)
 			show := s.set(v)

@@ -34,7 +34,7 @@ func newViewer(t *testing.T, browser context.Context) *viewer {
 	if err := chromedp.Do(ctx, chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile)); err != nil { // the tab lives as long as the context that it was made with
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	t.Cleanup(cancel)
 	return &viewer{t: t, ctx: ctx, b: newBuyer(t)}
 }

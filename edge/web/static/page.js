@@ -59,6 +59,7 @@ export function countdown(thing, over) {
   const node = el('p', { class: 'big', role: 'timer' });
   node.sync = ({ deadline, server_time: now }) => { const left = new Date(deadline) - new Date(now); end = [performance.now() + left, Date.now() + left]; };
   node.sync(thing);
+  node.textContent = duration((new Date(thing.deadline) - new Date(thing.server_time)) / 1000); // it has its size at once
   const tick = () => {
     const left = Math.min(end[0] - performance.now(), end[1] - Date.now()) / 1000;
     node.textContent = duration(left);

@@ -35,7 +35,7 @@ export async function waitingRoom() {
   if (first) first.onsubmit = (e) => { e.preventDefault(); const typed = first.querySelector('#invitation'); wanted = typed ? typed.value.trim() : ''; wake(); };
   const form = el('form', { class: 'card', hidden: true, onsubmit: (e) => { e.preventDefault(); wanted = code.value.trim(); wake(); } },
     el('p', {}, t('room.join_text')), invitation, website, el('div', { class: 'actions' }, el('button', {}, t('room.join'))));
-  let shown = !first;
+  let shown = !document.querySelector('#view[aria-busy]');
   if (shown) show(form, gateway, news, kept, el('div'));
   listening(bell);
   for (;;) {
