@@ -206,6 +206,7 @@ var scenes = []scene{
 	{"event", "orderPage", "pay-failed", orders(".notice.bad", map[string]any{"state": "payment_failed", "payment": map[string]any{"attempt": 1, "state": "failed", "failure": "card_declined/insufficient_funds"}})},
 	{"event", "orderPage", "refunded", orders("#view .actions", map[string]any{"state": "refunded", "payment": map[string]any{"attempt": 1, "state": "refunded", "failure": ""}})},
 	{"event", "orderPage", "review", orders("#view h2", map[string]any{"state": "payment_review", "payment": map[string]any{"attempt": 1, "state": "authorized", "failure": ""}})},
+	{"event", "resume", "link-dead", opens("/e/arena?order="+uuid.NewString()+"#link=x", "#view .notice, #status:not(:empty)", func(v *viewer) { v.before(newResumable(v.t)) })},
 	{"event", "ticketsPage", "tickets", opens("/e/arena", ".ticket img", func(v *viewer) { v.before(newEvening()).remembersOne("order") })},
 	{"event", "ticketsPage", "ticket-gone", opens("/e/arena?ticket="+uuid.NewString(), "#view .notice", func(v *viewer) {
 		v.before(anEvening(map[string]any{"GET /v1/tickets/": refused{404, "ticket_unknown"}, "GET /v1/listings": map[string]any{"listings": []any{}}})).isLetIn()

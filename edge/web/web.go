@@ -9,7 +9,7 @@
 // whose policy lets the form of that order's payment provider in, which gets the card data, so that none ever comes to us. The page
 // of a challenge is a form that works without script too; its policy lets a CAPTCHA provider in where one is configured. No other
 // page lets anything in from elsewhere. Of everything that is the same for everybody it owns the bytes,
-// compressed once at start, with an ETag that is the hash of the content. The script of an event's page (app.js, and a script for each
+// without their comments and compressed once at start, with an ETag that is the hash of the content. The script of an event's page (app.js, and a script for each
 // part: room.js, shop.js, order.js) talks to the same JSON interfaces as everybody else, and puts what it gets into the
 // page as text only, never as markup. Nothing is inline, so the Content-Security-Policy can forbid that. Pages never
 // changes after New and may be used by any goroutine.
@@ -36,6 +36,7 @@ import (
 	"html/template"
 	"io/fs"
 	"path"
+	"regexp"
 
 	"fairgate/edge/lottery"
 )
@@ -91,7 +92,7 @@ func New() (*Pages, error) {
 		if err != nil {
 			return err
 		}
-		page, err := newPage(path.Ext(name), body)
+		page, err := newPage(path.Ext(name), lean(name, body))
 		if err != nil {
 			return fmt.Errorf("prepare %s: %w", name, err)
 		}
@@ -109,6 +110,20 @@ func New() (*Pages, error) {
 		p.byPath["/favicon.ico"] = icon
 	}
 	return p, nil
+}
+
+// comment is what our scripts and styles say to people who read them: comments that begin a line.
+var comment = regexp.MustCompile(`(?ms)^[ \t]*(?://[^\n]*|/\*.*?\*/[ \t]*)\n`)
+
+// indent is what stands before a line.
+var indent = regexp.MustCompile(`(?m)^[ \t]+`)
+
+// lean is a script or a style as it is sent: without comments and indentation, which a phone would pay for. What others wrote stays as it is.
+func lean(name string, body []byte) []byte {
+	if ext := path.Ext(name); ext != ".js" && ext != ".css" || path.Base(name) == "uqr.js" {
+		return body
+	}
+	return indent.ReplaceAll(comment.ReplaceAll(body, nil), nil)
 }
 
 func newPage(ext string, body []byte) (*Page, error) {
