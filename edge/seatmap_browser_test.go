@@ -267,3 +267,79 @@ const panningScript = `(window.panning = async (scale) => {
   delete map.draw;
   return { frames: times.length, most, times, work };
 }, '')`
+
+// What is special about a seat is told by a sign, on the map, in its legend and in the list, and who may take a companion's by a sentence.
+func TestAccessibleAndCompanionsSeatsHaveSignsOfTheirOwn(t *testing.T) {
+	ctx, _ := stadium(t)
+	// Of the accessible seats and companions' of the last rows: those that are free, in the price's colour but for their sign.
+	found := asks[map[string]int](ctx, t, `(async () => {
+	  const { map } = window, { seats } = map, kinds = {};
+	  const { seatPlace } = await import('/static/layout.js');
+	  const bright = (p, dx, dy) => { const [x, y] = map.toScreen(p.x, p.y); const k = map.camera.scale, s = p.section, d = map.dpr;
+	    const at = [x + k * (dx * s.cos - dy * s.sin), y + k * (dx * s.sin + dy * s.cos)];
+	    const c = map.ctx.getImageData(Math.round(at[0] * d), Math.round(at[1] * d), 1, 1).data; return (c[0] + c[1] + c[2]) / 3 > 200 ? 'o' : '.'; };
+	  for (let n = 0, looked = 0; n < seats.count && looked < 12; n++) {
+	    if (!seats.flags[n] || seats.state(n) !== 0) continue;
+	    looked++;
+	    map.show({ seats: [n] });
+	    map.set({ ...map.flight.to, scale: 40 });
+	    await `+rest+`;
+	    const p = seatPlace(map.map, n);
+	    const look = seats.flags[n] + ' ' + bright(p, 0, 0) + bright(p, 0.19, 0) + bright(p, 0.134, 0.134) + bright(p, 0.3, 0.3);
+	    kinds[look] = (kinds[look] || 0) + 1;
+	  }
+	  return kinds; })()`)
+	for look, n := range found {
+		if want := map[string]bool{"1 .oo.": true, "2 oo..": true}; !want[look] {
+			t.Errorf("%d seats look like %q: a ring on accessible seats and a cross on companions' are wanted", n, look)
+		}
+	}
+	if len(found) != 2 {
+		t.Errorf("the seats look like %v", found)
+	}
+	list := asks[[]string](ctx, t, `import('/static/seatlist.js').then(({ SeatList }) => {
+	  const list = new SeatList({ seats: window.map.seats, tiers: window.map.tiers, chosen: window.chosen, onSeat: () => {} });
+	  document.querySelector('main').append(list.node);
+	  const section = list.node.querySelector('details'); section.open = true;
+	  return new Promise((done) => setTimeout(() => { const row = section.querySelector('.seatrows > details:last-child'); row.open = true; setTimeout(() => done([...row.querySelectorAll('.seat')].slice(0, 5).map((b) => b.textContent + ' ' + b.ariaLabel)), 60); }, 60)); })`)
+	want := []string{"1○ Seat 1, accessible", "2+ Seat 2, for a companion", "3○ Seat 3, accessible", "4+ Seat 4, for a companion", "5 Seat 5"}
+	if !slices.Equal(list, want) {
+		t.Errorf("the list has %q", list)
+	}
+}
+
+func TestWhoChoosesACompanionsSeatAloneIsToldWhoMayTakeIt(t *testing.T) {
+	ctx, _ := startBrowser(t)
+	world := newWorld(t)
+	world.shop = newEvening()
+	event := world.addEvent("arena", time.Hour)
+	world.change(func() { event.state.PollAfterMS = 300 })
+	n := startNode(t, testConfig(t, world.start())).ready("arena")
+	c := &counter{t: t, ctx: ctx, base: "http://" + n.Addr().String()}
+	c.step("join", chromedp.Navigate(c.base+"/e/arena"), chromedp.WaitVisible("#view:not([aria-busy]) form button"), chromedp.Click("#view form button"))
+	c.shows("The order is drawn when the sale opens")
+	world.open("arena", everybody)
+	c.step("the shop", chromedp.WaitVisible(".views"))
+	rule := "A companion's seat comes with the accessible seat beside it"
+	if legend := asks[string](ctx, t, `document.querySelector('.signs').innerText`); !strings.Contains(legend, "accessible") || !strings.Contains(legend, "for a companion") || !strings.Contains(legend, rule) {
+		t.Errorf("the legend says %q", legend)
+	}
+	// A row with a free accessible seat and a free companion's beside it.
+	c.step("the list", chromedp.Click(".views button:last-child"))
+	c.evaluate(`[...document.querySelectorAll('.seatlist > details')].forEach((d) => { d.open = true; })`)
+	c.step("rows", chromedp.WaitVisible(".seatrows > details"))
+	c.evaluate(`[...document.querySelectorAll('.seatrows > details:last-child')].forEach((d) => { d.open = true; })`)
+	c.step("seats", chromedp.WaitVisible(".seat.special"))
+	c.evaluate(`window.pair = [...document.querySelectorAll('.seat.special')].map((b) => [b, b.nextElementSibling]).find(([a, b]) => a.textContent.endsWith('○') && b && b.textContent.endsWith('+') && !a.disabled && !b.disabled)`)
+	warned := func() string {
+		return asks[string](ctx, t, `[...document.querySelectorAll('#view > [role=alert]:not([hidden])')].map((n) => n.textContent).join()`)
+	}
+	c.evaluate(`window.pair[1].click()`)
+	if said := warned(); !strings.HasPrefix(said, rule) {
+		t.Errorf("the companion's seat alone: %q", said)
+	}
+	c.evaluate(`window.pair[0].click()`)
+	if said := warned(); said != "" {
+		t.Errorf("with the seat beside it: %q", said)
+	}
+}

@@ -41,6 +41,9 @@ type eventAnswer struct {
 		TransferUntil time.Time `json:"transfer_until"`
 		ResaleUntil   time.Time `json:"resale_until"`
 		ResaleOver    string    `json:"resale_over"`
+		Companions    *struct {
+			FreeFrom time.Time `json:"free_from"`
+		}
 	}
 }
 
@@ -174,6 +177,13 @@ func (l *Language) rules(e *eventAnswer, identity string, at func(time.Time) str
 			rules = append(rules, l.T("about.resale_face", "when", at(r.ResaleUntil)))
 		default:
 			rules = append(rules, l.T("about.resale_until", "when", at(r.ResaleUntil), "over", r.ResaleOver))
+		}
+	}
+	if r := e.Rules; r != nil && r.Companions != nil {
+		if from := r.Companions.FreeFrom; from.IsZero() {
+			rules = append(rules, l.T("about.companions"))
+		} else {
+			rules = append(rules, l.T("about.companions")+" "+l.T("about.companions_free", "when", at(from)))
 		}
 	}
 	if len(e.Methods) > 0 {

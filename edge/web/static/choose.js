@@ -2,7 +2,8 @@
 
 import { event, path, tierName } from './event.js';
 import { api, card, el, jitter } from './page.js';
-import { has, money, said, t } from './words.js';
+import { ACCESSIBLE, COMPANION, sign } from './seats.js';
+import { has, money, said, t, when } from './words.js';
 
 const ALLOW = { neighbours: 'shop.allow_neighbours', split: 'shop.allow_split', orphans: 'shop.allow_orphans' }; // what a buyer may put up with
 const LOOK_MS = 12_000; // from one look at the listings to the next
@@ -55,6 +56,19 @@ export function keysOf(tiers, filter, colour) {
   const colouring = el('label', { class: 'check', for: 'by-left' }, box, t('shop.by_left'));
   const what = el('details', { class: 'contains' }, el('summary', {}, t('shop.contains')), tiers.map((tier) => el('p', {}, el('strong', {}, `${tier.name}: ${money(tier.price)}`), ` = ${contents(tier)}`)));
   return { node: tiers.length > 1 ? el('div', { class: 'keys', role: 'group', 'aria-label': t('shop.filter') }, buttons) : null, colouring, what };
+}
+
+/** What the signs on seats mean, and who may take a companion's. Nothing where there are none. */
+export function signsOf(flags) {
+  const kinds = [[ACCESSIBLE, 'map.accessible'], [COMPANION, 'map.companion']].filter(([kind]) => flags.some((one) => one & kind));
+  return kinds.length ? el('p', { class: 'signs' }, kinds.map(([kind, word]) => el('span', {}, el('i', { class: 'sign', 'aria-hidden': 'true' }, sign(kind)), ` ${t(word)} `)), kinds.some(([kind]) => kind === COMPANION) ? el('small', {}, companionRule()) : null) : null;
+}
+
+/** Who may take a companion's seat, in a sentence; nothing where anybody may. */
+export function companionRule() {
+  const from = event.rules && event.rules.companions && event.rules.companions.free_from;
+  if (from && new Date(from) <= Date.now()) return '';
+  return [t('shop.companions'), from && t('shop.companions_free', { when: when(from, event.time_zone) })].filter(Boolean).join(' ');
 }
 
 /** Asks for the best seats together. find(best) is called with what is asked for. */

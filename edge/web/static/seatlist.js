@@ -2,7 +2,7 @@
 // it can do all that the map can.
 
 import { el } from './page.js';
-import { ACCESSIBLE, COMPANION, FREE } from './seats.js';
+import { ACCESSIBLE, COMPANION, FREE, sign } from './seats.js';
 import { money, t } from './words.js';
 
 export class SeatList {
@@ -48,7 +48,7 @@ export class SeatList {
     const special = [flags & ACCESSIBLE && t('map.accessible'), flags & COMPANION && t('map.companion')].filter(Boolean);
     const number = this.seats.number(ordinal);
     const name = [t('shop.seat', { seat: String(number) }), tier.price ? money(tier.price) : '', ...special].filter(Boolean).join(', ');
-    const node = el('button', { type: 'button', class: special.length ? 'seat special' : 'seat', 'aria-label': name, title: name, onclick: () => this.onSeat(ordinal) }, number);
+    const node = el('button', { type: 'button', class: special.length ? 'seat special' : 'seat', 'aria-label': name, title: name, onclick: () => this.onSeat(ordinal) }, number, sign(flags) && el('i', { class: 'sign' }, sign(flags)));
     row.buttons.set(ordinal, node);
     return node;
   }

@@ -12,8 +12,8 @@ const SHARP = [7, 13]; // pixels a seat of pictures of sections
 const MOST_PIXELS = 14e6; // of all pictures
 const NEW_PICTURES = 2; // in a frame
 
-// What is drawn in which order; the free seats of tier i come at FREE_SEATS + i.
-const [TAKEN, CHOSEN, DIMMED, SPECIAL, FREE_SEATS] = [0, 1, 2, 3, 4];
+// What is drawn in which order; the free seats of tier i come at FREE_SEATS + i. Accessible seats and companions' have a sign on top of that.
+const [TAKEN, CHOSEN, DIMMED, RING, CROSS, FREE_SEATS] = [0, 1, 2, 3, 4, 5];
 
 export class Paint {
   buckets = [];
@@ -98,7 +98,7 @@ export class Paint {
           const ordinal = map.runStart[r] + n;
           const is = seats.state(ordinal) !== FREE ? TAKEN : free;
           this.put(chosen.size && chosen.has(ordinal) ? CHOSEN : is, map.runX[r] + n, y, s.index, ordinal);
-          if (is === free && seats.flags[ordinal] & (ACCESSIBLE | COMPANION)) this.put(SPECIAL, map.runX[r] + n, y, s.index, ordinal);
+          if (is === free && seats.flags[ordinal] & (ACCESSIBLE | COMPANION)) this.put(seats.flags[ordinal] & ACCESSIBLE ? RING : CROSS, map.runX[r] + n, y, s.index, ordinal);
           all++;
         }
       }
@@ -128,16 +128,23 @@ export class Paint {
   paintSeats(ctx, turn, round) {
     const { colours } = this;
     this.buckets.forEach((b, i) => {
-      if (!b || !b.size || i === SPECIAL) return;
+      if (!b || !b.size || i === RING || i === CROSS) return;
       const half = i === TAKEN ? 0.16 : 0.38;
       ctx.globalAlpha = i === DIMMED ? 0.22 : 1;
       ctx.fillStyle = i === TAKEN ? colours.taken : i === CHOSEN ? colours.chosen : i === DIMMED ? colours.soft : this.colourOf(i - FREE_SEATS);
       this.squares(ctx, b, half, round && i !== TAKEN ? 0.2 : 0, turn);
     });
     ctx.globalAlpha = 1;
-    const special = this.buckets[SPECIAL];
-    ctx.fillStyle = colours.ground; // a bright middle, whatever the tier's colour
-    if (special && special.size) this.squares(ctx, special, 0.14, round ? 0.14 : 0, turn);
+    ctx.fillStyle = ctx.strokeStyle = colours.ground; // whatever the tier's colour
+    this.signs(ctx, turn);
+  }
+
+  /** A ring on accessible seats, a cross on companions': colour alone tells nobody enough. The legend and the list have the same signs. */
+  signs(ctx, turn) {
+    const each = (b, draw) => { if (b) for (let i = 0; i < b.size; i++) { turn(this.map.sections[b.s[i]]); draw(b.x[i], b.y[i]); } };
+    ctx.lineWidth = 0.11;
+    each(this.buckets[RING], (x, y) => { ctx.beginPath(); ctx.arc(x, y, 0.19, 0, 2 * Math.PI); ctx.stroke(); });
+    each(this.buckets[CROSS], (x, y) => { ctx.fillRect(x - 0.24, y - 0.06, 0.48, 0.12); ctx.fillRect(x - 0.06, y - 0.24, 0.12, 0.48); });
   }
 
   /** Squares of one colour; square ones are drawn each, which is quicker, round ones in one path. */

@@ -7,6 +7,9 @@ export const ACCESSIBLE = 1;
 export const COMPANION = 2;
 export const TABLE = 4; // sold with all others of its row
 
+/** Their signs, in lists and legends; the map draws the same. */
+export const sign = (flags) => (flags & ACCESSIBLE ? '○' : flags & COMPANION ? '+' : '');
+
 const POLL_MS = 5000; // without a stream
 const RETRY_MS = 30000; // until another stream is tried
 
@@ -71,6 +74,16 @@ export class Seats {
     const [section, label, number] = name.split('/');
     const run = this.runs.find((one) => one.section === section && one.label === label && number - one.first >= 0 && number - one.first < one.size);
     return run ? run.at + (number - run.first) : -1;
+  }
+
+  /** Whether a companion's seat is beside an accessible one of some that are chosen, past other companions'. */
+  accompanies(ordinal, chosen) {
+    const row = this.rowOf(ordinal);
+    return [1, -1].some((step) => {
+      let at = row.indexOf(ordinal) + step;
+      while (this.flags[row[at]] & COMPANION) at += step;
+      return Boolean(this.flags[row[at]] & ACCESSIBLE) && chosen.has(row[at]);
+    });
   }
 
   number(ordinal) { const run = this.run(ordinal); return run.first + ordinal - run.at; }

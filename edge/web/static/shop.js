@@ -1,11 +1,11 @@
 // Choosing tickets: places to stand, numbered seats on a map or in a list, the best seats together, and what other buyers sell on.
 
 import { event, holdPage, left, memory, onLeave, path, refreshed, show, slug, waitingRoom } from './event.js';
-import { bestForm, contents, keysOf, offered, placesOf, refusal } from './choose.js';
+import { bestForm, companionRule, contents, keysOf, offered, placesOf, refusal, signsOf } from './choose.js';
 import { el, newKey, patiently, say } from './page.js';
 import { SeatList } from './seatlist.js';
 import { SeatMap } from './seatmap.js';
-import { FREE, TABLE, loadSeats } from './seats.js';
+import { COMPANION, FREE, TABLE, loadSeats } from './seats.js';
 import { money, t } from './words.js';
 
 const VIEW = 'fairgate-seats'; // where this browser remembers whether it is the map or the list
@@ -65,7 +65,7 @@ class Shop {
     try { view = localStorage.getItem(VIEW) || view; } catch { /* as it is */ }
     look(views[view] ? view : 'map');
     return el('section', { class: 'card seatcard' }, el('div', { class: 'head' }, el('h2', {}, t('shop.seats')), el('div', { class: 'views', role: 'group', 'aria-label': t('shop.views') }, buttons)),
-      bestForm(this.seated, seats.sections, this.most, (best) => this.hold([{ best }])), this.keys.node, views.map, views.list, this.keys.colouring, this.keys.what);
+      bestForm(this.seated, seats.sections, this.most, (best) => this.hold([{ best }])), this.keys.node, views.map, views.list, signsOf(seats.flags), this.keys.colouring, this.keys.what);
   }
 
   /** Chooses a seat, or chooses it no more. A table is chosen whole. */
@@ -75,7 +75,8 @@ class Shop {
     else if (this.total() + all.length > this.most) { this.warn(t(all.length > 1 ? 'shop.table_whole' : 'shop.at_most', { n: all.length > 1 ? all.length : this.most })); return; }
     else if (all.some((n) => this.seats.state(n) !== FREE)) { this.warn(t('shop.table_whole', { n: all.length })); return; }
     else for (const n of all) this.chosen.add(n);
-    this.warn('');
+    const alone = [...this.chosen].some((n) => this.seats.flags[n] & COMPANION && !this.seats.accompanies(n, this.chosen));
+    this.warn(alone ? companionRule() : ''); // it may still be had: by who has bought the seat beside it before
     this.changed(all);
   }
 
