@@ -79,6 +79,9 @@ func hopAddr(text string) (netip.Addr, bool) {
 }
 
 func joinHeader(values [][]byte) string {
+	if len(values) == 1 {
+		return string(values[0])
+	}
 	var b strings.Builder
 	for i, value := range values {
 		if i > 0 {

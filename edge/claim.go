@@ -164,7 +164,8 @@ func (s *Server) tokenFor(ctx *fasthttp.RequestCtx, entry *queue.Entry, room *ro
 
 // passOf reads and checks the browser's pass for the room's event.
 func (s *Server) passOf(ctx *fasthttp.RequestCtx, room *room, who browser, known bool) (queue.Pass, *problem) {
-	value := ctx.Request.Header.Cookie(s.cookies.pass + room.slug)
+	var name [128]byte
+	value := ctx.Request.Header.CookieBytes(append(append(name[:0], s.cookies.pass...), room.slug...))
 	if len(value) == 0 {
 		return queue.Pass{}, problemPassMissing
 	}

@@ -171,14 +171,26 @@ func rhythmKey(secret []byte) (uint64, bool) {
 // maxJudgedHeaders bounds how many headers are looked at: browsers send some twenty.
 const maxJudgedHeaders = 40
 
-// headersOf are the request's headers in their order.
+// headersOf are the request's headers in their order. Their texts are parts of one copy.
 func headersOf(ctx *fasthttp.RequestCtx) []score.Header {
-	headers := make([]score.Header, 0, maxJudgedHeaders)
+	var buf [2048]byte
+	var ends [2 * maxJudgedHeaders]int
+	all, n := buf[:0], 0
 	for name, value := range ctx.Request.Header.AllInOrder() {
-		if len(headers) == maxJudgedHeaders {
+		if n == len(ends) {
 			break
 		}
-		headers = append(headers, score.Header{Name: string(name), Value: string(value)})
+		all = append(all, name...)
+		ends[n] = len(all)
+		all = append(all, value...)
+		ends[n+1] = len(all)
+		n += 2
+	}
+	text, from := string(all), 0
+	headers := make([]score.Header, n/2)
+	for i := range headers {
+		headers[i] = score.Header{Name: text[from:ends[2*i]], Value: text[ends[2*i]:ends[2*i+1]]}
+		from = ends[2*i+1]
 	}
 	return headers
 }

@@ -102,10 +102,11 @@ func refuseUntil(ctx *fasthttp.RequestCtx, p *problem, wait time.Duration) {
 // refuseFor answers with the problem, a particular detail and, unless wait is zero, when to try again.
 func refuseFor(ctx *fasthttp.RequestCtx, p *problem, detail string, wait time.Duration) {
 	seconds := wholeSeconds(wait)
-	ctx.Response.SetBodyRaw(appendProblem(make([]byte, 0, 384), p, detail, seconds))
+	var body [512]byte
+	ctx.Response.SetBody(appendProblem(body[:0], p, detail, seconds))
 	ctx.SetStatusCode(p.status)
 	ctx.Response.Header.SetContentType(typeProblem)
-	ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
+	ctx.Response.Header.SetCanonical(keyCacheControl, noStore)
 	if seconds > 0 {
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(seconds))
 	}
@@ -124,15 +125,19 @@ func wholeSeconds(wait time.Duration) int {
 func appendJSONString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
+	plain := 0 // where what needs no escape begins
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
+		c := s[i]
+		if c >= 0x20 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&' {
+			continue
+		}
+		dst = append(dst, s[plain:i]...)
+		plain = i + 1
+		if c == '"' || c == '\\' {
 			dst = append(dst, '\\', c)
-		case c < 0x20 || c == '<' || c == '>' || c == '&':
+		} else {
 			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			dst = append(dst, c)
 		}
 	}
-	return append(dst, '"')
+	return append(append(dst, s[plain:]...), '"')
 }

@@ -9,7 +9,7 @@ import (
 	"fairgate/edge/queue"
 )
 
-// The header lines of every state object, as bytes in canonical form, so that they need not be made into that each time.
+// The header lines of every state object and of most other answers, as bytes in canonical form, so that they need not be made into that each time.
 // Caches between buyer and edge may keep a state object for a second.
 var (
 	keyCacheControl    = []byte(fasthttp.HeaderCacheControl)
@@ -19,6 +19,7 @@ var (
 	stateCacheControl  = []byte("public, max-age=1")
 	varyByEncoding     = []byte(fasthttp.HeaderAcceptEncoding)
 	encodedGzip        = []byte("gzip")
+	noStore            = []byte("no-store")
 )
 
 // serveState answers with the state object. This is what hundreds of thousands poll: everything is prebuilt and nothing

@@ -35,8 +35,26 @@ func (s *states) known(etag []byte) bool {
 	return s.tags[string(etag)]
 }
 
-// learn reads a state object that nobody has read before.
+// first notes a tag, and tells whether nobody had.
+func (s *states) first(etag string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tags[etag] {
+		return false
+	}
+	s.tags[etag] = true
+	if s.ring = append(s.ring, etag); len(s.ring) > keptTags {
+		delete(s.tags, s.ring[0])
+		s.ring = s.ring[1:]
+	}
+	return true
+}
+
+// learn reads a state object, unless another member has it or is about to: many ask between a new one and its being read.
 func (s *states) learn(r *reply) error {
+	if tag := string(r.etag); tag != "" && !s.first(tag) {
+		return nil
+	}
 	body := r.body
 	if r.gzipped {
 		z, err := gzip.NewReader(bytes.NewReader(body))
@@ -53,13 +71,6 @@ func (s *states) learn(r *reply) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if tag := string(r.etag); tag != "" && !s.tags[tag] {
-		s.tags[tag] = true
-		if s.ring = append(s.ring, tag); len(s.ring) > keptTags {
-			delete(s.tags, s.ring[0])
-			s.ring = s.ring[1:]
-		}
-	}
 	if old := s.newest.Load(); old == nil || state.Version >= old.Version {
 		s.newest.Store(&state)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,6 +36,8 @@ type feedingCore struct {
 	order []lottery.Drawn // the entrants, all of whom have been called
 	srv   *http.Server
 	keys  sync.Map // of tokens: key id to ed25519.PublicKey
+
+	redeemed atomic.Uint32
 }
 
 func startCore() (*feedingCore, error) {
