@@ -110,6 +110,35 @@ func TestABrowserFindsWhatIsWrongWithADraw(t *testing.T) {
 		t.Errorf("an honest draw: %s", got)
 	}
 	look(ctx, t, "draw")
+	// What this browser saw published while it waited, and what was published in the end.
+	kept := func(generation int, commitment lottery.Hex32, roots ...lottery.Hex32) string {
+		text := fmt.Sprintf(`localStorage.setItem('fairgate:arena', JSON.stringify({ seen: { generation: %d, commitment: '%s', roots: {} } }));`, generation, commitment)
+		for i, root := range roots {
+			text += fmt.Sprintf(`(() => { const all = JSON.parse(localStorage['fairgate:arena']); all.seen.roots[%d] = '%s'; localStorage['fairgate:arena'] = JSON.stringify(all); })();`, i, root)
+		}
+		return text + `''`
+	}
+	changed := transcript.Windows[1].Root
+	changed[0] ^= 1
+	for _, c := range []struct{ name, kept, good, says string }{
+		{"as it was seen", kept(1, transcript.Commitment, transcript.Windows[0].Root, transcript.Windows[1].Root), "Everything agrees.", "ok"},
+		{"with a window to come", kept(1, transcript.Commitment, transcript.Windows[0].Root, transcript.Windows[1].Root, changed), "Everything agrees.", "ok"},
+		{"another list than was seen", kept(1, transcript.Commitment, transcript.Windows[0].Root, changed), "Something does not agree", "no"},
+		{"another commitment than was seen", kept(1, changed, transcript.Windows[0].Root), "Something does not agree", "no"},
+		{"what was seen of another sale", kept(2, changed, changed), "Everything agrees.", "unsaid"},
+	} {
+		if err := chromedp.Do(ctx, runs(c.kept), chromedp.Reload(), chromedp.WaitVisible("#check button")); err != nil {
+			t.Fatal(err)
+		}
+		got := checked("nothing", func(*lottery.Transcript, *lottery.Receipt) bool { return false })
+		class := asks[string](ctx, t, `[...document.querySelectorAll('#checks li')].find((n) => n.innerText.includes('this browser saw')).className`)
+		if !strings.Contains(got, c.good) || class != c.says {
+			t.Errorf("%s: %q, and what was seen is %q", c.name, got, class)
+		}
+	}
+	if err := chromedp.Do(ctx, runs(`(localStorage.clear(), '')`), chromedp.Reload(), chromedp.WaitVisible("#check button")); err != nil {
+		t.Fatal(err)
+	}
 	for _, cheat := range []struct {
 		name, finds string
 		change      func(*lottery.Transcript, *lottery.Receipt) bool

@@ -32,7 +32,8 @@ const stadiumScript = `(async () => {
   }
   const tiers = [{ id: 'floor', name: 'Floor', kind: 'general', left: 900 }, { id: 'lower', name: 'Lower ring', kind: 'seated' }, { id: 'box', name: 'Boxes', kind: 'seated' }, { id: 'upper', name: 'Upper ring', kind: 'seated' }];
   const seats = new Seats('', { id: 'x-1', geometry: 'g', states: btoa(String.fromCharCode(...states)), sections: Object.entries(left).map(([id, n]) => ({ id, left: n })), tiers: [{ id: 'floor', left: 900 }] }, { sections }, null);
-  const { t } = await import('/static/words.js');
+  const { t, more } = await import('/static/words.js');
+  await more();
   window.chosen = new Set();
   window.zones = [];
   const map = new SeatMap({ seats, tiers, price: (tier) => ({ floor: '€65', lower: '€95', box: '€140', upper: '€49' })[tier.id], chosen: window.chosen, onSeat: (o) => { if (!window.chosen.delete(o)) window.chosen.add(o); }, onZone: (tier) => window.zones.push(tier.id), t });

@@ -213,8 +213,8 @@ func TestATicketThatWasOpenedIsShownWithoutANetwork(t *testing.T) {
 	})
 	is("the worker", worker, "/e/arena activated")
 	files := []string{"/e/arena"}
-	for _, name := range []string{"app.css", "app.js", "challenge.js", "choose.js", "event.js", "hold.js", "icon.svg", "kept.js", "layout.js", "mapinput.js", "order.js", "owner.js", "page.js", "receive.js", "room.js", "seatlist.js", "seatmap.js", "seatpaint.js", "seats.js", "shop.js",
-		"ticket.js", "uqr.js", "words.js"} {
+	for _, name := range []string{"about.js", "app.css", "app.js", "challenge.js", "choose.js", "event.js", "hold.js", "icon.svg", "kept.js", "layout.js", "mapinput.js", "order.js", "owner.js", "page.js", "receive.js", "room.js", "seatlist.js", "seatmap.js", "seatpaint.js", "seats.js", "shop.js",
+		"ticket.js", "uqr.js", "words.js", "words.de.json", "words.en.json", "words.es.json"} {
 		files = append(files, "/static/"+name)
 	}
 	slices.Sort(files)

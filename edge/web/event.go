@@ -54,11 +54,13 @@ type eventView struct {
 	Cancelled                               bool
 	Sale                                    *Sale
 	Identity, Summary                       string
-	Joining, Opens, Ends                    string
+	Joining, Opens, Ends, Phase             string
 	Tiers                                   []tierView
 	Rules                                   []string
 	// Ask and Remind are the ways to hear of tickets later.
 	Ask, Remind bool
+	// List says that there is a waiting list, which is asked for when nothing is left.
+	List bool
 	// Open are the orders of this browser that can still be paid. Of one person: a page with any is nobody else's.
 	Open []OpenOrder
 	// Steps are where who waits stands, the present one marked by Step.
@@ -82,7 +84,7 @@ func (p *Pages) Event(l *Language, slug string, body []byte, sale *Sale) ([]byte
 func (p *Pages) EventWith(l *Language, slug string, body []byte, sale *Sale, open []OpenOrder) ([]byte, error) {
 	view := eventView{Slug: slug, Title: l.T("event.title"), Sale: sale, Steps: l.steps("join"), Open: open}
 	if sale != nil {
-		view.Identity = sale.Identity
+		view.Identity, view.Phase = sale.Identity, l.phase(sale.Phase)
 	}
 	if body != nil {
 		var e eventAnswer
@@ -90,6 +92,7 @@ func (p *Pages) EventWith(l *Language, slug string, body []byte, sale *Sale, ope
 			return nil, fmt.Errorf("read an event: %w", err)
 		}
 		view.take(l, &e)
+		view.List = e.WaitingList
 		over := sale != nil && (sale.Phase == "sold_out" || sale.Phase == "ended")
 		view.Ask = !view.Cancelled && over && e.WaitingList
 		view.Remind = !view.Cancelled && !view.Ask && slices.ContainsFunc(occasions, sale.MayCome)

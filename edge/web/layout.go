@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/url"
 	"strings"
+	"time"
 )
 
 //go:embed template
@@ -20,6 +21,10 @@ type link struct {
 
 // waitingModules are the scripts that whoever waits needs: the page names them all, so that they come at once and not one after another.
 var waitingModules = []string{"app.js", "event.js", "page.js", "words.js", "kept.js", "room.js", "challenge.js"}
+
+// laterWords are the groups of words that the other parts of an event's page need, which who waits has no use for: they come with the first of
+// these parts, by words.js.
+var laterWords = []string{"method", "failure", "shop", "map", "resale", "transfer", "refund", "order", "ticket"}
 
 // readTemplates reads words and templates: a set of templates for each language.
 func (p *Pages) readTemplates() error {
@@ -44,6 +49,7 @@ func (p *Pages) functions(l *Language) template.FuncMap {
 		"money":   l.Money,
 		"words":   l.script,
 		"modules": func() []string { return waitingModules },
+		"rfc":     func(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000Z") }, // as the state object has it
 		"languages": func(query string) []link {
 			var links []link
 			for _, other := range p.Languages() {

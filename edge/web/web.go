@@ -2,7 +2,7 @@
 //
 // Pages are made from templates (template/, with what they have in common in layout.html) in the language of who asks. All that is said
 // lies in words/, one file a language, for templates and scripts alike: a page carries those groups of words that its scripts need as JSON
-// in the element #words, so page and scripts always speak the same language, and t('room.ahead') in words.js says them. Adding a language
+// in the element #words (an event's page those that who waits needs, the others come with the part that needs them), so page and scripts always speak the same language, and t('room.ahead') in words.js says them. Adding a language
 // is adding a file.
 //
 // The list of events and the account's page, on which offers of a waiting list are answered, too, are made of core's answers; they need no script. So is the page on which an order is paid,
@@ -61,6 +61,7 @@ var types = map[string]string{
 	".css":  "text/css; charset=utf-8",
 	".js":   "text/javascript; charset=utf-8",
 	".svg":  "image/svg+xml",
+	".json": "application/json",
 	".txt":  "text/plain; charset=utf-8", // the licence of what we did not write
 }
 
@@ -105,6 +106,15 @@ func New() (*Pages, error) {
 	}
 	if err := p.readTemplates(); err != nil {
 		return nil, err
+	}
+	for code, l := range p.languages {
+		words, err := l.script(laterWords...)
+		if err != nil {
+			return nil, fmt.Errorf("prepare the words of %s: %w", code, err)
+		}
+		if p.byPath["/static/words."+code+".json"], err = newPage(".json", []byte(words)); err != nil {
+			return nil, fmt.Errorf("prepare the words of %s: %w", code, err)
+		}
 	}
 	if icon := p.byPath["/static/icon.svg"]; icon != nil {
 		p.byPath["/favicon.ico"] = icon

@@ -78,7 +78,7 @@ func TestPagesObeyTheirPolicy(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"account", "app", "choose", "door", "draw", "event", "hold", "kept", "layout", "mapinput", "offline", "order", "owner", "page", "pay", "receive", "room", "seatlist", "seatmap", "seatpaint", "seats", "shop", "ticket", "transcript", "words"} {
+	for _, name := range []string{"about", "account", "app", "choose", "door", "draw", "event", "hold", "kept", "layout", "mapinput", "offline", "open", "order", "owner", "page", "pay", "receive", "room", "seatlist", "seatmap", "seatpaint", "seats", "shop", "ticket", "transcript", "words"} {
 		script := p.Find([]byte("/static/" + name + ".js")).Body
 		if found := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function`).Find(script); found != nil {
 			t.Errorf("%s.js makes markup or code out of text: %s", name, found)
@@ -110,6 +110,9 @@ func TestTheWorkerKeepsAllThatThePageOfTicketsIsMadeOf(t *testing.T) {
 				needed[string(more[1])] = true
 			}
 		}
+	}
+	for _, l := range p.Languages() {
+		needed["words."+l.Code+".json"] = true
 	}
 	for name := range needed {
 		if !bytes.Contains(worker.Body, []byte("'"+name+"'")) {

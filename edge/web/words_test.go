@@ -127,12 +127,13 @@ func TestEveryKeyThatIsAskedForIsThereAndEveryOtherIsGone(t *testing.T) {
 			if from == "" {
 				from = "event.html"
 			}
-			if !slices.Contains(given[from], group) {
+			later := from == "event.html" && !slices.Contains(waitingModules, name) && slices.Contains(laterWords, group)
+			if !later && !slices.Contains(given[from], group) {
 				t.Errorf("%s asks for %s, which %s does not give it", name, key[1], from)
 			}
 		}
 	}
-	chosen := regexp.MustCompile(`^(phase|method|failure|problem)\.|\.(state|over_limit|identity|kind|refund|transfer|resale)_|^steps\.|^draw\.(is_|commitment|roots|seeds|order|signature|included)`) // by a value: nobody can say of which
+	chosen := regexp.MustCompile(`^(phase|method|failure|problem)\.|\.(state|over_limit|identity|kind|refund|transfer|resale)_|^steps\.|^draw\.(is_|commitment|roots|seen|seeds|order|signature|included)`) // by a value: nobody can say of which
 	for group, words := range l.words {
 		for name := range words {
 			if key := group + "." + name; !asked[key] && !chosen.MatchString(key) && !usedInGo[key] {

@@ -1,7 +1,7 @@
 // Parts of choosing tickets (shop.js): places to stand, the prices to filter by, the best seats together, and listings of other buyers.
 
 import { event, path, tierName } from './event.js';
-import { api, card, el, jitter } from './page.js';
+import { api, el, jitter } from './page.js';
 import { ACCESSIBLE, COMPANION, sign } from './seats.js';
 import { has, money, said, t, when } from './words.js';
 
@@ -34,7 +34,7 @@ export function placesOf(tiers, most, stock, counts, changed) {
     return { tier, pick, update, node: el('div', { class: 'row place' }, el('label', { for: `tier-${tier.id}` }, tier.name, note), el('span', { class: 'price' }, el('strong', {}, money(tier.price)), el('small', {}, contents(tier))), pick) };
   });
   return {
-    node: rows.length ? card(el('h2', {}, t('shop.places')), ...rows.map((row) => row.node)) : null,
+    node: rows.length ? el('section', { class: 'card places' }, el('h2', {}, t('shop.places')), ...rows.map((row) => row.node)) : null,
     update() { for (const row of rows) row.update(); },
     focus(tier) { const row = rows.find((one) => one.tier.id === tier.id); if (row) { row.node.scrollIntoView({ block: 'center' }); row.pick.focus(); } },
   };
@@ -97,7 +97,7 @@ export function bestForm(tiers, sections, most, find) {
 /** What other buyers sell on, the cheapest first. buy(id) is called when one is wanted. follow() looks now and then. */
 export function offered(buy) {
   const list = el('div');
-  const node = el('section', { class: 'card', hidden: true }, el('h2', {}, t('resale.offered')), el('p', { class: 'quiet' }, t('resale.offered_text')), list);
+  const node = el('section', { class: 'card offers', hidden: true }, el('h2', {}, t('resale.offered')), el('p', { class: 'quiet' }, t('resale.offered_text')), list);
   let timer = 0;
   let shown = '';
   let over = false;

@@ -30,7 +30,7 @@ form.addEventListener('submit', async (e) => {
     if (status !== 200) { say(said(data, 'draw.unavailable')); return; }
     if (!data.windows || !data.windows.length) { say(t('draw.not_yet')); return; }
     let good = data.event === slug;
-    const where = await check(data, receipt, { commitment: memory.commitment }, (name, ok, values) => { if (ok === false) good = false; told(name, ok, values); },
+    const where = await check(data, receipt, memory.seen && memory.seen.generation === data.generation ? memory.seen : {}, (name, ok, values) => { if (ok === false) good = false; told(name, ok, values); },
       (share) => say(t('draw.progress', { n: Math.round(100 * share) })));
     say('');
     result.append(el('p', { class: good ? 'notice' : 'notice bad', role: 'alert' }, el('strong', {}, t(good ? 'draw.good' : 'draw.bad'))));

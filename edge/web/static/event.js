@@ -2,7 +2,7 @@
 // when it is gone to, so that who waits loads no more than the waiting room.
 
 import { el, jitter, pause, say } from './page.js';
-import { has, t, when } from './words.js';
+import { has, more, t, when } from './words.js';
 
 export const slug = decodeURIComponent(location.pathname.split('/')[2] || '');
 export const path = `/v1/events/${encodeURIComponent(slug)}`;
@@ -64,9 +64,9 @@ export const memory = {
   write(change) { localStorage.setItem(`fairgate:${slug}`, JSON.stringify({ ...memory.read(), ...change })); },
 };
 
-/** A part's script. Where it does not come, the page is loaded anew as soon as there is a network: browsers remember failed imports. */
-async function part(load) {
-  try { return await load(); } catch {
+/** A part's script, and the words that all but the waiting room need. Where one does not come, the page is loaded anew as soon as there is a network: browsers remember failed imports. */
+async function part(load, words = more) {
+  try { return (await Promise.all([load(), words()]))[0]; } catch {
     for (;;) {
       say(t('common.offline'));
       await pause(jitter(2000));
@@ -76,9 +76,9 @@ async function part(load) {
 }
 
 /** Has scripts loaded before they are asked for, all at once and not one after another. */
-export const ahead = (...names) => document.head.append(...names.map((name) => el('link', { rel: 'modulepreload', href: `/static/${name}.js` })));
+export const ahead = (...names) => { more().catch(() => {}); document.head.append(...names.map((name) => el('link', { rel: 'modulepreload', href: `/static/${name}.js` }))); };
 
-const room = () => part(() => import('./room.js'));
+const room = () => part(() => import('./room.js'), () => {});
 const choosing = () => part(() => import('./shop.js'));
 const holding = () => part(() => import('./hold.js'));
 const receiving = () => part(() => import('./receive.js'));

@@ -4,8 +4,8 @@
 
 const page = new URL(self.registration.scope).pathname;
 const store = `fairgate-page:${page}`;
-const parts = ['app.css', 'app.js', 'challenge.js', 'choose.js', 'event.js', 'hold.js', 'icon.svg', 'kept.js', 'layout.js', 'mapinput.js', 'order.js', 'owner.js', 'page.js', 'receive.js', 'room.js', 'seatlist.js', 'seatmap.js', 'seatpaint.js', 'seats.js', 'shop.js', 'ticket.js', 'uqr.js',
-  'words.js'].map((name) => `/static/${name}`);
+const parts = ['about.js', 'app.css', 'app.js', 'challenge.js', 'choose.js', 'event.js', 'hold.js', 'icon.svg', 'kept.js', 'layout.js', 'mapinput.js', 'order.js', 'owner.js', 'page.js', 'receive.js', 'room.js', 'seatlist.js', 'seatmap.js', 'seatpaint.js', 'seats.js', 'shop.js', 'ticket.js', 'uqr.js',
+  'words.js', 'words.de.json', 'words.en.json', 'words.es.json'].map((name) => `/static/${name}`);
 const patience = 3000; // milliseconds: at a gate the network is often there and does not answer
 const DEAF = 30e3; // milliseconds for which the page's parts are not asked for again where the page itself did not come
 let deafUntil = 0;

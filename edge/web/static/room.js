@@ -7,6 +7,7 @@ import { card, el, jitter, patiently, pause, say } from './page.js';
 import { duration, money, number, said, t, when } from './words.js';
 
 const base = `/q/${encodeURIComponent(slug)}`;
+const MOST_ROOTS = 256; // of windows that are remembered
 const patience = 15000; // milliseconds until an answer is not waited for any more
 const website = el('input', { name: 'website', tabindex: '-1', autocomplete: 'off', 'aria-hidden': 'true', hidden: true }); // nobody sees it: what fills it in is no person
 
@@ -49,7 +50,8 @@ export async function waitingRoom() {
     else say(said((response && (await response.json().catch(() => null))) || {}, 'room.offline'));
     if (state) {
       if (mine && mine.generation !== state.generation) mine = undefined;
-      if (state.phase === 'joining' && memory.read().commitment !== state.commitment) memory.write({ commitment: state.commitment }); // seen before the draw, to check it against
+      keepSeen(state);
+      followSale(state);
       if (wanted !== null || (mine && !mine.receipt && state.phase !== 'ended')) mine = (await join(wanted === null ? mine.invitation : wanted)) || mine;
       wanted = null;
       const place = mine && (await placeIn(state, mine));
@@ -75,6 +77,23 @@ export async function waitingRoom() {
 document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'visible') wake(); });
 addEventListener('online', () => wake());
 addEventListener('pageshow', () => wake());
+
+/** What was published is kept as this browser first saw it, so that the page of the draw can tell whether it was changed since. */
+function keepSeen({ generation, commitment, windows }) {
+  const { seen } = memory.read();
+  const kept = seen && seen.generation === generation ? seen : { generation, commitment, roots: {} };
+  const fresh = windows.filter((w) => w.root && !kept.roots[w.window] && w.window < MOST_ROOTS);
+  if (kept === seen && !fresh.length) return;
+  for (const w of fresh) kept.roots[w.window] = w.root;
+  memory.write({ seen: kept });
+}
+
+/** Has the page say how the sale stands, where that is otherwise than it says. */
+function followSale(state) {
+  const dates = [...document.querySelectorAll('#about [data-at]')];
+  if (document.getElementById('about').dataset.phase === state.phase && dates.every(({ id, dataset }) => Date.parse(dataset.at) === Date.parse(state[id]))) return;
+  import('./about.js').then((part) => part.follow(state), () => {});
+}
 
 /** Joins; repeated until there is a receipt. Answers what is to be remembered, or nothing when it was refused. */
 async function join(invitation) {

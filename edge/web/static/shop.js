@@ -30,7 +30,7 @@ class Shop {
 
   show(problem, again) {
     this.alert = el('p', { class: 'notice bad', role: 'alert', hidden: !problem }, problem || '');
-    this.gone = el('section', { class: 'card', hidden: true }, el('h2', {}, t('shop.gone')), el('p', { class: 'quiet' }, t('shop.gone_text')));
+    this.gone = el('section', { class: 'card gone', hidden: true }, el('h2', {}, t('shop.gone')), el('p', { class: 'quiet' }, t('shop.gone_text')));
     this.places = placesOf(event.tiers.filter((tier) => tier.kind === 'general'), this.most, (tier) => this.stock(tier), this.counts, (tier, n) => { this.counts[tier.id] = n; this.changed(); });
     this.offers = offered((listing) => this.hold([{ listing }]));
     const nodes = [this.alert, again ? this.tryAgain(again) : '', this.gone, this.places.node];

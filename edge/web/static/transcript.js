@@ -75,7 +75,7 @@ export function readReceipt(encoded) {
 }
 
 /** Checks a transcript and, if there is one, a receipt. told(name, ok, values) is called for each check, ok undefined where it could not be
- *  made; progress(share) while it goes on. seen is what this browser remembers: the commitment, and roots by window. Answers where the
+ *  made; progress(share) while it goes on. seen is what this browser saw of this sale while it waited: the commitment, and roots by window; or nothing. Answers where the
  *  receipt's entrant is: {rank, of, called}, if anywhere. */
 export async function check(transcript, receipt, seen, told, progress) {
   const event = await eventID(transcript.event);
@@ -85,12 +85,12 @@ export async function check(transcript, receipt, seen, told, progress) {
   let done = 0;
   const tell = (n) => { done += n; progress(done / (3 * count + 1)); };
 
-  await commitment(transcript, event, windows, seen, told);
+  await commitment(transcript, event, windows, told);
   let [rootsOk, seedsOk, once] = [true, true, true];
   const pool = new Map(); // entrant → {place, band, reason, window}
   for (const [i, w] of windows.entries()) {
     const root = await rootOf(leaves[i], tell);
-    if (root !== w.root || w.entrants !== leaves[i].length || (seen.roots && seen.roots[w.window] && seen.roots[w.window] !== w.root)) rootsOk = false;
+    if (root !== w.root || w.entrants !== leaves[i].length) rootsOk = false;
     const seed = hex(await sha(joined(text('fairgate-draw-v1'), event, u32(w.window), fromHex(w.secret), fromHex(w.root), fromHex(w.beacon))));
     if (seed !== w.seed) seedsOk = false;
     const key = await crypto.subtle.importKey('raw', fromHex(seed), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']);
@@ -102,16 +102,23 @@ export async function check(transcript, receipt, seen, told, progress) {
     });
   }
   told('roots', rootsOk && once, { n: count });
+  unchanged(transcript, windows, seen, told);
   told('seeds', seedsOk, { n: windows.length });
   order(transcript, pool, told);
   progress(1);
   return receipt ? ofReceipt(transcript, event, windows, pool, receipt, told) : undefined;
 }
 
+/** Whether what was published is what this browser saw of it. A window whose root was seen may have come to its seed since, or not yet. */
+function unchanged(transcript, windows, seen, told) {
+  const roots = Object.entries(seen.roots || {});
+  const same = roots.every(([window, root]) => (windows[window] ? windows[window].root === root : window >= windows.length));
+  told('seen', seen.commitment ? seen.commitment === transcript.commitment && same : undefined, { n: roots.length });
+}
+
 /** The chain of secrets, from the commitment on. */
-async function commitment(transcript, event, windows, seen, told) {
+async function commitment(transcript, event, windows, told) {
   let [good, at, ok] = [transcript.commitment, -1, windows.length > 0 && transcript.chain_length <= MAX_CHAIN];
-  if (seen.commitment && seen.commitment !== transcript.commitment) ok = false;
   for (const [i, w] of windows.entries()) {
     if (w.window !== i || w.window >= transcript.chain_length) { ok = false; break; }
     let secret = fromHex(w.secret);

@@ -1,7 +1,17 @@
 // What is said to people, in the language of the page. The words lie in words/CODE.json, one file a language; the page carries those
 // groups of them that its scripts need.
 
-const { language, ...groups } = JSON.parse(document.getElementById('words').textContent);
+const node = document.getElementById('words');
+const { language, ...groups } = JSON.parse(node.textContent);
+let coming;
+
+/** Has the words come that the parts of this page need which are gone to later. */
+export function more() {
+  coming ||= fetch(node.dataset.more).then((response) => (response.ok ? response.json() : Promise.reject(response))).then((rest) => Object.assign(groups, rest));
+  coming.catch(() => { coming = undefined; });
+  return coming;
+}
+
 const rules = new Intl.PluralRules(document.documentElement.lang);
 
 /** The language of the page, and the locale with which numbers and times are written in it. */
