@@ -160,6 +160,26 @@ func TestACodeMakesASessionThatTheEdgeRecognizesAndPassesOn(t *testing.T) {
 	}
 }
 
+func TestWhoIsSignedOutIsToldToSignInWhereOnlyAnAccountWillDo(t *testing.T) {
+	world, n := accountWorld(t, "arena")
+	world.open("arena", everybody)
+	b := newBuyer(t)
+	const id = "0f9f4e9a-6f6c-4c1e-9f3b-0b9d7d2f7a11"
+	for _, call := range []struct{ method, path string }{
+		{"POST", "/v1/transfers/" + id + "/accept"}, {"POST", "/v1/transfers/" + id + "/decline"}, {"POST", "/v1/offers/" + id + "/accept"},
+		{"POST", "/v1/offers/" + id + "/decline"}, {"PUT", "/v1/events/arena/waitlist/entry"}, {"DELETE", "/v1/events/arena/waitlist/entry"},
+		{"PUT", "/v1/events/arena/reminders"}, {"POST", "/v1/events/arena/presales/fans/registration"},
+	} {
+		r := b.do(n, call.method, call.path, "{}", "Idempotency-Key: k")
+		r.expectCode(t, call.method+" "+call.path, 401, "signed_out")
+		if !strings.Contains(string(r.body), "sign in") {
+			t.Errorf("%s %s does not say what to do: %s", call.method, call.path, r.body)
+		}
+	}
+	// What the giver does with a session alone needs the session.
+	b.do(n, "DELETE", "/v1/transfers/"+id, "").expectCode(t, "taking an offer back", 401, "session_missing")
+}
+
 func TestForgedExpiredTruncatedAndForeignAccountSessionsAreNobody(t *testing.T) {
 	world, n := accountWorld(t, "arena")
 	b := newBuyer(t)

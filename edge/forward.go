@@ -35,6 +35,11 @@ func (s *Server) forwardOwned(ctx *fasthttp.RequestCtx, creating bool) {
 	s.forwardFor(ctx, creating, accountToo, nothing)
 }
 
+// forwardSigned is forwardOwned of what only an account can do.
+func (s *Server) forwardSigned(ctx *fasthttp.RequestCtx) {
+	s.forwardFor(ctx, false, accountWanted, nothing)
+}
+
 // forwardLinked is forwardOwned of a call for which a link to an order will do.
 func (s *Server) forwardLinked(ctx *fasthttp.RequestCtx, creating bool) {
 	s.forwardFor(ctx, creating, linkToo, nothing)
@@ -44,9 +49,10 @@ func (s *Server) forwardLinked(ctx *fasthttp.RequestCtx, creating bool) {
 type proof int
 
 const (
-	sessionAlone proof = iota
-	accountToo         // or by the account that is signed in
-	linkToo            // or by that, or by a link to an order, or by a session that has expired: core decides for how long
+	sessionAlone  proof = iota
+	accountToo          // or by the account that is signed in
+	accountWanted       // the same; who has neither is told to sign in, since a session would not do
+	linkToo             // or by that, or by a link to an order, or by a session that has expired: core decides for how long
 )
 
 func nothing(uuid.UUID) func() { return func() {} }
@@ -131,6 +137,9 @@ func (s *Server) callerOf(ctx *fasthttp.RequestCtx, reading bool, may proof, now
 		if who, known := s.cookies.browserOf(ctx); known {
 			c.device = who.hash
 		}
+	case may == accountWanted:
+		s.refuseAccount(ctx, none)
+		return caller{}, false
 	default:
 		s.refuseSession(ctx, bad)
 		return caller{}, false

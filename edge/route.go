@@ -183,7 +183,7 @@ func (s *Server) routeTransfers(ctx *fasthttp.RequestCtx, id, tail []byte) {
 		}
 	case string(tail) == "accept" || string(tail) == "decline":
 		if allow(ctx, "POST") && s.fromOurPages(ctx) {
-			s.forwardOwned(ctx, false)
+			s.forwardSigned(ctx)
 		}
 	default:
 		refuse(ctx, problemNotFound)
@@ -205,7 +205,7 @@ func (s *Server) routeWaitlist(ctx *fasthttp.RequestCtx, collection, id, tail []
 		}
 	case string(tail) == "accept" || string(tail) == "decline":
 		if allow(ctx, "POST") && s.fromOurPages(ctx) {
-			s.forwardOwned(ctx, false)
+			s.forwardSigned(ctx)
 		}
 	default:
 		refuse(ctx, problemNotFound)
@@ -268,7 +268,7 @@ func (s *Server) routeEvents(ctx *fasthttp.RequestCtx, slug, tail []byte) {
 		}
 	case isRegistration(tail) && lottery.ValidSlug(string(slug)):
 		if allow(ctx, "POST") && s.fromOurPages(ctx) {
-			s.forwardOwned(ctx, false)
+			s.forwardSigned(ctx)
 		}
 	case len(tail) > 0 && string(tail) != "seats" && string(tail) != "transcript" && string(tail) != "listings" && string(tail) != "stream" &&
 		string(tail) != "waitlist" && string(tail) != waitlistEntry && string(tail) != "reminders" && !isGeometry(tail):
@@ -281,7 +281,7 @@ func (s *Server) routeEvents(ctx *fasthttp.RequestCtx, slug, tail []byte) {
 		}
 	case string(tail) == waitlistEntry || string(tail) == "reminders":
 		if allow(ctx, "GET, PUT, DELETE") && s.fromOurPages(ctx) {
-			s.forwardOwned(ctx, false)
+			s.forwardSigned(ctx)
 		}
 	case isGeometry(tail):
 		if allow(ctx, "GET") {
