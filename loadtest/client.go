@@ -251,7 +251,7 @@ func honest(a answer) bool {
 		return false
 	}
 	switch a.code {
-	case "sold_out", "not_enough_left", "seat_taken", "none_adjacent", "payment_in_progress":
+	case "sold_out", "listing_gone", "not_enough_left", "seat_taken", "none_adjacent", "payment_in_progress":
 		return a.status == http.StatusConflict
 	}
 	switch a.status {

@@ -439,7 +439,8 @@ func appendText(o []byte, text string) []byte {
 
 // appendRefusal writes the result of an item that got no hold, and tells whether that should be logged.
 func (b *holdBatchWork) appendRefusal(err error) (internal bool) {
-	if errors.Is(err, inventory.ErrSoldOut) && b.refusal != nil { // the crowd after the last ticket
+	soldOut := errors.Is(err, inventory.ErrSoldOut) && !errors.Is(err, inventory.ErrListingGone)
+	if soldOut && b.refusal != nil { // the crowd after the last ticket
 		b.out = append(b.out, b.refusal...)
 		return false
 	}
@@ -453,7 +454,7 @@ func (b *holdBatchWork) appendRefusal(err error) (internal bool) {
 		text = []byte(`{}`) // a Problem is made of texts and numbers and cannot fail
 	}
 	b.out = append(append(b.out, text...), '}')
-	if errors.Is(err, inventory.ErrSoldOut) {
+	if soldOut {
 		b.refusal = append([]byte(nil), b.out[from:]...)
 	}
 	return p.Code == "internal"

@@ -237,7 +237,7 @@ func TestOfTwoBuyersOfOneListingOneGetsIt(t *testing.T) {
 		switch {
 		case err == nil:
 			got++
-		case !errors.Is(err, inventory.ErrSoldOut):
+		case !errors.Is(err, inventory.ErrListingGone):
 			t.Error(err)
 		}
 	}

@@ -39,7 +39,7 @@ func (s *Service) HoldAgain(ctx context.Context, earlier uuid.UUID, key string) 
 			return Hold{}, fmt.Errorf("hold again what hold %s has until %s: %w", h.ID, h.Deadline.Format(time.RFC3339), ErrHoldLives)
 		}
 		if h.Listing() {
-			return Hold{}, fmt.Errorf("%w: there is one ticket of a listing", ErrSoldOut)
+			return Hold{}, fmt.Errorf("%w: there is one ticket of it", ErrListingGone)
 		}
 		marks, err := s.marks(ctx, &h)
 		if err != nil {

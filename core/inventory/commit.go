@@ -143,7 +143,7 @@ func (s *Service) lookUp(ctx context.Context, batch []op) ([]answer, error) {
 	for i := range batch {
 		switch h, ok := holds[batch[i].id]; {
 		case !ok:
-			p.answers[i].err = cmp.Or(batch[i].never, ErrSoldOut)
+			p.answers[i].err = cmp.Or(batch[i].never, batch[i].noneLeft())
 		case h.BodyHash != batch[i].body:
 			p.answers[i].err = ErrKeyReused
 		default:

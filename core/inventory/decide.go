@@ -421,7 +421,7 @@ func (d *decider) fits(o *op, line *Item) error {
 	key := stockKey{o.event, line.Tier, line.Allocation}
 	row, ok := d.was.stock[key]
 	if !ok && Listed(line.Allocation) {
-		return ErrSoldOut
+		return ErrListingGone
 	}
 	if !ok {
 		return fmt.Errorf("%w: %q has no stock in allocation %q", ErrTierUnknown, line.Tier, line.Allocation)
@@ -429,7 +429,7 @@ func (d *decider) fits(o *op, line *Item) error {
 	left := row.capacity - row.taken - d.plan.stock[key]
 	if left <= 0 {
 		d.rest(key, row, 1)
-		return ErrSoldOut
+		return o.noneLeft()
 	}
 	if row.waitlisted && !d.mayHaveKept(o) {
 		return ErrWaitlisted

@@ -18,6 +18,10 @@ import (
 // ErrHeld means that somebody holds the listing, or has bought it.
 var ErrHeld = errors.New("inventory: the listing is held or sold")
 
+// ErrListingGone means that somebody else holds the one ticket of a listing or has bought it, or that it is not for sale any more. It is
+// ErrSoldOut of a listing.
+var ErrListingGone = fmt.Errorf("%w: the listing is held, sold or over", ErrSoldOut)
+
 // listedPrefix begins the allocation of a listing.
 const listedPrefix = "resale/"
 
@@ -49,6 +53,14 @@ func checkListed(r *Request) error {
 		}
 	}
 	return nil
+}
+
+// noneLeft is the refusal of an op whose stock is full: ErrListingGone when it is for a listing, which is alone in its request.
+func (o *op) noneLeft() error {
+	if len(o.items) == 1 && Listed(o.items[0].Allocation) {
+		return ErrListingGone
+	}
+	return ErrSoldOut
 }
 
 // ListedUnit is the stock row of a listing. PriceMinor is what its buyer pays in all; PriceNo counts its prices from 1.

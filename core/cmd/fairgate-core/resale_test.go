@@ -123,7 +123,7 @@ func TestATicketIsListedBoughtAndPaidForOverHTTP(t *testing.T) {
 	if got.Status != http.StatusCreated {
 		t.Fatalf("hold %+v", got)
 	}
-	if got := r.hold(slug, other, "too", want); got.Problem.Code != "sold_out" {
+	if got := r.hold(slug, other, "too", want); got.Problem.Code != "listing_gone" {
 		t.Errorf("two hold one ticket: %+v", got)
 	}
 	if again := r.hold(slug, buyer, "buy", want); string(again.Body) == "" || again.Status != http.StatusCreated {
