@@ -147,6 +147,7 @@ func (b *batch) termsOf(ctx context.Context, event uuid.UUID) (*Terms, error) {
 	if err != nil {
 		return nil, fmt.Errorf("terms of event %s: %w", event, err)
 	}
+	t.Cancelled = t.Cancelled || b.service.off.has(event)
 	b.terms[event] = &t
 	return &t, nil
 }
@@ -190,6 +191,9 @@ func (b *batch) writes() bool {
 // expires with its order.
 func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 	var kept inventory.Kept
+	if err := b.stillOn(ctx, tx); err != nil {
+		return err
+	}
 	if err := b.stillWhole(ctx, tx); err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func (o *Opening) hash() []byte {
 }
 
 // Open opens the order of a hold, or returns the one that was opened before with the same body; created says which.
-// Errors: ErrMethod, ErrHoldUnknown, ErrHoldExpired, ErrHoldClosed, ErrKeyReused (another body), db.ErrOverloaded, db.ErrAmbiguous
+// Errors: ErrEventCancelled, ErrMethod, ErrHoldUnknown, ErrHoldExpired, ErrHoldClosed, ErrKeyReused (another body), db.ErrOverloaded, db.ErrAmbiguous
 // (ask again: the id of the order is fixed by the hold).
 func (s *Service) Open(ctx context.Context, o Opening) (order Order, created bool, err error) {
 	answer, err := s.lane.Do(ctx, ask{opening: &o})
@@ -95,6 +95,9 @@ func (b *batch) openOne(ctx context.Context, o *Opening) (answer, error) {
 	terms, err := b.termsOf(ctx, h.Event)
 	if err != nil {
 		return answer{}, err
+	}
+	if terms.Cancelled {
+		return answer{err: ErrEventCancelled}, nil
 	}
 	lines, mismatch := b.price(h, terms)
 	if mismatch != nil {
@@ -160,7 +163,7 @@ func (r *record) attempt(provider, method string) *Payment {
 
 // refusal reports whether err is a buyer's outcome rather than a failure of ours.
 func refusal(err error) bool {
-	for _, known := range []error{ErrHoldUnknown, ErrHoldExpired, ErrHoldClosed, ErrKeyReused, ErrOrderExists, ErrOrderUnknown, ErrTransition, ErrMethod} {
+	for _, known := range []error{ErrHoldUnknown, ErrHoldExpired, ErrHoldClosed, ErrKeyReused, ErrOrderExists, ErrOrderUnknown, ErrTransition, ErrMethod, ErrEventCancelled} {
 		if errors.Is(err, known) {
 			return true
 		}

@@ -29,6 +29,8 @@ var (
 	ErrKeyReused     = inventory.ErrKeyReused
 	ErrMethod        = errors.New("checkout: the event cannot be paid for that way")
 	ErrPriceMismatch = errors.New("checkout: the prices of the order do not add up to the price of the hold")
+	// ErrEventCancelled means that the event will not take place: nothing of it is ordered or paid any more.
+	ErrEventCancelled = errors.New("checkout: the event is cancelled")
 )
 
 // Line is one ticket's worth of an order. Amounts are in minor units of the order's currency.

@@ -22,10 +22,14 @@ const maxAttempts = 5
 
 // Pay readies an order for its buyer to pay: it waits a moment for the live attempt to be begun, takes a declined order
 // back to pending, and opens another attempt when the last one is dead. It may be called any number of times.
-// Errors: ErrOrderUnknown, ErrHoldExpired, ErrHoldClosed, ErrTransition (paid, or over).
+// Errors: ErrOrderUnknown, ErrEventCancelled, ErrHoldExpired, ErrHoldClosed, ErrTransition (paid, or over).
 func (s *Service) Pay(ctx context.Context, id uuid.UUID, entrant lottery.Entrant) (Order, error) {
 	order, news, err := s.loadJoined(ctx, id, entrant)
 	if err != nil {
+		return Order{}, err
+	}
+	if err := s.unpaid(ctx, &order); err != nil {
+		s.waiting.leave(id, news)
 		return Order{}, err
 	}
 	if order.State == PaymentPending { // the usual case: there is nothing to write
@@ -77,6 +81,13 @@ func (b *batch) againOne(ctx context.Context, ask *retry) error {
 	if r.order.State == PaymentPending {
 		return nil // somebody asked before
 	}
+	terms, err := b.termsOf(ctx, r.order.Event)
+	if err != nil {
+		return err
+	}
+	if terms.Cancelled {
+		return ErrEventCancelled
+	}
 	if err := holdOpen(b.holds[r.order.Hold]); err != nil {
 		return err
 	}
@@ -86,10 +97,6 @@ func (b *batch) againOne(ctx context.Context, ask *retry) error {
 	live := r.live()
 	var provider, method string
 	if live == nil {
-		terms, err := b.termsOf(ctx, r.order.Event)
-		if err != nil {
-			return err
-		}
 		if n := len(r.payments); n > 0 {
 			method = r.payments[n-1].Method
 		}

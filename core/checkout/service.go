@@ -91,6 +91,7 @@ type Service struct {
 	payerReads   *db.Lane[payment.Task, payer]
 	waiting      waiting // for news of orders
 	following    waiting // for the end of a payment; see Follow
+	off          off     // events that are cancelled, of which the catalog may not know yet
 
 	incarnation uuid.UUID  // of this process, under which it seals
 	sealing     sync.Mutex // one seal at a time

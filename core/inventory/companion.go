@@ -16,14 +16,16 @@ import (
 // ErrCompanionAlone means that a companion's seat was asked for without the accessible seat beside it.
 var ErrCompanionAlone = errors.New("inventory: a companion's seat without the accessible seat beside it")
 
-// A companion's seat is for who comes along: it is held together with an accessible seat beside it, or by a buyer who has bought that
-// before, until the event releases such seats (Offer.CompanionsFree). The best seats of a party without need leave them out.
+// A companion's seat is for who comes along: it is held together with an accessible seat beside it, or by who has the ticket of that, until
+// the event releases such seats (Offer.CompanionsFree). The right is the ticket's: it goes with it to whoever is handed it or buys it, and who
+// had it before has it no more. Until there is a ticket it is the buyer's. Companions' seats that were sold before stay whose they are. The best seats of a party without need leave them out.
 
 const sqlReadOwners = `
-SELECT s.event_id, s.seat, h.entrant
+SELECT s.event_id, s.seat, COALESCE(t.owner, h.entrant)
 FROM unnest($1::UUID[], $2::TEXT[]) AS k (event_id, seat)
 JOIN seats AS s ON s.event_id = k.event_id AND s.seat = k.seat
 JOIN holds AS h ON h.hold_id = s.hold_id
+LEFT JOIN tickets AS t ON t.event_id = s.event_id AND t.seat = s.seat AND t.state = 'valid'
 WHERE s.state = 'sold'`
 
 // companionsKept tells whether companions' seats of the op's event are for companions alone.
@@ -63,7 +65,7 @@ func accessibleBeside(ops []op) map[seatKey]struct{} {
 	return keys
 }
 
-// queueOwners reads whose the sold ones of some seats are.
+// queueOwners reads whose the sold ones of some seats are: their tickets', or before these are issued the buyers'.
 func (snap *snapshot) queueOwners(b *pgx.Batch, keys map[seatKey]struct{}) {
 	if len(keys) == 0 {
 		return

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"fairgate/core/db/dbtest"
 	"fairgate/core/inventory"
 	"fairgate/core/inventory/seating"
+	"fairgate/edge/lottery"
 )
 
 // withCompanions gives the row of the seated tier an accessible seat, A/1/1, and a companion's beside it, A/1/2.
@@ -90,5 +93,60 @@ func TestTheBestSeatsOfWhoComesAloneAreNoCompanions(t *testing.T) {
 	h = w.mustHold(s, best(2, 1, 1))
 	if got := h.Items[0].Seats; len(got) != 2 {
 		t.Errorf("with need: %v", got)
+	}
+}
+
+func TestACompanionsSeatIsForWhoHasTheAccessibleTicketAndNotForWhoBoughtIt(t *testing.T) {
+	w := newWorld(t, dbtest.New(t))
+	withCompanions(t, w)
+	s := w.service(inventory.Hooks{})
+	ann, ben := w.someone(), w.someone()
+	own, err := s.Hold(w.ctx, w.request(ann, "own", seats("A/1/1")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if failed := w.sell(own.ID); len(failed) > 0 {
+		t.Fatal(failed)
+	}
+	may := func(who lottery.Entrant, key string) bool {
+		t.Helper()
+		h, err := s.Hold(w.ctx, w.request(who, key, seats("A/1/2")))
+		if errors.Is(err, inventory.ErrCompanionAlone) {
+			return false
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Release(w.ctx, h.ID, who); err != nil {
+			t.Fatal(err)
+		}
+		return true
+	}
+	exec := func(sql string, args ...any) {
+		t.Helper()
+		if _, err := w.db.Pool.Exec(w.ctx, sql, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	issue := func(id uuid.UUID, owner lottery.Entrant) {
+		exec(`INSERT INTO tickets (ticket_id, event_id, order_id, item, tier, seat, owner, epoch, key_no, code, state, issued_at)
+			VALUES ($1, $2, $1, 0, 'lower', 'A/1/1', $3, 1, 1, '', 'valid', now())`, id, w.event, owner[:])
+	}
+	if !may(ann, "paid") || may(ben, "paid-other") {
+		t.Error("before the ticket is issued it is for its buyer")
+	}
+	first := uuid.New()
+	issue(first, ann)
+	if !may(ann, "issued") || may(ben, "issued-other") {
+		t.Error("with the ticket it is for its buyer")
+	}
+	exec(`UPDATE tickets SET owner = $2, epoch = 2 WHERE ticket_id = $1`, first, ben[:]) // handed on
+	if may(ann, "gone") || !may(ben, "got") {
+		t.Error("handed on it is for who has it")
+	}
+	exec(`UPDATE tickets SET state = 'void' WHERE ticket_id = $1`, first) // resold, back to ann
+	issue(uuid.New(), ann)
+	if !may(ann, "bought") || may(ben, "sold") {
+		t.Error("resold it is for who bought it")
 	}
 }
