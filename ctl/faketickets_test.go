@@ -64,6 +64,10 @@ func (f *fakeCore) ticketRoutes(mux *http.ServeMux) {
 		}}
 		switch r.PathValue("id") {
 		case "whole":
+		case "sold":
+			first := chain["tickets"].([]any)[0].(map[string]any)
+			first["sold"] = []any{step("resale", map[string]any{"ticket": "t-2", "price": euros(9900)})}
+			chain["tickets"] = []any{first}
 		case "broken":
 			chain["ok"], chain["broken"] = false, "step 0: its hash is another"
 		default:

@@ -32,12 +32,14 @@ func (t *tool) gates() *cobra.Command {
 
 func (t *tool) gatesAdd() *cobra.Command {
 	var zone, out string
+	var replace bool
 	cmd := &cobra.Command{
 		Use:   "add EVENT GATE",
 		Short: "Make a gate and its credential",
-		Long: `add makes a gate and prints its credential, this once. It is good for scanning at this gate and for nothing else. A gate that is
-there gets another credential, and the one it had is dead.`,
-		Example:           `  ticketctl gates add arena north --zone floor --out north.gate`,
+		Long: `add makes a gate and prints its credential, this once. It is good for scanning at this gate and for nothing else. With --replace
+a gate that is there gets another credential, and the one it had is dead; without it that is refused. Zones are those of the event's file.`,
+		Example: `  ticketctl gates add arena north --zone floor --out north.gate
+  ticketctl gates add arena north --zone floor --out north.gate --replace`,
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: t.completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,7 +47,7 @@ there gets another credential, and the one it had is dead.`,
 			if err != nil {
 				return err
 			}
-			answer, err := c.post(cmd.Context(), path("events", args[0], "gates"), map[string]any{"gate": args[1], "zone": zone})
+			answer, err := c.post(cmd.Context(), path("events", args[0], "gates"), map[string]any{"gate": args[1], "zone": zone, "replace": replace})
 			if err != nil {
 				return err
 			}
@@ -67,6 +69,7 @@ there gets another credential, and the one it had is dead.`,
 	}
 	cmd.Flags().StringVar(&zone, "zone", "", "zone whose entrance it is (default the venue)")
 	cmd.Flags().StringVar(&out, "out", "", "write the credential to this file, readable by you alone")
+	cmd.Flags().BoolVar(&replace, "replace", false, "give a gate that is there another credential; its present one is dead at once")
 	return cmd
 }
 

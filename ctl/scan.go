@@ -169,7 +169,9 @@ func undoLast(ctx context.Context, s scanner, last *string, reason string) (scan
 	switch {
 	case errors.As(err, &no) && no.Status != 401:
 		return scanned{Code: no.Code, Detail: strings.TrimSuffix(no.Detail, ".")}, nil
-	case errors.Is(err, gate.ErrLog), errors.Is(err, gate.ErrScanUnknown):
+	case errors.Is(err, gate.ErrScanUnknown):
+		return scanned{Code: "scan_unknown", Detail: err.Error()}, nil
+	case errors.Is(err, gate.ErrLog):
 		return scanned{Code: "reason_invalid", Detail: err.Error()}, nil
 	case err != nil:
 		return scanned{}, err
@@ -197,7 +199,7 @@ type offLine struct{ gate *gate.Gate }
 
 func (o offLine) scan(_ context.Context, shown string, way gate.Direction) (scanned, error) {
 	answer, err := o.gate.Scan(shown, way)
-	switch why := gate.Reason(err); {
+	switch why := gate.PublicCode(err); { // as core says it on line
 	case err == nil:
 		return scanned{Pass: true, Scan: answer.Scan.String(), Place: answer.Code.Place}, nil
 	case why != "":

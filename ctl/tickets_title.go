@@ -6,26 +6,33 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// titleStep is what happened to a ticket.
+type titleStep struct {
+	How   string `json:"how"`
+	From  string `json:"from"`
+	To    string `json:"to"`
+	Epoch uint32 `json:"epoch"`
+	Price *money `json:"price"`
+	Note  string `json:"note"`
+	At    string `json:"at"`
+	Hash  string `json:"hash"`
+}
+
 // titleView is a ticket's chain of title.
 type titleView struct {
 	Tickets []struct {
-		ID       string `json:"id"`
-		OrderID  string `json:"order_id"`
-		Buyer    string `json:"buyer"`
-		Owner    string `json:"owner"`
-		Epoch    uint32 `json:"epoch"`
-		State    string `json:"state"`
-		IssuedAt string `json:"issued_at"`
-		Steps    []struct {
-			How   string `json:"how"`
-			From  string `json:"from"`
-			To    string `json:"to"`
-			Epoch uint32 `json:"epoch"`
-			Price *money `json:"price"`
-			Note  string `json:"note"`
-			At    string `json:"at"`
-			Hash  string `json:"hash"`
-		} `json:"steps"`
+		ID       string      `json:"id"`
+		OrderID  string      `json:"order_id"`
+		Buyer    string      `json:"buyer"`
+		Owner    string      `json:"owner"`
+		Epoch    uint32      `json:"epoch"`
+		State    string      `json:"state"`
+		IssuedAt string      `json:"issued_at"`
+		Steps    []titleStep `json:"steps"`
+		Sold     []struct {
+			Ticket string `json:"ticket"`
+			titleStep
+		} `json:"sold"`
 	} `json:"tickets"`
 	OK     bool   `json:"ok"`
 	Broken string `json:"broken"`
@@ -36,7 +43,7 @@ func (t *tool) ticketsTitle() *cobra.Command {
 		Use:   "title TICKET",
 		Short: "Show and verify whose a ticket was since its first issue",
 		Long: `title prints a ticket's chain of title: to whom it was first issued, and every step since, over transfers, sales and other seats; of
-a ticket that was sold on it begins with the one before. Core recomputes the hashes, and compares what they come to with the tickets
+a ticket that was bought from its owner it begins with the one before, and of one that was sold on it ends with the sale. Core recomputes the hashes, and compares what they come to with the tickets
 and orders. It exits with 3 when the chain is broken.
 
 Owners are entrants: pseudonyms of this event, which lead to nobody.`,
@@ -82,6 +89,13 @@ func printTitle(out *table, chain titleView) {
 				text += ": " + oneLine(s.Note)
 			}
 			out.line("  %s  epoch %d: %s", oneLine(s.At), s.Epoch, text)
+		}
+		for _, s := range l.Sold {
+			text := "sold on to " + oneLine(s.To)
+			if s.Price != nil {
+				text += " for " + s.Price.String()
+			}
+			out.line("  %s  %s, as ticket %s", oneLine(s.At), text, oneLine(s.Ticket))
 		}
 	}
 	if chain.OK {

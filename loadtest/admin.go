@@ -61,7 +61,7 @@ func (a *Admin) AddGate(ctx context.Context, event, name, zone string) (credenti
 	var made struct {
 		Credential string `json:"credential"`
 	}
-	body := jsonBody(map[string]string{"gate": name, "zone": zone})
+	body := jsonBody(map[string]any{"gate": name, "zone": zone, "replace": true})
 	err = a.do(ctx, http.MethodPost, "/admin/v1/events/"+event+"/gates", "application/json", body, &made)
 	return made.Credential, err
 }

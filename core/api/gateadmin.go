@@ -1,7 +1,10 @@
 package api
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -62,14 +65,22 @@ func (s *Server) listGates(w http.ResponseWriter, r *http.Request, g scan.Gate) 
 // addGate answers with the gate's credential, this once.
 func (s *Server) addGate(w http.ResponseWriter, r *http.Request, g scan.Gate) error {
 	var body struct {
-		Gate string `json:"gate"`
-		Zone string `json:"zone"`
+		Gate    string `json:"gate"`
+		Zone    string `json:"zone"`
+		Replace bool   `json:"replace"`
 	}
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	credential, err := s.Scans.AddGate(r.Context(), g.Event, body.Gate, body.Zone, operatorOf(r))
-	if err != nil {
+	credential, err := s.Scans.AddGate(r.Context(), g.Event, scan.NewGate{Name: body.Gate, Zone: body.Zone, Replace: body.Replace}, operatorOf(r))
+	var no *scan.NoZone
+	switch {
+	case errors.As(err, &no) && len(no.Known) == 0:
+		return &detailed{err, "The event has no zones: leave the zone out, or write them into the event's file (gates.zones) and apply that first."}
+	case errors.As(err, &no):
+		return &detailed{err, fmt.Sprintf("The event has no zone %.63q. Take one of %s, leave the zone out for the venue as a whole, or write it into the event's file (gates.zones) and apply that first.",
+			no.Zone, strings.Join(no.Known, ", "))}
+	case err != nil:
 		return err
 	}
 	writeJSON(w, http.StatusCreated, map[string]any{"gate": body.Gate, "zone": body.Zone, "credential": credential})

@@ -12,6 +12,7 @@ import (
 
 	"fairgate/core/db"
 	"fairgate/core/payment/offline"
+	"fairgate/core/ticket/gate"
 	"fairgate/ledger"
 )
 
@@ -66,5 +67,22 @@ func TestARefusedRowSaysWhichWereRecorded(t *testing.T) {
 	p = problemOf(&detailed{unknown, refusedRow(1, receipts, unknown)})
 	if p.Status != 500 || !strings.Contains(p.Detail, "Row 1 was recorded") || strings.Contains(p.Detail, "secret") {
 		t.Errorf("%+v", p)
+	}
+}
+
+func TestAGateOffLineKnowsRefusalsByTheCodesThatCoreGivesThem(t *testing.T) {
+	known := 0
+	for _, word := range []string{"malformed", "other_event", "forged", "static", "expired", "closed", "superseded", "void", "listed", "zone", "used", "inside", "outside", "companion"} {
+		why := gate.Refused(word)
+		if why == nil {
+			t.Fatalf("no refusal is called %s", word)
+		}
+		known++
+		if got, want := gate.PublicCode(fmt.Errorf("at the gate: %w", why)), problemOf(why).Code; got != want {
+			t.Errorf("%s is %q off line and %q on line", word, got, want)
+		}
+	}
+	if known == 0 || gate.PublicCode(db.ErrUnavailable) != "" {
+		t.Error("what is no refusal has a code")
 	}
 }

@@ -26,6 +26,13 @@ type titleLinkJSON struct {
 	State    string          `json:"state"`
 	IssuedAt timeJSON        `json:"issued_at"`
 	Steps    []titleStepJSON `json:"steps"`
+	Sold     []titleSaleJSON `json:"sold,omitempty"` // of the last one: as which tickets it was sold on
+}
+
+// titleSaleJSON is a ticket's sale: the first step of the ticket that follows.
+type titleSaleJSON struct {
+	Ticket uuid.UUID `json:"ticket"`
+	titleStepJSON
 }
 
 type titleStepJSON struct {
@@ -58,15 +65,22 @@ func (s *Server) showTitle(w http.ResponseWriter, r *http.Request) error {
 		view.Tickets[i] = titleLinkJSON{ID: l.Ticket, OrderID: l.Order, Buyer: hex.EncodeToString(l.Buyer[:]), Owner: hex.EncodeToString(l.Owner[:]),
 			Epoch: l.Epoch, State: l.State, IssuedAt: timeJSON(l.IssuedAt), Steps: make([]titleStepJSON, len(l.Steps))}
 		for n, step := range l.Steps {
-			one := titleStepJSON{How: string(step.How), From: hex.EncodeToString(step.From[:]), To: hex.EncodeToString(step.To[:]), Epoch: step.Epoch,
-				Note: step.Note, At: timeJSON(step.At), Hash: hex.EncodeToString(step.Hash)}
-			if step.Price.Currency != "" {
-				price := money(step.Price)
-				one.Price = &price
-			}
-			view.Tickets[i].Steps[n] = one
+			view.Tickets[i].Steps[n] = titleStepOf(&step)
+		}
+		for _, step := range l.Sold {
+			view.Tickets[i].Sold = append(view.Tickets[i].Sold, titleSaleJSON{step.Ticket, titleStepOf(&step)})
 		}
 	}
 	writeJSON(w, http.StatusOK, view)
 	return nil
+}
+
+func titleStepOf(step *title.Step) titleStepJSON {
+	one := titleStepJSON{How: string(step.How), From: hex.EncodeToString(step.From[:]), To: hex.EncodeToString(step.To[:]), Epoch: step.Epoch,
+		Note: step.Note, At: timeJSON(step.At), Hash: hex.EncodeToString(step.Hash)}
+	if step.Price.Currency != "" {
+		price := money(step.Price)
+		one.Price = &price
+	}
+	return one
 }

@@ -8,6 +8,9 @@ import "github.com/VictoriaMetrics/metrics"
 //	core_waitlist_offers_total{result}    result: opened, accepted, bought, declined, expired, void
 //	core_waitlist_draws_total             draws held
 //	core_waitlist_errors_total            looks at a list that failed
+//	core_waitlist_waiting                 who waits on open lists, of all events together, as are the next two
+//	core_waitlist_offers_out              offers that are made and neither bought nor over
+//	core_waitlist_oldest_wait_seconds     how long ago the first of those who wait has asked; 0 when nobody does
 var (
 	askedTotal    = metrics.NewCounter(`core_waitlist_entries_total{step="asked"}`)
 	leftTotal     = metrics.NewCounter(`core_waitlist_entries_total{step="left"}`)
@@ -21,4 +24,8 @@ var (
 	}
 	drawsTotal  = metrics.NewCounter(`core_waitlist_draws_total`)
 	errorsTotal = metrics.NewCounter(`core_waitlist_errors_total`)
+
+	waitingGauge = metrics.NewGauge(`core_waitlist_waiting`, nil)
+	outGauge     = metrics.NewGauge(`core_waitlist_offers_out`, nil)
+	oldestGauge  = metrics.NewGauge(`core_waitlist_oldest_wait_seconds`, nil)
 )

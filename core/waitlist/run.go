@@ -38,8 +38,13 @@ const (
 
 // Run looks after every list until ctx ends, whose error it returns. What fails is logged and looked at again.
 func (s *Service) Run(ctx context.Context) error {
+	var watched time.Time
 	for {
-		if err := s.Look(ctx); err != nil && ctx.Err() == nil {
+		err := s.Look(ctx)
+		if time.Since(watched) >= watchEvery {
+			watched, err = time.Now(), errors.Join(err, s.watch(ctx))
+		}
+		if err != nil && ctx.Err() == nil {
 			errorsTotal.Inc()
 			s.log.Warn("a waiting list was not looked after; it is looked at again", "error", err.Error())
 		}

@@ -56,6 +56,13 @@ func TestTicketctlIsAGateOnLineAndOff(t *testing.T) {
 
 	r.ticketctl("", 0, "gates", "add", slug, "north", "--zone", "cellar", "--out", file("north.gate"))
 	r.ticketctl("", 0, "gates", "add", slug, "south", "--out", file("south.gate"))
+	if said := r.ticketctl("", 6, "gates", "add", slug, "south"); !strings.Contains(said, "gate_exists") || !strings.Contains(said, "--replace") {
+		t.Error(said)
+	}
+	if said := r.ticketctl("", 5, "gates", "add", slug, "west", "--zone", "roof"); !strings.Contains(said, "zone_unknown") || !strings.Contains(said, "Take one of cellar") {
+		t.Error(said)
+	}
+	r.ticketctl("", 0, "gates", "add", slug, "south", "--out", file("south.gate"), "--replace")
 	if info, err := os.Stat(file("north.gate")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
@@ -80,13 +87,13 @@ func TestTicketctlIsAGateOnLineAndOff(t *testing.T) {
 	}
 	key := strings.Fields(said[strings.LastIndex(said, "key "):])[1]
 	offline := []string{"scan", "--pack", file("club.pack"), "--key", key, "--gate", "north", "--zone", "cellar", "--log", file("north.log")}
-	r.says(r.ticketctl(b+"\n"+b+"\n"+c+"\n", 0, offline...), "PASS door", "STOP inside", "STOP void", "off line with a pack of", "WARNING: tickets change hands until")
-	r.says(r.ticketctl(b+"\n"+a+"\n", 0, offline...), "STOP inside", "PASS door", "off line with a pack of", "WARNING: tickets change hands until") // started again; that a is inside it cannot know
+	r.says(r.ticketctl(b+"\n"+b+"\n"+c+"\nhttps://example.org\n", 0, offline...), "PASS door", "STOP ticket_inside", "STOP ticket_void", "STOP code_malformed", "off line with a pack of", "WARNING: tickets change hands until")
+	r.says(r.ticketctl(b+"\n"+a+"\n", 0, offline...), "STOP ticket_inside", "PASS door", "off line with a pack of", "WARNING: tickets change hands until") // started again; that a is inside it cannot know
 	r.ticketctl("", 6, append(offline, "--key", strings.Repeat("0", 64))...)
 	r.ticketctl("", 2, "scan", "--pack", file("club.pack"))
 
 	merge := []string{"scan", "merge", file("north.log"), "--gate-url", r.servers["gate"].URL, "--credential-file"}
-	for _, first := range []string{"5 records, 5 of them new", "5 records, 0 of them new"} {
+	for _, first := range []string{"6 records, 6 of them new", "6 records, 0 of them new"} {
 		r.says(r.ticketctl("", 0, append(merge, file("north.gate"))...), first, "WHAT TICKET PLACE GATE AT BEFORE AT", "duplicate "+o.Tickets[0].String()+" door north")
 	}
 	if said := r.ticketctl("", 6, append(merge, file("south.gate"))...); !strings.Contains(said, "gate_unauthorized") {
@@ -94,7 +101,7 @@ func TestTicketctlIsAGateOnLineAndOff(t *testing.T) {
 	}
 	r.ticketctl("", 0, "scan", "merge", file("north.log"), "--event", slug)
 	r.says(r.ticketctl("", 0, "gates", "findings", slug), "WHAT", "duplicate")
-	r.says(r.ticketctl("", 0, "gates", "counts", slug), "GATE ZONE", "north cellar 4 1 4 1 1", "", "ZONE ENTERED INSIDE", "cellar 2 2")
+	r.says(r.ticketctl("", 0, "gates", "counts", slug), "GATE ZONE", "north cellar 4 1 6 1 1", "", "ZONE ENTERED INSIDE", "cellar 2 2")
 	r.ticketctl("", 0, "gates", "revoke", slug, "north")
 	r.says(r.ticketctl("", 0, "gates", "list", slug), "GATE ZONE", "north cellar", "south -")
 	r.ticketctl(a+"\n", 6, online...)

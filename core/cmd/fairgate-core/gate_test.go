@@ -178,9 +178,9 @@ func (r *rig) gateRights(slug, credential string) {
 		r.t.Errorf("an operator's path on the gate listener: %s", got)
 	}
 	for body, want := range map[string]string{
-		`{"gate":"west","zone":"roof"}`: "zone_other", `{"gate":"WEST"}`: "gate_invalid",
+		`{"gate":"west","zone":"roof"}`: "zone_unknown", `{"gate":"WEST"}`: "gate_invalid", `{"gate":"north"}`: "gate_exists",
 	} {
-		status := map[string]int{"zone_other": 403, "gate_invalid": 422}[want]
+		status := map[string]int{"zone_unknown": 404, "gate_invalid": 422, "gate_exists": 409}[want]
 		if got := r.code(r.request("admin", http.MethodPost, "/admin/v1/events/"+slug+"/gates", body), status); got != want {
 			r.t.Errorf("%s: %s", body, got)
 		}

@@ -49,7 +49,7 @@ type Counts struct {
 
 // Answer is what a scan came to.
 type Answer struct {
-	Scan uuid.UUID // by which it can be undone; Nil when nothing was written, since the code is not genuine
+	Scan uuid.UUID // by which it can be undone; Nil of what is no code of the event
 	Code code.Code
 }
 
@@ -84,6 +84,10 @@ func (g *Gate) remember(r Record) error {
 	}
 	if r.Undo != uuid.Nil {
 		g.forget(r.Undo)
+		return nil
+	}
+	if r.Strange() {
+		g.counts.Refused++
 		return nil
 	}
 	c, err := code.Parse(r.Code)
@@ -136,14 +140,14 @@ func (g *Gate) Scan(shown string, d Direction) (Answer, error) {
 	}
 	now := g.cfg.Now()
 	c, why := g.reader.Read(shown, now)
+	r := Record{ID: uuid.New(), Event: g.pack.Event, Gate: g.cfg.Name, Zone: g.cfg.Zone, At: now.UTC().Truncate(time.Millisecond), Direction: d}
 	if why != nil && c.TicketID == uuid.Nil {
-		return Answer{}, why
+		return Answer{}, g.turnAway(r, why)
 	}
-	text, _, err := code.Split(shown)
-	if err != nil {
+	var err error
+	if r.Code, _, err = code.Split(shown); err != nil {
 		return Answer{}, err
 	}
-	r := Record{ID: uuid.New(), Event: c.EventID, Gate: g.cfg.Name, Zone: g.cfg.Zone, At: now.UTC().Truncate(time.Millisecond), Direction: d, Code: text}
 	if why == nil {
 		why = g.decide(c, r.Pass())
 	}
@@ -154,6 +158,17 @@ func (g *Gate) Scan(shown string, d Direction) (Answer, error) {
 	}
 	g.note(r, c)
 	return Answer{Scan: r.ID, Code: c}, why
+}
+
+// turnAway counts and writes that something was shown that is no code of the event, and answers why.
+func (g *Gate) turnAway(r Record, why error) error {
+	r.Refused = Reason(why)
+	if err := g.log.Append(r); err != nil {
+		g.broken = err
+		return err
+	}
+	g.counts.Refused++
+	return why
 }
 
 // decide applies the rules that are left once a code is genuine.

@@ -80,8 +80,34 @@ func TestAGateOffLineRefusesWhatItsPackSays(t *testing.T) {
 	s.scan("https://example.com", In, code.ErrMalformed)
 	s.now = p.Rules.ClosesAt
 	s.scan(shown(t, uuid.New(), 1, "floor"), In, ErrClosed)
-	if c := s.Counts(); c != (Counts{In: 3, Refused: 6}) {
+	if c := s.Counts(); c != (Counts{In: 3, Refused: 9}) {
 		t.Errorf("counts %+v", c)
+	}
+	text := must(os.ReadFile(s.cfg.Log))
+	records, _, err := ReadLog(bytes.NewReader(text))
+	if err != nil || len(records) != 12 || bytes.Contains(text, []byte("example.com")) || bytes.Contains(text, []byte(other)) || bytes.Contains(text, []byte(forged)) {
+		t.Errorf("%d records, %v:\n%s", len(records), err, text)
+	}
+	for i, want := range map[int]string{8: "other_event", 9: "forged", 10: "malformed"} {
+		if r := records[i]; r.Refused != want || !r.Strange() || r.Event != p.Event {
+			t.Errorf("record %d is %+v, want %s", i, r, want)
+		}
+	}
+	for _, bad := range []Record{{Refused: "used"}, {Refused: ""}, {Refused: "malformed", Reason: "r"}, {Refused: "malformed", Undo: uuid.New()}} {
+		bad.ID, bad.Event, bad.Gate, bad.At, bad.Direction = uuid.New(), p.Event, "north", s.now, In
+		if err := bad.Check(); !errors.Is(err, ErrLog) {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := New(s.cfg)
+	if err != nil || again.Counts() != (Counts{In: 3, Refused: 9}) {
+		t.Fatalf("started again: %+v, %v", again.Counts(), err)
+	}
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := New(Config{Name: "x", Zone: "roof", Pack: s.cfg.Pack, Log: s.cfg.Log + "2"}); !errors.Is(err, ErrZone) {
 		t.Errorf("a zone that is not there: %v", err)

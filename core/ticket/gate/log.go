@@ -32,7 +32,7 @@ type Record struct {
 	Zone      string    `json:"zone,omitempty"`
 	At        time.Time `json:"at"` // by the gate's clock
 	Direction Direction `json:"direction,omitempty"`
-	Code      string    `json:"code,omitempty"`    // without its rotating part
+	Code      string    `json:"code,omitempty"`    // without its rotating part; of what is no code of the event nothing
 	Refused   string    `json:"refused,omitempty"` // a Reason; empty: the gate opened
 	Undo      uuid.UUID `json:"undo,omitzero"`     // the scan that is undone, …
 	Reason    string    `json:"reason,omitempty"`  // … and why
@@ -128,17 +128,21 @@ const (
 // check tells what no gate would write.
 func (r Record) check() error {
 	scan := r.Code != "" && r.Undo == uuid.Nil && (r.Direction == In || r.Direction == Out) && (r.Refused == "" || Known(r.Refused)) && r.Reason == ""
+	strange := r.Code == "" && r.Undo == uuid.Nil && (r.Direction == In || r.Direction == Out) && stranger(r.Refused) && r.Reason == ""
 	undo := r.Code == "" && r.Undo != uuid.Nil && r.Direction == "" && r.Refused == "" && r.Reason != "" && len(r.Reason) <= maxReason
 	switch {
 	case r.ID == uuid.Nil || r.Event == uuid.Nil || r.At.IsZero() || r.At.Year() < 2000 || r.At.Year() > 2200:
 		return errors.New("it lacks an id, an event or a time")
 	case r.Gate == "" || len(r.Gate) > MaxName || len(r.Zone) > MaxName:
 		return errors.New("it lacks a gate")
-	case !scan && !undo:
+	case !scan && !strange && !undo:
 		return errors.New("it is neither a scan nor undoes one")
 	}
 	return nil
 }
+
+// Strange tells whether the record is of what is no code of the event: it says no more than that it was refused.
+func (r Record) Strange() bool { return r.Code == "" && r.Undo == uuid.Nil }
 
 // Check is check for records that came another way than by a log.
 func (r Record) Check() error {

@@ -34,15 +34,19 @@ func (s State) Check(epoch uint32) error {
 	return ErrSuperseded
 }
 
-// reasons are the words for refusals, in the order in which they are looked for.
+// reasons are the words for refusals, in the order in which they are looked for, and the codes by which core's HTTP interface knows them.
 var reasons = []struct {
-	is   error
-	word string
+	is         error
+	word, code string
 }{
-	{code.ErrMalformed, "malformed"}, {code.ErrOtherEvent, "other_event"}, {code.ErrForged, "forged"}, {code.ErrStatic, "static"},
-	{code.ErrExpired, "expired"}, {ErrClosed, "closed"}, {ErrSuperseded, "superseded"}, {ErrVoid, "void"}, {ErrListed, "listed"}, {ErrZone, "zone"}, {ErrUsed, "used"},
-	{ErrInside, "inside"}, {ErrOutside, "outside"}, {ErrCompanion, "companion"},
+	{code.ErrMalformed, "malformed", "code_malformed"}, {code.ErrOtherEvent, "other_event", "code_other_event"}, {code.ErrForged, "forged", "code_forged"},
+	{code.ErrStatic, "static", "code_static"}, {code.ErrExpired, "expired", "code_expired"}, {ErrClosed, "closed", "gates_closed"},
+	{ErrSuperseded, "superseded", "ticket_superseded"}, {ErrVoid, "void", "ticket_void"}, {ErrListed, "listed", "ticket_listed"}, {ErrZone, "zone", "zone_other"},
+	{ErrUsed, "used", "ticket_used"}, {ErrInside, "inside", "ticket_inside"}, {ErrOutside, "outside", "ticket_outside"}, {ErrCompanion, "companion", "ticket_companion"},
 }
+
+// strangers is how many of reasons, from the first on, are those of what is no code of the event.
+const strangers = 3
 
 // Reason is the word by which records and metrics know a refusal; empty for anything else.
 func Reason(err error) string {
@@ -52,6 +56,26 @@ func Reason(err error) string {
 		}
 	}
 	return ""
+}
+
+// PublicCode is the code by which core's HTTP interface knows a refusal, and whoever is a gate off line; empty for anything else.
+func PublicCode(err error) string {
+	for _, r := range reasons {
+		if errors.Is(err, r.is) {
+			return r.code
+		}
+	}
+	return ""
+}
+
+// stranger tells whether a word is that of what is no code of the event, so that no ticket is known.
+func stranger(word string) bool {
+	for _, r := range reasons[:strangers] {
+		if r.word == word {
+			return true
+		}
+	}
+	return false
 }
 
 // Known tells whether a word is one of Reason's.

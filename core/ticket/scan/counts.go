@@ -9,12 +9,22 @@ import (
 )
 
 const sqlGateCounts = `
-SELECT gate, zone, count(*) FILTER (WHERE refused = '' AND direction = 'in' AND undone_at IS NULL), count(*) FILTER (WHERE refused = '' AND direction = 'out' AND undone_at IS NULL),
-    count(*) FILTER (WHERE refused <> ''), count(*) FILTER (WHERE undone_at IS NOT NULL), count(*) FILTER (WHERE finding <> '')
-FROM scans
-WHERE event_id = $1
-GROUP BY gate, zone
-ORDER BY gate, zone`
+SELECT c.gate, c.zone, sum(c.ins)::INT8, sum(c.outs)::INT8, sum(c.refused)::INT8, sum(c.undone)::INT8, sum(c.findings)::INT8
+FROM (
+    SELECT s.gate, s.zone, count(*) FILTER (WHERE s.refused = '' AND s.direction = 'in' AND s.undone_at IS NULL) AS ins,
+        count(*) FILTER (WHERE s.refused = '' AND s.direction = 'out' AND s.undone_at IS NULL) AS outs, count(*) FILTER (WHERE s.refused <> '') AS refused,
+        count(*) FILTER (WHERE s.undone_at IS NOT NULL) AS undone, count(*) FILTER (WHERE s.finding <> '') AS findings
+    FROM scans AS s
+    WHERE s.event_id = $1
+    GROUP BY s.gate, s.zone
+    UNION ALL
+    SELECT r.gate, r.zone, 0, 0, count(*), 0, 0
+    FROM refused_scans AS r
+    WHERE r.event_id = $1
+    GROUP BY r.gate, r.zone
+) AS c
+GROUP BY c.gate, c.zone
+ORDER BY c.gate, c.zone`
 
 const sqlZoneCounts = `
 SELECT zone, count(*), count(*) FILTER (WHERE inside)
@@ -23,7 +33,7 @@ WHERE event_id = $1
 GROUP BY zone
 ORDER BY zone`
 
-// GateCounts are what was scanned at a gate.
+// GateCounts are what was scanned at a gate. Refused are also those of what is no code of the event.
 type GateCounts struct {
 	Gate, Zone                         string
 	In, Out, Refused, Undone, Findings int

@@ -14,8 +14,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-
-	"fairgate/core/ticket/gate"
 )
 
 var (
@@ -23,6 +21,10 @@ var (
 	ErrCredential = errors.New("scan: credential refused")
 	// ErrGateUnknown means that the event has no such gate, or not any more.
 	ErrGateUnknown = errors.New("scan: unknown gate")
+	// ErrGateExists means that the event has a gate of that name whose credential is good.
+	ErrGateExists = errors.New("scan: gate exists")
+	// ErrZoneUnknown means that the event has no such zone; a NoZone says which it has.
+	ErrZoneUnknown = errors.New("scan: unknown zone")
 	// ErrGateName means that a gate cannot be called so.
 	ErrGateName = errors.New("scan: gate name invalid")
 )
@@ -37,7 +39,8 @@ const sqlAddGate = `
 INSERT INTO gates (event_id, gate, gate_id, zone, secret_hash, created_at, created_by)
 VALUES ($1, $2, $3, $4, $5, now(), $6)
 ON CONFLICT (event_id, gate) DO UPDATE
-SET zone = excluded.zone, secret_hash = excluded.secret_hash, created_at = excluded.created_at, created_by = excluded.created_by, revoked_at = NULL`
+SET zone = excluded.zone, secret_hash = excluded.secret_hash, created_at = excluded.created_at, created_by = excluded.created_by, revoked_at = NULL
+WHERE gates.revoked_at IS NOT NULL OR $7::BOOL`
 
 const sqlRevokeGate = `UPDATE gates SET revoked_at = now() WHERE event_id = $1 AND gate = $2 AND revoked_at IS NULL`
 
@@ -55,9 +58,29 @@ type Gate struct {
 	RevokedAt time.Time // zero while its credential is good
 }
 
-// AddGate makes a gate and its credential, which is shown this once. A gate that is there gets another credential, and the one it had
-// is dead. Errors: gate.ErrZone, ErrGateName.
-func (s *Service) AddGate(ctx context.Context, event uuid.UUID, name, zone, actor string) (credential string, err error) {
+// NoZone is a zone that the event has not, and those that it has.
+type NoZone struct {
+	Zone  string
+	Known []string
+}
+
+func (n *NoZone) Error() string { return fmt.Sprintf("%v: %q", ErrZoneUnknown, n.Zone) }
+
+// Unwrap is ErrZoneUnknown.
+func (n *NoZone) Unwrap() error { return ErrZoneUnknown }
+
+// NewGate is a gate that is to be.
+type NewGate struct {
+	Name string
+	Zone string // empty: the venue
+	// Replace gives a gate that is there another credential, and maybe another zone; the credential that it had is dead then.
+	Replace bool
+}
+
+// AddGate makes a gate and its credential, which is shown this once. One that was revoked is made anew. Errors: a *NoZone, ErrGateName,
+// ErrGateExists.
+func (s *Service) AddGate(ctx context.Context, event uuid.UUID, g NewGate, actor string) (credential string, err error) {
+	name, zone := g.Name, g.Zone
 	e, err := s.events(ctx, event)
 	if err != nil {
 		return "", err
@@ -66,7 +89,11 @@ func (s *Service) AddGate(ctx context.Context, event uuid.UUID, name, zone, acto
 		return "", fmt.Errorf("%w: %q", ErrGateName, name)
 	}
 	if !e.Rules.Known(zone) {
-		return "", fmt.Errorf("%w: %q", gate.ErrZone, zone)
+		unknown := &NoZone{Zone: zone}
+		for _, z := range e.Rules.Zones {
+			unknown.Known = append(unknown.Known, z.ID)
+		}
+		return "", unknown
 	}
 	secret := make([]byte, secretSize)
 	if _, err := rand.Read(secret); err != nil {
@@ -75,8 +102,12 @@ func (s *Service) AddGate(ctx context.Context, event uuid.UUID, name, zone, acto
 	id := uuid.NewSHA1(event, []byte("gate/"+name))
 	text := base32.StdEncoding.EncodeToString(secret) // 20 bytes need no padding
 	hash := sha256.Sum256([]byte(text))
-	if _, err := s.db.Exec(ctx, sqlAddGate, event, name, id, zone, hash[:], actor); err != nil {
+	tag, err := s.db.Exec(ctx, sqlAddGate, event, name, id, zone, hash[:], actor, g.Replace)
+	if err != nil {
 		return "", fmt.Errorf("add gate %s: %w", name, err)
+	}
+	if tag.RowsAffected() == 0 {
+		return "", fmt.Errorf("%w: %s", ErrGateExists, name)
 	}
 	return id.String() + "." + text, nil
 }

@@ -25,6 +25,12 @@ FROM unnest($2::UUID[], $3::UUID[], $4::INT8[], $5::TEXT[], $6::TEXT[], $7::TEXT
 JOIN tickets AS t ON t.ticket_id = u.ticket_id AND t.event_id = $1
 ON CONFLICT (scan_id) DO NOTHING`
 
+const sqlMergeRefused = `
+INSERT INTO refused_scans (scan_id, event_id, gate, zone, refused, offline, at, recorded_at)
+SELECT u.scan_id, $1, u.gate, u.zone, u.refused, true, u.at, now()
+FROM unnest($2::UUID[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TIMESTAMPTZ[]) AS u (scan_id, gate, zone, refused, at)
+ON CONFLICT (scan_id) DO NOTHING`
+
 const sqlMergeUndos = `
 UPDATE scans AS s SET undone_at = u.at, undone_by = 'gate:' || u.gate, undo_reason = u.reason, finding = '', before_id = NULL
 FROM unnest($2::UUID[], $3::TEXT[], $4::TIMESTAMPTZ[], $5::TEXT[]) AS u (scan_id, gate, at, reason)
@@ -103,6 +109,7 @@ type bundle struct {
 	event    Event
 	scans    []gate.Record
 	codes    map[uuid.UUID]code.Code // of scans
+	strange  []gate.Record           // of what is no code of the event
 	undos    []gate.Record
 	rejected []Rejected
 	known    map[uuid.UUID]place
@@ -126,6 +133,10 @@ func (b *bundle) sort(records []gate.Record) error {
 			b.undos = append(b.undos, r)
 			continue
 		}
+		if r.Strange() {
+			b.strange = append(b.strange, r)
+			continue
+		}
 		c, err := code.Verify(r.Code, b.event.ID, b.event.Reader.Keys)
 		if err != nil {
 			b.rejected = append(b.rejected, Rejected{r.ID, gate.Reason(err)})
@@ -137,6 +148,8 @@ func (b *bundle) sort(records []gate.Record) error {
 		}
 	}
 	slices.SortFunc(b.scans, func(x, y gate.Record) int { return bytes.Compare(x.ID[:], y.ID[:]) })
+	slices.SortFunc(b.strange, func(x, y gate.Record) int { return bytes.Compare(x.ID[:], y.ID[:]) })
+	b.strange = slices.CompactFunc(b.strange, func(x, y gate.Record) bool { return x.ID == y.ID })
 	slices.SortFunc(b.undos, func(x, y gate.Record) int { return bytes.Compare(x.Undo[:], y.Undo[:]) })
 	b.undos = slices.CompactFunc(b.undos, func(x, y gate.Record) bool { return x.Undo == y.Undo })
 	return nil
@@ -152,7 +165,11 @@ func (b *bundle) merge(ctx context.Context, tx pgx.Tx) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	report.New = added + undone
+	turned, err := b.turnAway(ctx, tx)
+	if err != nil {
+		return Report{}, err
+	}
+	report.New = added + undone + turned
 	rejected, places, err := b.touched(ctx, tx)
 	if err != nil {
 		return Report{}, err
@@ -181,6 +198,24 @@ func (b *bundle) insert(ctx context.Context, tx pgx.Tx) (int, error) {
 	tag, err := tx.Exec(ctx, sqlMergeScans, b.event.ID, ids, tickets, epochs, gates, zones, ways, refused, ats)
 	if err != nil {
 		return 0, fmt.Errorf("write scans: %w", err)
+	}
+	return int(tag.RowsAffected()), nil
+}
+
+// turnAway counts what was shown at gates and is no code of the event.
+func (b *bundle) turnAway(ctx context.Context, tx pgx.Tx) (int, error) {
+	n := len(b.strange)
+	if n == 0 {
+		return 0, nil
+	}
+	ids, ats := make([]uuid.UUID, n), make([]time.Time, n)
+	gates, zones, refused := make([]string, n), make([]string, n), make([]string, n)
+	for i, r := range b.strange {
+		ids[i], gates[i], zones[i], refused[i], ats[i] = r.ID, r.Gate, r.Zone, r.Refused, r.At
+	}
+	tag, err := tx.Exec(ctx, sqlMergeRefused, b.event.ID, ids, gates, zones, refused, ats)
+	if err != nil {
+		return 0, fmt.Errorf("write what was no code: %w", err)
 	}
 	return int(tag.RowsAffected()), nil
 }

@@ -47,6 +47,11 @@ LEFT JOIN scans AS b ON b.scan_id = s.before_id
 JOIN tickets AS t ON t.ticket_id = s.ticket_id
 WHERE s.scan_id = $1`
 
+const sqlInsertRefused = `
+INSERT INTO refused_scans (scan_id, event_id, gate, zone, refused, offline, at, recorded_at)
+VALUES ($1, $2, $3, $4, $5, false, now(), now())
+ON CONFLICT (scan_id) DO NOTHING`
+
 // listed is what tickets.hold says of a ticket whose code is dead though it is valid: ticket.Listed.
 const listed = "listed"
 
@@ -80,6 +85,9 @@ func (s *Service) Scan(ctx context.Context, g Gate, q Request, now time.Time) (R
 	}
 	c, why := e.Reader.Read(q.Shown, now)
 	if why != nil && c.TicketID == uuid.Nil {
+		if _, err := s.db.Exec(ctx, sqlInsertRefused, q.ID, e.ID, g.Name, g.Zone, gate.Reason(why)); err != nil {
+			return Result{}, fmt.Errorf("count a scan of no code: %w", err)
+		}
 		count(q.Direction, why)
 		return Result{}, why
 	}

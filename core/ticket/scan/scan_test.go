@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -160,6 +161,42 @@ func TestTheFirstScanWinsAndTheSecondIsToldWhenAndWhere(t *testing.T) {
 	if err != nil || len(gates) != 2 || gates[0] != (scan.GateCounts{Gate: "north", In: 1}) || gates[1] != (scan.GateCounts{Gate: "south", Refused: 1}) ||
 		len(zones) != 1 || zones[0] != (scan.ZoneCounts{Entered: 1, Inside: 1}) {
 		t.Errorf("%+v, %+v, %v", gates, zones, err)
+	}
+}
+
+func TestWhatIsNoCodeOfTheEventIsCountedOnceAndNotKept(t *testing.T) {
+	w := newWorld(t, gate.Once)
+	x := w.issue(1)[0]
+	w.scan(at("north", ""), x.Code, gate.In, nil)
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := code.Code{KeyNo: 3, TicketID: uuid.New(), EventID: lottery.EventID("elsewhere"), Epoch: 1, Place: "floor"}.Sign(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged, err := code.Code{KeyNo: 3, TicketID: x.ID, EventID: arena, Epoch: 1, Place: "floor"}.Sign(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for shown, why := range map[string]error{"hello": code.ErrMalformed, foreign: code.ErrOtherEvent, forged: code.ErrForged} {
+		q := scan.Request{ID: uuid.New(), Shown: shown, Direction: gate.In}
+		for range 2 { // the answer was lost
+			if _, err := w.s.Scan(t.Context(), at("north", ""), q, time.Now()); !errors.Is(err, why) {
+				t.Errorf("%.20q: %v", shown, err)
+			}
+		}
+	}
+	strange := gate.Record{ID: uuid.New(), Event: arena, Gate: "north", At: time.Now(), Direction: gate.In, Refused: "malformed"}
+	for want := 1; want >= 0; want-- {
+		if report, err := w.s.Merge(t.Context(), arena, []gate.Record{strange, strange}); err != nil || report.New != want || len(report.Rejected) != 0 {
+			t.Errorf("%+v, %v", report, err)
+		}
+	}
+	gates, _, err := w.s.Counts(t.Context(), arena)
+	if err != nil || len(gates) != 1 || gates[0] != (scan.GateCounts{Gate: "north", In: 1, Refused: 4}) {
+		t.Errorf("%+v, %v", gates, err)
 	}
 }
 
@@ -332,18 +369,29 @@ func TestAScanAndARefundAtOnceAreOneAfterTheOther(t *testing.T) {
 func TestACredentialIsGoodForItsGateUntilItIsRevoked(t *testing.T) {
 	w := newWorld(t, gate.Once)
 	for name, zone := range map[string]string{"north": "floor", "": "", "Nord": "", "west": "roof"} {
-		if _, err := w.s.AddGate(t.Context(), arena, name, zone, "operator:ann"); (err == nil) != (name == "north") {
+		if _, err := w.s.AddGate(t.Context(), arena, scan.NewGate{Name: name, Zone: zone, Replace: true}, "operator:ann"); (err == nil) != (name == "north") {
 			t.Errorf("%q in %q: %v", name, zone, err)
 		}
 	}
-	first, err := w.s.AddGate(t.Context(), arena, "north", "floor", "operator:ann")
+	var no *scan.NoZone
+	if _, err := w.s.AddGate(t.Context(), arena, scan.NewGate{Name: "west", Zone: "roof"}, "operator:ann"); !errors.Is(err, scan.ErrZoneUnknown) || !errors.As(err, &no) || !slices.Contains(no.Known, "floor") {
+		t.Errorf("an unknown zone: %v, %+v", err, no)
+	}
+	north := scan.NewGate{Name: "north", Zone: "floor", Replace: true}
+	first, err := w.s.AddGate(t.Context(), arena, north, "operator:ann")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if g, err := w.s.Authenticate(t.Context(), first); err != nil || g.Name != "north" || g.Zone != "floor" || g.Event != arena || g.CreatedBy != "operator:ann" {
 		t.Errorf("got %+v, %v", g, err)
 	}
-	second, err := w.s.AddGate(t.Context(), arena, "north", "floor", "operator:ann")
+	if _, err := w.s.AddGate(t.Context(), arena, scan.NewGate{Name: "north"}, "operator:ben"); !errors.Is(err, scan.ErrGateExists) {
+		t.Errorf("a gate that is there: %v", err)
+	}
+	if g, err := w.s.Authenticate(t.Context(), first); err != nil || g.Zone != "floor" {
+		t.Errorf("after somebody wanted its name: %+v, %v", g, err)
+	}
+	second, err := w.s.AddGate(t.Context(), arena, north, "operator:ann")
 	if err != nil || second == first {
 		t.Fatal(err)
 	}
@@ -364,6 +412,16 @@ func TestACredentialIsGoodForItsGateUntilItIsRevoked(t *testing.T) {
 	}
 	if err := w.s.RevokeGate(t.Context(), arena, "north"); !errors.Is(err, scan.ErrGateUnknown) {
 		t.Errorf("revoked twice: %v", err)
+	}
+	third, err := w.s.AddGate(t.Context(), arena, scan.NewGate{Name: "north", Zone: "floor"}, "operator:ann") // revoked, so it is to be had
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.s.Authenticate(t.Context(), third); err != nil {
+		t.Error(err)
+	}
+	if err := w.s.RevokeGate(t.Context(), arena, "north"); err != nil {
+		t.Fatal(err)
 	}
 	if gates, err := w.s.Gates(t.Context(), arena); err != nil || len(gates) != 1 || gates[0].RevokedAt.IsZero() {
 		t.Errorf("%+v, %v", gates, err)

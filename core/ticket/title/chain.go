@@ -32,6 +32,9 @@ type Link struct {
 	State string // "valid" or "void"
 
 	Steps []Step
+	// Sold, of the last link of a chain that Verify has read, are the first steps of the tickets that follow it: it was sold on. They are more
+	// than one when a sale was undone.
+	Sold []Step
 }
 
 // Chain is a ticket's title, from the first issue on: the last link is the ticket itself, each other one is what the next follows.
@@ -48,6 +51,13 @@ SELECT ticket_id, seq, epoch, from_owner, to_owner, how, price_minor, currency, 
 FROM title_steps
 WHERE ticket_id = $1::UUID
 ORDER BY seq`
+
+const sqlSoldOn = `
+SELECT ticket_id, seq, epoch, from_owner, to_owner, how, price_minor, currency, previous_id, note, at, hash
+FROM title_steps
+WHERE previous_id = $1::UUID
+ORDER BY at, ticket_id
+LIMIT $2::INT8`
 
 // Of is the whole title of a ticket. It does not say whether it is in order: see Verify. Errors: ErrUnknown, ErrLong; ErrBroken when a
 // ticket that another follows is not there.
@@ -72,6 +82,19 @@ func Of(ctx context.Context, q Querier, ticket uuid.UUID) (Chain, error) {
 		}
 		ticket = link[0].Steps[0].Previous
 	}
+}
+
+// soldOn are the first steps of the tickets that follow one.
+func soldOn(ctx context.Context, q Querier, ticket uuid.UUID) ([]Step, error) {
+	rows, err := q.Query(ctx, sqlSoldOn, ticket, maxLinks)
+	if err != nil {
+		return nil, fmt.Errorf("read sales: %w", err)
+	}
+	steps, err := pgx.CollectRows(rows, scanStep)
+	if err != nil {
+		return nil, fmt.Errorf("read sales: %w", err)
+	}
+	return steps, nil
 }
 
 // read is the chain of one ticket alone.
@@ -202,6 +225,23 @@ func (c Chain) Verify() error {
 		case owner != l.Owner:
 			return fmt.Errorf("%w: ticket %s is of another owner than its title says", ErrBroken, l.Ticket)
 		}
+		if err := l.verifySold(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verifySold checks that the tickets that follow a link follow it as it is.
+func (l *Link) verifySold() error {
+	for n := range l.Sold {
+		s := &l.Sold[n]
+		switch _, owner, _, found := l.sold(s); {
+		case s.How != Resale || s.Previous != l.Ticket || s.Seq != 0:
+			return fmt.Errorf("%w: ticket %s follows ticket %s and is no sale of it", ErrBroken, s.Ticket, l.Ticket)
+		case !found || s.From != owner:
+			return fmt.Errorf("%w: ticket %s was sold as %s, and one of the two was altered", ErrBroken, l.Ticket, s.Ticket)
+		}
 	}
 	return nil
 }
@@ -210,11 +250,14 @@ func broken(l *Link, step int, how string) error {
 	return fmt.Errorf("%w: ticket %s, step %d: %s", ErrBroken, l.Ticket, step, how)
 }
 
-// Verify reads a ticket's title and verifies it. Errors: those of Of, ErrBroken.
+// Verify reads a ticket's title, and as what it was sold on, and verifies it. Errors: those of Of, ErrBroken.
 func Verify(ctx context.Context, q Querier, ticket uuid.UUID) (Chain, error) {
 	chain, err := Of(ctx, q, ticket)
 	if err != nil {
 		return nil, err
+	}
+	if chain[len(chain)-1].Sold, err = soldOn(ctx, q, ticket); err != nil {
+		return nil, fmt.Errorf("read the title of ticket %s: %w", ticket, err)
 	}
 	return chain, chain.Verify()
 }

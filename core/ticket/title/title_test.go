@@ -146,8 +146,19 @@ func TestATitleGoesBackToTheFirstIssueAndVerifies(t *testing.T) {
 	if s := steps[2]; s.How != title.Transfer || s.Epoch != 3 || s.To != anna || chain[1].Owner != anna {
 		t.Errorf("the last step: %+v", s)
 	}
-	if chain, err = title.Verify(t.Context(), w.db.Pool, first); err != nil || len(chain) != 1 {
-		t.Errorf("of the ticket that was sold on: %+v, %v", chain, err)
+	if len(chain[1].Sold) != 0 {
+		t.Errorf("it was not sold on: %+v", chain[1].Sold)
+	}
+	chain, err = title.Verify(t.Context(), w.db.Pool, first)
+	if err != nil || len(chain) != 1 || len(chain[0].Sold) != 1 {
+		t.Fatalf("of the ticket that was sold on: %+v, %v", chain, err)
+	}
+	if s := chain[0].Sold[0]; s.Ticket != last || s.From != ben || s.To != cleo || s.Price.Minor != 9900 {
+		t.Errorf("its sale: %+v", s)
+	}
+	w.exec(`UPDATE title_steps SET price_minor = 1 WHERE ticket_id = $1 AND seq = 0`, last)
+	if _, err = title.Verify(t.Context(), w.db.Pool, first); !errors.Is(err, title.ErrBroken) {
+		t.Errorf("its sale was altered: %v", err)
 	}
 	plain := w.sell(ben, "102/A/1")
 	if chain, err = title.Verify(t.Context(), w.db.Pool, plain); err != nil || len(chain) != 1 || len(chain[0].Steps) != 0 {

@@ -86,7 +86,7 @@ func (b *bench) doors(ctx context.Context) (*doors, error) {
 	service := b.service(b.event)
 	s := &doors{client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256, MaxConnsPerHost: 256}}}
 	for i := range scanGates {
-		credential, err := service.AddGate(ctx, b.event, fmt.Sprintf("gate-%d", i), "", "bench")
+		credential, err := service.AddGate(ctx, b.event, scan.NewGate{Name: fmt.Sprintf("gate-%d", i)}, "bench")
 		if err != nil {
 			return nil, err
 		}
