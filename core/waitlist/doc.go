@@ -20,6 +20,11 @@
 // has them, or everybody. Only who has as many as one buyer may is taken off the list; what others of the same browser or network hold may
 // come free.
 //
+// An asker is an account, and has one entry. What somebody has bought without it, as a browser, counts with what they are offered where the
+// event has limits by browser (limits.per_device) and they asked in the same one: the mark is the browser's either way. Elsewhere nobody can
+// tell that the two are one: an account that happens to be signed in is not taken for the buyer, since signing out would undo that, and
+// the limit by buyer counts them apart.
+//
 // # What is kept
 //
 // While somebody waits for a tier of an event that is sold out, or whose sale has ended, its stock row is kept for the list

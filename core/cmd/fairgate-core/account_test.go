@@ -41,7 +41,13 @@ func (r *rig) mailedCode(to string) string {
 // signIn signs somebody in in a browser.
 func (r *rig) signIn(email, browser string) *person {
 	r.t.Helper()
-	p := &person{shopper: shopper{device: lottery.HashDevice([]byte(browser))}}
+	return r.signInAt(email, lottery.HashDevice([]byte(browser)))
+}
+
+// signInAt is signIn in the browser of a device.
+func (r *rig) signInAt(email string, device lottery.DeviceHash) *person {
+	r.t.Helper()
+	p := &person{shopper: shopper{device: device}}
 	r.call(r.as(&p.shopper, http.MethodPost, "/v1/account/code", map[string]string{"email": email, "language": "es"}), http.StatusAccepted, nil)
 	code := r.mailedCode(email)
 	var got struct{ Session string }

@@ -215,3 +215,26 @@ func TestABannedNetworkNeitherWaitsNorBuysWithoutTheRoom(t *testing.T) {
 		t.Errorf("from another network: %d %s", got.status, got.body)
 	}
 }
+
+func TestWhoAsksWithAnAccountIsCountedWithWhatTheSameBrowserHasBoughtWithoutIt(t *testing.T) {
+	r := newRigWith(t, "", paysim.Faults{}, func(*config) {})
+	r.with("\nlimits: {per_device: 2}\nrefunds: {by: buyer}\nwaiting_list: {enabled: true, offer_for: 10m, draw_after: 1s}\n")
+	slug, tier := r.firstEvent()
+	people := r.open(slug, 2)
+	r.admit(slug, people...)
+	s, other := people[0], people[1]
+	r.bought(s, slug, tier, 2) // all that its browser may have
+	o := r.bought(other, slug, tier, 1)
+	same, elsewhere := r.signInAt("ann@example.org", s.device), r.signIn("ben@example.org", "another browser")
+	for _, p := range []*person{same, elsewhere} {
+		r.call(r.by(p, http.MethodPut, "/v1/events/"+slug+"/waitlist/entry", map[string]any{"tiers": []string{tier}, "quantity": 1}), http.StatusCreated, nil)
+	}
+	if _, err := r.db.Pool.Exec(t.Context(), `UPDATE stock SET capacity = taken, version = version + 1 WHERE allocation = 'general'`); err != nil {
+		t.Fatal(err)
+	}
+	r.call(r.keyed(r.request("admin", http.MethodPost, "/admin/v1/orders/"+o.ID.String()+"/refunds", map[string]any{"reason": "ill"}), "one"), http.StatusCreated, nil)
+	r.entry(elsewhere, slug, func(e *waitlistEntry) bool { return e.State == "offered" })
+	if e := r.entry(same, slug, func(*waitlistEntry) bool { return true }); e.State != "waiting" {
+		t.Errorf("whose browser has as many as one may is %s", e.State)
+	}
+}
