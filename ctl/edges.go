@@ -107,7 +107,7 @@ A node that is trusted again gets another id: delete its state file, or change e
 }
 
 func (t *tool) keys() *cobra.Command {
-	return group("keys", "Rotate and revoke the keys of the waiting room", `  ticketctl keys rotate --event arena
+	return group("keys", "Rotate and revoke the keys of the waiting room and of account sessions", `  ticketctl keys rotate --event arena
   ticketctl keys rotate --edge 0b0f1f0e-6d0d-4a57-9d3c-3a0e3c9f2b11
   ticketctl keys rotate --event arena --key pass
   ticketctl keys revoke --edge 0b0f1f0e-6d0d-4a57-9d3c-3a0e3c9f2b11`, t.keysRotate(), t.keysRevoke())
@@ -125,15 +125,24 @@ func (t *tool) keysRotate() *cobra.Command {
               --event and --edge narrow it down; edges list shows what is left to do. By themselves edges do this every hour.
   pass        of one event: signs passes from now on. Older passes stay good, so nobody's place is lost
   receipt     of one event: signs receipts from now on; older ones still verify
-  invitation  of one event: signs invitations from now on; older ones still work`,
+  invitation  of one event: signs invitations from now on; older ones still work
+  account     of all: signs the sessions of accounts from now on. Who is signed in stays so; an older key is retired by a rotation after its
+              last session has ended`,
 		Example: `  ticketctl keys rotate
   ticketctl keys rotate --event arena
-  ticketctl keys rotate --event arena --key pass`,
+  ticketctl keys rotate --event arena --key pass
+  ticketctl keys rotate --key account`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := t.client(cmd)
 			if err != nil {
 				return err
+			}
+			if key == "account" {
+				if event != "" || edge != "" {
+					return usagef("--key account goes with neither --event nor --edge: all share it")
+				}
+				return t.changeAccountKeys(cmd, c, "rotate", "account key %d signs from now on; %d verify")
 			}
 			if key != "edge" {
 				return t.rotateEventKey(cmd, c, event, edge, key)
@@ -141,7 +150,7 @@ func (t *tool) keysRotate() *cobra.Command {
 			return t.changeEdgeKeys(cmd, c, "rotate", event, edge, "%d keys are being replaced; see ticketctl edges list")
 		},
 	}
-	cmd.Flags().StringVar(&key, "key", "edge", "edge, pass, receipt or invitation")
+	cmd.Flags().StringVar(&key, "key", "edge", "edge, pass, receipt, invitation or account")
 	cmd.Flags().StringVar(&event, "event", "", "only those of this event")
 	cmd.Flags().StringVar(&edge, "edge", "", "only those of this edge")
 	_ = cmd.RegisterFlagCompletionFunc("event", t.completeEvents)
@@ -151,7 +160,7 @@ func (t *tool) keysRotate() *cobra.Command {
 func (t *tool) rotateEventKey(cmd *cobra.Command, c *client, event, edge, key string) error {
 	switch {
 	case key != "pass" && key != "receipt" && key != "invitation":
-		return usagef("--key must be edge, pass, receipt or invitation")
+		return usagef("--key must be edge, pass, receipt, invitation or account")
 	case event == "":
 		return usagef("--key %s needs --event", key)
 	case edge != "":
@@ -171,6 +180,25 @@ func (t *tool) rotateEventKey(cmd *cobra.Command, c *client, event, edge, key st
 		return err
 	}
 	return t.show(cmd, answer, &now, func(out *table) { out.line("%s key %d of %s signs from now on", key, now.Newest[key], event) })
+}
+
+// changeAccountKeys rotates or revokes the keys that sign account sessions.
+func (t *tool) changeAccountKeys(cmd *cobra.Command, c *client, verb, done string) error {
+	answer, err := c.get(cmd.Context(), path("accounts", "keys"), nil)
+	if err != nil {
+		return err
+	}
+	var now struct {
+		Newest uint32   `json:"newest"`
+		Verify []uint32 `json:"verify"`
+	}
+	if err := readInto(answer, &now); err != nil {
+		return err
+	}
+	if answer, err = c.post(cmd.Context(), "/admin/v1/accounts/keys:"+verb, map[string]any{"newest": now.Newest}); err != nil {
+		return err
+	}
+	return t.show(cmd, answer, &now, func(out *table) { out.line("%s", fmt.Sprintf(done, now.Newest, len(now.Verify))) })
 }
 
 func (t *tool) changeEdgeKeys(cmd *cobra.Command, c *client, verb, event, edge, done string) error {
@@ -193,28 +221,41 @@ func (t *tool) changeEdgeKeys(cmd *cobra.Command, c *client, verb, event, edge, 
 }
 
 func (t *tool) keysRevoke() *cobra.Command {
-	var event, edge string
+	var event, edge, key string
 	cmd := &cobra.Command{
-		Use:   "revoke --edge EDGE [--event EVENT]",
-		Short: "Make an edge's keys worthless at once",
-		Long: `revoke makes the signing keys of an edge worthless, at every core within two seconds, and the edge makes others. Whoever claims there
+		Use:   "revoke {--edge EDGE [--event EVENT] | --key account}",
+		Short: "Make an edge's keys, or those of account sessions, worthless at once",
+		Long: `With --key account everybody is signed out, at every core within seconds, and signs in again with a code: for when the keys that sign
+account sessions may be in somebody else's hands. What accounts own stays theirs.
+
+Otherwise revoke makes the signing keys of an edge worthless, at every core within two seconds, and the edge makes others. Whoever claims there
 meanwhile is told to wait a moment and keeps the turn. A node that somebody else holds would make others too: throw that one out
 with edges revoke.`,
-		Example: `  ticketctl keys revoke --edge 0b0f1f0e-6d0d-4a57-9d3c-3a0e3c9f2b11 --event arena`,
-		Args:    cobra.NoArgs,
+		Example: `  ticketctl keys revoke --edge 0b0f1f0e-6d0d-4a57-9d3c-3a0e3c9f2b11 --event arena
+  ticketctl keys revoke --key account`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case key != "edge" && key != "account":
+				return usagef("--key must be edge or account; to change another, see keys rotate")
+			case key == "account" && (edge != "" || event != ""):
+				return usagef("--key account goes with neither --event nor --edge: all share it")
+			case key == "edge" && edge == "":
+				return usagef("--edge is needed, or --key account")
+			}
 			c, err := t.client(cmd)
 			if err != nil {
 				return err
+			}
+			if key == "account" {
+				return t.changeAccountKeys(cmd, c, "revoke", "everybody is signed out; account key %d signs from now on, and %d verifies")
 			}
 			return t.changeEdgeKeys(cmd, c, "revoke", event, edge, "%d keys are worth nothing from now on")
 		},
 	}
 	cmd.Flags().StringVar(&edge, "edge", "", "the edge")
 	cmd.Flags().StringVar(&event, "event", "", "only those for this event")
-	if err := cmd.MarkFlagRequired("edge"); err != nil {
-		panic(err) // the flag stands above
-	}
+	cmd.Flags().StringVar(&key, "key", "edge", "edge or account")
 	_ = cmd.RegisterFlagCompletionFunc("event", t.completeEvents)
 	return cmd
 }

@@ -49,6 +49,19 @@ func (f *fakeCore) edgeRoutes(mux *http.ServeMux) {
 			answer(w, 200, map[string]any{done: n})
 		})
 	}
+	accountKeys := []int{1}
+	keys := func(w http.ResponseWriter) {
+		answer(w, 200, map[string]any{"newest": accountKeys[0], "verify": accountKeys})
+	}
+	mux.HandleFunc("GET /admin/v1/accounts/keys", func(w http.ResponseWriter, _ *http.Request) { keys(w) })
+	mux.HandleFunc("POST /admin/v1/accounts/keys:rotate", func(w http.ResponseWriter, _ *http.Request) {
+		accountKeys = append([]int{accountKeys[0] + 1}, accountKeys...)
+		keys(w)
+	})
+	mux.HandleFunc("POST /admin/v1/accounts/keys:revoke", func(w http.ResponseWriter, _ *http.Request) {
+		accountKeys = []int{accountKeys[0] + 1}
+		keys(w)
+	})
 	newest := func(w http.ResponseWriter) {
 		answer(w, 200, map[string]any{"event": "arena", "newest": map[string]any{"pass": passKey, "receipt": 1, "invitation": 1}})
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -67,6 +68,9 @@ type Config struct {
 	// Signing is the ring that signs account sessions, Marking the one whose oldest key hashes codes and addresses. They are asked
 	// for each time, and should answer from memory.
 	Signing, Marking func(context.Context) (event.KeyRing, error)
+	// Reread is Signing from the database, for a session signed with a newer key than memory has; nil: Signing will do. It is asked for no
+	// more than once a second.
+	Reread func(context.Context) (event.KeyRing, error)
 	// Send takes a mail into the transaction.
 	Send func(context.Context, pgx.Tx, Mail) error
 
@@ -85,6 +89,8 @@ type Config struct {
 type Service struct {
 	db  *db.DB
 	cfg Config
+
+	rereadAt atomic.Int64 // Unix nanoseconds: when Reread was last asked
 }
 
 // New makes a Service.
@@ -108,6 +114,9 @@ func New(cfg Config) (*Service, error) {
 	}
 	return &Service{db: cfg.DB, cfg: cfg}, nil
 }
+
+// SessionTTL is how long a session lasts that is not renewed.
+func (s *Service) SessionTTL() time.Duration { return s.cfg.SessionTTL }
 
 const accountColumns = `account_id, COALESCE(email, ''), email_written, secret, language, epoch, created_at, forgotten_at`
 

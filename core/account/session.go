@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -44,7 +45,7 @@ func (s *Service) Check(ctx context.Context, raw []byte, device lottery.DeviceHa
 
 // CheckAll is Check of many, with one statement. For each there is a session, or an ErrSignedOut.
 func (s *Service) CheckAll(ctx context.Context, shown []Shown) ([]Session, []error, error) {
-	keys, err := s.PublicKeys(ctx)
+	keys, err := s.keysFor(ctx, shown)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -86,6 +87,30 @@ func (s *Service) CheckAll(ctx context.Context, shown []Shown) ([]Session, []err
 		sessions[i] = Session{Account: a, Raw: one.Raw, IssuedAt: token.IssuedAt, ExpiresAt: token.ExpiresAt}
 	}
 	return sessions, errs, nil
+}
+
+// rereadPause is how long the ring is not read anew for a session that names a newer key: anybody can make up numbers.
+const rereadPause = time.Second
+
+// keysFor are the keys by which sessions are checked: those in memory, unless a session names a newer one, which another core has made since.
+func (s *Service) keysFor(ctx context.Context, shown []Shown) (lottery.PublicKeys, error) {
+	keys, err := s.PublicKeys(ctx)
+	if err != nil || s.cfg.Reread == nil {
+		return keys, err
+	}
+	newer := slices.ContainsFunc(shown, func(one Shown) bool {
+		token, err := admission.ParseAccount(one.Raw)
+		return err == nil && !slices.ContainsFunc(keys, func(k lottery.PublicKey) bool { return k.No >= token.KeyNo })
+	})
+	now, last := time.Now().UnixNano(), s.rereadAt.Load()
+	if !newer || now-last < int64(rereadPause) || !s.rereadAt.CompareAndSwap(last, now) {
+		return keys, nil
+	}
+	ring, err := s.cfg.Reread(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find the keys of account sessions: %w", err)
+	}
+	return ring.PublicKeys(), nil
 }
 
 // Renew is the same session for longer, when it is old enough to be renewed; false otherwise. It must just have been checked.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -81,4 +82,41 @@ func (s *Store) Rotate(ctx context.Context, purpose Purpose, scope string, newes
 		return nil, fmt.Errorf("rotate %s keys: %w", purpose, err)
 	}
 	return ring, nil
+}
+
+const (
+	sqlRetireKeys = `
+UPDATE keys SET retired_at = now()
+WHERE purpose = $1::TEXT AND scope = $2::TEXT AND number < $3::INT8 AND retired_at IS NULL`
+	sqlRetireOldKeys = `
+UPDATE keys AS k SET retired_at = now()
+WHERE k.purpose = $1::TEXT AND k.scope = $2::TEXT AND k.retired_at IS NULL
+AND EXISTS (SELECT 1 FROM keys AS n WHERE n.purpose = k.purpose AND n.scope = k.scope AND n.number = k.number + 1
+	AND n.created_at < now() - $3::INT8 * INTERVAL '1 millisecond')`
+)
+
+// Retire makes all keys of a purpose and scope before number oldest worthless, everywhere within the time a Store may answer from memory, and
+// here at once. Retiring twice is retiring once. It says how many were good until now.
+func (s *Store) Retire(ctx context.Context, purpose Purpose, scope string, oldest uint32) (int, error) {
+	return s.retire(ctx, purpose, scope, sqlRetireKeys, int64(oldest))
+}
+
+// RetireOld is Retire of those keys that were followed by another so long ago that nothing they signed is good any more.
+func (s *Store) RetireOld(ctx context.Context, purpose Purpose, scope string, lasts time.Duration) (int, error) {
+	return s.retire(ctx, purpose, scope, sqlRetireOldKeys, lasts.Milliseconds())
+}
+
+func (s *Store) retire(ctx context.Context, purpose Purpose, scope, statement string, bound int64) (n int, err error) {
+	tag, err := s.db.Exec(ctx, statement, string(purpose), scope, bound)
+	s.keys.forget(ringKey{purpose, scope})
+	if err != nil {
+		return 0, fmt.Errorf("retire %s keys: %w", purpose, err)
+	}
+	return int(tag.RowsAffected()), nil
+}
+
+// Reread is Keys from the database, for whoever is shown a key that is newer than all in memory.
+func (s *Store) Reread(ctx context.Context, purpose Purpose, scope string) (KeyRing, error) {
+	s.keys.forget(ringKey{purpose, scope})
+	return s.Keys(ctx, purpose, scope)
 }

@@ -21,7 +21,9 @@ func openAccounts(d *db.DB, events *event.Store, log *slog.Logger) (*account.Ser
 		return func(ctx context.Context) (event.KeyRing, error) { return events.Keys(ctx, purpose, event.GlobalScope) }
 	}
 	return account.New(account.Config{
-		DB: d, Signing: ring(event.AccountPurpose), Marking: ring(event.CodePurpose), Log: log, Send: sendCode,
+		DB: d, Signing: ring(event.AccountPurpose), Reread: func(ctx context.Context) (event.KeyRing, error) {
+			return events.Reread(ctx, event.AccountPurpose, event.GlobalScope)
+		}, Marking: ring(event.CodePurpose), Log: log, Send: sendCode,
 	})
 }
 

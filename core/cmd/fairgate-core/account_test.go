@@ -317,3 +317,53 @@ func (r *rig) enrollOnly() {
 		r.t.Errorf("the edge is told %d keys of accounts", len(enrolled.Accounts))
 	}
 }
+
+func TestTheKeysOfAccountSessionsAreRotatedUnnoticedAndRevokingThemSignsEverybodyOut(t *testing.T) {
+	r := newRig(t, "")
+	first := *r // another core of the same database, which has the old ring in memory
+	r.startCore()
+	a := r.signIn("ann@example.org", "a browser")
+	r.call(r.by(a, http.MethodGet, "/v1/account", nil), 200, nil)
+	first.call(first.by(a, http.MethodGet, "/v1/account", nil), 200, nil)
+	if out := r.ticketctl("", 0, "keys", "rotate", "--key", "account"); !strings.Contains(out, "account key 2 signs from now on; 2 verify") {
+		t.Errorf("rotating says %s", out)
+	}
+	b := r.signIn("bob@example.org", "b browser")
+	if token, err := decode64(b.account); err != nil || token[4] != 2 {
+		t.Errorf("the new session is of key %v: %v", token[1:5], err)
+	}
+	for _, core := range []*rig{r, &first} { // the other core learns of the new key from the session
+		for _, p := range []*person{a, b} {
+			core.call(core.by(p, http.MethodGet, "/v1/account", nil), 200, nil)
+		}
+	}
+	// A caller who does not know of the rotation makes no third key.
+	r.admin(http.MethodPost, "/admin/v1/accounts/keys:rotate", map[string]any{"newest": 1}, 200, nil)
+	if out := r.ticketctl("", 0, "keys", "revoke", "--key", "account"); !strings.Contains(out, "account key 3 signs from now on, and 1 verifies") {
+		t.Errorf("revoking says %s", out)
+	}
+	for _, p := range []*person{a, b} {
+		if code := r.code(r.by(p, http.MethodGet, "/v1/account", nil), 401); code != "signed_out" {
+			t.Errorf("after revoking: %s", code)
+		}
+		first.eventually("the other core signs out too", func() bool {
+			return first.raw(first.by(p, http.MethodGet, "/v1/account", nil)).status == 401
+		})
+	}
+	again := r.signIn("ann@example.org", "a browser")
+	r.call(r.by(again, http.MethodGet, "/v1/account", nil), 200, nil)
+	// A key whose last session has ended long ago is retired by the next rotation.
+	if _, err := r.db.Pool.Exec(t.Context(), `UPDATE keys SET created_at = now() - INTERVAL '31 days' WHERE purpose = 'account' AND number = 3`); err != nil {
+		t.Fatal(err)
+	}
+	var keys struct{ Verify []int }
+	if r.admin(http.MethodPost, "/admin/v1/accounts/keys:rotate", map[string]any{"newest": 3}, 200, &keys); len(keys.Verify) != 2 {
+		t.Errorf("after the rotation there are %v", keys.Verify)
+	}
+	if _, err := r.db.Pool.Exec(t.Context(), `UPDATE keys SET created_at = now() - INTERVAL '31 days' WHERE purpose = 'account' AND number = 4`); err != nil {
+		t.Fatal(err)
+	}
+	if r.admin(http.MethodPost, "/admin/v1/accounts/keys:rotate", map[string]any{"newest": 4}, 200, &keys); len(keys.Verify) != 2 || keys.Verify[1] != 4 {
+		t.Errorf("of the keys %v one has no session any more", keys.Verify)
+	}
+}
