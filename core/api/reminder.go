@@ -14,6 +14,29 @@ func (s *Server) reminderRoutes(edge func(pattern string, limit int64, h handler
 	edge("PUT /v1/events/{id}/reminders", maxBuyerBody, s.setReminders)
 	edge("DELETE /v1/events/{id}/reminders", maxBuyerBody, s.stopReminders)
 	edge("GET /v1/reminders", maxBuyerBody, s.allReminders)
+	edge("POST /v1/reminders/unsubscribe", maxBuyerBody, s.unsubscribe)
+}
+
+// unsubscribe withdraws all reminders of an event by the token of a mail, for whoever has that mail; nobody has to be signed in.
+//
+//	POST /v1/reminders/unsubscribe {"token":"…"}
+func (s *Server) unsubscribe(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Token string `json:"token"`
+	}
+	if err := decode(r, &body); err != nil {
+		return err
+	}
+	id, err := s.Reminders.Unsubscribe(r.Context(), body.Token)
+	if err != nil {
+		return err
+	}
+	e, err := s.Events.ByID(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"event": e.Slug, "occasions": []reminder.Occasion{}})
+	return nil
 }
 
 // eventRemindersJSON is what an account will be mailed about one event.
@@ -78,7 +101,9 @@ func (s *Server) ownReminders(w http.ResponseWriter, r *http.Request) error {
 
 // setReminders has the account mailed about these occasions and no others.
 //
-//	PUT /v1/events/{id}/reminders {"occasions":["room_opens","sale_opens","returned"],"language":"es"}
+// Those of a presale have its id behind them.
+//
+//	PUT /v1/events/{id}/reminders {"occasions":["room_opens","sale_opens:fans","returned"],"language":"es"}
 func (s *Server) setReminders(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
 		Occasions []reminder.Occasion `json:"occasions"`

@@ -39,8 +39,9 @@ const (
 // DataRefund is the refund in the data of KindRefunded.
 const DataRefund = "refund"
 
-// DataOccasion is the occasion in the data of KindReminder: room_opens, sale_opens or returned.
-const DataOccasion = "occasion"
+// DataOccasion is the occasion in the data of KindReminder: room_opens, sale_opens or returned, with ":" and its id of a presale. DataAccount is
+// whose reminder it is.
+const DataOccasion, DataAccount = "occasion", "account"
 
 // TransferKinds are those about a transfer, whose composer gives them a Transfer.
 var TransferKinds = []Kind{KindTransferOffer, KindTransferAccepted, KindTransferDeclined, KindTransferExpired, KindTransferCancelled}

@@ -19,6 +19,8 @@ type Composer func(ctx context.Context, m Message) (Letter, error)
 type Letter struct {
 	Values      any
 	Attachments []Attachment
+	// Unsubscribe is a URL at which the recipient ends mails of this kind, with one click that posts to it (RFC 8058). Empty: there is none.
+	Unsubscribe string
 }
 
 // Attachment is a file that comes with a mail.

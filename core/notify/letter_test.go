@@ -63,7 +63,8 @@ func valuesOf(t *testing.T, kind Kind) []any {
 		}
 		return all
 	case KindReminder:
-		return []any{Reminder{some.Event, "room_opens"}, Reminder{some.Event, "sale_opens"}, Reminder{some.Event, "returned"}}
+		return []any{Reminder{Event: some.Event, Occasion: "room_opens"}, Reminder{Event: some.Event, Occasion: "sale_opens", Sale: "The fan club", Unsubscribe: "https://tickets.example/unsubscribe/abc"},
+			Reminder{Event: some.Event, Occasion: "returned"}}
 	case KindUnpaidOrder:
 		return []any{UnpaidOrder{Event: some.Event, Places: some.Places, Amount: amount, Until: was, URL: "https://tickets.example.org/e/night?order=1#link=2"}}
 	case KindWaitlistOffer:

@@ -122,6 +122,10 @@ func (s *SMTP) compose(c *claimed, letter Letter) (*mail.Msg, error) {
 	m.SetMessageIDWithValue(c.id.String() + "@" + s.domain)
 	m.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: nobody's machine shall answer
 	m.SetGenHeader("Content-Language", written.language)
+	if letter.Unsubscribe != "" {
+		m.SetGenHeader("List-Unsubscribe", "<"+letter.Unsubscribe+">") // RFC 2369
+		m.SetGenHeader("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
+	}
 	m.Subject(written.subject)
 	m.SetBodyString(mail.TypeTextPlain, written.text)
 	m.AddAlternativeString(mail.TypeTextHTML, written.html)

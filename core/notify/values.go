@@ -98,4 +98,7 @@ type UnpaidOrder struct {
 type Reminder struct {
 	Event    Event
 	Occasion string // room_opens, sale_opens or returned
+	Sale     string // the presale's name; empty: general sale
+	// Unsubscribe is where reminders of the event are withdrawn; empty: nowhere.
+	Unsubscribe string
 }

@@ -1,6 +1,7 @@
 package reminder_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,11 +26,22 @@ type world struct {
 	db    *db.DB
 	event uuid.UUID
 	sale  atomic.Int64
+	fans  atomic.Int64 // how the presale fans stands
+	keys  [][]byte
 }
 
 func (w *world) open(d *db.DB) *reminder.Service {
 	return reminder.New(reminder.Config{DB: d,
-		Sale: func(context.Context, uuid.UUID) (reminder.Sale, error) { return reminder.Sale(w.sale.Load()), nil },
+		Sale: func(_ context.Context, _ uuid.UUID, presale string) (reminder.Sale, error) {
+			switch presale {
+			case "":
+				return reminder.Sale(w.sale.Load()), nil
+			case "fans":
+				return reminder.Sale(w.fans.Load()), nil
+			}
+			return reminder.Over, nil
+		},
+		Key: func(context.Context) ([][]byte, error) { return w.keys, nil },
 		Send: func(ctx context.Context, tx pgx.Tx, mails []reminder.Mail) error {
 			var all []notify.Message
 			for _, m := range mails {
@@ -153,4 +165,92 @@ func TestWhatWillNotComeAnyMoreIsForgotten(t *testing.T) {
 	if list, err := s.Own(t.Context(), w.event, who.Account); err != nil || len(list) != 0 || w.mails(reminder.SaleOpens) != 0 {
 		t.Errorf("still reminded of %v: %v", list, err)
 	}
+}
+
+func TestPresalesAreRemindedOfEachByItself(t *testing.T) {
+	w := &world{t: t, db: dbtest.New(t), event: uuid.New()}
+	s := w.open(w.db)
+	who := reminder.Asker{Account: uuid.New(), Email: "a@example.org"}
+	wanted := []reminder.Occasion{"room_opens:fans", "sale_opens:fans", reminder.RoomOpens}
+	if err := s.Set(t.Context(), w.event, who, wanted); err != nil {
+		t.Fatal(err)
+	}
+	for occasion, want := range map[reminder.Occasion]error{"returned:fans": reminder.ErrOccasion, "room_opens:": reminder.ErrOccasion, "room_opens:nobody": reminder.ErrPast} {
+		if err := s.Set(t.Context(), w.event, who, []reminder.Occasion{occasion}); !errors.Is(err, want) {
+			t.Errorf("%s: %v", occasion, err)
+		}
+	}
+	if list, err := s.Own(t.Context(), w.event, who.Account); err != nil || len(list) != 3 {
+		t.Errorf("%v: %v", list, err)
+	}
+	look := func() {
+		t.Helper()
+		if err := s.Look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.fans.Store(int64(reminder.Selling))
+	look()
+	w.is("the presale opens", w.mails("_opens:fans"), 2)
+	w.is("general sale does not", w.mails("room_opens")-w.mails("room_opens:fans"), 0)
+	w.fans.Store(int64(reminder.Over)) // between the two sales
+	look()
+	w.sale.Store(int64(reminder.Waiting))
+	look()
+	w.is("general sale's room", w.mails("room_opens")-w.mails("room_opens:fans"), 1)
+}
+
+func TestTheAddressInAMailWithdrawsItsEventsRemindersAndNoOthers(t *testing.T) {
+	w := &world{t: t, db: dbtest.New(t), event: uuid.New(), keys: [][]byte{bytes.Repeat([]byte{1}, 32)}}
+	s := w.open(w.db)
+	a, b, other := reminder.Asker{Account: uuid.New(), Email: "a@example.org"}, reminder.Asker{Account: uuid.New(), Email: "b@example.org"}, uuid.New()
+	for _, who := range []reminder.Asker{a, b} {
+		for _, event := range []uuid.UUID{w.event, other} {
+			if err := s.Set(t.Context(), event, who, []reminder.Occasion{reminder.SaleOpens, "sale_opens:fans"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	token, err := s.Token(t.Context(), a.Account, w.event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.keys = append([][]byte{bytes.Repeat([]byte{2}, 32)}, w.keys...) // rotated meanwhile
+	for range 2 {
+		if event, err := s.Unsubscribe(t.Context(), token); err != nil || event != w.event {
+			t.Errorf("unsubscribing from %s: %v", event, err)
+		}
+	}
+	for n, want := range map[reminder.Asker]int{a: 2, b: 4} {
+		if list, err := s.Of(t.Context(), n.Account); err != nil || len(list) != want {
+			t.Errorf("%s is reminded of %v: %v", n.Email, list, err)
+		}
+	}
+	forged, err := s.Token(t.Context(), a.Account, other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, bad := range map[string]string{"nothing": "", "no token": "hello", "cut": token[:len(token)-2], "another's": token[:len(token)-30] + forged[len(forged)-30:], "too much": token + "AAAA"} {
+		if _, err := s.Unsubscribe(t.Context(), bad); !errors.Is(err, reminder.ErrToken) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func FuzzUnsubscribing(f *testing.F) {
+	s := reminder.New(reminder.Config{Key: func(context.Context) ([][]byte, error) { return [][]byte{bytes.Repeat([]byte{1}, 32)}, nil }})
+	token, err := s.Token(f.Context(), uuid.New(), uuid.New())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(token[1:])
+	f.Add("")
+	f.Fuzz(func(t *testing.T, text string) {
+		if text == token {
+			return
+		}
+		if _, err := s.Unsubscribe(t.Context(), text); !errors.Is(err, reminder.ErrToken) {
+			t.Errorf("%q: %v", text, err)
+		}
+	})
 }

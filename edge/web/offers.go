@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -15,6 +16,17 @@ type Later struct {
 	Offer              func(id string) []byte   // GET /v1/offers/{id}
 	List               []byte                   // GET /v1/events/{event}/waitlist of the event that is asked about; nil: it has none
 	Sale               *Sale                    // of that event; nil where none is known
+}
+
+// UnsubscribeView is what the page shows at which reminders are withdrawn.
+type UnsubscribeView struct {
+	Token, Problem string
+	Done           bool
+}
+
+// Unsubscribe is the page at which whoever has a mail withdraws reminders.
+func (p *Pages) Unsubscribe(l *Language, v UnsubscribeView) ([]byte, error) {
+	return p.write(l, "unsubscribe", v)
 }
 
 // LaterView is what the account's page shows of it.
@@ -81,6 +93,7 @@ type waitEvent struct {
 	TimeZone    string `json:"time_zone"`
 	PerBuyer    int    `json:"per_buyer"`
 	Tiers       []struct{ ID, Name string }
+	Sales       []saleAnswer
 	Methods     []string `json:"payment_methods"`
 }
 
@@ -144,7 +157,7 @@ func (v *AccountView) FillLater(l *Language, from *Later) error {
 		}
 		line := reminderView{Event: one.Event, Name: about(one.Event).Name}
 		for _, occasion := range one.Occasions {
-			line.Of = append(line.Of, l.occasion(occasion))
+			line.Of = append(line.Of, l.occasion(occasion, about(one.Event).Sales))
 		}
 		v.Reminders = append(v.Reminders, line)
 	}
@@ -241,11 +254,23 @@ func askOf(slug string, e *waitEvent, standing *waitEntry, list []byte) *askView
 // remindOf is the form to be reminded with: of what may still come, and of what is asked for already. nil where there is nothing of either.
 func (l *Language) remindOf(slug string, e *waitEvent, standing []string, sale *Sale) *remindView {
 	form := &remindView{Event: slug, Name: e.Name}
-	for _, occasion := range occasions {
-		ticked := slices.Contains(standing, occasion)
-		if ticked || sale.MayCome(occasion) {
-			form.Of = append(form.Of, tickView{occasion, l.occasion(occasion), ticked})
+	add := func(occasion string, may bool) {
+		if ticked := slices.Contains(standing, occasion); ticked || may {
+			form.Of = append(form.Of, tickView{occasion, l.occasion(occasion, e.Sales), ticked})
 		}
+	}
+	general := sale
+	for i := range e.Sales { // of an event with presales, each is reminded of by itself
+		s := &e.Sales[i]
+		if s.Presale == "" {
+			general = s.standing(sale)
+			continue
+		}
+		add("room_opens:"+s.Presale, s.State == "coming")
+		add("sale_opens:"+s.Presale, s.State == "coming" || s.State == "joining")
+	}
+	for _, occasion := range occasions {
+		add(occasion, general.MayCome(occasion))
 	}
 	if form.Of == nil {
 		return nil
@@ -269,12 +294,19 @@ func (s *Sale) MayCome(occasion string) bool {
 	}
 }
 
-// occasion is the word for what somebody is reminded of.
-func (l *Language) occasion(name string) string {
-	if key := "offers.kind_" + name; l.Has(key) {
-		return l.T(key)
+// occasion is the word for what somebody is reminded of; of an event with several sales, with the name of the sale.
+func (l *Language) occasion(name string, sales []saleAnswer) string {
+	kind, presale, _ := strings.Cut(name, ":")
+	text := name
+	if key := "offers.kind_" + kind; l.Has(key) {
+		text = l.T(key)
 	}
-	return name
+	for i := range sales {
+		if sales[i].Presale == presale && kind != "returned" {
+			return l.saleName(&sales[i]) + ": " + text
+		}
+	}
+	return text
 }
 
 // methods are ways to pay to choose from.

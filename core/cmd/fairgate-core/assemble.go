@@ -122,7 +122,8 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		RefundRate:  refundRate(providers, events, log), RefundWindow: events.RefundWindow, UnpaidMail: cfg.unpaidMail(),
 	})
 	c.opened(orders.Close)
-	feed := inventory.NewFeed(d, inventory.FeedConfig{Layouts: layouts(events, cfg.Inventory.FeedEvents), Every: cfg.Inventory.FeedEvery, Events: cfg.Inventory.FeedEvents, Log: log})
+	sells := func(event uuid.UUID) string { return room.SellsInMemory(event) } // the room is made below
+	feed := inventory.NewFeed(d, inventory.FeedConfig{Layouts: layouts(events, cfg.Inventory.FeedEvents, sells), Every: cfg.Inventory.FeedEvery, Events: cfg.Inventory.FeedEvents, Log: log})
 	stock = inventory.New(d, inventory.Config{
 		Offers: offers(events), Lanes: cfg.Inventory.Lanes, MaxBatch: cfg.Inventory.MaxBatch, MaxQueue: cfg.Inventory.MaxQueue, Committed: feed.Nudge,
 		Log:      log,
@@ -181,7 +182,7 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 		composers[kind] = transferMail(transfers, events, cfg.Mail.PublicURL)
 	}
 	reminders := openReminders(d, events, room, log)
-	composers[notify.KindReminder] = reminderMail(events, cfg.Mail.PublicURL)
+	composers[notify.KindReminder] = reminderMail(events, cfg.Mail.PublicURL, reminders.Token)
 	composers[notify.KindWaitlistOffer] = offerMail(lists, stock, events, cfg.Mail.PublicURL)
 	mailer, err := cfg.Mail.mailer(d, composers, log)
 	if err != nil {

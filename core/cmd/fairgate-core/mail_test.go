@@ -38,8 +38,9 @@ type letterbox struct {
 
 // letter is a mail that was taken: its subject, and its parts by media type.
 type letter struct {
-	subject string
-	parts   map[string]string
+	subject     string
+	unsubscribe [2]string // List-Unsubscribe and List-Unsubscribe-Post
+	parts       map[string]string
 }
 
 func newLetterbox(t *testing.T) *letterbox {
@@ -95,7 +96,7 @@ func (p *posting) Data(r io.Reader) error {
 		p.t.Error(err)
 		return err
 	}
-	l := letter{parts: map[string]string{}}
+	l := letter{parts: map[string]string{}, unsubscribe: [2]string{m.Header.Get("List-Unsubscribe"), m.Header.Get("List-Unsubscribe-Post")}}
 	if l.subject, err = new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject")); err != nil {
 		p.t.Error(err)
 	}
