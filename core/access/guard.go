@@ -18,7 +18,8 @@ import (
 )
 
 // What an edge's filter decides about an entrant is the edge's to decide and core's to keep: with the reasons, so that it can be
-// explained, and with what an operator makes of it. Core never acts on it.
+// explained, and with what an operator makes of it. Core never acts on it. What core decides itself, of those who take something outside
+// the waiting room (outside.go), is kept in the same way.
 
 var (
 	// ErrVerdictInvalid means that an edge's verdict is not of the form that is kept.
@@ -53,12 +54,12 @@ type Verdict struct {
 	Event   string // slug
 	Entrant lottery.Entrant
 	Device  lottery.DeviceHash
-	Edge    uuid.UUID
+	Edge    uuid.UUID // uuid.Nil: core itself
 	// Network is the prefix the entrant came from, /24 or /48 and never an address; NetworkHash names it in bans.
 	Network     string
 	NetworkHash [8]byte
-	Place       string // join or claim
-	Answer      string // noted, asked, cleared or denied
+	Place       string // join or claim; hold or offer outside the waiting room
+	Answer      string // noted, asked, cleared, denied or slowed
 	By          string // what was asked for, or what cleared
 	Score       float64
 	Level       string
@@ -80,9 +81,9 @@ func (v *Verdict) check() error {
 		return bad("it needs an id and a time")
 	case !lottery.ValidSlug(v.Event):
 		return bad("%.80q is no event", v.Event)
-	case v.Place != "join" && v.Place != "claim":
+	case v.Place != "join" && v.Place != "claim" && v.Place != PlaceHold && v.Place != PlaceOffer:
 		return bad("place %.20q", v.Place)
-	case v.Answer != "noted" && v.Answer != "asked" && v.Answer != "cleared" && v.Answer != "denied":
+	case v.Answer != "noted" && v.Answer != "asked" && v.Answer != "cleared" && v.Answer != "denied" && v.Answer != "slowed":
 		return bad("answer %.20q", v.Answer)
 	case len(v.Network) > 64 || len(v.By) > 32 || len(v.Level) > 32:
 		return bad("a text is too long")

@@ -2,11 +2,14 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+
+	"github.com/google/uuid"
 
 	"fairgate/core/access"
 	"fairgate/core/account"
@@ -15,8 +18,8 @@ import (
 	"fairgate/edge/lottery"
 )
 
-// What an account may do without having been admitted. While an event sells, its waiting room says who may hold anything. Once it is sold
-// out, or its sale has ended, nobody waits in it: then whoever is signed in may hold a ticket that another buyer sells on. That, and what the
+// What an account may do without having been admitted. While an event sells, its waiting room says who may hold anything. Once its general
+// sale is sold out, or has ended, nobody waits in it: then whoever is signed in may hold a ticket that another buyer sells on. That, and what the
 // waiting list has offered, is ordered, paid and given back by the account whose it is, in whatever browser; what a session holds, by that
 // session.
 
@@ -78,23 +81,51 @@ func (s *Server) holdUnadmitted(w http.ResponseWriter, r *http.Request) error {
 	if err := account.Remember(r.Context(), s.DB, account.Entrancy{Account: a.account.ID, Event: e.ID, Entrant: a.entrant}); err != nil {
 		return err
 	}
+	taking := s.takingOf(r, &a, access.PlaceHold)
+	if err := s.Room.Take(r.Context(), &taking, s.lostHolds); err != nil {
+		return err
+	}
 	h, err := s.Inventory.Hold(r.Context(), request)
 	if err != nil {
 		return err
 	}
+	s.Room.Took(&taking, h.ID)
 	writeJSON(w, http.StatusCreated, holdOf(h, e.Slug))
 	return nil
 }
 
+// takingOf is an account that is about to take something outside the waiting room.
+func (s *Server) takingOf(r *http.Request, a *actor, place string) access.Taking {
+	return access.Taking{Event: a.event.Slug, Entrant: a.entrant, Device: a.device, Client: r.Header.Get(clientHeader), Place: place}
+}
+
+// lostHolds tells of holds which are over: true for those that were let go, false for those that were bought.
+func (s *Server) lostHolds(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
+	over := make(map[uuid.UUID]bool, len(ids))
+	for _, id := range ids {
+		switch h, err := s.Inventory.Load(ctx, id); {
+		case errors.Is(err, inventory.ErrHoldUnknown):
+			over[id] = false
+		case err != nil:
+			return nil, err
+		case h.State == inventory.Released || h.State == inventory.Expired:
+			over[id] = true
+		case h.State == inventory.Sold:
+			over[id] = false
+		}
+	}
+	return over, nil
+}
+
 // roomless refuses as long as the event's waiting room decides who may hold.
 func (s *Server) roomless(r *http.Request, slug string) error {
-	phase, _, err := s.Room.Phase(r.Context(), slug)
+	calendar, err := s.Room.Calendar(r.Context(), slug)
 	switch {
 	case err != nil:
 		return err
-	case phase == access.SoldOut || phase == access.Ended:
+	case calendar.Over() || calendar.Phase == access.Ended && len(calendar.Next) == 0:
 		return nil
-	case phase == access.Paused:
+	case calendar.Phase == access.Paused:
 		return access.ErrPaused
 	}
 	return errRoomFirst

@@ -1,0 +1,143 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// taker is somebody who takes outside the waiting room, and what became of it.
+type taker struct {
+	t    *testing.T
+	c    *core
+	who  Taking
+	over map[uuid.UUID]bool
+}
+
+func (w *world) taker(t *testing.T, c *core, n int, client string) *taker {
+	j := buyer(n)
+	return &taker{t, c, Taking{Event: slug, Entrant: j.Entrant, Device: j.Device, Client: client, Place: PlaceHold}, map[uuid.UUID]bool{}}
+}
+
+// takes takes one, and tells what was answered.
+func (k *taker) takes() (hold uuid.UUID, err error) {
+	err = k.c.Take(k.t.Context(), &k.who, func(context.Context, []uuid.UUID) (map[uuid.UUID]bool, error) { return k.over, nil })
+	if err == nil {
+		hold = uuid.New()
+		k.c.Took(&k.who, hold)
+	}
+	return hold, err
+}
+
+func (k *taker) verdicts(answer string) (found []Verdict) {
+	k.t.Helper()
+	all, _, err := k.c.VerdictsOf(k.t.Context(), k.who.Entrant, 100)
+	if err != nil && !errors.Is(err, ErrVerdictUnknown) {
+		k.t.Fatal(err)
+	}
+	for _, v := range all {
+		if v.Answer == answer {
+			found = append(found, v)
+		}
+	}
+	return found
+}
+
+func TestWhoHoldsAndLetsGoOutsideTheRoomIsSlowedAndWhoBuysIsNot(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	clock := time.Now()
+	cfg := testConfig()
+	cfg.Clock = func() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return clock }
+	later := func(d time.Duration) { w.change(func(*world) { clock = clock.Add(d) }) }
+	r, err := New(t.Context(), w.db, cfg, w.deps())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	c := &core{Room: r}
+	hoarder, person := w.taker(t, c, 1, "203.0.113.7"), w.taker(t, c, 2, "203.0.113.8")
+	slowed, held := 0, 0
+	for range 60 { // one every two minutes, for two hours
+		later(2 * time.Minute)
+		if hold, err := person.takes(); err != nil {
+			t.Fatalf("who buys what is held: %v", err)
+		} else {
+			person.over[hold] = false
+		}
+		switch hold, err := hoarder.takes(); {
+		case errors.Is(err, ErrSlowed):
+			slowed++
+			var s *Slowed
+			if !errors.As(err, &s) || s.Wait <= 0 || s.Wait > time.Hour {
+				t.Fatalf("told to wait %v", err)
+			}
+		case err != nil:
+			t.Fatal(err)
+		default:
+			held++
+			hoarder.over[hold] = true // and lets go
+		}
+	}
+	// As many as one each six minutes, and the first few; a person who buys got all sixty.
+	if held > 26 || held < 15 || slowed < 34 {
+		t.Errorf("the hoarder held %d times and was slowed %d times", held, slowed)
+	}
+	found := hoarder.verdicts("slowed")
+	if len(found) == 0 || found[0].Place != PlaceHold || found[0].Network != "203.0.113.0/24" || found[0].Edge != uuid.Nil {
+		t.Fatalf("on record: %+v", found)
+	}
+	signals := map[string]bool{}
+	for _, reason := range found[0].Reasons {
+		signals[reason.Signal] = true
+	}
+	if !signals["let_go"] || !signals["account_takes"] || found[0].Score < noteFrom {
+		t.Errorf("the reasons are %+v", found[0].Reasons)
+	}
+	if len(found) > 13 { // once in ten minutes at most
+		t.Errorf("%d verdicts of one kind are on record", len(found))
+	}
+	if got := person.verdicts("slowed"); len(got) != 0 {
+		t.Errorf("of the person: %+v", got)
+	}
+	// An operator lets pass.
+	for !errors.Is(err, ErrSlowed) {
+		if _, err = hoarder.takes(); err != nil && !errors.Is(err, ErrSlowed) {
+			t.Fatal(err)
+		}
+	}
+	if err := c.LiftVerdict(t.Context(), hoarder.who.Entrant, "an agent of ours", "ann"); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if _, err = hoarder.takes(); err == nil || time.Now().After(deadline) {
+			break
+		}
+	}
+	if err != nil {
+		t.Errorf("after the lift: %v", err)
+	}
+}
+
+func TestOutsideTheRoomANetworkOfManyPeopleIsNotSlowedAndOneBrowserOfManyAccountsIs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.start(testConfig())
+	for n := range outsideNetwork - 20 {
+		if _, err := w.taker(t, c, n, "198.51.100.9").takes(); err != nil {
+			t.Fatalf("person %d behind one address: %v", n, err)
+		}
+	}
+	var last error
+	for n := range outsideDevice + 1 {
+		k := w.taker(t, c, 1000+n, "192.0.2.1")
+		k.who.Device = buyer(1000).Device
+		_, last = k.takes()
+		if over := n == outsideDevice; over != errors.Is(last, ErrSlowed) {
+			t.Errorf("account %d of one browser: %v", n, last)
+		}
+	}
+}
