@@ -20,7 +20,7 @@
 //	notify     mails: the outbox in which they wait, the words they are written in, the server that takes them
 //	account    who a buyer is beyond one browser: an e-mail address proved with a one-time code, sessions that edges know without asking
 //	waitlist   who waits for tickets that come back, in an order that is drawn, and what they are offered before anybody else
-//	reminder   who asked for a mail when a sale opens
+//	reminder   who asked for a mail when a sale, or a presale, opens, and how they end that without signing in
 //	resale     tickets that their owners sell on: listings, what they may cost, whose money it is, what sellers are paid
 //	access     waiting room: pool, draw ceremony, admission controller, sessions, bans
 //	story      everything that is known of one order, in the order in which it happened; reads only

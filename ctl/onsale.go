@@ -67,6 +67,7 @@ scheduled sale it makes one. Once a sale is open it does nothing.`, false),
 		t.onSaleVerb("end", "End a sale for good", `end closes the waiting room. What is held can still be paid. A later schedule begins a new sale with a new draw.`, true),
 		t.onSaleStatus(),
 		t.onSaleRegister(),
+		t.onSaleWord(),
 	)
 }
 

@@ -1,6 +1,6 @@
 // Package access is core's waiting room: who has joined, in which order they are called, and who may come in.
 //
-// It owns the tables draws, draw_generations, draw_plans, presale_registrations, draw_doors, draw_windows, draw_blocks, draw_markers, draw_cursors, sessions, revoked_sessions, edges, edge_keys,
+// It owns the tables draws, draw_generations, draw_plans, presale_registrations, presale_words, draw_doors, draw_windows, draw_blocks, draw_markers, draw_cursors, sessions, revoked_sessions, edges, edge_keys,
 // bans, guard_verdicts, guard_lifts and leases. It refuses to admit anybody on the word of an edge: a token is redeemed only for an entrant
 // of the sealed pool, on the device that joined or, where accounts are the identity, where the entrant's account is signed in, whose place
 // the committed cursor has reached. It never reorders what was drawn.
@@ -47,8 +47,8 @@
 // # Presales
 //
 // An event's presales and its general sale are on-sales one after the other, each a generation with a commitment, a pool, receipts, a draw
-// and sessions of its own (presale.go). A presale sells its allocation to those who have a right to it: Shop says to core where a session
-// buys. The next on-sale is noted while one runs and begins when that is over, under whichever core looks first; what the earlier ones
+// and sessions of its own (presale.go). A presale sells its allocation to those who have a right to it: who shows an invitation, or accounts
+// on its list, on which they put themselves, with a word if the presale asks for one (word.go). Shop says to core where a session buys. The next on-sale is noted while one runs and begins when that is over, under whichever core looks first; what the earlier ones
 // committed to stays, so that each draw can be checked for ever.
 //
 // # Accounts
@@ -66,7 +66,10 @@
 // # The filter's record
 //
 // Edges judge who looks like a program, and ask or deny. Core keeps what they decided, with the reasons and never an address, and whom an
-// operator has lifted (guard.go); it acts on neither. A verdict that is sent again is kept once, and swept after 90 days (sweep.go).
+// operator has lifted (guard.go); it acts on none of edges' verdicts. A verdict that is sent again is kept once, and swept after 90 days (sweep.go).
+//
+// Outside the waiting room accounts hold what others sell on and take up offers of the waiting list, and no edge judges them. Core does
+// (outside.go): who takes fast, or holds and lets go, is slowed, and that is on record in the same way.
 //
 // # Edges
 //

@@ -35,6 +35,7 @@ type onSale struct {
 	mu       sync.RWMutex
 	draw     draw // newest committed row that was read
 	sale     Sale
+	next     []Planned // as read with sale
 	pool     *pool
 	readAt   time.Time // when draw was read, by the local clock
 	tending  bool
@@ -61,14 +62,19 @@ func (g gate) leave() { <-g }
 // snapshot is a consistent view of an on-sale's facts.
 type snapshot struct {
 	draw draw
-	sale Sale
+	sale Sale // as the on-sale that runs sells it
 	pool *pool
+	next []Planned // what comes after it, in order
 }
 
 func (s *onSale) snapshot() snapshot {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return snapshot{draw: s.draw, sale: s.sale.within(s.draw.presale), pool: s.pool}
+	v := snapshot{draw: s.draw, sale: s.sale.within(s.draw.presale), pool: s.pool, next: s.next}
+	for len(v.next) > 0 && !v.next[0].OpensAt.After(v.draw.opensAt) { // it has begun since the plans were read
+		v.next = v.next[1:]
+	}
+	return v
 }
 
 // loadOnSale makes the on-sale of an event from the database: row, event and pool.
@@ -95,7 +101,8 @@ func (s *onSale) endedFor(idle time.Duration) bool {
 	return s.draw.phase == Ended && !s.tending && time.Since(s.readAt) > idle
 }
 
-// saleTTL is for how long the event's own facts are believed: price and limits may change while it sells.
+// saleTTL is for how long the event's own facts, and what is planned after the on-sale, are believed: price and limits may change while it
+// sells.
 const saleTTL = 2 * time.Second
 
 // refresh reads the committed row, then whatever blocks and sealed windows memory lacks. What it publishes was
@@ -148,10 +155,21 @@ func (s *onSale) refreshSale(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load the event %q: %w", s.slug, err)
 	}
+	next, err := plansOf(ctx, s.room.db.Reader, s.event)
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sale, s.saleRead = sale, time.Now()
+	s.sale, s.next, s.saleRead = sale, next, time.Now()
 	return nil
+}
+
+// outdate has the event's own facts, and what is planned, read at the next refresh.
+func (s *onSale) outdate() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.saleRead = time.Time{}
 }
 
 const (

@@ -33,6 +33,7 @@ type Presale struct {
 	ID         string
 	Identity   string // of its entrants: "invitation", or "account" where Registered
 	Registered bool   // only accounts that registered may join
+	Word       bool   // to register takes the presale's word
 	Allocation string
 	From       time.Time
 	Until      time.Time // exclusive
@@ -61,6 +62,45 @@ func (s *Sale) presale(id string) (Presale, error) {
 		}
 	}
 	return Presale{}, fmt.Errorf("%w: %q", ErrPresaleUnknown, id)
+}
+
+// Calendar is an event's on-sales, as far as they are scheduled: the one there is, or was last, and those that come after it, in order.
+type Calendar struct {
+	Current Planned
+	Phase   Phase
+	Next    []Planned
+}
+
+// Over tells whether general sale is sold out, or is over and does not come again.
+func (c *Calendar) Over() bool {
+	return c.Current.Presale == "" && (c.Phase == SoldOut || c.Phase == Ended && len(c.Next) == 0)
+}
+
+// Calendar tells an event's on-sales, from memory: right to two seconds. Errors are those of Phase.
+func (r *Room) Calendar(ctx context.Context, slug string) (Calendar, error) {
+	s, err := r.onSaleOf(ctx, slug)
+	if err != nil {
+		return Calendar{}, err
+	}
+	v := s.snapshot()
+	return Calendar{Phase: v.draw.phase, Next: v.next,
+		Current: Planned{Presale: v.draw.presale, JoiningAt: v.draw.joiningAt, OpensAt: v.draw.opensAt, EndsAt: v.draw.endsAt}}, nil
+}
+
+// SellsInMemory is the allocation that an event's on-sale sells, "" for what is on general sale, which it also is where no on-sale is known
+// in memory. It never asks the database.
+func (r *Room) SellsInMemory(event uuid.UUID) (allocation string) {
+	r.mu.Lock()
+	s := r.sales[event]
+	r.mu.Unlock()
+	if s == nil {
+		return ""
+	}
+	v := s.snapshot()
+	if v.draw.phase == Ended { // what is left of a presale is nobody's any more
+		return ""
+	}
+	return v.sale.Allocation
 }
 
 // Shop says which presale somebody shops in whom that on-sale of the event let in; "" is general sale. ErrEnded when the on-sale is not
@@ -99,11 +139,7 @@ func (r *Room) Register(ctx context.Context, slug, presale string, entrants []lo
 	if len(entrants) > maxRegistered {
 		return 0, fmt.Errorf("%w: %d to register, at most %d", ErrTooMany, len(entrants), maxRegistered)
 	}
-	sale, err := r.deps.Sales(ctx, slug)
-	if err != nil {
-		return 0, fmt.Errorf("load the event %q: %w", slug, err)
-	}
-	p, err := sale.presale(presale)
+	p, err := r.presaleOf(ctx, slug, presale)
 	switch {
 	case err != nil:
 		return 0, err

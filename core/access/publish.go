@@ -53,7 +53,7 @@ func (r *Room) publish(ctx context.Context, s *onSale) error {
 	}
 	joined, _ := v.pool.counts()
 	in := stateInput{
-		draw: v.draw, sale: v.sale, windows: v.pool.view(v.draw.called, r.cfg.Quantiles, v.draw.root), joined: joined,
+		draw: v.draw, sale: v.sale, next: v.next, windows: v.pool.view(v.draw.called, r.cfg.Quantiles, v.draw.root), joined: joined,
 		pace: c.expectedPace(&v, now), stock: c.stock, receiptKeys: ring.receiptKeys,
 		pollAfter: r.cfg.pollAfter(joined - v.draw.called),
 	}

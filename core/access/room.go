@@ -36,6 +36,8 @@ type Room struct {
 	edges     *edgeCache
 	bans      *banList
 	lifts     liftList
+	words     *words
+	outside   *outside
 	revoked   revocations
 	replaced  replacements
 	feed      *feed
@@ -53,6 +55,7 @@ func New(ctx context.Context, database *db.DB, cfg Config, deps Deps) (*Room, er
 		rings: newRings(deps.Keys),
 		edges: newEdgeCache(),
 		feed:  newFeed(),
+		words: newWords(), outside: newOutside(),
 	}
 	if err := r.readClock(ctx); err != nil {
 		return nil, err

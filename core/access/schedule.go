@@ -368,6 +368,7 @@ func (r *Room) changed(ctx context.Context, slug string) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	s.outdate()
 	if err := s.refresh(ctx); err != nil {
 		return Status{}, err
 	}

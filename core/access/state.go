@@ -18,6 +18,7 @@ type stateInput struct {
 	version     uint64
 	serverTime  time.Time
 	windows     []windowView
+	next        []Planned
 	joined      int
 	pace        float64
 	stock       []TierStock
@@ -45,6 +46,9 @@ func appendState(dst []byte, in *stateInput) []byte {
 	if d.presale != "" {
 		dst = appendString(append(dst, `,"presale":`...), d.presale)
 	}
+	if len(in.next) > 0 {
+		dst = appendNext(dst, &in.next[0])
+	}
 	dst = appendHex(append(dst, `,"commitment":`...), d.commitment[:])
 	dst = appendUint(append(dst, `,"chain_length":`...), uint64(d.chainLength))
 	if d.beacon != "" {
@@ -70,6 +74,17 @@ func appendState(dst []byte, in *stateInput) []byte {
 		dst = append(appendHex(append(dst, `,"public":`...), k.Public[:]), '}')
 	}
 	return append(dst, "]}"...)
+}
+
+// appendNext appends the on-sale that comes after this one.
+func appendNext(dst []byte, n *Planned) []byte {
+	dst = append(dst, `,"next":{`...)
+	if n.Presale != "" {
+		dst = append(appendString(append(dst, `"presale":`...), n.Presale), ',')
+	}
+	dst = appendInstant(append(dst, `"joining_at":`...), n.JoiningAt)
+	dst = appendInstant(append(dst, `,"opens_at":`...), n.OpensAt)
+	return append(appendInstant(append(dst, `,"ends_at":`...), n.EndsAt), '}')
 }
 
 func appendWindow(dst []byte, w *windowView) []byte {

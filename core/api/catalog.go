@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -19,6 +20,7 @@ type venueJSON struct {
 type onSaleJSON struct {
 	Phase   string   `json:"phase"`
 	OpensAt timeJSON `json:"opens_at"`
+	Presale string   `json:"presale,omitempty"` // whose on-sale it is; of one event
 }
 
 type tierJSON struct {
@@ -29,7 +31,7 @@ type tierJSON struct {
 	Face  moneyJSON `json:"face"`
 	Fee   moneyJSON `json:"fee"`
 	Tax   moneyJSON `json:"tax"`
-	Left  int64     `json:"left"`
+	Left  int64     `json:"left"` // of what is on sale now
 }
 
 type rangeJSON struct {
@@ -57,6 +59,7 @@ type eventJSON struct {
 	Sections []string    `json:"sections,omitempty"`
 	Methods  []string    `json:"payment_methods,omitempty"` // by which it can be paid now, the first for who chooses none
 	Rules    *rulesJSON  `json:"rules,omitempty"`           // of one event
+	Sales    []saleJSON  `json:"sales,omitempty"`           // of one event that has presales: those, and general sale, in order
 	// WaitingList says that one may ask to be offered what comes back.
 	WaitingList bool `json:"waiting_list,omitempty"`
 }
@@ -83,19 +86,21 @@ func (s *Server) onSaleInMemory(slug string) *onSaleJSON {
 func (s *Server) eventView(ctx context.Context, e *event.Event) (eventJSON, error) {
 	view := s.describe(e)
 	view.State = e.State
-	switch phase, opensAt, err := s.Room.Phase(ctx, e.Slug); {
+	calendar, err := s.Room.Calendar(ctx, e.Slug)
+	switch {
 	case err == nil:
-		view.OnSale = &onSaleJSON{Phase: string(phase), OpensAt: timeJSON(opensAt)}
+		view.OnSale = &onSaleJSON{Phase: string(calendar.Phase), OpensAt: timeJSON(calendar.Current.OpensAt), Presale: calendar.Current.Presale}
 	case !errors.Is(err, access.ErrNoSale):
 		return view, err
 	}
+	view.Sales = salesOf(&e.Spec, &calendar, s.Room.Now())
 	stock, err := s.Inventory.Availability(ctx, e.ID)
 	if err != nil {
 		return view, err
 	}
-	left := map[string]int64{}
+	left, sold := map[string]int64{}, cmp.Or(s.Room.SellsInMemory(e.ID), event.GeneralAllocation)
 	for _, row := range stock {
-		if row.Allocation == event.GeneralAllocation {
+		if row.Allocation == sold {
 			left[row.Tier] = row.Left()
 		}
 	}
@@ -105,7 +110,7 @@ func (s *Server) eventView(ctx context.Context, e *event.Event) (eventJSON, erro
 	}
 	list := e.Spec.WaitlistRules()
 	view.WaitingList = list.Enabled && e.State != event.Cancelled && s.Room.Now().Before(list.ClosesAt)
-	view.PerBuyer, view.Identity = e.Spec.Limits.PerBuyer, e.Spec.OnSale.Identity
+	view.PerBuyer, view.Identity = perBuyer(&e.Spec, &calendar), e.Spec.OnSale.Identity
 	for _, t := range e.Spec.Tiers {
 		p := e.Tiers[t.ID].Price
 		view.Tiers = append(view.Tiers, tierJSON{ID: t.ID, Name: t.Name, Kind: t.Kind, Price: money(p.AllIn),

@@ -72,7 +72,8 @@ var outcomes = []outcome{
 	{passes.ErrUnknown, 401, "pass_token", "That is not the token of a pass of ours.", 0},
 	{passes.ErrForm, 400, "bad_request", "This is no device of Apple's, or no push token.", 0},
 	{passes.ErrFull, 409, "too_many_devices", "The pass is on as many devices as may be told of changes, or the device has as many passes.", 0},
-	{reminder.ErrOccasion, 422, "reminder_unknown", "The occasions are room_opens, sale_opens and returned, each once.", 0},
+	{reminder.ErrOccasion, 422, "reminder_unknown", "The occasions are room_opens, sale_opens and returned, the first two also of a presale, as sale_opens:fans; each once.", 0},
+	{reminder.ErrToken, 404, "unsubscribe_unknown", "That is not an address to unsubscribe by. Copy it completely from the mail.", 0},
 	{reminder.ErrPast, 409, "reminder_past", "That is so already, or will not be any more.", 0},
 	{waitlist.ErrUnknown, 404, "not_on_waiting_list", "There is no such entry or offer.", 0},
 	{transfer.ErrOverLimit, 422, "transfer_over_limit", "That is more than you may have for this event, counting what you hold and bought.", 0},
@@ -108,6 +109,11 @@ var outcomes = []outcome{
 	{access.ErrPresaleUnknown, 404, "presale_unknown", "The event has no such presale.", 0},
 	{access.ErrPresaleFree, 409, "presale_without_list", "Nobody has to register for this presale.", 0},
 	{access.ErrNotRegistered, 403, "not_registered", "This presale is for accounts that have registered for it, and yours has not.", 0},
+	{access.ErrSlowed, 429, "slowed", "You have taken, or taken and let go, more than people do. Wait a while and try again; the reasons are on record.", 0},
+	{access.ErrWordUnset, 409, "presale_word_unset", "Nobody can register for this presale yet: its word has not been set.", 0},
+	{access.ErrWordWrong, 403, "presale_word_wrong", "That is not the word of this presale.", 0},
+	{access.ErrWordTries, 429, "presale_word_limit", "There were too many tries. Wait a while and try again.", 0},
+	{access.ErrWordInvalid, 422, "presale_word_invalid", "A word has 6 to 100 bytes and belongs to a presale that asks for one (who: word).", 0},
 	{access.ErrOverlap, 409, "sales_overlap", "On-sales come one after the other: joining opens when the one before is over.", 0},
 	{inventory.ErrGeometryUnknown, 404, "geometry_unknown", "The seats are arranged otherwise by now. Take the geometry's hash from /v1/events/{id}/seats.", 0},
 	{inventory.ErrFeedFull, 503, "overloaded", "The seats of too many events are looked at. Try again.", 5 * time.Second},
@@ -342,6 +348,14 @@ func problemOf(err error) Problem {
 		var many *account.TooManyCodes
 		if errors.As(err, &many) {
 			p.RetryAfter = int((many.Wait + time.Second - 1) / time.Second)
+		}
+		var slowed *access.Slowed
+		if errors.As(err, &slowed) {
+			p.RetryAfter = int((slowed.Wait + time.Second - 1) / time.Second)
+		}
+		var tries *access.WordTries
+		if errors.As(err, &tries) {
+			p.RetryAfter = int((tries.Wait + time.Second - 1) / time.Second)
 		}
 		var over *inventory.OverLimit
 		if errors.As(err, &over) {

@@ -28,7 +28,7 @@ const (
 //
 // states has two bits a seat, in the order of the geometry: seat n is in byte n/4 at bit 2·(n mod 4); 0 is free, 1 held,
 // 2 sold, 3 not for sale (blocked, or set aside in an allocation). Where the seats are and what they are called says
-// GET /v1/events/{id}/seats/geometry/{hash}. left of a tier is what general sale has of it, left of a section its free seats.
+// GET /v1/events/{id}/seats/geometry/{hash}. left of a tier is what is on sale of it, left of a section its free seats.
 // From id on, GET /v1/events/{id}/stream?since={id} tells what changes. A seat that was sold shows as held for up to a
 // second, and so may one whose hold has just been paid for.
 func (s *Server) showSeats(w http.ResponseWriter, r *http.Request) error {

@@ -365,9 +365,16 @@ func (s *Server) acceptOffer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	taking := s.takingOf(r, &a, access.PlaceOffer)
+	if o.State != waitlist.Accepted { // which may be asked again
+		if err := s.Room.Take(r.Context(), &taking, s.lostHolds); err != nil {
+			return err
+		}
+	}
 	if o, err = s.Waitlists.Accept(r.Context(), o.ID, a.entrant); err != nil {
 		return err
 	}
+	s.Room.Took(&taking, o.Hold)
 	return s.writeOffer(w, r, &o, a.event)
 }
 

@@ -18,6 +18,7 @@ const (
 	maxRowItems    = 500
 	maxAllocations = 50
 	maxPresales    = 50
+	maxPresaleName = 100 // characters
 	maxNeighbours  = 20
 	maxAway        = 1_000
 	maxAccessible  = 200 // of one row; as many companions
@@ -292,13 +293,14 @@ func (d *decoder) presale(n *yaml.Node, path string) Presale {
 	var p Presale
 	d.mapping(n, path,
 		key{"id", true, func(n *yaml.Node, path string) { p.ID = d.name(n, path, idForm, idRule) }},
+		key{"name", false, func(n *yaml.Node, path string) { p.Name = d.text(n, path, maxPresaleName) }},
 		key{"allocation", true, func(n *yaml.Node, path string) { p.Allocation = d.name(n, path, idForm, idRule) }},
 		key{"from", true, func(n *yaml.Node, path string) { p.From = d.instant(n, path).UTC() }},
 		key{"until", true, func(n *yaml.Node, path string) { p.Until = d.instant(n, path).UTC() }},
 		key{"per_buyer", false, func(n *yaml.Node, path string) { p.PerBuyer = int(d.integer(n, path, 1, maxPerBuyer)) }},
 		key{"who", false, func(n *yaml.Node, path string) {
-			if d.choice(n, path, PresaleInvited, PresaleRegistered) == PresaleRegistered {
-				p.Who = PresaleRegistered
+			if who := d.choice(n, path, PresaleInvited, PresaleRegistered, PresaleWord); who != PresaleInvited {
+				p.Who = who
 			}
 		}},
 		key{"release", false, func(n *yaml.Node, path string) { p.Release = d.boolean(n, path) }},

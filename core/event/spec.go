@@ -123,11 +123,12 @@ type Allocation struct {
 // Presale is a window in which those who have a right to it draw on an allocation.
 type Presale struct {
 	ID         string    `json:"id"`
-	Allocation string    `json:"allocation"` // of every tier that has one of that name
-	From       time.Time `json:"from"`       // UTC
-	Until      time.Time `json:"until"`      // UTC, exclusive
+	Name       string    `json:"name,omitempty"` // what buyers read; empty: the id
+	Allocation string    `json:"allocation"`     // of every tier that has one of that name
+	From       time.Time `json:"from"`           // UTC
+	Until      time.Time `json:"until"`          // UTC, exclusive
 	PerBuyer   int       `json:"per_buyer,omitempty"`
-	Who        string    `json:"who,omitempty"`     // PresaleRegistered; empty: who was invited
+	Who        string    `json:"who,omitempty"`     // PresaleRegistered or PresaleWord; empty: who was invited
 	Release    bool      `json:"release,omitempty"` // what is left at the end goes to general sale, if the allocation names no other time
 }
 
@@ -135,7 +136,24 @@ type Presale struct {
 const (
 	PresaleInvited    = "invitation" // entrants who show an invitation
 	PresaleRegistered = "registered" // accounts that registered for it
+	PresaleWord       = "word"       // accounts that registered for it with a word that everybody of a club knows
 )
+
+// Shown is what buyers read as the presale's name.
+func (p *Presale) Shown() string {
+	if p.Name != "" {
+		return p.Name
+	}
+	return p.ID
+}
+
+// Rights is who has a right to the presale: PresaleInvited, PresaleRegistered or PresaleWord.
+func (p *Presale) Rights() string {
+	if p.Who != "" {
+		return p.Who
+	}
+	return PresaleInvited
+}
 
 // Rate is a share in millionths: 5.5% is 55,000.
 type Rate int64

@@ -85,7 +85,7 @@ func orDefault(d, or time.Duration) time.Duration {
 //	delta    {"free":[12],"held":[13,14],"sold":[99],"closed":[],"sections":[{"id":"101","left":4}],"tiers":[…]}
 //
 // A delta names the seats whose state changed by ordinal, and the new counts of the sections and tiers whose count changed;
-// empty lists are left out. left of a tier is what general sale has of it; left of a section, its free seats. The two are
+// empty lists are left out. left of a tier is what is on sale of it; left of a section, its free seats. The two are
 // read one after the other, so for a moment they may differ by a commit.
 //
 // Any goroutine may ask. Run is a single goroutine of the caller's; without it nothing is ever loaded.
@@ -430,8 +430,12 @@ func (f *Feed) outdate(w *watched, why string) {
 func (f *Feed) checkLayouts(ctx context.Context, events []*watched) {
 	for _, w := range events {
 		layout, err := f.cfg.Layouts(ctx, w.id)
-		if err == nil && layout.Revision != w.live.layout.Revision {
+		switch {
+		case err != nil:
+		case layout.Revision != w.live.layout.Revision:
 			f.outdate(w, "its file has changed")
+		case layout.Allocation != w.live.layout.Allocation:
+			f.outdate(w, "another on-sale has begun")
 		}
 	}
 }

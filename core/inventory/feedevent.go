@@ -127,7 +127,7 @@ func (e *liveEvent) shown(key feedKey) SeatState {
 	return SeatFree
 }
 
-// tails tells whether a stock row's seats are followed: those on general sale.
+// tails tells whether a stock row's seats are followed: those that are on sale.
 func (e *liveEvent) tails(k feedKey) bool {
 	return k.allocation == e.layout.Allocation && e.seated[k.tier]
 }

@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// Layout is what a Feed has to know of an event: how its seats are arranged, and which allocation is on general sale. It
+// Layout is what a Feed has to know of an event: how its seats are arranged, and which allocation is on sale. It
 // must not be changed once it was given away.
 type Layout struct {
 	Revision   int64  // grows with every change of the event
-	Allocation string // what is on general sale; seats of others show as not for sale
+	Allocation string // what is on sale now: general sale's, or a presale's; seats of others show as not for sale
 	Tiers      []string
 	Sections   []LayoutSection
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -97,8 +98,9 @@ func offers(events *event.Store) inventory.Offers {
 	}
 }
 
-// layouts remembers the layouts of so many events, each as long as the event is the same.
-func layouts(events *event.Store, most int) func(context.Context, uuid.UUID) (*inventory.Layout, error) {
+// layouts remembers the layouts of so many events, each as long as the event is the same and sells the same allocation; sells tells which,
+// "" for general sale's.
+func layouts(events *event.Store, most int, sells func(uuid.UUID) string) func(context.Context, uuid.UUID) (*inventory.Layout, error) {
 	var mu sync.Mutex
 	known := map[uuid.UUID]*inventory.Layout{}
 	return func(ctx context.Context, id uuid.UUID) (*inventory.Layout, error) {
@@ -106,15 +108,16 @@ func layouts(events *event.Store, most int) func(context.Context, uuid.UUID) (*i
 		if err != nil {
 			return nil, err
 		}
+		allocation := cmp.Or(sells(id), event.GeneralAllocation)
 		mu.Lock()
 		defer mu.Unlock()
-		if l := known[id]; l != nil && l.Revision == e.Revision {
+		if l := known[id]; l != nil && l.Revision == e.Revision && l.Allocation == allocation {
 			return l, nil
 		}
 		if len(known) >= most {
 			clear(known)
 		}
-		l := &inventory.Layout{Revision: e.Revision, Allocation: event.GeneralAllocation}
+		l := &inventory.Layout{Revision: e.Revision, Allocation: allocation}
 		for _, t := range e.Spec.Tiers {
 			l.Tiers = append(l.Tiers, t.ID)
 		}
@@ -186,8 +189,8 @@ func sales(events *event.Store) func(context.Context, string) (access.Sale, erro
 		}
 		for _, p := range e.Spec.Presales {
 			presale := access.Presale{ID: p.ID, Identity: event.InvitationIdentity, Allocation: p.Allocation, From: p.From, Until: p.Until}
-			if p.Who == event.PresaleRegistered {
-				presale.Identity, presale.Registered = event.AccountIdentity, true
+			if p.Who != "" {
+				presale.Identity, presale.Registered, presale.Word = event.AccountIdentity, true, p.Who == event.PresaleWord
 			}
 			sale.Presales = append(sale.Presales, presale)
 		}

@@ -66,15 +66,16 @@ func waitlistRules(events *event.Store) func(context.Context, uuid.UUID) (waitli
 	}
 }
 
-// saleOver tells whether an event is sold out, or its sale is over: whoever comes then finds nothing.
+// saleOver tells whether general sale of an event is sold out or over: whoever comes then finds nothing. A presale that is says nothing of what
+// general sale has yet to sell.
 func saleOver(events *event.Store, room func() *access.Room) func(context.Context, uuid.UUID) bool {
 	return func(ctx context.Context, id uuid.UUID) bool {
 		e, err := events.ByID(ctx, id)
 		if err != nil || room() == nil {
 			return false
 		}
-		phase, _, err := room().Phase(ctx, e.Slug)
-		return err == nil && (phase == access.SoldOut || phase == access.Ended)
+		calendar, err := room().Calendar(ctx, e.Slug)
+		return err == nil && calendar.Over()
 	}
 }
 
