@@ -98,10 +98,13 @@ func made(ctx *fasthttp.RequestCtx) (string, bool) {
 	return got.ID, true
 }
 
-// refuseBuy shows why the choice was refused. Who has no session any more goes back to the waiting room.
+// saleOver tells whether core refuses because the sale that let somebody in is over. There may be another.
+func saleOver(code string) bool { return code == "sale_ended" || code == "presale_over" }
+
+// refuseBuy shows why the choice was refused. Who has no session any more, or one of a sale that is over, goes back to the waiting room.
 func (s *Server) refuseBuy(ctx *fasthttp.RequestCtx, slug string, view web.BuyView) {
 	status := ctx.Response.StatusCode()
-	if status == fasthttp.StatusUnauthorized {
+	if status == fasthttp.StatusUnauthorized || saleOver(readProblem(ctx.Response.Body()).Code) {
 		s.afterForm(ctx, placePage(slug))
 		return
 	}

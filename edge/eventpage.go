@@ -112,7 +112,7 @@ func (s *Server) saleOf(slug string) *web.Sale {
 		return nil
 	}
 	state := &entry.State
-	return &web.Sale{Phase: string(state.Phase), Identity: state.Identity, JoiningAt: state.JoiningAt.Time, OpensAt: state.OpensAt.Time, EndsAt: state.EndsAt.Time}
+	return &web.Sale{Phase: string(state.Phase), Identity: state.Identity, Presale: state.Presale, Generation: state.Generation, JoiningAt: state.JoiningAt.Time, OpensAt: state.OpensAt.Time, EndsAt: state.EndsAt.Time}
 }
 
 // appendEventPageKey appends the key under which a page is shelved: everything on it that is not core's answer.
@@ -122,6 +122,7 @@ func appendEventPageKey(dst []byte, slug, language string, sale *web.Sale) []byt
 		return dst
 	}
 	dst = append(append(append(append(append(dst, '&'), sale.Phase...), '&'), sale.Identity...), '&')
+	dst = append(append(strconv.AppendUint(dst, uint64(sale.Generation), 36), sale.Presale...), '&')
 	for _, at := range []time.Time{sale.JoiningAt, sale.OpensAt, sale.EndsAt} {
 		dst = append(strconv.AppendInt(dst, at.Unix(), 36), '&')
 	}

@@ -29,6 +29,12 @@ func (s *Server) routePage(ctx *fasthttp.RequestCtx, path []byte) {
 		}
 		return
 	}
+	if token, ok := tokenIn(path); ok {
+		if allow(ctx, "GET, HEAD, POST") && s.fromOurPages(ctx) {
+			s.serveUnsubscribe(ctx, token)
+		}
+		return
+	}
 	if slug, ok := drawPath(path); ok {
 		if ctx.IsGet() || ctx.IsHead() {
 			s.serveDraw(ctx, slug)
@@ -45,6 +51,12 @@ func (s *Server) routePage(ctx *fasthttp.RequestCtx, path []byte) {
 			allow(ctx, "GET, HEAD")
 		case allow(ctx, "GET, HEAD, POST") && s.fromOurPages(ctx):
 			s.serveBuy(ctx, slug)
+		}
+		return
+	}
+	if slug, ok := registerPath(path); ok {
+		if allow(ctx, "POST") && s.fromOurPages(ctx) {
+			s.registerByForm(ctx, slug)
 		}
 		return
 	}

@@ -87,6 +87,8 @@ func (s *Server) servePlaceWith(ctx *fasthttp.RequestCtx, slug []byte) {
 	case bad == problemCoreUnreachable:
 		refuseUntil(ctx, bad, coreRetry)
 		s.showPlace(ctx, slug, nil)
+	case bad == nil && pass.Generation < entry.State.Generation:
+		s.showOver(ctx, slug, &entry.State)
 	case bad != nil || pass.Generation != entry.State.Generation:
 		s.toEvent(ctx, slug) // which asks to join
 	default:
@@ -115,7 +117,8 @@ func (s *Server) acknowledged(ctx *fasthttp.RequestCtx, room *room, keys *roomKe
 // showPlace writes the page: what is wrong, if something was refused, and the place of a pass, if there is one.
 func (s *Server) showPlace(ctx *fasthttp.RequestCtx, slug []byte, pass *queue.Pass) {
 	l, status := s.language(ctx), ctx.Response.StatusCode()
-	view := web.PlaceView{Slug: string(slug), Name: s.nameOf(slug)}
+	about := s.shelvedEvent(slug)
+	view := web.PlaceView{Slug: string(slug), Name: nameIn(about, slug)}
 	if status >= fasthttp.StatusBadRequest {
 		p := readProblem(ctx.Response.Body())
 		view.Problem, view.SignIn, view.Elsewhere = l.Said(p.Code, p.Detail), p.Code == problemAccountRequired.code, p.Code == "session_bound_elsewhere"
@@ -131,6 +134,7 @@ func (s *Server) showPlace(ctx *fasthttp.RequestCtx, slug []byte, pass *queue.Pa
 	}
 	state := &entry.State
 	view.Phase, view.OpensAt, view.TimeZone, view.Joined = string(state.Phase), state.OpensAt.Time, state.TimeZone, state.Joined
+	view.Sale = l.SaleIn(about, state.Presale)
 	if !state.Doubt {
 		view.Message = state.Message
 	}
@@ -139,6 +143,10 @@ func (s *Server) showPlace(ctx *fasthttp.RequestCtx, slug []byte, pass *queue.Pa
 	}
 	if pass == nil {
 		s.writeForm(ctx, status, func() ([]byte, error) { return s.pages.Refused(l, view) })
+		return
+	}
+	if state.Phase == queue.PhaseEnded && view.Problem == "" {
+		s.showOver(ctx, slug, state)
 		return
 	}
 	view.Late, view.Provisional = pass.Window > 0, pass.Provisional
@@ -154,11 +162,31 @@ func (s *Server) showPlace(ctx *fasthttp.RequestCtx, slug []byte, pass *queue.Pa
 	s.writeForm(ctx, status, func() ([]byte, error) { return s.pages.Place(l, view) })
 }
 
-// nameOf is the name of an event as the shelf has it, else its slug: the page is shown while core is away, too.
-func (s *Server) nameOf(slug []byte) string {
-	entry, _ := s.shelf.find(append([]byte("/v1/events/"), slug...))
+// showOver tells who had a place that the sale it was in is over, and which one comes next: the one the state is of, or the one after it.
+func (s *Server) showOver(ctx *fasthttp.RequestCtx, slug []byte, state *queue.State) {
+	l, about := s.language(ctx), s.shelvedEvent(slug)
+	view := web.PlaceView{Slug: string(slug), Name: nameIn(about, slug), Over: l.T("room.over")}
+	switch {
+	case state.Phase != queue.PhaseEnded:
+		view.Next = l.NextSale(about, state.Presale, state.JoiningAt.Time, state.TimeZone, state.Phase != queue.PhaseAnnounced)
+	case state.Next != nil:
+		view.Next = l.NextSale(about, state.Next.Presale, state.Next.JoiningAt.Time, state.TimeZone, false)
+	}
+	s.writeForm(ctx, fasthttp.StatusOK, func() ([]byte, error) { return s.pages.Refused(l, view) })
+}
+
+// shelvedEvent is core's answer about an event as the shelf has it, nil where it has none: pages are shown while core is away, too.
+func (s *Server) shelvedEvent(slug []byte) []byte {
+	if entry, _ := s.shelf.find(append([]byte("/v1/events/"), slug...)); entry != nil {
+		return entry.body
+	}
+	return nil
+}
+
+// nameIn is the name of an event, else its slug.
+func nameIn(about, slug []byte) string {
 	var e struct{ Name string }
-	if entry == nil || json.Unmarshal(entry.body, &e) != nil || e.Name == "" {
+	if about == nil || json.Unmarshal(about, &e) != nil || e.Name == "" {
 		return string(slug)
 	}
 	return e.Name

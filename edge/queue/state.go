@@ -38,6 +38,7 @@ type State struct {
 	WindowSeconds int           `json:"window_seconds"`
 	Identity      string        `json:"identity"`          // what an entrant is made of: device, invitation or account
 	Presale       string        `json:"presale,omitempty"` // whose on-sale it is; empty: general sale
+	Next          *Next         `json:"next,omitempty"`    // the on-sale after this one
 	Commitment    lottery.Hex32 `json:"commitment"`
 	ChainLength   int           `json:"chain_length"`
 	Beacon        *Beacon       `json:"beacon,omitempty"`
@@ -55,6 +56,14 @@ type State struct {
 	ReceiptKeys lottery.PublicKeys `json:"receipt_keys"`
 	// Doubt is set by an edge that has lost core: all else is as core last said.
 	Doubt bool `json:"doubt,omitempty"`
+}
+
+// Next is an on-sale that begins by itself when the one before is over.
+type Next struct {
+	Presale   string  `json:"presale,omitempty"` // whose on-sale it is; empty: general sale
+	JoiningAt Instant `json:"joining_at"`
+	OpensAt   Instant `json:"opens_at"`
+	EndsAt    Instant `json:"ends_at"`
 }
 
 // Beacon is the public value that goes into the seeds, as named in advance. Value is empty until it is known.

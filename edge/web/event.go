@@ -12,6 +12,8 @@ import (
 type Sale struct {
 	Phase                      string
 	Identity                   string // device, invitation or account
+	Presale                    string // whose on-sale it is; empty: general sale
+	Generation                 uint32 // which of the event's on-sales it is
 	JoiningAt, OpensAt, EndsAt time.Time
 }
 
@@ -45,6 +47,7 @@ type eventAnswer struct {
 			FreeFrom time.Time `json:"free_from"`
 		}
 	}
+	Sales []saleAnswer
 }
 
 // eventView is what the template of an event's page shows. Nothing in it but Open is of one person.
@@ -55,6 +58,8 @@ type eventView struct {
 	Sale                                    *Sale
 	Identity, Summary                       string
 	Joining, Opens, Ends, Phase             string
+	Selling                                 string // the name of the sale there is, of an event with presales
+	Sales                                   []saleView
 	Tiers                                   []tierView
 	Rules                                   []string
 	// Ask and Remind are the ways to hear of tickets later.
@@ -93,9 +98,13 @@ func (p *Pages) EventWith(l *Language, slug string, body []byte, sale *Sale, ope
 		}
 		view.take(l, &e)
 		view.List = e.WaitingList
+		if view.Sales = l.sales(e.Sales, e.TimeZone); sale != nil && len(e.Sales) > 0 {
+			view.Selling = l.SaleIn(body, sale.Presale)
+		}
 		over := sale != nil && (sale.Phase == "sold_out" || sale.Phase == "ended")
 		view.Ask = !view.Cancelled && over && e.WaitingList
-		view.Remind = !view.Cancelled && !view.Ask && slices.ContainsFunc(occasions, sale.MayCome)
+		view.Remind = !view.Cancelled && !view.Ask && (slices.ContainsFunc(occasions, sale.MayCome) ||
+			slices.ContainsFunc(e.Sales, func(s saleAnswer) bool { return s.State == "coming" }))
 	}
 	return p.write(l, "event", view)
 }

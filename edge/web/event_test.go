@@ -120,3 +120,39 @@ func TestTheEventsPageLeadsToWhatComesLater(t *testing.T) {
 		}
 	}
 }
+
+const salesBody = `"sales":[
+	{"presale":"fans","name":"The fan club","who":"word","per_buyer":2,"state":"over","opens_at":"2027-05-01T08:00:00.000Z","ends_at":"2027-05-02T08:00:00.000Z"},
+	{"presale":"sponsors","name":"Friends","who":"invitation","state":"joining","joining_at":"2027-05-03T07:30:00.000Z","opens_at":"2027-05-03T08:00:00.000Z","ends_at":"2027-05-05T08:00:00.000Z"},
+	{"presale":"members","name":"members","who":"registered","state":"coming","opens_at":"2027-05-06T08:00:00.000Z","ends_at":"2027-05-07T08:00:00.000Z"},
+	{"state":"coming"}],`
+
+func TestTheEventsPageShowsEverySaleWhoMayEnterAndWhen(t *testing.T) {
+	p := pages(t)
+	body := []byte(strings.Replace(eventBody, `"per_buyer"`, salesBody+`"per_buyer"`, 1))
+	sale := joining()
+	sale.Identity, sale.Presale = "invitation", "sponsors"
+	for code, want := range map[string][]string{
+		"en": {"The fan club", "Over", "For accounts that know the word", "At most 2 tickets for one buyer.", "<h2>Friends</h2>", "Waiting room open", "For who was invited", "From Mon 3 May 2027, 10:00 until Wed 5 May 2027, 10:00",
+			"For accounts that have registered", "General sale", "For everybody", "The time is not known yet", `data-sale="sponsors" aria-current="true"`, `action="/e/arena/register"`, `name="presale" value="members"`, `name="invitation"`},
+		"es": {"Venta general", "Para quien tiene invitación", "Terminada"},
+		"de": {"Allgemeiner Verkauf", "Für Eingeladene", "Vorbei"},
+	} {
+		page, err := p.Event(p.Language(code), "arena", body, sale)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := shown(page)
+		for _, part := range want {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s lacks %q: %s", code, part, text)
+			}
+		}
+		if strings.Contains(text, `value="fans"`) || strings.Contains(text, "The draw, and the sale") {
+			t.Errorf("%s: one can register for what is over, or the one sale is shown beside all: %s", code, text)
+		}
+	}
+	if text := shown(arena(t, p, "en")); strings.Contains(text, `id="sales"`) || strings.Contains(text, "General sale") {
+		t.Errorf("an event without presales lists them: %s", text)
+	}
+}

@@ -22,7 +22,9 @@ type PlaceView struct {
 	Phase                   string
 	Stock                   []StockView
 	Name                    string
-	Again                   int // seconds until the page is loaded anew by itself; 0: it is not
+	Sale                    string // which of the event's sales it is; empty: it has but one
+	Over, Next, Done        string // that the sale is over, what comes next; and what was done
+	Again                   int    // seconds until the page is loaded anew by itself; 0: it is not
 	HasSession, Provisional bool
 }
 
@@ -110,6 +112,7 @@ type BuyView struct {
 type buyText struct {
 	BuyView
 	Name    string
+	Sale    string // the presale whose tickets these are
 	Steps   []stepView
 	Tiers   []choiceText
 	Methods []methodText
@@ -130,7 +133,8 @@ type methodText struct {
 func (p *Pages) Buy(l *Language, v BuyView) ([]byte, error) {
 	var e struct {
 		Name     string
-		PerBuyer int `json:"per_buyer"`
+		PerBuyer int                      `json:"per_buyer"`
+		OnSale   struct{ Presale string } `json:"on_sale"`
 		Tiers    []struct {
 			ID, Name, Kind string
 			Price          priceJSON
@@ -142,6 +146,9 @@ func (p *Pages) Buy(l *Language, v BuyView) ([]byte, error) {
 		return nil, fmt.Errorf("read an event: %w", err)
 	}
 	view := buyText{BuyView: v, Name: e.Name, Steps: l.steps("buy"), Most: max(1, e.PerBuyer)}
+	if e.OnSale.Presale != "" {
+		view.Sale = l.SaleIn(v.Event, e.OnSale.Presale)
+	}
 	for _, t := range e.Tiers {
 		if t.Kind != "general" {
 			continue

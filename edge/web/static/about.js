@@ -1,8 +1,9 @@
 // What an event's page says of its sale follows the sale while somebody waits on it: by the state that the waiting room asks for anyway, and
 // without moving what is being read. room.js loads it when something is otherwise than the page says.
 
-import { phaseName } from './event.js';
-import { when } from './words.js';
+import { path, phaseName, refreshed } from './event.js';
+import { api } from './page.js';
+import { t, when } from './words.js';
 
 const about = document.getElementById('about');
 const copy = (id) => { const from = document.getElementById(id); return from && from.content.firstElementChild.cloneNode(true); };
@@ -25,4 +26,18 @@ export function follow(state) {
   if (!ask || (later && later.dataset.ask)) return;
   ask.dataset.ask = '1';
   if (later) later.replaceWith(ask); else about.append(ask); // at the end, where it moves nothing
+}
+
+/** Shows in the list of sales how each stands, when another has begun. Answers whether what is known of the event is as new as the state. */
+export async function renewSales(state) {
+  const { status, data } = await api('GET', path);
+  if (status !== 200 || ((data.on_sale || {}).presale || '') !== (state.presale || '')) return false; // a cache is a moment behind
+  refreshed(data);
+  for (const sale of data.sales || []) {
+    const line = document.querySelector(`[data-sale="${sale.presale || ''}"]`);
+    if (!line) continue;
+    line.querySelector('.badge').textContent = t(`room.state_${sale.state}`);
+    if (['on', 'joining'].includes(sale.state)) line.setAttribute('aria-current', 'true'); else line.removeAttribute('aria-current');
+  }
+  return true;
 }

@@ -11,6 +11,10 @@ const MOST_ROOTS = 256; // of windows that are remembered
 const patience = 15000; // milliseconds until an answer is not waited for any more
 const website = el('input', { name: 'website', tabindex: '-1', autocomplete: 'off', 'aria-hidden': 'true', hidden: true }); // nobody sees it: what fills it in is no person
 
+let generation = 0; // of the on-sale seen last
+let outdated = false; // the list of sales is of the one before
+let selling = ''; // the presale whose room this is; '': general sale
+let past; // the name of a sale in which this browser had a place and that is over
 let hint = ''; // why joining or claiming was refused, for what the buyer can do about it
 let moving = false; // the turn is to come here from another browser of the account
 let wake = () => {}; // ends the pause before the state is asked for again
@@ -49,7 +53,16 @@ export async function waitingRoom() {
     if (response && (response.status === 200 || response.status === 304)) say(state && state.doubt ? t('room.doubt') : '');
     else say(said((response && (await response.json().catch(() => null))) || {}, 'room.offline'));
     if (state) {
-      if (mine && mine.generation !== state.generation) mine = undefined;
+      if (generation && generation !== state.generation) outdated = true;
+      generation = state.generation;
+      if (outdated) outdated = !(await import('./about.js').then((part) => part.renewSales(state), () => false));
+      selling = state.presale || '';
+      if (mine && mine.generation !== state.generation) {
+        past = saleName(mine.presale);
+        mine = undefined;
+        hint = '';
+        memory.write({ mine });
+      }
       keepSeen(state);
       followSale(state);
       if (wanted !== null || (mine && !mine.receipt && state.phase !== 'ended')) mine = (await join(wanted === null ? mine.invitation : wanted)) || mine;
@@ -95,6 +108,12 @@ function followSale(state) {
   import('./about.js').then((part) => part.follow(state), () => {});
 }
 
+/** What the sale of a presale is called, and general sale. */
+function saleName(presale) {
+  const sale = (event.sales || []).find((one) => (one.presale || '') === (presale || ''));
+  return (sale && sale.name) || presale || t('room.general');
+}
+
 /** Joins; repeated until there is a receipt. Answers what is to be remembered, or nothing when it was refused. */
 async function join(invitation) {
   const known = memory.read().mine;
@@ -102,7 +121,8 @@ async function join(invitation) {
     const { status, data } = await patiently('POST', `${base}/join`, { body: { invitation: invitation || undefined, website: website.value || undefined, receipt: (known && known.receipt) || undefined } });
     hint = status === 200 ? '' : data.code;
     if (status !== 200) { say(said(data, 'room.refused')); return undefined; }
-    const mine = { entrant: data.entrant, generation: data.generation, window: data.window, band: data.band, reason: data.reason, receipt: data.receipt, invitation, elsewhere: Boolean(data.other_device) };
+    const mine = { entrant: data.entrant, generation: data.generation, presale: selling, window: data.window, band: data.band, reason: data.reason, receipt: data.receipt, invitation, elsewhere: Boolean(data.other_device) };
+    past = undefined;
     memory.write({ mine });
     if (data.receipt) { say(''); return mine; }
     say(t('room.receipt_soon'));
@@ -184,7 +204,9 @@ function roomParts(state, mine, place) {
   const parts = [];
   const notice = (text, kind = 'notice', ...more) => parts.push(el('div', { class: kind }, el('p', {}, text), ...more));
   if (state.message && !state.doubt) notice(t('room.message'), 'notice', el('p', {}, el('strong', {}, state.message)));
-  if (place) facts.append(fact(t('room.place'), t('room.place_of', { rank: place.rank, all: state.joined })));
+  if (past !== undefined) notice(t('room.sale_over', { sale: past }));
+  if (event.sales || selling) facts.append(fact(t('room.sale'), saleName(selling)));
+  if (place) facts.append(fact(t('room.place'), t('room.place_of', { rank: place.rank, all: state.joined }))); // all counts are core's, over all edges
   if (mine && !place) parts.push(el('p', { class: 'inside' }, mine.window === 0 ? t('room.in_first') : t('room.in_late')));
   const first = state.windows.find((w) => w.window === 0);
   if (state.beacon && first && first.root && !first.sealed) notice(t('room.sealed', { name: state.beacon.name }));
@@ -192,13 +214,14 @@ function roomParts(state, mine, place) {
   if (hint === 'session_bound_elsewhere' && state.identity === 'account') notice(t('room.moved'), 'notice', el('p', { class: 'actions' }, el('button', { onclick: () => { moving = true; wake(); } }, t('room.move'))));
   if (mine && mine.elsewhere && state.identity !== 'account') notice(t('room.elsewhere'), 'notice bad');
   if (mine && mine.band > 0) notice(t('room.later_band'));
-  if (!mine && state.phase === 'announced') parts.push(card(el('p', {}, t('room.opens_at', { when: when(state.joining_at, state.time_zone) }))));
-  if (state.phase === 'ended') parts.push(card(el('p', {}, t('room.over'))));
+  if (hint === 'not_registered') notice(t('problem.not_registered'), 'notice', el('p', { class: 'actions' }, el('a', { class: 'button', href: '#sales' }, t('room.register'))));
+  if (!mine && state.phase === 'announced') parts.push(card(el('p', {}, past === undefined ? t('room.opens_at', { when: when(state.joining_at, state.time_zone) }) : t('room.next', { sale: saleName(selling), when: when(state.joining_at, state.time_zone) }))));
+  if (state.phase === 'ended') parts.push(card(el('p', {}, t('room.over')), state.next ? el('p', {}, t('room.next', { sale: saleName(state.next.presale), when: when(state.next.joining_at, state.time_zone) })) : ''));
   const stock = state.stock || [];
   if (place && !place.called && stock.length && place.ahead > stock.reduce((all, s) => all + s.left, 0)) notice(t('room.may_sell_out'));
   const opens = (new Date(state.opens_at) - new Date(state.server_time)) / 1000;
   if (opens > 0) facts.append(fact(t('room.sale_opens'), when(state.opens_at, state.time_zone)), !mine ? fact(t('room.in_time'), duration(opens)) : '');
-  facts.append(fact(t('room.phase'), phaseName(state.phase)), fact(t('room.joined'), number(state.joined)));
+  facts.append(fact(t('room.phase'), phaseName(state.phase)), fact(t('room.joined'), number(Math.max(0, state.joined - state.called))));
   if (state.price_range) facts.append(fact(t('room.prices'), t('room.price_range', { from: money(state.price_range.from), to: money(state.price_range.to) })));
   const rows = stock.map((s) => el('div', { class: s.left ? 'left' : 'left none' }, el('span', {}, s.name, ' ', el('small', {}, money(s.price))),
     el('span', {}, s.left ? t(s.rounded ? 'common.left_about' : 'common.left', { n: s.left }) : t('common.none_left'))));

@@ -40,7 +40,7 @@ class Shop {
     this.offers.follow();
     onLeave(() => { this.closed = true; this.offers.close(); if (this.map) this.map.close(); if (this.seats) this.seats.close(); });
     if (!this.seats) return;
-    this.seats.follow({ changed: (ordinals) => this.refresh(ordinals), moved: () => shop(t('shop.moved')), phase: (name) => { if (name === 'paused' || name === 'ended') say(t(name === 'paused' ? 'shop.paused' : 'shop.ended')); } });
+    this.seats.follow({ changed: (ordinals) => this.refresh(ordinals), moved: () => shop(t('shop.moved')), phase: (name) => { if (name === 'announced' || name === 'joining') waitingRoom(); else if (name === 'paused' || name === 'ended') say(t(name === 'paused' ? 'shop.paused' : 'shop.ended')); } });
   }
 
   stock(tier) { const n = this.seats && this.seats.left.tiers[tier.id]; return n === undefined ? tier.left : n; }
@@ -146,7 +146,7 @@ class Shop {
     const { status, data } = await patiently('POST', '/v1/holds', { body: { event: slug, items }, key: newKey() });
     if (this.closed) return;
     if (status === 201) { memory.write({ hold: data.id, orderKey: newKey() }); left(); await holdPage(data.id, data); return; }
-    if (status === 401) { await waitingRoom(); return; }
+    if (status === 401 || data.code === 'sale_ended' || data.code === 'presale_over') { await waitingRoom(); return; } // which says what comes next
     await shop(refusal(data), undefined, kept);
   }
 
