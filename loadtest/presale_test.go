@@ -62,7 +62,7 @@ func (p *person) holdsBy(items, window string) string {
 // registers says the word of the presale on the event's page.
 func (p *person) registers(word, shows string) {
 	p.t.Helper()
-	p.does("the event", chromedp.Navigate(p.base+"/e/premiere"), chromedp.WaitVisible("#word-club"), chromedp.SendKeys("#word-club", word), chromedp.Click(`form[action$="/register"] button`))
+	p.does("the event", chromedp.Navigate(p.base+"/e/premiere"), chromedp.WaitVisible("#view:not([aria-busy]) form button"), chromedp.WaitVisible("#word-club"), chromedp.SendKeys("#word-club", word), chromedp.Click(`form[action$="/register"] button`))
 	p.sees(shows)
 	p.does("back", chromedp.Click(`a[href="/e/premiere"]`), chromedp.WaitVisible("#view:not([aria-busy]) form button"))
 }
