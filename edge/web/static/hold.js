@@ -38,7 +38,7 @@ function itemRow(item) {
   const tier = event.tiers.find((one) => one.id === item.tier);
   const n = item.quantity || (item.seats || []).length;
   return el('div', { class: 'row' }, el('span', {}, `${n} × ${tierName(item.tier)}`, item.seats && item.seats.length ? el('small', {}, item.seats.map((seat) => seat.replaceAll('/', ' · ')).join(', ')) : null),
-    tier && !item.allocation.startsWith('resale/') ? el('span', {}, money({ minor: n * tier.price.minor, currency: tier.price.currency })) : null);
+    tier && !String(item.allocation).startsWith('resale/') ? el('span', {}, money({ minor: n * tier.price.minor, currency: tier.price.currency })) : null);
 }
 
 /** What the sum is made of, where it is made of the event's prices. */
