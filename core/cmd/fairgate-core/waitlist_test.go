@@ -232,6 +232,13 @@ func TestWhoAsksWithAnAccountIsCountedWithWhatTheSameBrowserHasBoughtWithoutIt(t
 	if _, err := r.db.Pool.Exec(t.Context(), `UPDATE stock SET capacity = taken, version = version + 1 WHERE allocation = 'general'`); err != nil {
 		t.Fatal(err)
 	}
+	r.eventually("the list is drawn", func() bool {
+		var list struct {
+			DrawnAt *time.Time `json:"drawn_at"`
+		}
+		r.call(r.request("edge", http.MethodGet, "/v1/events/"+slug+"/waitlist", nil), http.StatusOK, &list)
+		return list.DrawnAt != nil
+	})
 	r.call(r.keyed(r.request("admin", http.MethodPost, "/admin/v1/orders/"+o.ID.String()+"/refunds", map[string]any{"reason": "ill"}), "one"), http.StatusCreated, nil)
 	r.entry(elsewhere, slug, func(e *waitlistEntry) bool { return e.State == "offered" })
 	if e := r.entry(same, slug, func(*waitlistEntry) bool { return true }); e.State != "waiting" {
