@@ -251,6 +251,9 @@ func TestPeopleChooseSeatsAndKeepOrLoseThem(t *testing.T) {
 		{"core starts again while somebody pays", coreStartsAgain},
 		{"a ticket is handed on", handedOn},
 		{"a ticket is sold on", soldOn},
+		{"tickets are given back", givenBack},
+		{"a listing gets another price and is withdrawn", repricedAndWithdrawn},
+		{"an order that was left unpaid is paid on another device", paidElsewhere},
 	} {
 		t.Run(journey.name, func(t *testing.T) { journey.play(&house{h.stage, h.browser}, t) })
 	}
@@ -434,4 +437,111 @@ func soldOn(h *house, t *testing.T) {
 	dan.awaits(`document.querySelector('.ticket h2').textContent`, "CircleC1 · B · 2")
 	cat.does("look again", chromedp.Reload())
 	cat.sees("Sold. You get €17.00")
+}
+
+// opens opens a part of what the owner of a ticket can do, by its title; within is the ticket's place on the page, from 1.
+func (p *person) opens(ticket int, title string) {
+	p.t.Helper()
+	find := fmt.Sprintf(`[...document.querySelectorAll('.ticket')][%d] && [...[...document.querySelectorAll('.ticket')][%d].querySelectorAll('.owner summary')].find((n) => n.textContent === %q)`, ticket-1, ticket-1, title)
+	p.awaits(`String(Boolean(`+find+`))`, "true")
+	p.script(`document.querySelectorAll('[data-opened]').forEach((n) => n.removeAttribute('data-opened')); (` + find + `).setAttribute('data-opened', '')`)
+	p.taps("[data-opened]")
+}
+
+func givenBack(h *house, t *testing.T) {
+	p := h.person(t)
+	p.enters("matinee")
+	p.stands(2)
+	p.holds()
+	p.checksOut()
+	p.pays()
+	p.awaits(`String(document.querySelectorAll('.ticket').length)`, "2")
+	refunded := func() (sum float64) {
+		for _, intent := range h.booked() {
+			n, _ := intent["refunded"].(float64)
+			sum += n
+		}
+		return sum
+	}
+	before := refunded()
+	p.opens(1, "Give it back")
+	p.sees("You get back what you paid for this ticket without the fee")
+	p.shoot("give-back")
+	p.taps(".ticket [data-opened] + div button")
+	p.sees("€30.27 is on its way back to you.")
+	p.awaits(`String(document.querySelectorAll('.ticket .owner').length)`, "1")
+	p.does("look again", chromedp.Reload())
+	p.sees("€30.27 is on its way back to you.")
+	p.opens(1, "Give it back")
+	// Two presses, as of somebody in doubt, give it back once.
+	p.awaits(`String(Boolean(document.querySelector('[data-opened] + div button')))`, "true")
+	p.script(`(() => { const b = document.querySelector('[data-opened] + div button'); b.click(); b.click(); })()`)
+	p.sees("You have your money back")
+	p.shoot("given-back")
+	for end := time.Now().Add(30 * time.Second); refunded()-before < 6054 && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	}
+	if sum := refunded() - before; sum != 6054 {
+		t.Errorf("the provider gave back %v for two tickets of 33.00 whose fees, 2.73, are kept", sum)
+	}
+}
+
+func repricedAndWithdrawn(h *house, t *testing.T) {
+	fay, gus := h.person(t), h.person(t)
+	h.buysSignedIn(fay, "fay@example.org", 3, 3, 3)
+	gus.enters("matinee")
+	fay.opens(1, "Sell it on")
+	fay.does("sell it", chromedp.WaitVisible(".owner .facts dd"))
+	empty := `document.querySelector('.owner input').value = ''`
+	fay.script(empty)
+	fay.does("a price", chromedp.SendKeys(".owner input", "20.00"))
+	fay.sees("€17.00")
+	fay.taps(".owner form button")
+	fay.sees("For sale at €21.00 in all")
+	const offer = `[...document.querySelectorAll('button[aria-label^="Buy C1/C/3"]')].map((n) => n.getAttribute('aria-label')).join()`
+	gus.awaits(offer, "Buy C1/C/3 for €21.00")
+	fay.opens(1, "Change the price")
+	fay.awaits(`document.querySelector('.owner input') ? document.querySelector('.owner input').value : ''`, "20.00")
+	fay.script(empty)
+	fay.does("too much", chromedp.SendKeys(".owner input", "999"))
+	fay.awaits(`document.querySelector('.owner input').getAttribute('aria-invalid')`, "true")
+	fay.script(empty)
+	fay.does("less", chromedp.SendKeys(".owner input", "18.00"))
+	fay.sees("€15.30") // what is left after the organizer's tenth and the platform's twentieth
+	fay.shoot("reprice")
+	fay.taps(".owner form button")
+	fay.sees("For sale at €19.00 in all")
+	gus.awaits(offer, "Buy C1/C/3 for €19.00")
+	fay.does("look again", chromedp.Reload())
+	fay.sees("For sale at €19.00 in all")
+	fay.taps(".owner .notice > div > .actions button")
+	fay.does("the code is back", chromedp.WaitVisible(".ticket img"))
+	fay.awaits(`String(document.querySelectorAll('.owner .notice').length)`, "0")
+	gus.awaits(offer, "")
+	fay.opens(1, "Sell it on") // it can be put up again
+	fay.does("again", chromedp.WaitVisible(".owner .facts dd"))
+}
+
+func paidElsewhere(h *house, t *testing.T) {
+	ida, phone := h.person(t), h.person(t)
+	ida.enters("matinee")
+	ida.sits(3, 4, 7)
+	ida.holds()
+	before := h.intents()
+	ida.does("an address", chromedp.SendKeys("#email", "ida@example.org"))
+	ida.checksOut()
+	phone.does("her phone", chromedp.Navigate(phone.base+"/account"), chromedp.WaitVisible("#email"))
+	h.signsIn(phone, "ida@example.org")
+	phone.does("her account", chromedp.Navigate(phone.base+"/account"), chromedp.WaitVisible(".unfinished .clock"))
+	phone.sees("You have an unfinished order")
+	phone.shoot("unfinished")
+	phone.does("go on", chromedp.Click(".unfinished a"), chromedp.WaitVisible("iframe.provider"))
+	phone.pays()
+	phone.awaits(`document.querySelector('.ticket h2').textContent`, "CircleC1 · D · 7")
+	ida.sees("Your tickets are here")
+	if n := h.intents() - before; n != 1 {
+		t.Errorf("%d payments were begun for one order", n)
+	}
+	phone.does("her account once more", chromedp.Navigate(phone.base+"/account"))
+	phone.sees("Your tickets")
+	phone.awaits(`String(document.querySelectorAll('.unfinished').length)`, "0")
 }

@@ -2,7 +2,7 @@
 
 import { event, holdPage, left, memory, onLeave, path, refreshed, show, slug, waitingRoom } from './event.js';
 import { bestForm, companionRule, contents, keysOf, offered, placesOf, refusal, signsOf } from './choose.js';
-import { el, newKey, patiently, say } from './page.js';
+import { el, newKey, patiently, pause, say } from './page.js';
 import { SeatList } from './seatlist.js';
 import { SeatMap } from './seatmap.js';
 import { COMPANION, FREE, TABLE, loadSeats } from './seats.js';
@@ -135,24 +135,29 @@ class Shop {
     return items;
   }
 
-  /** Holds items, and goes on to the payment; or says why they cannot be had. */
-  async hold(items) {
+  /** Holds items, and goes on to the payment; or says why they cannot be had. tries is how often more it is tried before that, a second apart. */
+  async hold(items, tries = 0) {
     if (this.holding) return;
     this.holding = true;
     this.go.disabled = true;
     this.go.setAttribute('aria-busy', 'true');
     const kept = { counts: this.counts, names: [...this.chosen].map((n) => this.seats.name(n)) };
     if (this.seats) this.seats.close(); // what is held from here on is ours
-    const { status, data } = await patiently('POST', '/v1/holds', { body: { event: slug, items }, key: newKey() });
+    const ask = () => patiently('POST', '/v1/holds', { body: { event: slug, items }, key: newKey() });
+    let { status, data } = await ask();
+    for (; status === 409 && tries > 0 && !this.closed; tries--) {
+      await pause(1000);
+      ({ status, data } = await ask());
+    }
     if (this.closed) return;
     if (status === 201) { memory.write({ hold: data.id, orderKey: newKey() }); left(); await holdPage(data.id, data); return; }
     if (status === 401 || data.code === 'sale_ended' || data.code === 'presale_over') { await waitingRoom(); return; } // which says what comes next
     await shop(refusal(data), undefined, kept);
   }
 
-  /** For whom a hold ran out: the same once more. */
+  /** For whom a hold ran out: the same once more. What ran out a moment ago may not be back on sale yet. */
   tryAgain(items) {
-    return el('div', { class: 'actions' }, el('button', { onclick: () => this.hold(items) }, t('shop.same_again')));
+    return el('div', { class: 'actions' }, el('button', { onclick: () => this.hold(items, 2) }, t('shop.same_again')));
   }
 }
 
