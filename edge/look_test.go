@@ -87,23 +87,35 @@ func look(ctx context.Context, t *testing.T, name string) {
 // lookOn looks at the page that is shown on one device and in one colour scheme, in which it leaves the browser.
 func lookOn(ctx context.Context, t *testing.T, name, on, colours string) {
 	t.Helper()
-	script, err := axe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	device := devices[slices.IndexFunc(devices, func(d device) bool { return d.name == on })]
-	if err := chromedp.Do(ctx, runs("if (!window.axe) {"+script+"} ''"), chromedp.EmulateViewport(device.width, device.height, device.options...), scheme(colours)); err != nil {
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(device.width, device.height, device.options...), scheme(colours)); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
-	found, err := chromedp.Run(ctx, chromedp.Evaluate[string](`new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
-		.then(() => axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], resultTypes: ['violations'] }))
-		.then((r) => r.violations.map((v) => v.id + ': ' + v.nodes.map((n) => n.target.join(' ') + ' ' + n.failureSummary.replace(/\s+/g, ' ')).join('; ')).join('\n'))`, awaits))
+	found, err := faults(ctx)
 	if err != nil || found != "" {
 		t.Errorf("%s on a %s %s: %v\n%s", name, colours, on, err, found)
 	}
 	if wide, err := chromedp.Run(ctx, chromedp.Evaluate[int](`document.documentElement.scrollWidth - document.documentElement.clientWidth`)); err != nil || wide > 0 {
 		t.Errorf("%s on a %s sticks out by %d: %v", name, on, wide, err)
 	}
+}
+
+// faults are what axe-core has against the page that is shown. Pages without scripts load themselves anew every few seconds, at which a page is
+// gone with what was put into it and what looks at it: then the next one is looked at. So what looks is put in by the same call that has it look.
+func faults(ctx context.Context) (found string, err error) {
+	script, err := axe()
+	if err != nil {
+		return "", err
+	}
+	for range 5 {
+		if found, err = chromedp.Run(ctx, chromedp.Evaluate[string](`if (!window.axe) {`+script+`};
+			new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+			.then(() => axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], resultTypes: ['violations'] }))
+			.then((r) => r.violations.map((v) => v.id + ': ' + v.nodes.map((n) => n.target.join(' ') + ' ' + n.failureSummary.replace(/\s+/g, ' ')).join('; ')).join('\n'))`, awaits)); err == nil {
+			return found, nil
+		}
+	}
+	return "", err
 }
 
 // picture writes a picture of what is shown, in few colours, so that it is small.

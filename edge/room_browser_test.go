@@ -1,7 +1,11 @@
 package edge
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,5 +74,28 @@ func TestWhatLooksForFaultsFindsOne(t *testing.T) {
 		`;axe.run({ runOnly: ['wcag2a', 'wcag2aa'] }).then((r) => r.violations.map((v) => v.id).join())`, awaits))
 	if err != nil || !strings.Contains(found, "label") || !strings.Contains(found, "color-contrast") {
 		t.Errorf("planted faults were not found: %q, %v", found, err)
+	}
+}
+
+func TestAPageThatLoadsItselfAnewIsLookedAtAllTheSame(t *testing.T) {
+	ctx, _ := startBrowser(t)
+	var loads atomic.Int64
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/" {
+			http.NotFound(w, r)
+			return
+		}
+		n := loads.Add(1)
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		// The first two go as soon as somebody has begun to look.
+		_, _ = fmt.Fprintf(w, `<!doctype html><html lang="en"><title>p</title><main><h1>p</h1><p style="color:#bbb;background:#fff">pale</p></main><script>
+			if (%d < 3) { let put; Object.defineProperty(window, 'axe', { configurable: true, get: () => put, set: (v) => { put = v; setTimeout(() => location.reload(), 5); } }); }</script>`, n)
+	}))
+	t.Cleanup(site.Close)
+	if err := chromedp.Do(ctx, chromedp.Navigate(site.URL)); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := faults(ctx); err != nil || !strings.Contains(found, "color-contrast") || loads.Load() != 3 {
+		t.Errorf("%q is found by the %d. look, %v", found, loads.Load(), err)
 	}
 }
