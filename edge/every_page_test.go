@@ -180,6 +180,13 @@ var scenes = []scene{
 		eventually(v.t, "the node has lost core", func() bool { return v.n.doubt.Load() })
 	})},
 
+	{"event", "", "unfinished", opens("/e/arena", ".unfinished .clock", unfinished)},
+	{"event", "orderPage", "paid-by-link", orders("#view .quiet", map[string]any{"state": "ticket_issued", "linked": true, "tickets": []uuid.UUID{}})},
+	{"event", "orderPage", "mail-link-dead", opens("/e/arena?order="+uuid.NewString()+"#link=x", "#view .notice.bad", func(v *viewer) {
+		v.before(anEvening(map[string]any{"GET /v1/orders/": refused{404, "order_unknown"}})).isLetIn()
+	})},
+	{"account", "", "account-unfinished", opens("/account", ".unfinished .clock", unfinished)},
+
 	{"event", "shop", "seats", opens("/e/arena", ".map canvas", func(v *viewer) { v.before(newEvening()).isLetIn() })},
 	{"event", "shop", "gone", opens("/e/arena", ".seatcard", func(v *viewer) {
 		v.before(anEvening(map[string]any{"GET /v1/events/arena/seats": map[string]any{"id": "none-1", "geometry": fakeGeometry, "states": taken(2364), "sections": []count{}, "tiers": []count{{"floor", 0}, {"lower", 0}, {"upper", 0}}},
@@ -329,6 +336,9 @@ var scenes = []scene{
 		}
 	}},
 }
+
+// unfinished is a browser with an order that it has not paid, and that has forgotten it.
+func unfinished(v *viewer) { v.before(newResumable(v.t)).isLetIn() }
 
 // taken are the states of so many seats, all of which somebody has.
 func taken(seats int) []byte {
