@@ -140,7 +140,7 @@ func (p *person) orders() {
 	p.does("the shop", chromedp.WaitVisible("#tier-floor"), chromedp.SetValue("#tier-floor", "1"))
 	p.script(`document.getElementById('tier-floor').dispatchEvent(new Event('change'))`)
 	p.does("a hold", chromedp.Click(".buybar > button"), chromedp.WaitVisible("#email"))
-	p.does("an order", chromedp.Click("form button"), chromedp.WaitVisible("iframe.provider"))
+	p.does("an order", chromedp.Click("#view form button"), chromedp.WaitVisible("iframe.provider"))
 }
 
 func (p *person) script(text string) {

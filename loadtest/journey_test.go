@@ -129,7 +129,7 @@ func (p *person) holds() {
 
 func (p *person) checksOut() {
 	p.t.Helper()
-	p.does("an order", chromedp.Click("form button"), chromedp.WaitVisible("iframe.provider"))
+	p.does("an order", chromedp.Click("#view form button"), chromedp.WaitVisible("iframe.provider"))
 }
 
 // pays types a good card and waits for the tickets.
