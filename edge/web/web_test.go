@@ -147,3 +147,23 @@ func TestThePageHasASentenceForEveryLimit(t *testing.T) {
 		}
 	}
 }
+
+// A language that is written from right to left is one more file of words: the style says start and end, not left and right. The tip of the map
+// alone is moved by pixels from the left.
+func TestTheStyleReadsFromRightToLeftAsWell(t *testing.T) {
+	style, err := files.ReadFile("static/app.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sided := regexp.MustCompile(`(?:^|[\s;{])(?:(?:margin|padding|border)-(?:left|right)[a-z-]*|left|right|float|text-align:\s*(?:left|right))\s*[:;]`)
+	rules := 0
+	for _, rule := range strings.Split(string(style), "}") {
+		rules++
+		if found := sided.FindString(rule); found != "" && !strings.Contains(rule, ".map-tip {") {
+			t.Errorf("%q has a side: %s", found, strings.TrimSpace(rule))
+		}
+	}
+	if rules < 100 {
+		t.Errorf("%d rules were looked at", rules)
+	}
+}
