@@ -21,8 +21,11 @@ type counts struct {
 func (c *core) told(t *testing.T, e *edge) (n counts) {
 	t.Helper()
 	u, err := c.Wait(t.Context(), e.id, 0, 0, time.Second)
-	if err != nil || len(u.Events) != 1 {
-		t.Fatalf("%d states: %v", len(u.Events), err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(u.Events) == 0 {
+		return n // nothing is built yet
 	}
 	if err := json.Unmarshal(u.Events[0].State, &n); err != nil {
 		t.Fatal(err)

@@ -133,7 +133,8 @@ func (o *outside) settle(who lottery.Entrant, gone map[uuid.UUID]bool, now time.
 	return len(t.letGo), fresh
 }
 
-func (o *outside) remember(who lottery.Entrant, hold uuid.UUID, now time.Time) {
+// remember notes a hold; false when it is known, since it was asked for again.
+func (o *outside) remember(who lottery.Entrant, hold uuid.UUID, now time.Time) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	t := o.held[who]
@@ -148,18 +149,31 @@ func (o *outside) remember(who lottery.Entrant, hold uuid.UUID, now time.Time) {
 		o.held[who] = t
 	}
 	if slices.ContainsFunc(t.holds, func(h takenHold) bool { return h.hold == hold }) {
-		return // it was asked for again
+		return false
 	}
 	if len(t.holds) >= heldKept {
 		t.holds = t.holds[1:]
 	}
 	t.holds = append(t.holds, takenHold{hold, now})
+	return true
 }
 
-// Took notes what somebody has taken, so that it is seen when it is let go.
-func (r *Room) Took(t *Taking, hold uuid.UUID) { r.outside.remember(t.Entrant, hold, r.cfg.Clock()) }
+// Took notes what somebody has taken after Take, so that it is seen when it is let go. The same again is taken once.
+func (r *Room) Took(t *Taking, hold uuid.UUID) {
+	if !r.outside.remember(t.Entrant, hold, r.cfg.Clock()) {
+		r.NotTaken(t)
+	}
+}
 
-// Take lets somebody take something outside the waiting room, or says how long to wait: ErrSlowed. lost tells of holds which of them are over:
+// NotTaken says that nothing was to be had after Take: who is not quick enough is not held to have taken.
+func (r *Room) NotTaken(t *Taking) {
+	o, now := r.outside, r.cfg.Clock()
+	o.byAccount.undo(t.Entrant, now)
+	o.byDevice.undo(t.Device, now)
+	o.byNetwork.undo(outsideNetworkOf(t.Client).hash, now)
+}
+
+// Take lets somebody take something outside the waiting room, or says how long to wait: ErrSlowed. Took or NotTaken follows. lost tells of holds which of them are over:
 // true for those that were let go, false for those that were bought.
 func (r *Room) Take(ctx context.Context, t *Taking, lost func(context.Context, []uuid.UUID) (map[uuid.UUID]bool, error)) error {
 	o, now := r.outside, r.cfg.Clock()

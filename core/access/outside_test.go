@@ -131,6 +131,23 @@ func TestOutsideTheRoomANetworkOfManyPeopleIsNotSlowedAndOneBrowserOfManyAccount
 			t.Fatalf("person %d behind one address: %v", n, err)
 		}
 	}
+	// Who is never quick enough has taken nothing, however often.
+	slow := w.taker(t, c, 900, "192.0.2.2")
+	for n := range 3 * outsideAccount {
+		if err := c.Take(t.Context(), &slow.who, func(context.Context, []uuid.UUID) (map[uuid.UUID]bool, error) { return nil, nil }); err != nil {
+			t.Fatalf("try %d of who gets nothing: %v", n, err)
+		}
+		c.NotTaken(&slow.who)
+	}
+	hold, err := slow.takes()
+	for range 3 * outsideAccount { // and who asks for the same again has it once
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err = c.Take(t.Context(), &slow.who, func(context.Context, []uuid.UUID) (map[uuid.UUID]bool, error) { return nil, nil }); err == nil {
+			c.Took(&slow.who, hold)
+		}
+	}
 	var last error
 	for n := range outsideDevice + 1 {
 		k := w.taker(t, c, 1000+n, "192.0.2.1")

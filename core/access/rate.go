@@ -55,6 +55,17 @@ func (r *rates[K]) add(key K, now time.Time) {
 	r.due[key] = due.Add(r.every)
 }
 
+// undo takes back one that was counted.
+func (r *rates[K]) undo(key K, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if due := r.due[key].Add(-r.every); due.After(now) {
+		r.due[key] = due
+	} else {
+		delete(r.due, key)
+	}
+}
+
 // used is how much of its burst a key has used at the moment, from 0 to 1 and above.
 func (r *rates[K]) used(key K, now time.Time) float64 {
 	r.mu.Lock()

@@ -81,7 +81,13 @@ func TestWordsAreGuessedAtABoundedRateAndAClubBehindOneAddressGetsIn(t *testing.
 	t.Parallel()
 	w := newWorld(t)
 	w.withWord()
-	c := w.start(testConfig())
+	cfg, now := testConfig(), time.Now()
+	cfg.Clock = func() time.Time { return now } // however slow the machine is, no time goes by
+	c, err := New(t.Context(), w.db, cfg, w.deps())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
 	if err := c.SetWord(t.Context(), slug, "club", "moonlight", "ann"); err != nil {
 		t.Fatal(err)
 	}

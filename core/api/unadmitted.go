@@ -87,6 +87,7 @@ func (s *Server) holdUnadmitted(w http.ResponseWriter, r *http.Request) error {
 	}
 	h, err := s.Inventory.Hold(r.Context(), request)
 	if err != nil {
+		s.Room.NotTaken(&taking)
 		return err
 	}
 	s.Room.Took(&taking, h.ID)

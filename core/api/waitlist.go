@@ -366,15 +366,22 @@ func (s *Server) acceptOffer(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	taking := s.takingOf(r, &a, access.PlaceOffer)
-	if o.State != waitlist.Accepted { // which may be asked again
+	fresh := o.State != waitlist.Accepted // or else it is asked again
+	if fresh {
 		if err := s.Room.Take(r.Context(), &taking, s.lostHolds); err != nil {
 			return err
 		}
 	}
-	if o, err = s.Waitlists.Accept(r.Context(), o.ID, a.entrant); err != nil {
+	o, err = s.Waitlists.Accept(r.Context(), o.ID, a.entrant)
+	switch {
+	case err != nil:
+		if fresh {
+			s.Room.NotTaken(&taking)
+		}
 		return err
+	case fresh:
+		s.Room.Took(&taking, o.Hold)
 	}
-	s.Room.Took(&taking, o.Hold)
 	return s.writeOffer(w, r, &o, a.event)
 }
 

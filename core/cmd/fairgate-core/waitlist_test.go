@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -243,5 +245,53 @@ func TestWhoAsksWithAnAccountIsCountedWithWhatTheSameBrowserHasBoughtWithoutIt(t
 	r.entry(elsewhere, slug, func(e *waitlistEntry) bool { return e.State == "offered" })
 	if e := r.entry(same, slug, func(*waitlistEntry) bool { return true }); e.State != "waiting" {
 		t.Errorf("whose browser has as many as one may is %s", e.State)
+	}
+}
+
+func TestWhoHoldsAListingAndLetsItGoAgainAndAgainIsSlowedAndItIsExplained(t *testing.T) {
+	r := newRigWith(t, "", paysim.Faults{}, func(*config) {})
+	r.with("\nresale: {allowed: true}\n")
+	slug, tier := r.firstEvent()
+	people := r.open(slug, 2)
+	r.admit(slug, people...)
+	sold := r.bought(people[0], slug, tier, 1)
+	if _, err := r.db.Pool.Exec(t.Context(), `UPDATE stock SET capacity = taken, version = version + 1 WHERE allocation = 'general'`); err != nil {
+		t.Fatal(err)
+	}
+	var l listing
+	r.call(r.keyed(r.as(people[0], http.MethodPost, "/v1/tickets/"+sold.Tickets[0].String()+"/listing", price(1000)), "list"), http.StatusCreated, &l)
+	cyd := r.signIn("cyd@example.org", "cyd")
+	take := func() *http.Request {
+		return r.keyed(r.by(cyd, http.MethodPost, "/v1/holds", map[string]any{"event": slug, "items": []any{map[string]any{"listing": l.ID}}}), uuid.NewString())
+	}
+	var hold struct {
+		ID uuid.UUID `json:"id"`
+	}
+	r.eventually("the event is sold out, and an account may hold", func() bool {
+		reply := r.raw(take())
+		return reply.status == http.StatusCreated && json.Unmarshal(reply.body, &hold) == nil
+	})
+	slowed := reply{}
+	for n := 0; slowed.status == 0 && n < 20; n++ {
+		r.call(r.by(cyd, http.MethodDelete, "/v1/holds/"+hold.ID.String(), nil), http.StatusOK, nil)
+		got := r.raw(take())
+		if got.status == http.StatusTooManyRequests {
+			slowed = got
+		} else if got.status != http.StatusCreated || json.Unmarshal(got.body, &hold) != nil {
+			t.Fatalf("hold %d: %d %s", n, got.status, got.body)
+		}
+	}
+	if slowed.status == 0 || !strings.Contains(string(slowed.body), `"slowed"`) || slowed.header.Get("Retry-After") == "" {
+		t.Fatalf("twenty times held and let go: %d %s", slowed.status, slowed.body)
+	}
+	var key []byte
+	if err := r.db.Reader.QueryRow(t.Context(), `SELECT pseudonym_key FROM events WHERE slug = $1`, slug).Scan(&key); err != nil {
+		t.Fatal(err)
+	}
+	out := r.ticketctl("", 0, "guard", "explain", cyd.subject.Entrant(key).String())
+	for _, want := range []string{"slowed", "held and let go", "takes often outside the waiting room"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the explanation lacks %q: %s", want, out)
+		}
 	}
 }
