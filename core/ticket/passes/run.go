@@ -99,7 +99,7 @@ func (s *Service) tell(ctx context.Context, wallets []string) (int, error) {
 	for _, k := range due {
 		all.Go(func() error {
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // the process stops, and what is not claimed stays due
 			}
 			c, err := s.claim(ctx, k.Ticket, k.Owner, k.Wallet)
 			if err != nil || c == nil {
