@@ -62,7 +62,7 @@ test: setup style build ## formatting and go vet, then every test with the race 
 .PHONY: screenshots
 screenshots: setup ## pictures of the pages on a phone and a desk, light and dark, into edge/web/testdata/screenshots
 	@mkdir -p edge/web/testdata/screenshots
-	FAIRGATE_SCREENSHOTS=$(CURDIR)/edge/web/testdata/screenshots go test ./edge -count=1 -run 'TestEverybodyCan|TestABrowserFinds|TestABrowserWithout'
+	FAIRGATE_SCREENSHOTS=$(CURDIR)/edge/web/testdata/screenshots go test ./edge -count=1 -timeout 20m -run 'TestEverybodyCan|TestABrowserFinds|TestABrowserWithout'
 
 .PHONY: check
 check: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) style ## formatting, go vet and the linters
@@ -109,6 +109,10 @@ soak-negative: ready build ## switch off one safeguard at a time in cores built 
 .PHONY: bench-edge
 bench-edge: ready build ## what an edge does for a buyer, against a server that answers a constant; the last line is one JSON object (BENCH_FLAGS="--rounds 9")
 	@$(BIN)/benchedge $(BENCH_FLAGS)
+
+.PHONY: bench-pages
+bench-pages: setup ## every page on a slow phone and network, as a browser measures it; a table and, last, one JSON line
+	@sh .ci/bench-pages
 
 .PHONY: bench-catalog
 bench-catalog: ready build ## how fast 100,000 events are searched; a table and, last, one JSON line (BENCH_FLAGS="--events 20000")

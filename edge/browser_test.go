@@ -119,6 +119,12 @@ func (c *complaints) add(text string) {
 // startBrowser starts a Chromium with one tab.
 func startBrowser(t *testing.T, options ...chromedp.ExecAllocatorOption) (context.Context, *complaints) {
 	t.Helper()
+	return startBrowserFor(t, 5*time.Minute, options...)
+}
+
+// startBrowserFor is startBrowser for a test that may take so long.
+func startBrowserFor(t *testing.T, atMost time.Duration, options ...chromedp.ExecAllocatorOption) (context.Context, *complaints) {
+	t.Helper()
 	var path string
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if found, err := exec.LookPath(name); err == nil {
@@ -135,7 +141,7 @@ func startBrowser(t *testing.T, options ...chromedp.ExecAllocatorOption) (contex
 	t.Cleanup(stop)
 	ctx, closeTab := chromedp.NewContext(allocator)
 	t.Cleanup(closeTab)
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, atMost)
 	t.Cleanup(cancel)
 	if err := chromedp.Do(ctx, chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile)); err != nil {
 		t.Fatal(err)

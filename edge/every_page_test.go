@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -352,14 +351,17 @@ func taken(seats int) []byte {
 // Every page in every state that a buyer may find it in: axe-core has no objection, and nothing sticks out, in three languages, in both
 // colour schemes, on a phone and on a desk. German, whose words are long, is looked at where there is least room.
 func TestEverybodyCanUseEveryPage(t *testing.T) {
-	var browser context.Context
-	for i, s := range scenes {
-		if i%20 == 0 { // each is good for some minutes
-			browser, _ = startBrowser(t)
-		}
+	browser, _ := startBrowserFor(t, 15*time.Minute)
+	for _, s := range scenes {
 		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
 			v := newViewer(t, browser)
 			show := s.set(v)
+			if os.Getenv(screenshotsTo) != "" {
+				show()
+				look(v.ctx, t, s.name)
+				return
+			}
 			for _, at := range [][3]string{{"de", "phone", "light"}, {"es", "phone", "dark"}, {"en", "desktop", "dark"}} {
 				v.reads(at[0])
 				show()
@@ -367,9 +369,6 @@ func TestEverybodyCanUseEveryPage(t *testing.T) {
 					t.Fatalf("the page is in %q, %v", lang, err)
 				}
 				lookOn(v.ctx, t, s.name+" in "+at[0], at[1], at[2])
-			}
-			if os.Getenv(screenshotsTo) != "" {
-				look(v.ctx, t, s.name)
 			}
 		})
 	}

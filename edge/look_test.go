@@ -91,6 +91,7 @@ func lookOn(ctx context.Context, t *testing.T, name, on, colours string) {
 	if err := chromedp.Do(ctx, chromedp.EmulateViewport(device.width, device.height, device.options...), scheme(colours)); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
+	shoot(ctx, t, strings.ReplaceAll(fmt.Sprintf("%s-%s-%s", name, on, colours), " ", "-"))
 	found, err := faults(ctx)
 	if err != nil || found != "" {
 		t.Errorf("%s on a %s %s: %v\n%s", name, colours, on, err, found)

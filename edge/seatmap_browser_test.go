@@ -84,14 +84,14 @@ func asks[T any](ctx context.Context, t *testing.T, expression string) (got T) {
 	return got
 }
 
-// shoot keeps a picture of the page where FAIRGATE_SHOTS says, for people to look at.
+// shoot keeps a picture of the whole page where FAIRGATE_SHOTS says, for people to look at.
 func shoot(ctx context.Context, t *testing.T, name string) {
 	t.Helper()
 	dir := os.Getenv("FAIRGATE_SHOTS")
 	if dir == "" {
 		return
 	}
-	picture, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644)
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// seatedEvents are what people with a browser go to: an evening with seats whose tickets may be handed on and sold, one whose holds are
-// short, and one with two places.
+// seatedEvents are what people with a browser go to: an evening with seats whose tickets may be handed on and sold, one of two places whose
+// holds are short, and one whose waiting room opens long before the sale.
 const seatedEvents = `id: matinee
 name: A Matinée
 organizer: somebody
@@ -55,12 +55,26 @@ tiers:
 limits: {per_buyer: 4, per_device: 100, per_card: 100}
 hold: {ttl: 15s, payment_extension: 10s}
 on_sale: {joining_before: 30s, window: 1s, session_ttl: 600s, claim_within: 60s, max_inside: 60, pace_per_second: 15}
+---
+id: late
+name: A Late Evening
+organizer: somebody
+venue: {name: Cellar, city: Valencia, country: ES}
+time_zone: Europe/Madrid
+starts_at: 2031-06-12T21:00:00+02:00
+currency: EUR
+tiers:
+  - {id: floor, name: Floor, kind: general, price: "30.00", capacity: 20}
+limits: {per_buyer: 4, per_device: 100, per_card: 100}
+hold: {ttl: 120s, payment_extension: 60s}
+on_sale: {joining_before: 2h, window: 1s, session_ttl: 600s, claim_within: 60s, max_inside: 60, pace_per_second: 15}
 `
 
 // house is a stage whose people sit in one browser, each with cookies and storage of their own.
 type house struct {
 	*stage
 	browser context.Context
+	line    *cable // to the first edge
 }
 
 // guest lets somebody in through the doors who is alone in a browser, as far as they can tell.
@@ -224,19 +238,27 @@ func (h *house) signsIn(p *person, email string) {
 func (h *house) intents() int { h.t.Helper(); return len(h.booked()) }
 
 func TestPeopleChooseSeatsAndKeepOrLoseThem(t *testing.T) {
-	s := newStage(t, stageConfig{})
+	line := &cable{address: freePort(t)}
+	s := newStage(t, stageConfig{from: []string{"http://" + line.address}})
 	s.start()
+	line.to = strings.TrimPrefix(s.outer[0], "http://")
+	line.mend(t)
+	t.Cleanup(line.cut)
 	admin := s.operator(0)
 	for _, text := range strings.Split(seatedEvents, "---\n") {
 		slug, _, _ := strings.Cut(strings.TrimPrefix(text, "id: "), "\n")
 		if err := admin.Apply(t.Context(), []byte(text)); err != nil {
 			t.Fatal(err)
 		}
-		if err := admin.Schedule(t.Context(), slug, time.Now(), time.Now().Add(2*time.Second)); err != nil {
+		opens := time.Now().Add(2 * time.Second)
+		if slug == "late" {
+			opens = opens.Add(time.Hour)
+		}
+		if err := admin.Schedule(t.Context(), slug, time.Now(), opens); err != nil {
 			t.Fatal(err)
 		}
 	}
-	h := &house{s, launchBrowser(t)}
+	h := &house{s, launchBrowser(t), line}
 	if err := chromedp.Do(h.browser, chromedp.Navigate("about:blank")); err != nil {
 		t.Fatal(err)
 	}
@@ -245,8 +267,6 @@ func TestPeopleChooseSeatsAndKeepOrLoseThem(t *testing.T) {
 		play func(h *house, t *testing.T)
 	}{
 		{"two want one seat", twoWantOneSeat},
-		{"with the keyboard alone", keyboardAlone},
-		{"a tab is closed while holding and while paying", closedTabs},
 		{"a hold runs out, and everything is taken by others", outOfTime},
 		{"core starts again while somebody pays", coreStartsAgain},
 		{"a ticket is handed on", handedOn},
@@ -255,8 +275,28 @@ func TestPeopleChooseSeatsAndKeepOrLoseThem(t *testing.T) {
 		{"a listing gets another price and is withdrawn", repricedAndWithdrawn},
 		{"an order that was left unpaid is paid on another device", paidElsewhere},
 	} {
-		t.Run(journey.name, func(t *testing.T) { journey.play(&house{h.stage, h.browser}, t) })
+		t.Run(journey.name, func(t *testing.T) { journey.play(h, t) })
 	}
+	// Nothing happens to what these people share, so they need not wait for each other.
+	t.Run("at once", func(t *testing.T) {
+		for _, journey := range []struct {
+			name string
+			play func(h *house, t *testing.T)
+		}{
+			{"the network is cut for 30 seconds while waiting, holding and paying", networkCut},
+			{"a tab is closed while waiting, holding and paying", closedTabs},
+			{"from the list to the gate with the keyboard alone", keyboardAlone},
+			{"two press at once for one seat", twoPressAtOnce},
+			{"two tabs, the way back and another load pay once", paysOnce},
+			{"the language is changed on the way", changesLanguage},
+			{"from the event to the ticket without JavaScript", withoutScript},
+		} {
+			t.Run(journey.name, func(t *testing.T) {
+				t.Parallel()
+				journey.play(h, t)
+			})
+		}
+	})
 }
 
 func twoWantOneSeat(h *house, t *testing.T) {
@@ -288,50 +328,6 @@ func twoWantOneSeat(h *house, t *testing.T) {
 		t.Errorf("%d payments were begun for one order", n)
 	}
 	ann.awaits(`document.querySelector('.ticket h2').textContent`, "StallsS1 · A · 5")
-}
-
-func keyboardAlone(h *house, t *testing.T) {
-	p := h.person(t)
-	p.enters("matinee")
-	p.script(`document.querySelector('.map-stage').focus()`)
-	p.does("into the section", chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.Enter))
-	p.awaits(`String(/row A, seat \d+ · €/.test(document.querySelector('.map .unseen[aria-live]').textContent))`, "true")
-	p.does("a seat back and to the right, and choose it", chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.ArrowRight), chromedp.KeyEvent(kb.Enter))
-	p.sees("1 ticket · €")
-	said := p.ask(`document.querySelector('.map .unseen[aria-live]').textContent`)
-	if !strings.Contains(said, "row B") || !strings.Contains(said, "chosen") {
-		t.Errorf("the map says %q", said)
-	}
-	p.does("look", chromedp.Sleep(400*time.Millisecond))
-	p.shoot("map-keyboard")
-	p.script(`document.querySelector('.buybar > button').focus()`)
-	p.does("on to the button", chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible("#email"))
-	p.sees("Held for you")
-	p.does("give it back", chromedp.Click("form button.plain"), chromedp.WaitVisible(".buybar"))
-}
-
-func closedTabs(h *house, t *testing.T) {
-	p := h.person(t)
-	p.enters("matinee")
-	p.stands(2)
-	p.holds()
-	before := h.intents()
-	p.does("leave", chromedp.Navigate("about:blank"))
-	next := p.tab()
-	next.does("come back", chromedp.Navigate(p.base+"/e/matinee"), chromedp.WaitVisible("#email"))
-	next.sees("2 × Floor")
-	next.checksOut()
-	next.does("leave the payment", chromedp.Navigate("about:blank"))
-	p.does("come back in the first tab", chromedp.Navigate(p.base+"/e/matinee"), chromedp.WaitVisible("iframe.provider"))
-	next.does("and in the second", chromedp.Navigate(p.base+"/e/matinee"), chromedp.WaitVisible("iframe.provider"))
-	p.pays()
-	next.sees("Your tickets are here")
-	p.does("back", chromedp.NavigateBack())
-	p.does("and again", chromedp.Navigate(p.base+"/e/matinee"))
-	p.sees("Your tickets are here")
-	if n := h.intents() - before; n != 1 {
-		t.Errorf("%d payments were begun for one order", n)
-	}
 }
 
 func outOfTime(h *house, t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -74,6 +75,7 @@ type stageConfig struct {
 	// urls are how each edge calls the edge listeners of the cores, given their addresses; nil for plain URLs.
 	urls func(edge int, addresses []string) []string
 	edge map[string]any // more of the edges' configuration
+	from []string       // origins at which browsers are that do not go to the edges themselves
 }
 
 const stageEdges = 2
@@ -131,7 +133,7 @@ func newStage(t *testing.T, c stageConfig) *stage {
 	}
 	s.paysim = s.process(bin, "paysim", "paysim", "http://"+sim+"/_paysim/health", m{
 		"listen": sim, "webhook_url": webhooks, "secret_key": key, "webhook_secret": secret, "rate": 1000, "log_level": "warn", "faults": c.faults,
-		"frame_ancestors": s.outer,
+		"frame_ancestors": append(slices.Clone(s.outer), c.from...),
 	})
 	return s
 }
