@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/browser"
+	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
@@ -26,11 +26,11 @@ func TestWhoWantsToIsCalledByNotificationAndSound(t *testing.T) {
 		t.Run(fmt.Sprint("allowed ", allowed), func(t *testing.T) {
 			chromium, _ := startBrowser(t)
 			v := newViewer(t, chromium).before(newEvening())
-			setting := browser.PermissionSettingGranted
+			setting := cdpbrowser.PermissionSettingGranted
 			if !allowed {
-				setting = browser.PermissionSettingDenied
+				setting = cdpbrowser.PermissionSettingDenied
 			}
-			if _, err := chromedp.CallBrowser(v.ctx, browser.SetPermission, browser.SetPermissionParams{Permission: &browser.PermissionDescriptor{Name: "notifications"}, Setting: setting, Origin: v.base,
+			if _, err := chromedp.CallBrowser(v.ctx, cdpbrowser.SetPermission, cdpbrowser.SetPermissionParams{Permission: &cdpbrowser.PermissionDescriptor{Name: "notifications"}, Setting: setting, Origin: v.base,
 				BrowserContextID: chromedp.FromContext(v.ctx).BrowserContextID}); err != nil {
 				t.Fatal(err)
 			}
@@ -40,9 +40,9 @@ func TestWhoWantsToIsCalledByNotificationAndSound(t *testing.T) {
 			v.waits()
 			v.goes("/e/arena", ".gateway")
 			heard := func() string { return strings.Join(asks[[]string](v.ctx, t, `window.heard`), ", ") }
-			v.does("tell me", chromedp.Click("#view .card .actions button:first-child"))
+			v.does("tell me", chromedp.Click("#view > section.card .actions button"))
 			eventually(t, "the button says that it is so", func() bool {
-				return asks[bool](v.ctx, t, `document.querySelector('#view .card .actions button:first-child').disabled`)
+				return asks[bool](v.ctx, t, `document.querySelector('#view > section.card .actions button').disabled`)
 			})
 			if got := heard(); got != "tone" { // so that one knows how it sounds
 				t.Errorf("after asking there was %q", got)

@@ -107,7 +107,11 @@ func byForm(path, selector string, fields map[string]string, set func(v *viewer)
 		}
 		return func() {
 			v.goes("/account", "main")
-			v.does("send the form to "+path, runs(`(() => { const f = document.createElement('form'); f.method = 'post'; f.action = '`+path+`';`+inputs.String()+` document.body.append(f); setTimeout(() => f.submit()); })(), ''`), chromedp.WaitVisible(selector))
+			v.does("send the form to "+path, runs(`(() => { const f = document.createElement('form'); f.method = 'post'; f.action = '`+path+`';`+inputs.String()+` document.body.append(f); setTimeout(() => f.submit()); })(), ''`))
+			eventually(v.t, "the answer is there", func() bool {
+				there, err := chromedp.Run(v.ctx, chromedp.Evaluate[bool](`document.readyState === 'complete' && document.querySelector('`+selector+`') !== null`))
+				return err == nil && there
+			})
 		}
 	}
 }

@@ -49,7 +49,9 @@ function showOrder(order) {
   const instructions = ['payment_pending', 'payment_failed'].includes(order.state) && payment.instructions;
   if (byHand) {
     const office = payment.method === 'box_office';
-    parts.push(el('h2', {}, t(office ? 'order.office' : 'order.transfer')), el('dl', { class: 'facts' }, office ? null : fact(t('order.to'), payment.pay_to), fact(t('order.reference'), payment.provider_ref.replace(/(.{4})(?=.)/g, '$1 ')),
+    const to = fact(t('order.to'), payment.pay_to);
+    to.className = 'whole';
+    parts.push(el('h2', {}, t(office ? 'order.office' : 'order.transfer')), el('dl', { class: 'facts' }, office ? null : to, fact(t('order.reference'), payment.provider_ref.replace(/(.{4})(?=.)/g, '$1 ')),
       fact(t('order.amount'), money(order.amount)), fact(t('order.until'), when(order.deadline, event.time_zone))),
     el('p', { class: 'quiet' }, t(office ? 'order.office_text' : 'order.transfer_text')));
   }
