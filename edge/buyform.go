@@ -141,8 +141,9 @@ func (s *Server) showBuy(ctx *fasthttp.RequestCtx, slug string, status int, view
 func (s *Server) serveOrder(ctx *fasthttp.RequestCtx, slug, order string) {
 	s.withOrder(ctx, slug, order, func(body []byte) {
 		again := false
+		_, known, _ := s.knownOf(ctx, slug)
 		s.writeForm(ctx, fasthttp.StatusOK, func() (page []byte, err error) {
-			page, again, err = s.pages.Order(s.language(ctx), slug, body, s.ownOrigin(ctx)+orderPage(slug, order))
+			page, again, err = s.pages.Order(s.language(ctx), slug, body, known, s.ownOrigin(ctx)+orderPage(slug, order))
 			return page, err
 		})
 		if again {

@@ -235,7 +235,7 @@ func (w *fakeWorld) crowd(slug string, entrants, called int) {
 		e.state.Windows = []queue.Window{{Window: 0, Sealed: true, Entrants: entrants, Root: root, Secret: secret, Seed: lottery.Seed(lottery.EventID(slug), 0, secret, root, nil),
 			Bands: []lottery.BandSummary{{Band: 0, Entrants: entrants, Quantiles: quantiles}}}}
 		e.state.Phase, e.state.Joined, e.state.CalledCount, e.state.PacePerSecond = queue.PhaseOpen, entrants, called, 38
-		e.state.Cursor = &queue.Cursor{Window: 0, Value: lottery.Fraction(uint64(float64(called) / float64(entrants) * float64(^uint64(0)>>1) * 2))}
+		e.state.Cursor = &queue.Cursor{Window: 0, Value: 1} // as if whoever is looked at were behind the first: who they are is drawn anew in every run
 	})
 }
 

@@ -24,7 +24,8 @@ func payPath(path []byte) (slug, order []byte, ok bool) {
 // which knows what to do in any case: so an order that is paid cannot be paid again by going back or loading the page anew.
 func (s *Server) servePay(ctx *fasthttp.RequestCtx, slug, order []byte) {
 	s.withOrder(ctx, string(slug), string(order), func(order []byte) {
-		body, policy, err := s.pages.Pay(s.language(ctx), string(slug), order)
+		_, known, _ := s.knownOf(ctx, string(slug))
+		body, policy, err := s.pages.Pay(s.language(ctx), string(slug), order, known)
 		if err != nil {
 			if !errors.Is(err, web.ErrNothingToPay) {
 				s.log.Error("a payment page cannot be shown", "error", err)

@@ -176,8 +176,8 @@ type orderText struct {
 }
 
 // Order is the page of an order, which needs no script, and whether it should be looked at again soon. back is where the provider's
-// page is to lead to afterwards.
-func (p *Pages) Order(l *Language, slug string, body []byte, back string) (page []byte, again bool, err error) {
+// page is to lead to afterwards, known core's answer about the event, if there is one.
+func (p *Pages) Order(l *Language, slug string, body, known []byte, back string) (page []byte, again bool, err error) {
 	var o struct {
 		order
 		Tickets []string
@@ -193,7 +193,7 @@ func (p *Pages) Order(l *Language, slug string, body []byte, back string) (page 
 		view.Title, view.Steps = l.T("account.yours"), l.steps("ticket")
 	}
 	for _, line := range o.Lines {
-		view.Lines = append(view.Lines, lineView{Tier: line.Tier, Seat: line.Seat, Price: priceJSON{line.Face.Minor + line.Fee.Minor + line.Tax.Minor, o.Amount.Currency}})
+		view.Lines = append(view.Lines, lineView{Tier: tierName(known, line.Tier), Seat: seatName(line.Seat), Price: priceJSON{line.Face.Minor + line.Fee.Minor + line.Tax.Minor, o.Amount.Currency}})
 	}
 	open := o.State == "payment_pending" || o.State == "payment_failed" || o.State == "reserved"
 	if o.Payment.Failure != "" {

@@ -58,10 +58,10 @@ type order struct {
 	}
 }
 
-// Pay is the page on which an order of the event is paid, made of core's answer about the order, and the Content-Security-Policy
+// Pay is the page on which an order of the event is paid, made of core's answers about the order and, where there is one, about the event, and the Content-Security-Policy
 // that goes with it: that of every page, opened for the form of this order's provider. ErrNothingToPay for any other order.
 // An order whose money is transferred, or brought to a box office, has one too, which says how and needs no script.
-func (p *Pages) Pay(l *Language, event string, body []byte) (page []byte, policy string, err error) {
+func (p *Pages) Pay(l *Language, event string, body, known []byte) (page []byte, policy string, err error) {
 	var o order
 	if err := json.Unmarshal(body, &o); err != nil {
 		return nil, "", fmt.Errorf("read an order: %w", err)
@@ -90,13 +90,31 @@ func (p *Pages) Pay(l *Language, event string, body []byte) (page []byte, policy
 	}
 	for _, line := range o.Lines {
 		price := priceJSON{Minor: line.Face.Minor + line.Fee.Minor + line.Tax.Minor, Currency: o.Amount.Currency}
-		view.Lines = append(view.Lines, lineView{Tier: line.Tier, Seat: line.Seat, Price: price})
+		view.Lines = append(view.Lines, lineView{Tier: tierName(known, line.Tier), Seat: seatName(line.Seat), Price: price})
 	}
 	if page, err = p.write(l, "pay", view); err != nil {
 		return nil, "", err
 	}
 	return page, policy, nil
 }
+
+// tierName is what core's answer about an event calls a tier; its id where that is not known.
+func tierName(known []byte, id string) string {
+	var e struct {
+		Tiers []struct{ ID, Name string }
+	}
+	if len(known) > 0 && json.Unmarshal(known, &e) == nil {
+		for _, tier := range e.Tiers {
+			if tier.ID == id && tier.Name != "" {
+				return tier.Name
+			}
+		}
+	}
+	return id
+}
+
+// seatName is a seat as people read it.
+func seatName(seat string) string { return strings.ReplaceAll(seat, "/", " · ") }
 
 // failure is why a payment failed, in a sentence: by the provider's code, with or without its detail. The page's script says the same, see
 // failureText of static/page.js.

@@ -25,7 +25,7 @@ func TestAPaymentPageLetsInTheFormOfItsProviderAndNothingElse(t *testing.T) {
 			"connect-src 'self' https://api.stripe.com; frame-src https://js.stripe.com https://*.js.stripe.com https://hooks.stripe.com"},
 		"a page in a frame": {"frame", "http://127.0.0.1:7020/pay/pi_1?client_secret=x", others + "script-src 'self'; connect-src 'self'; frame-src http://127.0.0.1:7020"},
 	} {
-		page, policy, err := p.Pay(p.Language("en"), "arena", paying(c.form, c.url))
+		page, policy, err := p.Pay(p.Language("en"), "arena", paying(c.form, c.url), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +52,7 @@ func TestAPaymentPageLetsInTheFormOfItsProviderAndNothingElse(t *testing.T) {
 		}
 	}
 	declined := bytes.Replace(paying("stripe_elements", ""), []byte(`"failure":""`), []byte(`"failure":"card_declined"`), 1)
-	if page, _, err := p.Pay(p.Language("en"), "arena", bytes.Replace(declined, []byte("payment_pending"), []byte("payment_failed"), 1)); err != nil ||
+	if page, _, err := p.Pay(p.Language("en"), "arena", bytes.Replace(declined, []byte("payment_pending"), []byte("payment_failed"), 1), nil); err != nil ||
 		!bytes.Contains(page, []byte("Your tickets are still held")) {
 		t.Errorf("a declined order cannot be paid with another card: %v", err)
 	}
@@ -65,7 +65,7 @@ func TestWhoHasNoScriptIsToldHowToPayByHand(t *testing.T) {
 		"box_office":    {"Pay at the box office", "RF18 5390 0754 7034", "€139.50"},
 	} {
 		body := bytes.Replace(paying("instructions", ""), []byte(`"failure":""`), []byte(`"failure":"","method":"`+method+`","pay_to":"PT50 0002, <b>Club","provider_ref":"RF18539007547034"`), 1)
-		page, policy, err := p.Pay(p.Language("en"), "arena", body)
+		page, policy, err := p.Pay(p.Language("en"), "arena", body, nil)
 		if err != nil || policy != ContentSecurityPolicy {
 			t.Fatalf("%s: %q, %v", method, policy, err)
 		}
@@ -103,11 +103,11 @@ func TestWhatIsNotToBePaidHereHasNoPaymentPage(t *testing.T) {
 		"a frame that opens more":    paying("frame", "http://x;script-src *"),
 		"a frame with two addresses": paying("frame", "http://x,y/"),
 	} {
-		if _, policy, err := p.Pay(p.Language("en"), "arena", body); !errors.Is(err, ErrNothingToPay) || policy != "" {
+		if _, policy, err := p.Pay(p.Language("en"), "arena", body, nil); !errors.Is(err, ErrNothingToPay) || policy != "" {
 			t.Errorf("%s: %q, %v", name, policy, err)
 		}
 	}
-	if _, _, err := p.Pay(p.Language("en"), "arena", []byte(`{`)); err == nil || errors.Is(err, ErrNothingToPay) {
+	if _, _, err := p.Pay(p.Language("en"), "arena", []byte(`{`), nil); err == nil || errors.Is(err, ErrNothingToPay) {
 		t.Errorf("half an answer: %v", err)
 	}
 }
@@ -122,7 +122,7 @@ func TestWhyAPaymentFailedIsSaidInASentenceAndNeverAsACode(t *testing.T) {
 		"some_new_code":                         "The payment did not go through.",
 	} {
 		body := bytes.Replace(paying("stripe_elements", ""), []byte(`"failure":""`), []byte(`"failure":"`+code+`"`), 1)
-		page, _, err := p.Pay(p.Language("en"), "arena", body)
+		page, _, err := p.Pay(p.Language("en"), "arena", body, nil)
 		if err != nil || !bytes.Contains(page, []byte(want)) || strings.Contains(shown(page), code) {
 			t.Errorf("%s: %v\n%s", code, err, page)
 		}
@@ -133,4 +133,15 @@ func TestWhyAPaymentFailedIsSaidInASentenceAndNeverAsACode(t *testing.T) {
 func shown(page []byte) string {
 	_, body, _ := strings.Cut(string(page), "</head>")
 	return body
+}
+
+func TestALineIsCalledAsItsTierIs(t *testing.T) {
+	p := pages(t)
+	known := []byte(`{"tiers":[{"id":"floor","name":"Floor, <b>standing</b>"}]}`)
+	for want, known := range map[string][]byte{"Floor, &lt;b&gt;standing": known, "<span>floor": nil} {
+		page, _, err := p.Pay(p.Language("en"), "arena", paying("frame", "https://pay.example/1"), known)
+		if err != nil || !strings.Contains(string(page), want) {
+			t.Errorf("the page lacks %q: %v %s", want, err, page)
+		}
+	}
 }
