@@ -137,8 +137,8 @@ func shown(page []byte) string {
 
 func TestALineIsCalledAsItsTierIs(t *testing.T) {
 	p := pages(t)
-	known := []byte(`{"tiers":[{"id":"floor","name":"Floor, <b>standing</b>"}]}`)
-	for want, known := range map[string][]byte{"Floor, &lt;b&gt;standing": known, "<span>floor": nil} {
+	known := []byte(`{"tiers":[{"id":"<b>floor","name":"Floor, <b>standing</b>"}]}`)
+	for want, known := range map[string][]byte{"Floor, &lt;b&gt;standing": known, "<span>&lt;b&gt;floor": nil} {
 		page, _, err := p.Pay(p.Language("en"), "arena", paying("frame", "https://pay.example/1"), known)
 		if err != nil || !strings.Contains(string(page), want) {
 			t.Errorf("the page lacks %q: %v %s", want, err, page)
