@@ -50,8 +50,8 @@ func (h *house) paidOnce(t *testing.T, order string, minor, tickets int64) {
 	}
 }
 
-// joins the waiting room of an event that is not sold yet.
-func (p *person) joins(slug string) {
+// getsInLine joins the waiting room of an event that is not sold yet.
+func (p *person) getsInLine(slug string) {
 	p.t.Helper()
 	p.does("join", chromedp.Navigate(p.base+"/e/"+slug), chromedp.WaitVisible("#view:not([aria-busy]) form button"), chromedp.Click("#view form button"), chromedp.WaitVisible(".gateway"))
 	p.sees("You have a signed receipt")
@@ -59,7 +59,7 @@ func (p *person) joins(slug string) {
 
 func networkCut(h *house, t *testing.T) {
 	waiting, holding, paying := h.person(t).through(h.line), h.person(t).through(h.line), h.person(t).through(h.line)
-	waiting.joins("late")
+	waiting.getsInLine("late")
 	entrant := waiting.ask(`JSON.parse(localStorage.getItem('fairgate:late')).mine.entrant`)
 	holding.enters("matinee")
 	holding.stands(1)
@@ -96,7 +96,7 @@ func networkCut(h *house, t *testing.T) {
 	h.paidOnce(t, other, 3300, 1)
 }
 
-// closes the tab, and answers another one of the same browser.
+// closes ends the tab, and answers another one of the same browser.
 func (p *person) closes() *person {
 	p.t.Helper()
 	next := p.tab()
@@ -108,7 +108,7 @@ func (p *person) closes() *person {
 
 func closedTabs(h *house, t *testing.T) {
 	p := h.person(t)
-	p.joins("late")
+	p.getsInLine("late")
 	place := p.ask(`localStorage.getItem('fairgate:late')`)
 	p = p.closes()
 	p.does("come back to the waiting room", chromedp.Navigate(p.base+"/e/late"), chromedp.WaitVisible(".gateway"))
@@ -279,7 +279,7 @@ func changesLanguage(h *house, t *testing.T) {
 		p.taps(`.languages a[lang="` + code + `"]`)
 		p.does("the page in "+code, chromedp.WaitVisible(`html[lang="`+code+`"] `+shows))
 	}
-	p.joins("late")
+	p.getsInLine("late")
 	speaks("de", ".gateway")
 	p.sees("Mit der Auslosung vergleichen")
 	p.enters("matinee")
