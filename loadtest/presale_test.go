@@ -91,7 +91,7 @@ func TestAPresaleAndGeneralSaleArePlayedFromJoiningToTheTicket(t *testing.T) {
 	operate("/admin/v1/events/premiere/presales/club/word", map[string]any{"word": "Open Sesame"})
 	operate(sale+"/schedule", map[string]any{"presale": "club", "opens_at": at(30 * time.Minute), "joining_at": at(-time.Second)})
 	operate(sale+"/schedule", map[string]any{"opens_at": at(3 * time.Hour), "joining_at": at(2 * time.Hour)})
-	h := &house{s, launchBrowser(t)}
+	h := &house{stage: s, browser: launchBrowser(t)}
 	if err := chromedp.Do(h.browser, chromedp.Navigate("about:blank")); err != nil {
 		t.Fatal(err)
 	}
