@@ -321,6 +321,8 @@ var scenes = []scene{
 		v.wears()
 	})},
 
+	{"unsubscribe", "", "unsubscribe", opens("/unsubscribe/token", "form.card", func(v *viewer) { v.before(newSeason()) })},
+
 	{"draw", "", "draw-checked", func(v *viewer) func() {
 		transcript, _, _ := aDraw(v.t, "arena")
 		v.before(behind(newSeason(), map[string]any{"GET /v1/events/arena/transcript": transcript}))
