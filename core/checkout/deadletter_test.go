@@ -195,6 +195,7 @@ func TestARefundThatWasGivenUpAndMadeIsNotPaidTwice(t *testing.T) {
 }
 
 func TestARefundThatWasGivenUpAndIsUnderWayIsFollowedToItsEnd(t *testing.T) {
+	t.Parallel() // it mostly waits
 	for _, end := range []payment.RefundState{payment.RefundSucceeded, payment.RefundFailed} {
 		t.Run(string(end), func(t *testing.T) {
 			s := newShop(t)

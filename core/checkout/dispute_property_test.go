@@ -206,6 +206,7 @@ func (y *affair) act() {
 
 // Whatever refunds and disputes do with an order, in whatever order the news of them come, and twice.
 func TestMoneyOfAnOrderIsWhatIsNeitherGivenBackNorLost(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s, n, b, _ := disputable(t)
 	s.provider.fault(func(f *faults) { f.slow = true })
 	s.exec(`UPDATE stock SET capacity = 100000 WHERE tier = 'floor'`)

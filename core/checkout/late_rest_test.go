@@ -73,6 +73,7 @@ func TestLateMoneyThatTheBankTookBackBuysNothing(t *testing.T) {
 }
 
 func TestLateMoneyOfWhichAPartIsGoneBuysNothingAndTheRestGoesBack(t *testing.T) {
+	t.Parallel() // it mostly waits
 	for what, gone := range map[string]func(*shop, *node, Order){
 		"a part lost": func(s *shop, n *node, o Order) {
 			open, lost := claim(o, payment.DisputeOpen), claim(o, payment.DisputeLost)

@@ -110,6 +110,7 @@ func TestWhatIsDoneAboutARefundSeesInItsTransactionThatItWasGivenUp(t *testing.T
 
 // A second without the provider sets no order of a cancelled event aside.
 func TestARunPutsOffWhatIsUnclearForTheTimeBeing(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := newShop(t)
 	n := s.open(true)
 	unclear, good := s.sold(n, lottery.Entrant{1}, floor(1)), s.sold(n, lottery.Entrant{2}, floor(1))

@@ -17,6 +17,7 @@ import (
 // Two cores refund a cancelled event; one of them is killed again and again, the other is, too, in the end, and a third goes
 // on. Calls are lost and refused, one order is being paid, one is refunded already, and one was only held.
 func TestACancelledEventIsRefundedOnceWhoeverDies(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := newShop(t)
 	seller := s.open(true)
 	ctx := context.Background()
@@ -106,6 +107,7 @@ func TestACancelledEventIsRefundedOnceWhoeverDies(t *testing.T) {
 }
 
 func TestARunSaysWhichRefundsFailed(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := newShop(t)
 	n := s.open(true)
 	ctx := context.Background()
@@ -170,6 +172,7 @@ func TestARunKnowsEveryState(t *testing.T) {
 }
 
 func TestAnOrderThatCannotBeRefundedKeepsNoOtherFromItsMoney(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := newShop(t)
 	n := s.open(true)
 	ctx := context.Background()
@@ -212,6 +215,7 @@ func TestAnOrderThatCannotBeRefundedKeepsNoOtherFromItsMoney(t *testing.T) {
 
 // The lines of an order cannot be read: it is set aside with its reason, and the page that it stands on goes on.
 func TestAnOrderThatCannotBeReadKeepsNoOtherFromItsMoney(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := newShop(t)
 	n := s.open(true)
 	ctx := context.Background()

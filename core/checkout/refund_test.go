@@ -135,6 +135,7 @@ func TestTicketsAreRefundedOneByOneUntilNoneIsLeft(t *testing.T) {
 }
 
 func TestAnAmountIsSharedAmongThePartsAndTheRestCanFollow(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := newShop(t)
 	n := s.open(true)
 	ctx := context.Background()
@@ -218,6 +219,7 @@ func TestTheSameKeyIsTheSameRefundAndNoTwoTakeMoreThanIsLeft(t *testing.T) {
 
 // Whatever the provider and the network do to a refund, the buyer gets the money once and the books say so.
 func TestARefundIsMadeOnceWhateverHappensToTheCalls(t *testing.T) {
+	t.Parallel() // it mostly waits
 	for name, set := range map[string]func(*faults){
 		"the answer is lost twice":               func(f *faults) { f.lose = 1; f.down = 0 },
 		"nothing works for a while":              func(f *faults) { f.down = 3 },
@@ -243,6 +245,7 @@ func TestARefundIsMadeOnceWhateverHappensToTheCalls(t *testing.T) {
 
 // A pending refund ends by webhook or by being asked about, in any order, any number of times.
 func TestThePendingRefundEndsByWhateverTellsFirst(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := newShop(t)
 	n := s.open(true)
 	ctx := context.Background()

@@ -119,6 +119,7 @@ func TestAResaleThatIsLostToADisputeIsUndone(t *testing.T) {
 // Whatever becomes of a chain of resales: one ticket of it is good or for sale, and when the event is cancelled in the end, everybody's
 // money comes to nothing, account by account.
 func TestTheMoneyOfEveryChainOfTitleComesToNothing(t *testing.T) {
+	t.Parallel() // it mostly waits
 	seed := uint64(time.Now().UnixNano())
 	for round := range uint64(4) {
 		t.Run(fmt.Sprintf("seed %d", seed+round), func(t *testing.T) {

@@ -114,6 +114,7 @@ func TestAPayoutThatComesBackWhileTheSellersOwnPurchaseIsDisputedWaitsForTheDeci
 }
 
 func TestAPayoutThatComesBackAfterTheEventWasCancelledHasTheSellerRefundedWhenTheRefundIsAskedForAgain(t *testing.T) {
+	t.Parallel() // it mostly waits
 	m := newMarket(t, true)
 	ctx := context.Background()
 	first := m.sold(m.node, seller, floor(1))

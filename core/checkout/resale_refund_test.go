@@ -46,6 +46,7 @@ func TestABuyerDoesNotRefundAResaleWhoseSellerHasBeenPaidAndAnOperatorDoes(t *te
 
 // The seller's order cannot be refunded while somebody pays for the ticket, and is put off instead of given up.
 func TestARunThatMeetsATicketThatIsBeingSoldComesBackToIt(t *testing.T) {
+	t.Parallel() // it mostly waits
 	m := newMarket(t, true)
 	ctx := context.Background()
 	first := m.sold(m.node, seller, floor(1))
@@ -71,6 +72,7 @@ func TestARunThatMeetsATicketThatIsBeingSoldComesBackToIt(t *testing.T) {
 }
 
 func TestAPayerWhoGaveTheTicketAwayIsRefundedThoughWhoeverSoldItThenWasPaid(t *testing.T) {
+	t.Parallel() // it mostly waits
 	m := newMarket(t, true)
 	ctx := context.Background()
 	first := m.sold(m.node, seller, floor(2))

@@ -508,6 +508,7 @@ func TestACancelledEventGivesEverybodyInTheChainTheirMoneyBack(t *testing.T) {
 }
 
 func TestASellerIsPaidOnceNotBeforeTheTimeAndKeepsItWhenTheEventIsCancelled(t *testing.T) {
+	t.Parallel() // it mostly waits
 	m := newMarket(t, true)
 	ctx := context.Background()
 	first := m.sold(m.node, seller, floor(1))

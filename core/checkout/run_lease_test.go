@@ -15,6 +15,7 @@ import (
 // One core is in the middle of a page for longer than its lease would be; it keeps it alive. Then it is as good as dead: another core takes
 // the run over, and what the first had begun it finds done.
 func TestARunsLeaseIsRenewedWhileItsCoreLivesAndAnotherTakesOverWhenItDoesNot(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := newShop(t)
 	seller := s.open(true)
 	ctx := context.Background()
