@@ -215,9 +215,9 @@ func TestARefundThatOnlyTheSettlementToldOfVoidsTheTicketsToo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := s.await(n, o.ID, Refunded)
+	s.await(n, o.ID, Refunded)
 	s.handed(n, e) // the webhook comes after all
-	if got, _ = n.Find(ctx, o.ID); len(got.Tickets) != 0 || len(got.Refunds) != 1 || got.Refunds[0].State != RefundPaid {
+	if got, _ := n.Find(ctx, o.ID); len(got.Tickets) != 0 || len(got.Refunds) != 1 || got.Refunds[0].State != RefundPaid {
 		t.Errorf("tickets %v, refunds %+v", got.Tickets, got.Refunds)
 	}
 	for _, account := range []string{"refunds", "provider_clearing/stripe", "organizer_payable/promoter"} {
