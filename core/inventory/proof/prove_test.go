@@ -44,7 +44,6 @@ func TestASoundInventoryIsAccepted(t *testing.T) {
 	}
 }
 
-// Each of these inventories is broken in one way. The prover must reject every one, by the check that is there for it.
 // foundNothing are the checks of those names that found nothing wrong.
 func foundNothing(v *Verdict, names []string) (missed []string) {
 	for _, c := range v.Checks {
@@ -55,6 +54,7 @@ func foundNothing(v *Verdict, names []string) (missed []string) {
 	return missed
 }
 
+// Each of these inventories is broken in one way. The prover must reject every one, by the check that is there for it.
 func TestBrokenInventoriesAreRejected(t *testing.T) {
 	for b, by := range map[bug][]string{
 		oversells:         {"commits", "slices"},
