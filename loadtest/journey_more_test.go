@@ -59,8 +59,8 @@ func (p *person) getsInLine(slug string) {
 
 func networkCut(h *house, t *testing.T) {
 	waiting, holding, paying := h.person(t).through(h.line), h.person(t).through(h.line), h.person(t).through(h.line)
-	waiting.getsInLine("late")
-	entrant := waiting.ask(`JSON.parse(localStorage.getItem('fairgate:late')).mine.entrant`)
+	waiting.getsInLine("tunnel")
+	entrant := waiting.ask(`JSON.parse(localStorage.getItem('fairgate:tunnel')).mine.entrant`)
 	holding.enters("matinee")
 	holding.stands(1)
 	holding.holds()
@@ -85,11 +85,11 @@ func networkCut(h *house, t *testing.T) {
 	holding.does("the order that was asked for meanwhile", chromedp.WaitVisible("iframe.provider"))
 	other := holding.order("matinee")
 	holding.pays()
-	if err := h.operator(0).Schedule(t.Context(), "late", time.Now(), time.Now().Add(2*time.Second)); err != nil {
+	if err := h.operator(0).Schedule(t.Context(), "tunnel", time.Now(), time.Now().Add(2*time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	waiting.does("the turn comes", chromedp.WaitVisible(".buybar"))
-	if now := waiting.ask(`JSON.parse(localStorage.getItem('fairgate:late')).mine.entrant`); now != entrant {
+	if now := waiting.ask(`JSON.parse(localStorage.getItem('fairgate:tunnel')).mine.entrant`); now != entrant {
 		t.Errorf("who waited as %s is %s after the cut", entrant, now)
 	}
 	h.paidOnce(t, order, 3300, 1)
@@ -109,11 +109,11 @@ func (p *person) closes() *person {
 func closedTabs(h *house, t *testing.T) {
 	p := h.person(t)
 	p.getsInLine("late")
-	place := p.ask(`localStorage.getItem('fairgate:late')`)
+	place := p.ask(`JSON.parse(localStorage.getItem('fairgate:late')).mine.entrant`)
 	p = p.closes()
 	p.does("come back to the waiting room", chromedp.Navigate(p.base+"/e/late"), chromedp.WaitVisible(".gateway"))
 	p.sees("You have a signed receipt")
-	if now := p.ask(`localStorage.getItem('fairgate:late')`); now != place {
+	if now := p.ask(`JSON.parse(localStorage.getItem('fairgate:late')).mine.entrant`); now != place {
 		t.Errorf("the place was %s and is %s", place, now)
 	}
 	p.enters("matinee")

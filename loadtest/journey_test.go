@@ -18,7 +18,8 @@ import (
 )
 
 // seatedEvents are what people with a browser go to: an evening with seats whose tickets may be handed on and sold, one of two places whose
-// holds are short, and one whose waiting room opens long before the sale.
+// holds are short, and two whose waiting rooms
+// open long before the sale, of which one is opened while people wait.
 const seatedEvents = `id: matinee
 name: A Matinée
 organizer: somebody
@@ -58,6 +59,19 @@ on_sale: {joining_before: 30s, window: 1s, session_ttl: 600s, claim_within: 60s,
 ---
 id: late
 name: A Late Evening
+organizer: somebody
+venue: {name: Cellar, city: Valencia, country: ES}
+time_zone: Europe/Madrid
+starts_at: 2031-06-12T21:00:00+02:00
+currency: EUR
+tiers:
+  - {id: floor, name: Floor, kind: general, price: "30.00", capacity: 20}
+limits: {per_buyer: 4, per_device: 100, per_card: 100}
+hold: {ttl: 120s, payment_extension: 60s}
+on_sale: {joining_before: 2h, window: 1s, session_ttl: 600s, claim_within: 60s, max_inside: 60, pace_per_second: 15}
+---
+id: tunnel
+name: An Evening Beyond a Tunnel
 organizer: somebody
 venue: {name: Cellar, city: Valencia, country: ES}
 time_zone: Europe/Madrid
@@ -251,7 +265,7 @@ func TestPeopleChooseSeatsAndKeepOrLoseThem(t *testing.T) {
 			t.Fatal(err)
 		}
 		opens := time.Now().Add(2 * time.Second)
-		if slug == "late" {
+		if slug == "late" || slug == "tunnel" {
 			opens = opens.Add(time.Hour)
 		}
 		if err := admin.Schedule(t.Context(), slug, time.Now(), opens); err != nil {
