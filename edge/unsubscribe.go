@@ -10,7 +10,8 @@ import (
 )
 
 // unsubscribePath is where mails lead with what their reader withdraws reminders with: a page with a button, which the mail program may press
-// for its reader by posting there (RFC 8058). Nobody signs in. Looking at the page changes nothing: programs look at what mails link to.
+// for its reader by posting there (RFC 8058). Nobody signs in. Looking at the page changes nothing: programs look at what mails link to. The
+// address is the key: no other site is told it as a referrer. Ours is, since browsers say of a page without one that its forms are nobody's.
 const unsubscribePath = "/unsubscribe/"
 
 // maxToken bounds what comes behind it.
@@ -42,5 +43,4 @@ func (s *Server) serveUnsubscribe(ctx *fasthttp.RequestCtx, token string) {
 		}
 	}
 	s.writeForm(ctx, ctx.Response.StatusCode(), func() ([]byte, error) { return s.pages.Unsubscribe(s.language(ctx), view) })
-	ctx.Response.Header.Set("Referrer-Policy", "no-referrer") // the address is the key
 }

@@ -24,7 +24,7 @@ func TestOneClickInAMailEndsRemindersWithoutSigningIn(t *testing.T) {
 	b := newBuyer(t)
 	page := b.do(n, "GET", "/unsubscribe/good_token-1", "")
 	if page.status != 200 || !strings.Contains(string(page.body), `action="/unsubscribe/good_token-1"`) || len(asked) != 0 || page.header.Get("Cache-Control") != "no-store" ||
-		page.header.Get("Referrer-Policy") != "no-referrer" {
+		page.header.Get("Referrer-Policy") != "same-origin" {
 		t.Fatalf("looking at it: %d %v, core is asked %q: %s", page.status, page.header, asked, page.body)
 	}
 	// What a mail program sends for its reader: no cookie, no Origin.
