@@ -37,7 +37,7 @@ func (s *Server) enroll(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	accounts, err := s.Accounts.PublicKeys(r.Context())
+	accounts, err := s.accountKeysNow(r.Context())
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (s *Server) edgeKeys(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	accounts, err := s.Accounts.PublicKeys(r.Context())
+	accounts, err := s.accountKeysNow(r.Context())
 	if err != nil {
 		return err
 	}

@@ -342,6 +342,13 @@ func TestTheKeysOfAccountSessionsAreRotatedUnnoticedAndRevokingThemSignsEverybod
 	if out := r.ticketctl("", 0, "keys", "revoke", "--key", "account"); !strings.Contains(out, "account key 3 signs from now on, and 1 verifies") {
 		t.Errorf("revoking says %s", out)
 	}
+	var told struct {
+		Accounts lottery.PublicKeys `json:"account_keys"`
+	}
+	first.edge(http.MethodPost, "/edge/v1/enroll", map[string]any{"edge_id": uuid.New(), "boot": uuid.New()}, http.StatusOK, &told)
+	if len(told.Accounts) != 1 || told.Accounts[0].No != 3 { // at once, and of the core that did not revoke them
+		t.Errorf("edges are told of the keys %v", told.Accounts)
+	}
 	for _, p := range []*person{a, b} {
 		if code := r.code(r.by(p, http.MethodGet, "/v1/account", nil), 401); code != "signed_out" {
 			t.Errorf("after revoking: %s", code)
@@ -365,5 +372,20 @@ func TestTheKeysOfAccountSessionsAreRotatedUnnoticedAndRevokingThemSignsEverybod
 	}
 	if r.admin(http.MethodPost, "/admin/v1/accounts/keys:rotate", map[string]any{"newest": 4}, 200, &keys); len(keys.Verify) != 2 || keys.Verify[1] != 4 {
 		t.Errorf("of the keys %v one has no session any more", keys.Verify)
+	}
+}
+
+func TestTheKeysOfAccountSessionsAreRevokedHoweverManyThereAre(t *testing.T) {
+	r := newRig(t, "")
+	a := r.signIn("ann@example.org", "a browser")
+	for newest := 1; newest < 16; newest++ {
+		r.admin(http.MethodPost, "/admin/v1/accounts/keys:rotate", map[string]any{"newest": newest}, 200, nil)
+	}
+	var keys struct{ Verify []int }
+	if r.admin(http.MethodPost, "/admin/v1/accounts/keys:revoke", map[string]any{"newest": 16}, 200, &keys); len(keys.Verify) != 1 || keys.Verify[0] != 17 {
+		t.Errorf("after revoking there are %v", keys.Verify)
+	}
+	if code := r.code(r.by(a, http.MethodGet, "/v1/account", nil), 401); code != "signed_out" {
+		t.Errorf("after revoking: %s", code)
 	}
 }
