@@ -66,6 +66,13 @@ func (r *rates[K]) undo(key K, now time.Time) {
 	}
 }
 
+// idle is how long a key has to be quiet until it has used nothing of its burst.
+func (r *rates[K]) idle(key K, now time.Time) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dueOf(key, now).Sub(now)
+}
+
 // used is how much of its burst a key has used at the moment, from 0 to 1 and above.
 func (r *rates[K]) used(key K, now time.Time) float64 {
 	r.mu.Lock()

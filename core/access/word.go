@@ -22,7 +22,8 @@ import (
 
 // A presale can be for everybody of a club who knows a word. The word makes nobody an entrant, since anybody may tell it to anybody: it puts
 // accounts on the presale's list, one entry each. It is kept as a salted and stretched hash, compared in constant time, and guessed at a
-// bounded rate: by account, and wrong ones by network too. One that is right costs the network nothing, so a club behind one address gets in.
+// bounded rate: by account, and wrong ones by network too. One that is right costs the network nothing, and where others of a network have
+// guessed too often, an account that has not tried just before is still looked at: a club behind one address gets in, whoever else is there.
 
 var (
 	// ErrWordUnset means that no word was set for the presale, so that nobody can know it.
@@ -35,7 +36,7 @@ var (
 	ErrWordTries = errors.New("too many words were tried")
 )
 
-// WordTries means that an account, or its network, has tried as many words as it may; this one was not looked at.
+// WordTries means that an account has tried as many words as it may, or again where its network has; this one was not looked at.
 type WordTries struct{ Wait time.Duration }
 
 func (e *WordTries) Error() string { return ErrWordTries.Error() }
@@ -114,8 +115,9 @@ func (r *Room) SetWord(ctx context.Context, slug, presale, word, actor string) e
 	if err != nil {
 		return err
 	}
+	long := len(word) > 4*maxWord // of which plain would see a part
 	word = plain(word)
-	if !p.Word || len(word) < minWord || len(word) > maxWord {
+	if long || !p.Word || len(word) < minWord || len(word) > maxWord {
 		return fmt.Errorf("%w: it takes %d to %d bytes, and a presale that asks for one", ErrWordInvalid, minWord, maxWord)
 	}
 	salt := make([]byte, 16)
@@ -160,8 +162,8 @@ func (r *Room) RegisterSelf(ctx context.Context, slug, presale string, try Try) 
 // knows tells whether a try has the right word.
 func (r *Room) knows(ctx context.Context, key wordKey, try *Try) error {
 	w, now := r.words, r.cfg.Clock()
-	if wait := w.byNetwork.wait(try.Network, now); wait > 0 {
-		return &WordTries{wait}
+	if wait := w.byNetwork.wait(try.Network, now); wait > 0 && w.byAccount.used(try.Account, now) > 0 {
+		return &WordTries{min(wait, w.byAccount.idle(try.Account, now))}
 	}
 	if wait := w.byAccount.take(try.Account, now); wait > 0 {
 		return &WordTries{wait}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,14 +102,20 @@ func TestWordsAreGuessedAtABoundedRateAndAClubBehindOneAddressGetsIn(t *testing.
 	if tries.Wait <= 0 || tries.Wait > accountTryEvery {
 		t.Errorf("it is told to wait %s", tries.Wait)
 	}
-	// Many accounts of one network guess no more than the network may, and then not even the right word is looked at.
+	if err := c.SetWord(t.Context(), slug, "club", strings.Repeat(" ", 4*maxWord-6)+"moonlight", "ann"); !errors.Is(err, ErrWordInvalid) {
+		t.Errorf("a word of which a part would count: %v", err)
+	}
+	// Many accounts of one network guess no more than the network may, and then each no more than once in a while.
 	for n := range networkTries - accountTries {
 		if err := c.RegisterSelf(t.Context(), slug, "club", try(100+n, "guesser", "a guess")); !errors.Is(err, ErrWordWrong) {
 			t.Fatalf("guess %d of the network: %v", n, err)
 		}
 	}
-	if err := c.RegisterSelf(t.Context(), slug, "club", try(999, "guesser", "moonlight")); !errors.Is(err, ErrWordTries) {
-		t.Errorf("the network has guessed too often: %v", err)
+	if err := c.RegisterSelf(t.Context(), slug, "club", try(100, "guesser", "moonlight")); !errors.Is(err, ErrWordTries) {
+		t.Errorf("the network has guessed too often, and so has the account: %v", err)
+	}
+	if err := c.RegisterSelf(t.Context(), slug, "club", try(999, "guesser", "moonlight")); err != nil {
+		t.Errorf("a member behind the same address as those who guess: %v", err)
 	}
 	for n := range 3 * networkTries {
 		if err := c.RegisterSelf(t.Context(), slug, "club", try(1000+n, "a stadium", "moonlight")); err != nil {
