@@ -70,6 +70,8 @@ type outside struct {
 	byNetwork *rates[[8]byte]
 	told      *rates[[24]byte]
 
+	entering sync.Mutex // so that of many at once no more are let in than of many one after the other
+
 	mu   sync.Mutex
 	held map[lottery.Entrant]*taken
 }
@@ -90,6 +92,19 @@ func newOutside() *outside {
 		byAccount: newRates[lottery.Entrant](outsideAccount, outsideAccountEvery), byDevice: newRates[lottery.DeviceHash](outsideDevice, outsideDeviceEvery),
 		byNetwork: newRates[[8]byte](outsideNetwork, outsideNetworkEvery), told: newRates[[24]byte](1, verdictEvery), held: make(map[lottery.Entrant]*taken),
 	}
+}
+
+// enter counts one who takes, if none of their rates has run out; else it counts nothing and says how long to wait.
+func (o *outside) enter(t *Taking, network [8]byte, now time.Time) time.Duration {
+	o.entering.Lock()
+	defer o.entering.Unlock()
+	if wait := max(o.byAccount.wait(t.Entrant, now), o.byDevice.wait(t.Device, now), o.byNetwork.wait(network, now)); wait > 0 {
+		return wait
+	}
+	o.byAccount.take(t.Entrant, now)
+	o.byDevice.take(t.Device, now)
+	o.byNetwork.take(network, now)
+	return 0
 }
 
 // recent are the holds of an account that are to be asked about.
@@ -195,8 +210,7 @@ func (r *Room) Take(ctx context.Context, t *Taking, lost func(context.Context, [
 	}
 	network := outsideNetworkOf(t.Client)
 	v := t.judge(o, network.hash, letGo, now)
-	wait := max(o.byAccount.wait(t.Entrant, now), o.byDevice.wait(t.Device, now), o.byNetwork.wait(network.hash, now))
-	if wait > 0 {
+	if wait := o.enter(t, network.hash, now); wait > 0 {
 		lifted, err := r.lifted(ctx, t.Entrant)
 		if err != nil {
 			return err
@@ -209,9 +223,6 @@ func (r *Room) Take(ctx context.Context, t *Taking, lost func(context.Context, [
 			return &Slowed{wait}
 		}
 	}
-	o.byAccount.take(t.Entrant, now)
-	o.byDevice.take(t.Device, now)
-	o.byNetwork.take(network.hash, now)
 	if v.Score >= noteFrom {
 		v.Answer = "noted"
 		return r.keepOwn(ctx, &v, network, now)

@@ -3,6 +3,8 @@ package access
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -156,5 +158,23 @@ func TestOutsideTheRoomANetworkOfManyPeopleIsNotSlowedAndOneBrowserOfManyAccount
 		if over := n == outsideDevice; over != errors.Is(last, ErrSlowed) {
 			t.Errorf("account %d of one browser: %v", n, last)
 		}
+	}
+}
+
+func TestOfManyAtOnceNoMoreAreLetTakeThanOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	o, now := newOutside(), time.Now()
+	who := Taking{Event: slug, Entrant: buyer(1).Entrant, Device: buyer(1).Device}
+	var let atomic.Int64
+	var wait sync.WaitGroup
+	for range 200 {
+		wait.Go(func() {
+			if o.enter(&who, [8]byte{}, now) == 0 {
+				let.Add(1)
+			}
+		})
+	}
+	if wait.Wait(); let.Load() != outsideAccount {
+		t.Errorf("%d were let take at once", let.Load())
 	}
 }

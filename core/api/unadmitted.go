@@ -81,18 +81,34 @@ func (s *Server) holdUnadmitted(w http.ResponseWriter, r *http.Request) error {
 	if err := account.Remember(r.Context(), s.DB, account.Entrancy{Account: a.account.ID, Event: e.ID, Entrant: a.entrant}); err != nil {
 		return err
 	}
-	taking := s.takingOf(r, &a, access.PlaceHold)
-	if err := s.Room.Take(r.Context(), &taking, s.lostHolds); err != nil {
-		return err
-	}
-	h, err := s.Inventory.Hold(r.Context(), request)
+	h, err := s.take(r, &a, &request)
 	if err != nil {
-		s.Room.NotTaken(&taking)
 		return err
 	}
-	s.Room.Took(&taking, h.ID)
 	writeJSON(w, http.StatusCreated, holdOf(h, e.Slug))
 	return nil
+}
+
+// take holds what an account asks for, if it is not slowed. Asked again for what it has been given already it is given the same, and that
+// counts once; what it was too late for does not count.
+func (s *Server) take(r *http.Request, a *actor, request *inventory.Request) (inventory.Hold, error) {
+	switch _, err := s.Inventory.Load(r.Context(), inventory.HoldID(request.Event, request.Entrant, request.Key)); {
+	case err == nil:
+		return s.Inventory.Hold(r.Context(), *request)
+	case !errors.Is(err, inventory.ErrHoldUnknown):
+		return inventory.Hold{}, err
+	}
+	taking := s.takingOf(r, a, access.PlaceHold)
+	if err := s.Room.Take(r.Context(), &taking, s.lostHolds); err != nil {
+		return inventory.Hold{}, err
+	}
+	h, err := s.Inventory.Hold(r.Context(), *request)
+	if err != nil {
+		s.Room.NotTaken(&taking)
+		return inventory.Hold{}, err
+	}
+	s.Room.Took(&taking, h.ID)
+	return h, nil
 }
 
 // takingOf is an account that is about to take something outside the waiting room.
