@@ -3,6 +3,7 @@ package ctl
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,6 +38,8 @@ func (v verdictView) outcome() string {
 		return "cleared by " + v.By
 	case "noted":
 		return "noted, nothing done"
+	case "slowed":
+		return "slowed, told to " + v.By
 	}
 	return v.Answer
 }
@@ -62,13 +65,17 @@ func (t *tool) guardList() *cobra.Command {
 		Use:   "list --event EVENT",
 		Short: "List the filter's verdicts on an event",
 		Long: `list shows the filter's verdicts, the newest first. Of an entrant the same verdict is recorded once in ten minutes. Joins that looked
-odd are noted and nothing is done; when they are called they are asked for something, cleared by it, or denied.`,
+odd are noted and nothing is done; when they are called they are asked for something, cleared by it, or denied. Accounts that take
+something outside the waiting room too fast, or hold and let go, are slowed.`,
 		Example: `  ticketctl guard list --event arena
   ticketctl guard list --event arena --answer denied --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 1 {
 				return usagef("--limit must be 1 or more")
+			}
+			if answer != "" && !slices.Contains([]string{"noted", "asked", "cleared", "denied", "slowed"}, answer) {
+				return usagef("--answer must be noted, asked, cleared, denied or slowed")
 			}
 			c, err := t.client(cmd)
 			if err != nil {
@@ -88,7 +95,7 @@ odd are noted and nothing is done; when they are called they are asked for somet
 		},
 	}
 	cmd.Flags().StringVar(&event, "event", "", "the event")
-	cmd.Flags().StringVar(&answer, "answer", "", "only these: noted, asked, cleared or denied")
+	cmd.Flags().StringVar(&answer, "answer", "", "only these: noted, asked, cleared, denied or slowed")
 	cmd.Flags().IntVar(&limit, "limit", 100, "most entries to show")
 	if err := cmd.MarkFlagRequired("event"); err != nil {
 		panic(err) // the flag stands above
@@ -103,7 +110,8 @@ func (t *tool) guardExplain() *cobra.Command {
 		Short: "Say everything the filter decided about an entrant, and why",
 		Long: `explain shows each verdict on an entrant with the signals it is made of and what each counts. No single signal decides: it takes two
 to be asked for anything, and four of two kinds to be denied. What is known of where the entrant came from is the network's prefix
-(/24, or /48 of IPv6), never an address; its hash is what "ticketctl ban add network" takes.`,
+(/24, or /48 of IPv6), never an address; its hash is what "ticketctl ban add network" takes. Who is slowed
+outside the waiting room is so by any one of its limits, and for a while.`,
 		Example: `  ticketctl guard explain 00112233445566778899aabbccddeeff`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

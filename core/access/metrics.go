@@ -33,6 +33,7 @@ var (
 	verdictsAsked   = metrics.NewCounter(`core_guard_verdicts_total{answer="asked"}`)
 	verdictsCleared = metrics.NewCounter(`core_guard_verdicts_total{answer="cleared"}`)
 	verdictsDenied  = metrics.NewCounter(`core_guard_verdicts_total{answer="denied"}`)
+	verdictsSlowed  = metrics.NewCounter(`core_guard_verdicts_total{answer="slowed"}`)
 
 	rowsSwept = metrics.NewCounter(`core_access_swept_total`) // verdicts, keys and revocations that were kept for long enough
 
@@ -76,7 +77,7 @@ func countRedemption(err error) {
 	}
 }
 
-// countVerdict counts a verdict of an edge that is on record.
+// countVerdict counts a verdict that is on record.
 func countVerdict(answer string) {
 	switch answer {
 	case "asked":
@@ -85,6 +86,8 @@ func countVerdict(answer string) {
 		verdictsCleared.Inc()
 	case "denied":
 		verdictsDenied.Inc()
+	case "slowed":
+		verdictsSlowed.Inc()
 	default:
 		verdictsNoted.Inc()
 	}
