@@ -68,6 +68,7 @@ scheduled sale it makes one. Once a sale is open it does nothing.`, false),
 		t.onSaleStatus(),
 		t.onSaleRegister(),
 		t.onSaleWord(),
+		t.onSaleInvite(),
 	)
 }
 
