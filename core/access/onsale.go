@@ -36,6 +36,7 @@ type onSale struct {
 	draw     draw // newest committed row that was read
 	sale     Sale
 	next     []Planned // as read with sale
+	past     []string  // the presales whose on-sales were before, likewise
 	pool     *pool
 	readAt   time.Time // when draw was read, by the local clock
 	tending  bool
@@ -65,12 +66,13 @@ type snapshot struct {
 	sale Sale // as the on-sale that runs sells it
 	pool *pool
 	next []Planned // what comes after it, in order
+	past []string  // the presales that came before it
 }
 
 func (s *onSale) snapshot() snapshot {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	v := snapshot{draw: s.draw, sale: s.sale.within(s.draw.presale), pool: s.pool, next: s.next}
+	v := snapshot{draw: s.draw, sale: s.sale.within(s.draw.presale), pool: s.pool, next: s.next, past: s.past}
 	for len(v.next) > 0 && !v.next[0].OpensAt.After(v.draw.opensAt) { // it has begun since the plans were read
 		v.next = v.next[1:]
 	}
@@ -159,9 +161,15 @@ func (s *onSale) refreshSale(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var past []string
+	if len(sale.Presales) > 0 {
+		if past, err = pastOf(ctx, s.room.db.Reader, s.event); err != nil {
+			return err
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sale, s.next, s.saleRead = sale, next, time.Now()
+	s.sale, s.next, s.past, s.saleRead = sale, next, past, time.Now()
 	return nil
 }
 

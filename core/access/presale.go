@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -69,6 +70,13 @@ type Calendar struct {
 	Current Planned
 	Phase   Phase
 	Next    []Planned
+	Past    []string // presales that had their on-sale before Current
+}
+
+// Passed tells whether a presale's on-sale is over, if need be earlier than the event's file says, and none of its own comes again.
+func (c *Calendar) Passed(presale string) bool {
+	return presale != "" && presale != c.Current.Presale && slices.Contains(c.Past, presale) &&
+		!slices.ContainsFunc(c.Next, func(p Planned) bool { return p.Presale == presale })
 }
 
 // Over tells whether general sale is sold out, or is over and does not come again.
@@ -83,7 +91,7 @@ func (r *Room) Calendar(ctx context.Context, slug string) (Calendar, error) {
 		return Calendar{}, err
 	}
 	v := s.snapshot()
-	return Calendar{Phase: v.draw.phase, Next: v.next,
+	return Calendar{Phase: v.draw.phase, Next: v.next, Past: v.past,
 		Current: Planned{Presale: v.draw.presale, JoiningAt: v.draw.joiningAt, OpensAt: v.draw.opensAt, EndsAt: v.draw.endsAt}}, nil
 }
 
@@ -197,7 +205,9 @@ const (
 	ON CONFLICT (event_id, generation) DO UPDATE SET joining_at = excluded.joining_at, opens_at = excluded.opens_at, ends_at = excluded.ends_at`
 	sqlAddPlan = `INSERT INTO draw_plans (event_id, opens_at, joining_at, ends_at, presale, beacon) VALUES ($1, $2, $3, $4, $5, $6)
 	ON CONFLICT (event_id, opens_at) DO UPDATE SET joining_at = excluded.joining_at, ends_at = excluded.ends_at, presale = excluded.presale, beacon = excluded.beacon`
-	sqlPlansOf     = `SELECT opens_at, joining_at, ends_at, presale, beacon FROM draw_plans WHERE event_id = $1 ORDER BY opens_at`
+	sqlPlansOf = `SELECT opens_at, joining_at, ends_at, presale, beacon FROM draw_plans WHERE event_id = $1 ORDER BY opens_at`
+	sqlPastOf  = `SELECT DISTINCT g.presale FROM draw_generations AS g JOIN draws AS d ON d.event_id = g.event_id
+	WHERE g.event_id = $1 AND g.generation < d.generation AND g.presale <> ''`
 	sqlDropPlan    = `DELETE FROM draw_plans WHERE event_id = $1 AND opens_at = $2`
 	sqlDropPresale = `DELETE FROM draw_plans WHERE event_id = $1 AND presale = $2 AND opens_at <> $3`
 	sqlPlansDue    = `SELECT DISTINCT p.event_id, d.slug FROM draw_plans AS p JOIN draws AS d ON d.event_id = p.event_id
@@ -232,26 +242,47 @@ func plansOf(ctx context.Context, q querier, event uuid.UUID) ([]Planned, error)
 	return plans, nil
 }
 
+// pastOf are the presales whose on-sales were before the current one.
+func pastOf(ctx context.Context, q querier, event uuid.UUID) ([]string, error) {
+	rows, err := q.Query(ctx, sqlPastOf, event)
+	if err != nil {
+		return nil, fmt.Errorf("load the presales that are over: %w", err)
+	}
+	past, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("load the presales that are over: %w", err)
+	}
+	return past, nil
+}
+
 // enqueue notes the plan as one that comes after the current on-sale, in place of an earlier plan for the same presale.
 func (p *plan) enqueue(ctx context.Context, tx pgx.Tx, event uuid.UUID, current *draw) error {
 	if p.joiningAt.Before(current.endsAt) {
 		return fmt.Errorf("%w: joining would open at %s, and the on-sale there is ends at %s", ErrOverlap,
 			p.joiningAt.UTC().Format(time.RFC3339), current.endsAt.UTC().Format(time.RFC3339))
 	}
-	others, err := plansOf(ctx, tx, event)
-	if err != nil {
+	if err := p.apart(ctx, tx, event, func(o Planned) bool { return o.Presale != p.presale }); err != nil {
 		return err
-	}
-	for _, o := range others {
-		if o.Presale != p.presale && p.joiningAt.Before(o.EndsAt) && o.JoiningAt.Before(p.endsAt) {
-			return fmt.Errorf("%w: one from %s to %s is planned", ErrOverlap, o.JoiningAt.Format(time.RFC3339), o.EndsAt.Format(time.RFC3339))
-		}
 	}
 	if _, err := tx.Exec(ctx, sqlDropPresale, event, p.presale, p.opensAt); err != nil {
 		return fmt.Errorf("replace the plan: %w", err)
 	}
 	if _, err := tx.Exec(ctx, sqlAddPlan, event, p.opensAt, p.joiningAt, p.endsAt, p.presale, p.beacon); err != nil {
 		return fmt.Errorf("plan the on-sale: %w", err)
+	}
+	return nil
+}
+
+// apart is ErrOverlap when the plan overlaps with one of those that come after the current on-sale.
+func (p *plan) apart(ctx context.Context, tx pgx.Tx, event uuid.UUID, from func(Planned) bool) error {
+	others, err := plansOf(ctx, tx, event)
+	if err != nil {
+		return err
+	}
+	for _, o := range others {
+		if from(o) && p.joiningAt.Before(o.EndsAt) && o.JoiningAt.Before(p.endsAt) {
+			return fmt.Errorf("%w: one from %s to %s is planned", ErrOverlap, o.JoiningAt.Format(time.RFC3339), o.EndsAt.Format(time.RFC3339))
+		}
 	}
 	return nil
 }

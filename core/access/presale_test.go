@@ -205,3 +205,22 @@ func TestOfTwoCoresOneBeginsTheNextSaleAndOnesThatAreOverAreSkipped(t *testing.T
 		t.Errorf("sale %d of presale %q, %v", later.Generation, status.Presale, err)
 	}
 }
+
+func TestASaleIsNotMovedIntoOneThatIsPlannedAfterIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.withPresales()
+	c := w.start(testConfig())
+	c.scheduleAs(t, "fans")
+	after := time.Now().Add(2 * time.Hour).Truncate(time.Second)
+	if _, err := c.ScheduleAs(t.Context(), slug, Scheduling{OpensAt: after.Add(time.Hour), JoiningAt: after}); err != nil {
+		t.Fatal(err)
+	}
+	w.change(func(w *world) { w.sale.Presales[0].Until = after.Add(5 * time.Hour) }) // the file of the event has changed
+	if _, err := c.ScheduleAs(t.Context(), slug, Scheduling{Presale: "fans", OpensAt: after, JoiningAt: after.Add(-time.Minute), EndsAt: after.Add(2 * time.Hour)}); !errors.Is(err, ErrOverlap) {
+		t.Errorf("moved into general sale: %v", err)
+	}
+	if _, err := c.ScheduleAs(t.Context(), slug, Scheduling{Presale: "fans", OpensAt: after.Add(-time.Hour), JoiningAt: after.Add(-time.Hour), EndsAt: after}); err != nil {
+		t.Errorf("moved to just before it: %v", err)
+	}
+}

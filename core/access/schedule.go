@@ -210,6 +210,11 @@ func (p *plan) run(ctx context.Context, tx pgx.Tx, event uuid.UUID, slug string)
 		if p.beacon != "" && p.beacon != old.beacon {
 			return ErrBeaconFixed
 		}
+		if !immediate { // which makes it end no later than it was to
+			if err := p.apart(ctx, tx, event, func(Planned) bool { return true }); err != nil {
+				return err
+			}
+		}
 		if windows := p.windows(old.window); windows > old.chainLength {
 			return fmt.Errorf("%w: the committed chain covers %d windows, that would be %d", ErrTimes, old.chainLength, windows)
 		}

@@ -54,7 +54,7 @@ func salesOf(spec *event.Spec, calendar *access.Calendar, now time.Time) []saleJ
 		switch {
 		case known && calendar.Phase != "" && s.Presale == current:
 			s.State = stateOfSale(calendar.Phase)
-		case !until.IsZero() && !now.Before(until):
+		case !until.IsZero() && !now.Before(until), calendar.Passed(s.Presale):
 			s.State = saleOver
 		}
 		return timed{s, from}

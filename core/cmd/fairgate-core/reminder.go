@@ -68,7 +68,7 @@ func saleOf(events *event.Store, room *access.Room) func(context.Context, uuid.U
 			return standing(calendar.Phase), nil
 		case slices.ContainsFunc(calendar.Next, func(p access.Planned) bool { return p.Presale == presale }):
 			return reminder.Before, nil
-		case announced && calendar.Current.Presale == presale, presale != "" && !room.Now().Before(e.Spec.Presales[known].Until):
+		case announced && calendar.Current.Presale == presale, calendar.Passed(presale), presale != "" && !room.Now().Before(e.Spec.Presales[known].Until):
 			return reminder.Over, nil
 		}
 		return reminder.Before, nil // not announced yet
