@@ -66,7 +66,9 @@ func TestABrowserFindsWhatIsWrongWithADraw(t *testing.T) {
 	world := newWorld(t)
 	var shown atomic.Pointer[lottery.Transcript]
 	shop := http.NewServeMux()
-	shop.HandleFunc("GET /v1/events/arena/transcript", func(w http.ResponseWriter, _ *http.Request) { fakeJSON(w, 200, shown.Load()) })
+	for _, path := range []string{"", "/1"} {
+		shop.HandleFunc("GET /v1/events/arena/transcript"+path, func(w http.ResponseWriter, _ *http.Request) { fakeJSON(w, 200, shown.Load()) })
+	}
 	world.shop = shop
 	world.addEvent("arena", time.Hour)
 	n := startNode(t, testConfig(t, world.start())).ready("arena")

@@ -258,7 +258,7 @@ func (s *Server) routeResale(ctx *fasthttp.RequestCtx, id, tail []byte) {
 	}
 }
 
-// routeEvents: /v1/events, /v1/events/{event}, and of an event /transcript, /seats, /seats/geometry/{hash}, /listings, /waitlist, /waitlist/entry,
+// routeEvents: /v1/events, /v1/events/{event}, and of an event /transcript, /transcript/{sale}, /seats, /seats/geometry/{hash}, /listings, /waitlist, /waitlist/entry,
 // /reminders, /stream and /presales/{presale}/registration.
 func (s *Server) routeEvents(ctx *fasthttp.RequestCtx, slug, tail []byte) {
 	switch {
@@ -270,7 +270,7 @@ func (s *Server) routeEvents(ctx *fasthttp.RequestCtx, slug, tail []byte) {
 		if allow(ctx, "POST") && s.fromOurPages(ctx) {
 			s.forwardSigned(ctx)
 		}
-	case len(tail) > 0 && string(tail) != "seats" && string(tail) != "transcript" && string(tail) != "listings" && string(tail) != "stream" &&
+	case len(tail) > 0 && string(tail) != "seats" && !isTranscript(tail) && string(tail) != "listings" && string(tail) != "stream" &&
 		string(tail) != "waitlist" && string(tail) != waitlistEntry && string(tail) != "reminders" && !isGeometry(tail):
 		refuse(ctx, problemNotFound)
 	case !lottery.ValidSlug(string(slug)):
@@ -288,7 +288,7 @@ func (s *Server) routeEvents(ctx *fasthttp.RequestCtx, slug, tail []byte) {
 			s.serveGeometry(ctx, slug, tail[len(geometryPath):])
 		}
 	case !allow(ctx, "GET"):
-	case len(tail) == 0, string(tail) == "transcript":
+	case len(tail) == 0, isTranscript(tail):
 		s.serveCatalog(ctx, lottery.EventID(string(slug)))
 	default:
 		s.forwardPublic(ctx, lottery.EventID(string(slug)))
@@ -303,6 +303,19 @@ const geometryPath = "seats/geometry/"
 
 func isGeometry(tail []byte) bool {
 	return bytes.HasPrefix(tail, []byte(geometryPath)) && validHash(tail[len(geometryPath):])
+}
+
+// isTranscript tells whether the rest of an event's address is transcript, or transcript/{sale} of an earlier on-sale.
+func isTranscript(tail []byte) bool {
+	rest, is := bytes.CutPrefix(tail, []byte("transcript"))
+	if !is || len(rest) == 0 {
+		return is
+	}
+	number, is := bytes.CutPrefix(rest, []byte("/"))
+	for _, c := range number {
+		is = is && c >= '0' && c <= '9'
+	}
+	return is && len(number) > 0 && len(number) < 10 && number[0] != '0'
 }
 
 // isRegistration tells whether the rest of an event's address is presales/{presale}/registration.

@@ -175,6 +175,7 @@ func (s *Server) Edge() http.Handler {
 	edge("GET /v1/events", maxBuyerBody, s.searchEvents)
 	edge("GET /v1/events/{id}", maxBuyerBody, s.showEvent)
 	edge("GET /v1/events/{id}/transcript", maxBuyerBody, s.showTranscript)
+	edge("GET /v1/events/{id}/transcript/{sale}", maxBuyerBody, s.showTranscript)
 	edge("POST /v1/events/{id}/presales/{presale}/registration", maxBuyerBody, s.registerSelf)
 	edge("GET /v1/events/{id}/seats", maxBuyerBody, s.showSeats)
 	edge("GET /v1/events/{id}/seats/geometry/{hash}", maxBuyerBody, s.showGeometry)

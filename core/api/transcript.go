@@ -3,9 +3,11 @@ package api
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
+	"fairgate/core/access"
 	"fairgate/edge/lottery"
 )
 
@@ -77,12 +79,22 @@ func (t *transcripts) keep(slug string, fresh keptTranscript) {
 	t.kept[slug] = fresh
 }
 
-// showTranscript shows to anybody what is needed to check the draw. It has no personal data and no secret that still counts.
+// showTranscript shows to anybody what is needed to check the draw: of the on-sale there is, or of an earlier one by its number, which stands in
+// receipts. It has no personal data and no secret that still counts.
 //
 //	GET /v1/events/{id}/transcript
+//	GET /v1/events/{id}/transcript/{sale}
 func (s *Server) showTranscript(w http.ResponseWriter, r *http.Request) error {
-	slug := r.PathValue("id")
-	transcript, err := s.transcripts.find(r.Context(), slug, time.Now, func() (lottery.Transcript, error) { return s.Room.Transcript(r.Context(), slug) })
+	slug, sale := r.PathValue("id"), uint64(0)
+	if text := r.PathValue("sale"); text != "" {
+		var err error
+		if sale, err = strconv.ParseUint(text, 10, 32); err != nil || sale == 0 {
+			return access.ErrGeneration
+		}
+	}
+	transcript, err := s.transcripts.find(r.Context(), slug+"/"+strconv.FormatUint(sale, 10), time.Now, func() (lottery.Transcript, error) {
+		return s.Room.TranscriptOf(r.Context(), slug, uint32(sale))
+	})
 	if err != nil {
 		return err
 	}

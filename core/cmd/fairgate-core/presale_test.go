@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,6 +59,15 @@ func TestWhoComesThroughAPresaleBuysFromItsAllocationAloneAndGeneralSaleFollows(
 	if code := r.code(r.request("admin", http.MethodPost, sale+"/schedule", map[string]any{"opens_at": time.Now().Add(time.Minute)}), 409); code != "sales_overlap" {
 		t.Errorf("general sale meanwhile: %s", code)
 	}
+	codes := strings.Fields(r.ticketctl("", 0, "onsale", "invite", slug, "--count", "3"))
+	if len(codes) != 3 || codes[0] == codes[1] {
+		t.Errorf("invitations: %q", codes)
+	}
+	for _, code := range codes {
+		if made, err := lottery.ParseInvitation(code); err != nil || made.Event != lottery.EventID(slug) {
+			t.Errorf("an invitation: %+v, %v", made, err)
+		}
+	}
 	r.enroll(slug)
 	a, b, c := r.shopper("ann"), r.shopper("bob"), r.shopper("cyd")
 	r.join(slug, a, b, c)
@@ -105,6 +115,15 @@ func TestWhoComesThroughAPresaleBuysFromItsAllocationAloneAndGeneralSaleFollows(
 		}
 		if v := transcript.Verify(); !v.OK() || transcript.Presale != presale {
 			t.Errorf("sale %d is of presale %q:\n%s", generation, transcript.Presale, v)
+		}
+		var public lottery.Transcript // which anybody checks, with a receipt that says of which sale it is
+		if r.call(r.request("edge", http.MethodGet, fmt.Sprintf("/v1/events/%s/transcript/%d", slug, generation), nil), 200, &public); public.Presale != presale || int(public.Generation) != generation {
+			t.Errorf("anybody sees sale %d as %d of %q", generation, public.Generation, public.Presale)
+		}
+	}
+	for _, none := range []string{"3", "0", "x", "99999999999"} {
+		if code := r.code(r.request("edge", http.MethodGet, "/v1/events/"+slug+"/transcript/"+none, nil), 409); code != "sale_other" {
+			t.Errorf("sale %s: %s", none, code)
 		}
 	}
 	var list struct {
@@ -228,7 +247,7 @@ func TestTheEventAndItsMapShowWhatThePresentSaleSells(t *testing.T) {
 	r.eventually("general sale is shown, with its own seats", func() bool {
 		v, seats := look()
 		a, b := free(seats)
-		return a == 0 && b == 6 && v.PerBuyer == 4 && v.OnSale.Presale == "" && v.Tiers[0].Left == 30 && v.Tiers[1].Left == 6 && v.Sales[2].State == "coming"
+		return a == 0 && b == 6 && v.PerBuyer == 4 && v.OnSale.Presale == "" && v.Tiers[0].Left == 30 && v.Tiers[1].Left == 6 && v.Sales[2].State == "coming" && v.Sales[0].State == "over"
 	})
 	if got := r.code(r.as(a, http.MethodPost, "/v1/events/"+slug+"/presales/members/registration", map[string]string{"word": "x"}), 401); got == "" {
 		t.Error("nobody is signed in, and yet registers")

@@ -8,7 +8,7 @@ const slug = decodeURIComponent(location.pathname.split('/')[2] || '');
 const [form, box, list, result] = ['check', 'receipt', 'checks', 'result'].map((id) => document.getElementById(id));
 
 const memory = (() => { try { return JSON.parse(localStorage.getItem(`fairgate:${slug}`)) || {}; } catch { return {}; } })();
-if (memory.mine && memory.mine.receipt && !box.value) box.value = memory.mine.receipt;
+if (!box.value) box.value = (memory.mine && memory.mine.receipt) || memory.earlier || '';
 
 function told(name, ok, values) {
   const kind = ok === undefined ? 'unsaid' : ok ? 'ok' : 'no';
@@ -26,7 +26,10 @@ form.addEventListener('submit', async (e) => {
   button.disabled = true;
   say(t('draw.loading'));
   try {
-    const { status, data } = await api('GET', `/v1/events/${encodeURIComponent(slug)}/transcript`);
+    const from = `/v1/events/${encodeURIComponent(slug)}/transcript`;
+    let got = await api('GET', receipt ? `${from}/${receipt.generation}` : from); // the sale that the receipt is of
+    if (got.status === 409) got = await api('GET', from);
+    const { status, data } = got;
     if (status !== 200) { say(said(data, 'draw.unavailable')); return; }
     if (!data.windows || !data.windows.length) { say(t('draw.not_yet')); return; }
     let good = data.event === slug;

@@ -52,16 +52,17 @@ export async function waitingRoom() {
     }
     if (response && (response.status === 200 || response.status === 304)) say(state && state.doubt ? t('room.doubt') : '');
     else say(said((response && (await response.json().catch(() => null))) || {}, 'room.offline'));
-    if (state) {
+    const behind = state && state.doubt && mine && mine.generation > state.generation; // the node has not heard yet of the sale one has joined
+    if (state && !behind) {
       if (generation && generation !== state.generation) outdated = true;
       generation = state.generation;
       if (outdated) outdated = !(await import('./about.js').then((part) => part.renewSales(state), () => false));
       selling = state.presale || '';
       if (mine && mine.generation !== state.generation) {
         past = saleName(mine.presale);
+        memory.write({ mine: undefined, earlier: mine.receipt }); // by which the draw of that sale can still be checked
         mine = undefined;
         hint = '';
-        memory.write({ mine });
       }
       keepSeen(state);
       followSale(state);
