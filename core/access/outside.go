@@ -17,7 +17,8 @@ import (
 // Outside the waiting room accounts hold what other buyers sell on, and take up what the waiting list offers them. No edge has judged them, so
 // core does: by how fast an account, a browser and a network take, and by what an account takes and lets go again. Whoever is too fast, or
 // hoards, is slowed, never shut out: told when to come again. Each account has its own rate, so that a network of many people is slowed only
-// far above what one account may. The verdict is on record as any of the filter's, and an operator's lift lets pass.
+// far above what one account may, and who has taken nothing there hardly ever. What the waiting list offers is taken up whatever the rates: the
+// list's order decided, and a refusal could outlast the offer; it counts and is on record all the same. The verdict is on record as any of the filter's, and an operator's lift lets pass.
 
 // ErrSlowed is what every Slowed is.
 var ErrSlowed = errors.New("too many were held, or held and let go")
@@ -35,6 +36,9 @@ const (
 	outsideAccount, outsideAccountEvery = 6, 2 * time.Minute
 	outsideDevice, outsideDeviceEvery   = 8, 90 * time.Second
 	outsideNetwork, outsideNetworkEvery = 120, 2 * time.Second
+	// outsideCrowd is what of a network whose rate has run out those may still take who have taken nothing lately, in this browser or with this
+	// account: behind one address there may be thousands.
+	outsideCrowd, outsideCrowdEvery = 1200, 200 * time.Millisecond
 	// letGoCosts is how many more takes one counts as that was let go again. Two are forgiven: people change their minds.
 	letGoCosts, letGoFree = 2, 2
 	// letGoKept is for how long what was held is remembered, heldKept how many of an account, and heldAccounts of how many accounts.
@@ -55,7 +59,18 @@ type Taking struct {
 	Device  lottery.DeviceHash
 	Client  string // address; what is none counts together, and is on record as unknown
 	Place   string // PlaceHold or PlaceOffer
+
+	counted rated // by what Take counted it
 }
+
+// rated is by which rates of its network a taking was counted.
+type rated uint8
+
+const (
+	notRated  rated = iota
+	byNetwork       // of all that it takes
+	byCrowd         // of those who have taken nothing lately
+)
 
 // Places at which core judges.
 const (
@@ -68,6 +83,7 @@ type outside struct {
 	byAccount *rates[lottery.Entrant]
 	byDevice  *rates[lottery.DeviceHash]
 	byNetwork *rates[[8]byte]
+	byCrowd   *rates[[8]byte]
 	told      *rates[[24]byte]
 
 	entering sync.Mutex // so that of many at once no more are let in than of many one after the other
@@ -90,7 +106,8 @@ type takenHold struct {
 func newOutside() *outside {
 	return &outside{
 		byAccount: newRates[lottery.Entrant](outsideAccount, outsideAccountEvery), byDevice: newRates[lottery.DeviceHash](outsideDevice, outsideDeviceEvery),
-		byNetwork: newRates[[8]byte](outsideNetwork, outsideNetworkEvery), told: newRates[[24]byte](1, verdictEvery), held: make(map[lottery.Entrant]*taken),
+		byNetwork: newRates[[8]byte](outsideNetwork, outsideNetworkEvery), byCrowd: newRates[[8]byte](outsideCrowd, outsideCrowdEvery),
+		told: newRates[[24]byte](1, verdictEvery), held: make(map[lottery.Entrant]*taken),
 	}
 }
 
@@ -98,12 +115,22 @@ func newOutside() *outside {
 func (o *outside) enter(t *Taking, network [8]byte, now time.Time) time.Duration {
 	o.entering.Lock()
 	defer o.entering.Unlock()
-	if wait := max(o.byAccount.wait(t.Entrant, now), o.byDevice.wait(t.Device, now), o.byNetwork.wait(network, now)); wait > 0 {
+	t.counted = notRated
+	wait, rate := o.byNetwork.wait(network, now), byNetwork
+	if wait > 0 && o.byAccount.idle(t.Entrant, now)+o.byDevice.idle(t.Device, now) == 0 {
+		wait, rate = o.byCrowd.wait(network, now), byCrowd
+	}
+	if wait = max(wait, o.byAccount.wait(t.Entrant, now), o.byDevice.wait(t.Device, now)); wait > 0 {
 		return wait
 	}
+	t.counted = rate
 	o.byAccount.take(t.Entrant, now)
 	o.byDevice.take(t.Device, now)
-	o.byNetwork.take(network, now)
+	if rate == byCrowd {
+		o.byCrowd.take(network, now)
+	} else {
+		o.byNetwork.take(network, now)
+	}
 	return 0
 }
 
@@ -182,10 +209,18 @@ func (r *Room) Took(t *Taking, hold uuid.UUID) {
 
 // NotTaken says that nothing was to be had after Take: who is not quick enough is not held to have taken.
 func (r *Room) NotTaken(t *Taking) {
-	o, now := r.outside, r.cfg.Clock()
+	o, now, network := r.outside, r.cfg.Clock(), outsideNetworkOf(t.Client).hash
+	switch t.counted {
+	case notRated:
+		return
+	case byCrowd:
+		o.byCrowd.undo(network, now)
+	case byNetwork:
+		o.byNetwork.undo(network, now)
+	}
+	t.counted = notRated
 	o.byAccount.undo(t.Entrant, now)
 	o.byDevice.undo(t.Device, now)
-	o.byNetwork.undo(outsideNetworkOf(t.Client).hash, now)
 }
 
 // Take lets somebody take something outside the waiting room, or says how long to wait: ErrSlowed. Took or NotTaken follows. lost tells of holds which of them are over:
@@ -210,7 +245,7 @@ func (r *Room) Take(ctx context.Context, t *Taking, lost func(context.Context, [
 	}
 	network := outsideNetworkOf(t.Client)
 	v := t.judge(o, network.hash, letGo, now)
-	if wait := o.enter(t, network.hash, now); wait > 0 {
+	if wait := o.enter(t, network.hash, now); wait > 0 && t.Place != PlaceOffer {
 		lifted, err := r.lifted(ctx, t.Entrant)
 		if err != nil {
 			return err

@@ -133,6 +133,34 @@ func TestOutsideTheRoomANetworkOfManyPeopleIsNotSlowedAndOneBrowserOfManyAccount
 			t.Fatalf("person %d behind one address: %v", n, err)
 		}
 	}
+	// Those who took a lot used up what the network may; that is no matter of theirs who have taken nothing.
+	for n := range 3 * outsideNetwork / outsideAccount {
+		k := w.taker(t, c, 2000+n, "198.51.100.9")
+		for range outsideAccount {
+			_, _ = k.takes()
+		}
+	}
+	if _, err := w.taker(t, c, 2000, "198.51.100.9").takes(); !errors.Is(err, ErrSlowed) {
+		t.Errorf("who took a lot, where the network has run out: %v", err)
+	}
+	for n := range outsideNetwork {
+		if _, err := w.taker(t, c, 3000+n, "198.51.100.9").takes(); err != nil {
+			t.Fatalf("person %d who has taken nothing, where the network has run out: %v", n, err)
+		}
+	}
+	// An offer of the waiting list is taken up however much was taken, and does not count as given back where it was not counted.
+	offered := w.taker(t, c, 2001, "198.51.100.9")
+	offered.who.Place = PlaceOffer
+	for range 2 * outsideAccount {
+		if _, err := offered.takes(); err != nil {
+			t.Fatalf("an offer: %v", err)
+		}
+		c.NotTaken(&offered.who)
+	}
+	offered.who.Place = PlaceHold
+	if _, err := offered.takes(); !errors.Is(err, ErrSlowed) {
+		t.Errorf("and a hold after it: %v", err)
+	}
 	// Who is never quick enough has taken nothing, however often.
 	slow := w.taker(t, c, 900, "192.0.2.2")
 	for n := range 3 * outsideAccount {
