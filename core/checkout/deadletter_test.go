@@ -110,7 +110,8 @@ func TestARefundWhoseTaskIsDiscardedHasFailedAndCanBeMadeAgain(t *testing.T) {
 // discarded is a refund whose every answer was lost until an operator gave it up. The provider has made it.
 func (s *shop) discarded(n *node, o Order, q RefundRequest) Refund {
 	s.t.Helper()
-	s.provider.fault(func(f *faults) { f.lose = 1 })
+	s.provider.fault(func(f *faults) { f.lose = 1000 }) // those of repeated calls too, until it is given up
+	defer s.provider.fault(func(f *faults) { f.lose = 0 })
 	f, err := n.Refund(s.t.Context(), q)
 	if err != nil {
 		s.t.Fatal(err)

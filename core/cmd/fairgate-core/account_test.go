@@ -169,8 +169,8 @@ func TestABuyerWithAnAccountBuysInOneBrowserAndFindsItInAnother(t *testing.T) {
 	copied := *elsewhere
 	copied.device = bob.device
 	r.owns(&copied, o, false)
-	if got := r.code(r.by(elsewhere, http.MethodPost, "/v1/orders/"+o.ID.String()+"/pay", map[string]any{}), http.StatusUnauthorized); got != "session_missing" {
-		t.Errorf("paying without a session: %s", got)
+	if got := r.code(r.by(elsewhere, http.MethodPost, "/v1/orders/"+o.ID.String()+"/pay", map[string]any{}), http.StatusConflict); got != "order_state" {
+		t.Errorf("paying once more, what is the account's: %s", got)
 	}
 	r.call(r.by(elsewhere, http.MethodDelete, "/v1/account/session?everywhere=true", nil), http.StatusOK, nil)
 	r.owns(elsewhere, o, false)
