@@ -22,7 +22,8 @@
 // again. Telling is saying how it is now, so telling twice, or late, does no harm, and telling once says all that has changed before. A pass
 // that is given up is still right for phones that ask.
 //
-// Calls are made outside of transactions and bounded in time; Google's are limited to what Google takes.
+// Calls are made outside of transactions and bounded in time; Google's are limited to what Google takes. Each kind of wallet is told by itself, so
+// that one whose service is slow or away keeps no other waiting.
 //
 // # Apple's web service
 //

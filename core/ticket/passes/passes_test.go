@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -148,8 +150,10 @@ func (w *world) register(device string, s Saved, push string) {
 // told tells everything that is due now, once.
 func (w *world) told() {
 	w.t.Helper()
-	if _, err := w.tell(w.t.Context(), []string{"apple", "google"}); err != nil {
-		w.t.Fatal(err)
+	for _, kind := range []Wallet{Apple, Google} {
+		if _, err := w.tell(w.t.Context(), string(kind)); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 }
 
@@ -275,7 +279,7 @@ func TestAChangeWhileAWalletIsBeingToldIsToldAfterwards(t *testing.T) {
 		t.Errorf("claimed twice: %v, %v", twice, err)
 	}
 	w.hand(x.ID, ann)
-	if n, err := w.tell(t.Context(), []string{"apple"}); n != 0 || err != nil {
+	if n, err := w.tell(t.Context(), "apple"); n != 0 || err != nil {
 		t.Errorf("told meanwhile: %d, %v", n, err)
 	}
 	if err := w.settle(c, nil); err != nil {
@@ -487,6 +491,65 @@ func TestSeveralCoresTellOfAChangeOnce(t *testing.T) {
 	for i := range 20 {
 		if n := w.apns.Pushes(fmt.Sprintf("%032x", i+1)); n != 1 {
 			t.Errorf("phone %d was pushed %d times", i, n)
+		}
+	}
+}
+
+func TestAWalletWhoseServiceDoesNotAnswerKeepsNoOtherWaiting(t *testing.T) {
+	w := newWorld(t)
+	release := make(chan struct{})
+	away := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	defer away.Close()
+	w.cfg.Google = NewGoogleAPI(GoogleConfig{Wallet: w.pass, URL: away.URL, TokenURL: away.URL + "/token"})
+	for range claimAtOnce {
+		x := w.ticket()
+		w.save(x, Google)
+		w.hand(x.ID, ben)
+	}
+	x := w.ticket()
+	w.register(phone, w.save(x, Apple), push1)
+	w.hand(x.ID, ben)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- w.Run(ctx) }()
+	defer func() {
+		stop()
+		close(release)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	w.eventually("the phone is pushed", func() bool { return w.apns.Pushes(push1) == 1 })
+}
+
+func TestAPhoneThatCameBackIsNotForgottenForWhatWasSaidBefore(t *testing.T) {
+	w := newWorld(t)
+	s := w.save(w.ticket(), Apple)
+	w.register(phone, s, push1)
+	asked, err := w.d.Now(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.register(phone, s, push1) // while Apple is asked
+	if err := w.forget(t.Context(), push1, asked); err != nil {
+		t.Fatal(err)
+	}
+	if all, _, err := w.Changed(t.Context(), phone, ""); err != nil || len(all) != 1 {
+		t.Errorf("it has %v, %v", all, err)
+	}
+}
+
+func TestWhatAWalletIsNotToldAnyMoreIsNotLate(t *testing.T) {
+	w := newWorld(t)
+	x := w.ticket()
+	w.save(x, Google)
+	w.hand(x.ID, ben)
+	for _, c := range []struct {
+		wallets []string
+		due     float64
+	}{{[]string{"apple", "google"}, 1}, {[]string{"apple"}, 0}} {
+		if err := w.watch(t.Context(), c.wallets); err != nil || dueGauge.Get() != c.due {
+			t.Errorf("of %v %v are due, %v", c.wallets, dueGauge.Get(), err)
 		}
 	}
 }

@@ -40,7 +40,7 @@ const sqlRegistered = `SELECT count(*) FROM apple_registrations WHERE device_id 
 const sqlRegister = `
 INSERT INTO apple_registrations (device_id, ticket_id, name_epoch, push_token, registered_at)
 VALUES ($1::TEXT, $2::UUID, $3::INT8, $4::TEXT, now())
-ON CONFLICT (device_id, ticket_id, name_epoch) DO UPDATE SET push_token = excluded.push_token`
+ON CONFLICT (device_id, ticket_id, name_epoch) DO UPDATE SET push_token = excluded.push_token, registered_at = excluded.registered_at`
 
 // What has changed between the download and the registration nobody was told of.
 const sqlDueIfChanged = `

@@ -22,7 +22,7 @@ const (
 
 const sqlDue = `
 SELECT ticket_id, owner, wallet FROM wallet_passes
-WHERE due_at <= now() AND wallet = ANY($1::TEXT[]) ORDER BY due_at LIMIT $2`
+WHERE due_at <= now() AND wallet = $1::TEXT ORDER BY due_at LIMIT $2`
 
 // The search is a hint: whoever moves due_at has the pass, until then.
 const sqlClaim = `
@@ -40,9 +40,11 @@ UPDATE wallet_passes SET due_at = now() + $4::INT8 * INTERVAL '1 microsecond', l
 WHERE ticket_id = $1::UUID AND owner = $2::BYTEA AND wallet = $3::TEXT`
 
 const sqlDueNow = `
-SELECT count(*), COALESCE(extract(EPOCH FROM now() - min(changed_at)), 0)::FLOAT8 FROM wallet_passes WHERE due_at IS NOT NULL`
+SELECT count(*), COALESCE(extract(EPOCH FROM now() - min(changed_at)), 0)::FLOAT8 FROM wallet_passes
+WHERE due_at IS NOT NULL AND wallet = ANY($1::TEXT[])`
 
 // Run tells wallets what has changed until ctx ends, and returns nil. What is under way is finished, which takes no longer than half a lease.
+// Every kind of wallet is told by itself: one whose service is slow or away keeps no other waiting.
 func (s *Service) Run(ctx context.Context) error {
 	var wallets []string
 	if s.cfg.Push != nil {
@@ -55,20 +57,33 @@ func (s *Service) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	var watched time.Time
+	var all errgroup.Group
+	for _, w := range wallets {
+		all.Go(func() error {
+			s.runOne(ctx, w)
+			return nil
+		})
+	}
 	for ctx.Err() == nil {
-		n, err := s.tell(ctx, wallets)
-		if err == nil && time.Since(watched) >= watchEvery {
-			watched, err = time.Now(), s.watch(ctx)
+		if err := s.watch(ctx, wallets); err != nil && ctx.Err() == nil {
+			s.cfg.Log.Warn("nobody can say how many passes are to be told of", "error", err.Error())
 		}
+		sleep(ctx, watchEvery)
+	}
+	return all.Wait()
+}
+
+// runOne tells one kind of wallet until ctx ends.
+func (s *Service) runOne(ctx context.Context, wallet string) {
+	for ctx.Err() == nil {
+		n, err := s.tell(ctx, wallet)
 		if err != nil && ctx.Err() == nil {
-			s.cfg.Log.Warn("changed passes cannot be told", "error", err.Error())
+			s.cfg.Log.Warn("changed passes cannot be told", "wallet", wallet, "error", err.Error())
 		}
 		if n < claimAtOnce || err != nil {
 			sleep(ctx, s.cfg.Poll)
 		}
 	}
-	return nil
 }
 
 // claimed is a pass that this run holds the lease of.
@@ -79,9 +94,9 @@ type claimed struct {
 	deadline time.Time
 }
 
-// tell tells of one batch of passes, and answers how many there were.
-func (s *Service) tell(ctx context.Context, wallets []string) (int, error) {
-	rows, err := s.cfg.DB.Reader.Query(ctx, sqlDue, wallets, claimAtOnce)
+// tell tells one kind of wallet of one batch of passes, and answers how many there were.
+func (s *Service) tell(ctx context.Context, wallet string) (int, error) {
+	rows, err := s.cfg.DB.Reader.Query(ctx, sqlDue, wallet, claimAtOnce)
 	if err != nil {
 		return 0, fmt.Errorf("look for changed passes: %w", err)
 	}
@@ -237,12 +252,12 @@ func (s *Service) backoff(n int) time.Duration {
 	return time.Duration(float64(min(mean, s.cfg.BackoffMax)) * (0.5 + s.cfg.Jitter()))
 }
 
-// watch tells the metrics how much is to be told.
-func (s *Service) watch(ctx context.Context) error {
+// watch tells the metrics how much these wallets are to be told. Of a wallet that is not told of changes any more nothing is late.
+func (s *Service) watch(ctx context.Context, wallets []string) error {
 	return s.cfg.DB.Reading(ctx, func() error {
 		var n int64
 		var oldest float64
-		if err := s.cfg.DB.Reader.QueryRow(ctx, sqlDueNow).Scan(&n, &oldest); err != nil {
+		if err := s.cfg.DB.Reader.QueryRow(ctx, sqlDueNow, wallets).Scan(&n, &oldest); err != nil {
 			return err
 		}
 		dueGauge.Set(float64(n))

@@ -32,7 +32,7 @@ type Config struct {
 	Push     *APNs      // nil: no phone is told of changes to Apple's passes
 	Google   *GoogleAPI // nil: Google is not told
 
-	Workers    int            // how many are told at a time; default 4
+	Workers    int            // how many of each kind of wallet are told at a time; default 4
 	Poll       time.Duration  // longest wait between two looks at the table; default 1 s
 	Lease      time.Duration  // how long a claimed pass is left alone, twice what telling may take; default 1 min
 	Backoff    time.Duration  // mean wait before the second attempt, doubling; default 5 s
