@@ -114,7 +114,11 @@ func showList[T any](t *tool, cmd *cobra.Command, key string, found page, head [
 	if err := out.flush(); err != nil {
 		return err
 	}
-	if found.next != "" {
+	switch {
+	case found.next == "":
+	case cmd.Flags().Lookup("after") == nil:
+		fmt.Fprintln(t.env.Stderr, "there are more: --limit")
+	default:
 		fmt.Fprintf(t.env.Stderr, "there are more: --after %s\n", found.next)
 	}
 	return nil

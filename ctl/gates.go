@@ -47,6 +47,11 @@ a gate that is there gets another credential, and the one it had is dead; withou
 			if err != nil {
 				return err
 			}
+			if out != "" { // the credential is shown once, and the one before it may be dead then
+				if err := replaceable(out); err != nil {
+					return err
+				}
+			}
 			answer, err := c.post(cmd.Context(), path("events", args[0], "gates"), map[string]any{"gate": args[1], "zone": zone, "replace": replace})
 			if err != nil {
 				return err
@@ -71,6 +76,15 @@ a gate that is there gets another credential, and the one it had is dead; withou
 	cmd.Flags().StringVar(&out, "out", "", "write the credential to this file, readable by you alone")
 	cmd.Flags().BoolVar(&replace, "replace", false, "give a gate that is there another credential; its present one is dead at once")
 	return cmd
+}
+
+// replaceable tells whether replaceFile can write beside a file.
+func replaceable(file string) error {
+	temp := file + ".new"
+	if err := os.WriteFile(temp, nil, 0o600); err != nil {
+		return usagef("%s cannot be written: %v", file, err)
+	}
+	return os.Remove(temp)
 }
 
 // replaceFile writes a file that only its owner may read, whole or not at all.

@@ -3,6 +3,8 @@ package ctl
 import (
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -59,6 +61,9 @@ func (t *tool) resale() *cobra.Command {
 		t.resaleMove("returned", "returned", "Note that a seller's share came back", "It waits again, and can be sent once more; where the resale was undone or the seller charged back meanwhile, it is the organizer's."))
 }
 
+// listingStates are what --state may be.
+var listingStates = []string{"open", "selling", "sold", "withdrawn", "ended", "undone"}
+
 func (t *tool) resaleList() *cobra.Command {
 	var state string
 	var limit int
@@ -72,6 +77,9 @@ func (t *tool) resaleList() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if limit < 1 {
 				return usagef("--limit must be 1 or more")
+			}
+			if state != "" && !slices.Contains(listingStates, state) {
+				return usagef("--state must be one of %s", strings.Join(listingStates, ", "))
 			}
 			c, err := t.client(cmd)
 			if err != nil {

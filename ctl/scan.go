@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -40,6 +41,7 @@ type scanFlags struct {
 	url, credential string
 	pack, key       string
 	log, gate, zone string
+	undoWord        string
 	out             bool
 }
 
@@ -48,8 +50,10 @@ func (t *tool) scan() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "scan",
 		Short: "Be a gate: read codes, one a line, and say who may enter",
-		Long: `scan reads what a scanner types, one code a line, from standard input, and says PASS or STOP and why. The line "undo REASON" takes back
-the last scan that passed. It ends with the input.
+		Long: `scan reads what a scanner types, one code a line, from standard input, and says PASS or STOP and why. It ends with the input.
+
+With --undo-word WORD the line "undo WORD REASON" takes back the last scan that passed. Whoever holds something up to the scanner makes it
+type what they like, so the word is for those who stand at the gate.
 
 On line it asks core's gate listener (listen.gate) with the gate's credential, see ticketctl gates add. Off line it has --pack and
 --key, writes every scan to --log before it says anything, and goes on from there when it is started again; merge the log
@@ -59,6 +63,9 @@ afterwards. Off line two gates cannot know of each other.`,
   ticketctl scan merge north.log --credential-file north.gate`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if strings.ContainsAny(f.undoWord, " \t\r\n") {
+				return usagef("--undo-word must be one word")
+			}
 			if f.pack == "" {
 				c, err := t.gateClient(cmd, f)
 				if err != nil {
@@ -79,6 +86,7 @@ afterwards. Off line two gates cannot know of each other.`,
 	cmd.PersistentFlags().StringVar(&f.url, "gate-url", "http://127.0.0.1:7005", "address of core's gate listener")
 	cmd.PersistentFlags().StringVar(&f.credential, "credential-file", "", "file with the gate's credential")
 	cmd.Flags().BoolVar(&f.out, "out", false, "scan who leaves")
+	cmd.Flags().StringVar(&f.undoWord, "undo-word", "", "the word without which no line takes back a scan (default none does)")
 	cmd.Flags().StringVar(&f.pack, "pack", "", "scan off line with this pack")
 	cmd.Flags().StringVar(&f.key, "key", "", "off line: the public key that signs packs, from a source you trust")
 	cmd.Flags().StringVar(&f.log, "log", "", "off line: file to which scans are written")
@@ -132,18 +140,22 @@ func (t *tool) scanLines(cmd *cobra.Command, s scanner, f scanFlags) error {
 	if f.out {
 		way = gate.Out
 	}
-	lines := bufio.NewScanner(t.env.Stdin)
-	lines.Buffer(make([]byte, maxShown), maxShown)
+	lines := bufio.NewReaderSize(t.env.Stdin, maxShown)
 	last := ""
-	for lines.Scan() {
-		line := strings.TrimSpace(lines.Text())
+	for {
+		line, err := readShown(lines)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return inputError{fmt.Errorf("read the codes: %w", err)}
+		}
 		if line == "" {
 			continue
 		}
 		var said scanned
-		var err error
-		if reason, undo := strings.CutPrefix(line, "undo "); undo {
-			said, err = undoLast(cmd.Context(), s, &last, reason)
+		if rest, undo := strings.CutPrefix(line+" ", "undo "); undo {
+			said, err = undoLast(cmd.Context(), s, &last, rest, f.undoWord)
 		} else if said, err = s.scan(cmd.Context(), line, way); said.Pass {
 			last = said.Scan
 		}
@@ -154,17 +166,28 @@ func (t *tool) scanLines(cmd *cobra.Command, s scanner, f scanFlags) error {
 			return err
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return inputError{fmt.Errorf("read the codes: %w", err)}
-	}
-	return nil
 }
 
-func undoLast(ctx context.Context, s scanner, last *string, reason string) (scanned, error) {
+// readShown reads a line, of one that is longer than any code the beginning: the gate stays open whatever is held up to it.
+func readShown(lines *bufio.Reader) (string, error) {
+	line, more, err := lines.ReadLine()
+	text := strings.TrimSpace(string(line))
+	for more && err == nil {
+		_, more, err = lines.ReadLine()
+	}
+	return text, err
+}
+
+// undoLast takes back the last scan that passed, for who knows the word.
+func undoLast(ctx context.Context, s scanner, last *string, said, word string) (scanned, error) {
+	first, reason, _ := strings.Cut(strings.TrimSpace(said), " ")
+	if word == "" || first != word {
+		return scanned{Code: "undo_word", Detail: "only \"undo WORD REASON\" takes a scan back, with the word of --undo-word"}, nil
+	}
 	if *last == "" {
 		return scanned{Code: "scan_unknown", Detail: "there is no scan to undo"}, nil
 	}
-	err := s.undo(ctx, *last, reason)
+	err := s.undo(ctx, *last, strings.TrimSpace(reason))
 	var no *problemError
 	switch {
 	case errors.As(err, &no) && no.Status != 401:

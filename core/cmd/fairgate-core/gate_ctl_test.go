@@ -67,8 +67,10 @@ func TestTicketctlIsAGateOnLineAndOff(t *testing.T) {
 		t.Errorf("%v, %v", info, err)
 	}
 	online := []string{"scan", "--gate-url", r.servers["gate"].URL, "--credential-file", file("north.gate")}
-	r.says(r.ticketctl(a+"\n\n"+a+"\nhttps://example.org\nundo wrong person\n"+a+"\n", 0, online...),
-		"PASS door", "STOP ticket_inside", "STOP code_malformed", "STOP undone", "PASS door")
+	long := strings.Repeat("A", 7000) // as much as a QR code has room for
+	r.says(r.ticketctl(a+"\n\n"+a+"\nhttps://example.org\nundo wrong person\n"+a+"\n"+long+"\nundo oak wrong person\n"+a+"\n", 0, append(online, "--undo-word", "oak")...),
+		"PASS door", "STOP ticket_inside", "STOP code_malformed", "STOP undo_word", "STOP ticket_inside", "STOP code_malformed", "STOP undone", "PASS door")
+	r.says(r.ticketctl("undo  \nundo oak me\n", 0, online...), "STOP undo_word", "STOP undo_word") // whoever is next holds that up
 	r.says(r.ticketctl(a+"\n", 0, append(online, "--out")...), "PASS door")
 	if said := r.ticketctl(a+"\n", 0, append(online, "--json")...); !strings.Contains(said, `"pass":true`) {
 		t.Error(said)
@@ -101,7 +103,7 @@ func TestTicketctlIsAGateOnLineAndOff(t *testing.T) {
 	}
 	r.ticketctl("", 0, "scan", "merge", file("north.log"), "--event", slug)
 	r.says(r.ticketctl("", 0, "gates", "findings", slug), "WHAT", "duplicate")
-	r.says(r.ticketctl("", 0, "gates", "counts", slug), "GATE ZONE", "north cellar 4 1 6 1 1", "", "ZONE ENTERED INSIDE", "cellar 2 2")
+	r.says(r.ticketctl("", 0, "gates", "counts", slug), "GATE ZONE", "north cellar 4 1 8 1 1", "", "ZONE ENTERED INSIDE", "cellar 2 2")
 	r.ticketctl("", 0, "gates", "revoke", slug, "north")
 	r.says(r.ticketctl("", 0, "gates", "list", slug), "GATE ZONE", "north cellar", "south -")
 	r.ticketctl(a+"\n", 6, online...)
