@@ -25,7 +25,7 @@ SELECT s.event_id, s.seat, COALESCE(t.owner, h.entrant)
 FROM unnest($1::UUID[], $2::TEXT[]) AS k (event_id, seat)
 JOIN seats AS s ON s.event_id = k.event_id AND s.seat = k.seat
 JOIN holds AS h ON h.hold_id = s.hold_id
-LEFT JOIN tickets AS t ON t.event_id = s.event_id AND t.seat = s.seat AND t.state = 'valid'
+LEFT JOIN tickets AS t ON t.event_id = s.event_id AND t.seat = s.seat AND t.seat <> '' AND t.state = 'valid'
 WHERE s.state = 'sold'`
 
 // companionsKept tells whether companions' seats of the op's event are for companions alone.
