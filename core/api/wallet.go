@@ -31,7 +31,7 @@ type walletsJSON struct {
 
 // walletsOf are the wallets that a ticket is offered for; nil: none.
 func (s *Server) walletsOf(t ticket.Ticket, e *event.Event, seed []byte) *walletsJSON {
-	if dead(t) != nil {
+	if dead(t, e) != nil {
 		return nil
 	}
 	var offered walletsJSON
@@ -48,10 +48,11 @@ func (s *Server) walletsOf(t ticket.Ticket, e *event.Event, seed []byte) *wallet
 	return &offered
 }
 
-// dead tells why no gate opens for a ticket's code any more, as gates do; nil when one does.
-func dead(t ticket.Ticket) error {
+// dead tells why no gate opens for a ticket's code any more, as gates do; nil when one does. Of a cancelled event none does, whether the
+// refund has come to the ticket or not.
+func dead(t ticket.Ticket, e *event.Event) error {
 	switch {
-	case t.State != ticket.Valid:
+	case t.State != ticket.Valid, e.State == event.Cancelled:
 		return gate.ErrVoid
 	case t.Hold == ticket.Listed:
 		return gate.ErrListed
@@ -109,14 +110,14 @@ func (s *Server) googleLink(w http.ResponseWriter, r *http.Request) error {
 	if s.Wallets.Google == nil {
 		return wallet.ErrUnavailable
 	}
-	if err := dead(t); err != nil {
+	if err := dead(t, e); err != nil {
 		return err
 	}
 	p, err := s.givenPass(r.Context(), &t, e, passes.Google, s.Wallets.Google.Updates())
 	if err != nil {
 		return err
 	}
-	if err := dead(t); err != nil { // since it was read
+	if err := dead(t, e); err != nil { // since it was read
 		return err
 	}
 	link, err := s.Wallets.Google.Link(r.Context(), p, time.Now())
@@ -189,7 +190,7 @@ func (s *Server) walletPass(ctx context.Context, t ticket.Ticket, e *event.Event
 		place = &wallet.Place{Latitude: c.Latitude, Longitude: c.Longitude}
 	}
 	p := wallet.Pass{
-		Ticket: t.ID, Epoch: t.Epoch, Code: t.Code, Seed: seed, Void: dead(t) != nil, Tier: t.Tier, Seat: t.Seat, Page: s.ticketPage(t, e),
+		Ticket: t.ID, Epoch: t.Epoch, Code: t.Code, Seed: seed, Void: dead(t, e) != nil, Tier: t.Tier, Seat: t.Seat, Page: s.ticketPage(t, e),
 		Event:    wallet.Event{Slug: e.Slug, Name: e.Spec.Name, Venue: e.Spec.Venue.Name, Address: e.Spec.Venue.City + ", " + e.Spec.Venue.Country, Place: place},
 		StartsAt: e.Spec.StartsAt.In(zone), ClosesAt: e.Spec.ClosesAt().In(zone),
 	}

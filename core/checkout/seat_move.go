@@ -48,7 +48,7 @@ type SeatMoved struct {
 // of the new seat at the same instant comes before or after and finds things as they are then. Asked again for the seat that the ticket
 // has, it answers the same.
 //
-// Errors: ticket.ErrUnknown, ticket.ErrVoid, ticket.ErrListed, ticket.ErrOffered, ticket.ErrEntered, ErrNoSeat, ErrReason, ErrTransition,
+// Errors: ticket.ErrUnknown, ticket.ErrVoid, ticket.ErrListed, ticket.ErrOffered, ticket.ErrEntered, ErrNoSeat, ErrReason, ErrTransition, ErrEventCancelled,
 // inventory.ErrSeatUnknown, inventory.ErrSeatHeld, inventory.ErrSeatTaken, inventory.ErrTierOther.
 func (s *Service) MoveSeat(ctx context.Context, q SeatMove) (SeatMoved, error) {
 	q.Reason = strings.TrimSpace(q.Reason)
@@ -81,6 +81,13 @@ func (s *Service) moveSeat(ctx context.Context, tx pgx.Tx, r *record, q *SeatMov
 	}
 	if err := movable(ctx, tx, t, q.Seat); err != nil || t.Seat == q.Seat {
 		return t.Seat, err
+	}
+	over, err := s.cancelled(ctx, tx, []uuid.UUID{t.Event})
+	if err == nil && over {
+		err = ErrEventCancelled
+	}
+	if err != nil {
+		return "", err
 	}
 	if r.order.State != TicketIssued {
 		return "", fmt.Errorf("%w: a seat is changed while %s", ErrTransition, r.order.State)

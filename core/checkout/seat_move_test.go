@@ -101,6 +101,7 @@ func TestATicketGetsAnotherSeatAndANewCode(t *testing.T) {
 
 func TestASeatIsNotChangedWhereThatWouldBreakAPromise(t *testing.T) {
 	s := newShop(t)
+	s.exists("active")
 	n := s.open(true)
 	o := s.sold(n, buyer, seated("A/1/1"), floor(1))
 	id := ticket.TicketID(o.ID, 0)
@@ -130,6 +131,12 @@ func TestASeatIsNotChangedWhereThatWouldBreakAPromise(t *testing.T) {
 	}
 	refused("scanned in", id, "A/1/4", ticket.ErrEntered)
 	s.exec(`DELETE FROM entries`)
+	s.exec(`UPDATE events SET state = 'cancelled', revision = revision + 1`)
+	refused("of a cancelled event", id, "A/1/4", ErrEventCancelled)
+	if got := s.ticket(id); got.Epoch != 1 || got.Seat != "A/1/1" {
+		t.Errorf("%+v", got)
+	}
+	s.exec(`UPDATE events SET state = 'active', revision = revision + 1`)
 	if _, err := n.Refund(context.Background(), RefundRequest{Order: o.ID, Key: "r", Tickets: []uuid.UUID{id}, Reason: "ill", Actor: "operator:ann"}); err != nil {
 		t.Fatal(err)
 	}

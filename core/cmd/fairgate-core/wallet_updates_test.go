@@ -197,6 +197,23 @@ func TestGoogleHearsThatATicketWasRefunded(t *testing.T) {
 	r.call(p.asks(http.MethodGet, "passes/"+wallettest.PassTypeID+"/"+p.serial, nil), http.StatusNotFound, nil)
 }
 
+func TestTicketsOfACancelledEventArePutIntoNoWalletAsLivingOnes(t *testing.T) {
+	r := newRigWith(t, "", paysim.Faults{}, func(c *config) { withWallets(t, c) })
+	r.with("\ngates: {rotating: false}\n")
+	slug, tier := r.firstEvent()
+	s := r.open(slug, 1)[0]
+	r.admit(slug, s)
+	o := r.bought(s, slug, tier, 1)
+	at := "/v1/tickets/" + o.Tickets[0].String()
+	if _, err := r.db.Exec(t.Context(), `UPDATE events SET state = 'cancelled', revision = revision + 1 WHERE slug = $1`, slug); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("no wallet is offered", func() bool { return !strings.Contains(string(r.raw(r.as(s, http.MethodGet, at, nil)).body), "wallet/") })
+	if got := r.code(r.as(s, http.MethodGet, at+"/wallet/google", nil), http.StatusGone); got != "ticket_void" {
+		t.Error(got)
+	}
+}
+
 func TestUpdatesOfWalletsThatAreHalfConfiguredAreRefused(t *testing.T) {
 	complete(t)
 	t.Setenv("FAIRGATE_WALLET_APPLE_WEB_SERVICE_URL", "https://tickets.example.org/passes")
