@@ -53,7 +53,7 @@ and resales close some time before the doors; pack warns when it is run before t
 				}
 				trusted = append(trusted, key)
 			}
-			p, err := fetchPack(cmd, c, args[0], out, trusted)
+			p, key, err := fetchPack(cmd, c, args[0], out, trusted)
 			if err != nil {
 				return err
 			}
@@ -66,7 +66,7 @@ and resales close some time before the doors; pack warns when it is run before t
 			table.row("closes at", p.Rules.ClosesAt.Format(time.RFC3339))
 			table.row("version", p.Version)
 			table.row("dead codes", len(p.States))
-			table.row("key", keys.PackKeys[0].Public)
+			table.row("key", hex.EncodeToString(key))
 			if err := table.flush(); err != nil {
 				return err
 			}
@@ -91,8 +91,19 @@ func (t *tool) warnOfPack(p *gate.Pack) {
 	}
 }
 
-// fetchPack brings a file up to date: by a delta, or whole.
-func fetchPack(cmd *cobra.Command, c *client, event, file string, trusted []ed25519.PublicKey) (*gate.Pack, error) {
+// loadByOne reads a file of a pack and deltas that one key has signed, and says which: a gate is given one.
+func loadByOne(file []byte, trusted []ed25519.PublicKey) (p *gate.Pack, key ed25519.PublicKey, err error) {
+	err = gate.ErrPackForged // by no key at all
+	for _, key = range trusted {
+		if p, err = gate.Load(file, key); !errors.Is(err, gate.ErrPackForged) {
+			break
+		}
+	}
+	return p, key, err
+}
+
+// fetchPack brings a file up to date: by a delta, or whole, also when another key signs by now.
+func fetchPack(cmd *cobra.Command, c *client, event, file string, trusted []ed25519.PublicKey) (*gate.Pack, ed25519.PublicKey, error) {
 	fetch := func(since string) ([]byte, error) {
 		query := url.Values{}
 		if since != "" {
@@ -112,28 +123,28 @@ func fetchPack(cmd *cobra.Command, c *client, event, file string, trusted []ed25
 	}
 	have, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, inputError{fmt.Errorf("read %s: %w", file, err)}
+		return nil, nil, inputError{fmt.Errorf("read %s: %w", file, err)}
 	}
-	if p, err := gate.Load(have, trusted...); err == nil && p.Slug == event {
+	if p, _, err := loadByOne(have, trusted); err == nil && p.Slug == event {
 		sealed, err := fetch(p.AsOf.Format(time.RFC3339Nano))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		longer := gate.Append(have, sealed)
-		if next, err := gate.Load(longer, trusted...); err == nil && next.AsOf.After(p.AsOf) {
-			return next, replaceFile(file, longer)
+		if next, key, err := loadByOne(longer, trusted); err == nil && next.AsOf.After(p.AsOf) {
+			return next, key, replaceFile(file, longer)
 		}
 	}
 	sealed, err := fetch("")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	whole := gate.Append(nil, sealed)
-	p, err := gate.Load(whole, trusted...)
+	p, key, err := loadByOne(whole, trusted)
 	if err != nil {
-		return nil, fmt.Errorf("read core's pack: %w", err)
+		return nil, nil, fmt.Errorf("read core's pack: %w", err)
 	}
-	return p, replaceFile(file, whole)
+	return p, key, replaceFile(file, whole)
 }
 
 func publicKeyOf(text string) (ed25519.PublicKey, error) {

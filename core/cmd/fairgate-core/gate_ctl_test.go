@@ -94,6 +94,14 @@ func TestTicketctlIsAGateOnLineAndOff(t *testing.T) {
 	r.ticketctl("", 6, append(offline, "--key", strings.Repeat("0", 64))...)
 	r.ticketctl("", 2, "scan", "--pack", file("club.pack"))
 
+	r.ticketctl("", 0, "tickets", "keys", slug, "--rotate", "pack")
+	said = r.ticketctl("", 0, "pack", slug, "--out", file("club.pack"))
+	other := strings.Fields(said[strings.LastIndex(said, "key "):])[1]
+	if other == key {
+		t.Error("the pack is still signed with the key before")
+	}
+	r.says(r.ticketctl(c+"\n", 0, "scan", "--pack", file("club.pack"), "--key", other, "--gate", "west", "--log", file("west.log")), "STOP ticket_void", "off line with a pack of", "WARNING: tickets change hands until")
+
 	merge := []string{"scan", "merge", file("north.log"), "--gate-url", r.servers["gate"].URL, "--credential-file"}
 	for _, first := range []string{"6 records, 6 of them new", "6 records, 0 of them new"} {
 		r.says(r.ticketctl("", 0, append(merge, file("north.gate"))...), first, "WHAT TICKET PLACE GATE AT BEFORE AT", "duplicate "+o.Tickets[0].String()+" door north")
