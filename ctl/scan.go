@@ -71,7 +71,7 @@ afterwards. Off line two gates cannot know of each other.`,
 				if err != nil {
 					return err
 				}
-				return t.scanLines(cmd, onLine{c}, f)
+				return t.scanLines(cmd, onLine{c, map[string]uuid.UUID{}}, f)
 			}
 			g, p, err := openGate(f)
 			if err != nil {
@@ -240,23 +240,44 @@ func (o offLine) undo(_ context.Context, scan, reason string) error {
 }
 
 // onLine asks core.
-type onLine struct{ client *client }
+type onLine struct {
+	client *client
+	// unanswered are the scans of which no answer came, by what was shown and which way. Shown again the same code is the same scan: if core has
+	// let it in, it says so again instead of that it is inside.
+	unanswered map[string]uuid.UUID
+}
+
+// maxUnanswered bounds how many of them are remembered.
+const maxUnanswered = 50
 
 // scanTries is how often a scan is asked before the gate says that core does not answer; pauses grow from 200 ms.
 const scanTries = 4
 
 func (o onLine) scan(ctx context.Context, shown string, way gate.Direction) (scanned, error) {
-	body := map[string]any{"id": uuid.New(), "code": shown, "direction": way} // the same scan however often it is asked
-	answer, err := o.ask(ctx, body)
+	text, _, _ := strings.Cut(shown, ".") // without the part that changes
+	name := string(way) + " " + text
+	id, ok := o.unanswered[name]
+	if !ok {
+		id = uuid.New()
+	}
+	answer, err := o.ask(ctx, map[string]any{"id": id, "code": shown, "direction": way}) // the same scan however often it is asked
 	var no *problemError
 	switch refused := errors.As(err, &no) && no.Status < 500; {
 	case refused && no.Status != 401:
+		if no.Status != 429 { // or else it is not decided
+			delete(o.unanswered, name)
+		}
 		return scanned{Code: no.Code, Detail: strings.TrimSuffix(no.Detail, ".")}, nil
 	case refused:
 		return scanned{}, err
 	case answer == nil:
+		if len(o.unanswered) >= maxUnanswered {
+			clear(o.unanswered)
+		}
+		o.unanswered[name] = id
 		return noAnswer(err), nil
 	}
+	delete(o.unanswered, name)
 	var r struct{ ID, Tier, Seat string }
 	if err := readInto(answer, &r); err != nil {
 		return scanned{}, err
