@@ -83,10 +83,13 @@ func (s *Service) draw(ctx context.Context, event uuid.UUID) error {
 // ErrNotDrawn means that there was no draw yet.
 var ErrNotDrawn = errors.New("waitlist: there was no draw yet")
 
-// Transcript reads a list's draw. ErrUnknown, ErrNotDrawn.
+// Transcript reads a list's draw. ErrNotDrawn, also while nobody has asked.
 func (s *Service) Transcript(ctx context.Context, event uuid.UUID) (t lottery.WaitlistTranscript, err error) {
 	err = s.db.Reading(ctx, func() error {
 		l, err := loadList(ctx, s.db.Reader, event)
+		if errors.Is(err, ErrUnknown) {
+			return ErrNotDrawn
+		}
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package waitlist
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -32,6 +33,9 @@ func TestWhoAskedWhileTheDrawWasHeldHasAPlace(t *testing.T) {
 		if _, err := d.Pool.Exec(t.Context(), sql, args...); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if _, err := s.Transcript(t.Context(), event); !errors.Is(err, ErrNotDrawn) {
+		t.Errorf("the draw of a list that nobody is on: %v", err)
 	}
 	exec(`INSERT INTO stock (event_id, tier, allocation, capacity, taken, version) VALUES ($1, 'floor', 'general', 4, 4, 0)`, event)
 	if _, _, err := s.Ask(t.Context(), asking(1)); err != nil {
