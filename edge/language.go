@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"net/url"
+
 	"github.com/valyala/fasthttp"
 
 	"fairgate/edge/web"
@@ -27,10 +29,7 @@ func (s *Server) chooseLanguage(ctx *fasthttp.RequestCtx) bool {
 		s.cookies.set(ctx, s.cookies.lang, []byte(code))
 	}
 	args.Del(languageArg)
-	to := append([]byte(nil), ctx.Path()...)
-	if rest := args.QueryString(); len(rest) > 0 {
-		to = append(append(to, '?'), rest...)
-	}
-	s.afterForm(ctx, string(to))
+	to := url.URL{Path: string(ctx.Path()), RawQuery: string(args.QueryString())}
+	s.afterForm(ctx, to.String()) // escaped: browsers take a backslash for a slash, and two of them at the beginning for another site
 	return true
 }

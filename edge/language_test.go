@@ -61,7 +61,11 @@ func TestALanguageIsChosenByALinkAndRemembered(t *testing.T) {
 			t.Errorf("language %q answers %d with %v", nonsense, resp.StatusCode, resp.Cookies())
 		}
 	}
-	if resp, _ := get("//elsewhere.example/?lang=de", ""); strings.HasPrefix(resp.Header.Get("Location"), "//") {
-		t.Errorf("the choice leads elsewhere: %q", resp.Header.Get("Location"))
+	for _, path := range []string{"//elsewhere.example/", "/%2felsewhere.example/", "/%5Celsewhere.example/", "/.%5Celsewhere.example/", "/x/..%5C/%5Celsewhere.example"} {
+		resp, _ := get(path+"?lang=de", "")
+		to, err := resp.Location()
+		if location := resp.Header.Get("Location"); err != nil || to.Host != n.Addr().String() || strings.HasPrefix(location, "//") || strings.Contains(location, `\`) {
+			t.Errorf("the choice on %s leads elsewhere: %q, %v", path, location, err)
+		}
 	}
 }
