@@ -48,6 +48,8 @@ func (s *resumable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !session && !linked:
 		fakeProblem(w, 401, "session_missing")
+	case strings.HasPrefix(r.URL.Path, "/v1/orders/") && !strings.HasPrefix(r.URL.Path, "/v1/orders/"+s.order.String()):
+		fakeProblem(w, 404, "order_unknown")
 	case r.URL.Path == "/v1/orders":
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -205,6 +207,7 @@ func TestAnUnpaidOrderIsFoundAgainInTheBrowserAndOnAnotherDevice(t *testing.T) {
 	shop.asked()
 	phone.step("a dead link", chromedp.Navigate(c.base+"/e/arena?order="+shop.order.String()+"#link="+sealedLink(uuid.New(), time.Now().Add(time.Hour))))
 	phone.shows("its link is no longer good")
+	phone.evaluate(`localStorage.setItem('fairgate:arena', JSON.stringify({ order: '` + uuid.NewString() + `' }))`) // of an order that was made here before
 	phone.step("blank", chromedp.Navigate("about:blank"))
 	phone.step("the mail's link", chromedp.Navigate(c.base+"/e/arena?order="+shop.order.String()+"#link="+shop.link), chromedp.WaitVisible("iframe.provider"))
 	phone.at("/e/arena/pay/" + shop.order.String())

@@ -21,7 +21,7 @@ async function eventPage() {
   const { order, hold, ticket, transfer } = memory.read();
   if (given || (transfer && !one && !asked)) return receivePage(given || transfer);
   if (one) return ticketsPage({ tickets: [one] });
-  if (order || asked) return orderPage(order || asked);
+  if (asked || order) return orderPage(asked || order); // an earlier one may be remembered here
   if (hold) return holdPage(hold);
   if (ticket) return ticketsPage({ tickets: [ticket] });
   return waitingRoom();

@@ -9,7 +9,7 @@ export async function orderPage(id) {
   let shown = '';
   say('');
   for (;;) {
-    const { status, data: order } = await patiently('GET', `/v1/orders/${id}`);
+    const { status, data: order } = await patiently('GET', `/v1/orders/${encodeURIComponent(id)}`);
     if (status !== 200) {
       const mine = memory.read().order === id;
       memory.write({ order: undefined });

@@ -6,7 +6,7 @@ import { said, t } from './words.js';
 
 const box = document.getElementById('form');
 const { order: id, event: slug, kind, attempt, url, key, secret } = box.dataset;
-const back = `/e/${encodeURIComponent(slug)}`;
+const back = `/e/${encodeURIComponent(slug)}?order=${encodeURIComponent(id)}`; // whatever the browser remembers
 let wake = () => {}; // ends the pause before the order is looked at again
 let patience = ''; // of those who have just paid: asks for an answer when there is news
 
