@@ -9,12 +9,24 @@ export const path = `/v1/events/${encodeURIComponent(slug)}`;
 
 const view = document.getElementById('view');
 let leave = () => {}; // ends what the part shown keeps up to date
+let stood = ''; // the part shown last
+let moved = false; // another is to be shown
 
 /** Shows nodes instead of whatever is shown. */
 export function show(...nodes) {
   left();
+  const inside = view.contains(document.activeElement);
   view.replaceChildren(...nodes);
   view.removeAttribute('aria-busy');
+  if (moved && view.getBoundingClientRect().top < 0) view.scrollIntoView();
+  if (inside && !view.contains(document.activeElement)) here();
+  moved = false;
+}
+
+/** Who goes by keys, and was on something that is gone, goes on from the view and not from the top of the page. */
+export function here() {
+  view.tabIndex = -1;
+  view.focus({ preventScroll: true });
 }
 
 /** Has a function called when something else is shown. */
@@ -31,6 +43,8 @@ const STEPS = ['join', 'draw', 'wait', 'buy', 'ticket'];
 /** Says which part of the page this is, room, shop or order, and at which step to a ticket the buyer is. */
 export function at(part, step) {
   document.body.dataset.part = part;
+  moved ||= Boolean(stood) && stood !== part;
+  stood = part;
   for (const card of document.querySelectorAll('.unfinished')) card.hidden = part === 'order'; // it is what the page shows
   const present = STEPS.indexOf(step);
   [...document.getElementById('steps').children].forEach((node, i) => {

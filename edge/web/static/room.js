@@ -2,7 +2,7 @@
 // meet a core that is away: what it knows is in this browser, and it goes on asking.
 
 import { prove } from './challenge.js';
-import { ahead, at, event, fact, memory, phaseName, shop, show, slug } from './event.js';
+import { ahead, at, event, fact, here, memory, phaseName, shop, show, slug } from './event.js';
 import { card, el, jitter, patiently, pause, say } from './page.js';
 import { duration, money, number, said, t, when } from './words.js';
 
@@ -74,6 +74,7 @@ export async function waitingRoom() {
         ring();
         if (await claim()) return shop();
       }
+      const inside = form.contains(document.activeElement);
       form.hidden = Boolean(mine) || ['announced', 'ended'].includes(state.phase);
       invitation.hidden = state.identity !== 'invitation';
       kept.hidden = !mine || state.phase === 'ended' || Boolean(place && place.called);
@@ -81,6 +82,7 @@ export async function waitingRoom() {
       news.replaceChildren(...roomParts(state, mine, place));
       if (!shown) show(form, gateway, news, kept, el('div'));
       shown = true;
+      if (inside && form.hidden) here();
       document.title = t('common.title', { page: place && !place.called ? t('room.title', { n: place.ahead, page: event.name }) : event.name });
     }
     await Promise.race([pause(jitter((state && state.poll_after_ms) || 2000)), new Promise((done) => { wake = done; })]);
