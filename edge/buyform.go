@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"strconv"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/valyala/fasthttp"
@@ -140,14 +141,15 @@ func (s *Server) showBuy(ctx *fasthttp.RequestCtx, slug string, status int, view
 // serveOrder shows an order and its tickets to who bought them.
 func (s *Server) serveOrder(ctx *fasthttp.RequestCtx, slug, order string) {
 	s.withOrder(ctx, slug, order, func(body []byte) {
-		again := false
+		again := time.Duration(0)
 		_, known, _ := s.knownOf(ctx, slug)
+		returned := len(ctx.QueryArgs().Peek("redirect_status"))+len(ctx.QueryArgs().Peek("token")) > 0 // as Stripe and PayPal say it
 		s.writeForm(ctx, fasthttp.StatusOK, func() (page []byte, err error) {
-			page, again, err = s.pages.Order(s.language(ctx), slug, body, known, s.ownOrigin(ctx)+orderPage(slug, order))
+			page, again, err = s.pages.Order(s.language(ctx), slug, body, known, s.ownOrigin(ctx)+orderPage(slug, order), returned)
 			return page, err
 		})
-		if again {
-			ctx.Response.Header.Set("Refresh", "5")
+		if again > 0 {
+			ctx.Response.Header.Set("Refresh", strconv.Itoa(wholeSeconds(again)))
 		}
 	})
 }

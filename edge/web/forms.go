@@ -173,19 +173,24 @@ type orderText struct {
 	Lines                                          []lineView
 	Tickets                                        []string
 	PayTo, Reference, Until                        string
+	About                                          orderAbout
 }
 
-// Order is the page of an order, which needs no script, and whether it should be looked at again soon. back is where the provider's
-// page is to lead to afterwards, known core's answer about the event, if there is one.
-func (p *Pages) Order(l *Language, slug string, body, known []byte, back string) (page []byte, again bool, err error) {
+// soon is when a page on which something is about to happen is looked at again.
+const soon = 5 * time.Second
+
+// Order is the page of an order, which needs no script, made of core's answers about the order and, nil where there is none, about the event; and when
+// it should be looked at again, 0 for never. back is where the provider's page is to lead to afterwards, and returned says that it has: who
+// may have paid is not asked to pay, and who has not been there is given the time to go.
+func (p *Pages) Order(l *Language, slug string, body, known []byte, back string, returned bool) (page []byte, again time.Duration, err error) {
 	var o struct {
 		order
 		Tickets []string
 	}
 	if err := json.Unmarshal(body, &o); err != nil {
-		return nil, false, fmt.Errorf("read an order: %w", err)
+		return nil, 0, fmt.Errorf("read an order: %w", err)
 	}
-	view := orderText{Slug: slug, Title: o.State, Total: l.Money(o.Amount), Tickets: o.Tickets, Steps: l.steps("buy")}
+	view := orderText{Slug: slug, Title: o.State, Total: l.Money(o.Amount), Tickets: o.Tickets, Steps: l.steps("buy"), About: l.aboutOrder(known)}
 	if key := "order.state_" + o.State; l.Has(key) {
 		view.Title = l.T(key)
 	}
@@ -199,24 +204,31 @@ func (p *Pages) Order(l *Language, slug string, body, known []byte, back string)
 	if o.Payment.Failure != "" {
 		view.Failure = l.failure(o.Payment.Failure)
 	}
+	deadline, unknown := time.Parse(time.RFC3339, o.Deadline)
+	if open && unknown == nil {
+		view.Until = l.When(deadline, view.About.zone)
+	}
 	switch {
 	case !open:
-		again = o.State == "payment_complete" || o.State == "payment_review"
+		view.Waiting = o.State == "payment_complete" || o.State == "payment_review"
 	case o.Payment.PayTo != "":
 		view.PayTo, view.Reference = o.Payment.PayTo, inFours(o.Payment.Reference)
-		if t, err := time.Parse(time.RFC3339, o.Deadline); err == nil {
-			view.Until = l.When(t, "")
-		}
 	case o.Payment.URL != "":
 		view.Pay = payAddress(o.Payment.URL, back)
+		view.Waiting = view.Pay != "" && returned && view.Failure == ""
+		if now, err := time.Parse(time.RFC3339, o.ServerTime); err == nil && unknown == nil && !view.Waiting {
+			again = max(soon, deadline.Sub(now)+time.Second) // when it cannot be paid any more
+		}
 	case o.Payment.Form == formStripe:
 		view.Own = EventPrefix + slug + "/pay/" + o.ID
 	default:
-		again = true // the payment is being begun
+		view.Waiting = true // the payment is being begun
 	}
-	view.Waiting = again
+	if view.Waiting {
+		again = soon
+	}
 	page, err = p.write(l, "order", view)
-	return page, again || view.Pay != "", err
+	return page, again, err
 }
 
 // payAddress is the provider's page, which leads back afterwards; "" where it is none on the web.

@@ -24,6 +24,7 @@ const (
 type payView struct {
 	ID, Event, Form, URL, Key, Secret, Failure, Deadline, Now string
 	Method, PayTo, Reference, Until                           string // of money that somebody records
+	About                                                     orderAbout
 	Attempt                                                   int
 	Amount                                                    priceJSON
 	Lines                                                     []lineView
@@ -32,6 +33,27 @@ type payView struct {
 type lineView struct {
 	Tier, Seat string
 	Price      priceJSON
+}
+
+// orderAbout is what the pages of an order say of its event.
+type orderAbout struct {
+	Name, When string // empty where nothing is known
+
+	zone string
+}
+
+// aboutOrder reads core's answer about an event, nil where there is none.
+func (l *Language) aboutOrder(event []byte) orderAbout {
+	var e struct {
+		Name     string
+		StartsAt time.Time `json:"starts_at"`
+		TimeZone string    `json:"time_zone"`
+		Venue    struct{ Name, City string }
+	}
+	if event == nil || json.Unmarshal(event, &e) != nil || e.Name == "" {
+		return orderAbout{}
+	}
+	return orderAbout{Name: e.Name, When: l.When(e.StartsAt, e.TimeZone) + " · " + e.Venue.Name + ", " + e.Venue.City, zone: e.TimeZone}
 }
 
 // order is what core says to GET /v1/orders/{id}.
@@ -78,11 +100,12 @@ func (p *Pages) Pay(l *Language, event string, body, known []byte) (page []byte,
 	view := payView{
 		ID: o.ID, Event: o.Event, Form: o.Payment.Form, URL: o.Payment.URL, Key: o.Payment.Key, Secret: o.Payment.Secret,
 		Attempt: o.Payment.Attempt, Amount: o.Amount, Deadline: o.Deadline, Now: o.ServerTime,
+		About: l.aboutOrder(known),
 	}
 	if o.Payment.Form == formByHand {
 		view.Method, view.PayTo, view.Reference = o.Payment.Method, o.Payment.PayTo, inFours(o.Payment.Reference)
 		if t, err := time.Parse(time.RFC3339, o.Deadline); err == nil {
-			view.Until = l.When(t, "")
+			view.Until = l.When(t, view.About.zone)
 		}
 	}
 	if o.Payment.Failure != "" {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 const payOrder = `{"id":"0b6d1a52-3f8e-5f0e-9d3b-5a6c1f3f7a10","event":"arena","state":"payment_pending","amount":{"minor":13950,"currency":"EUR"},
@@ -55,6 +56,33 @@ func TestAPaymentPageLetsInTheFormOfItsProviderAndNothingElse(t *testing.T) {
 	if page, _, err := p.Pay(p.Language("en"), "arena", bytes.Replace(declined, []byte("payment_pending"), []byte("payment_failed"), 1), nil); err != nil ||
 		!bytes.Contains(page, []byte("Your tickets are still held")) {
 		t.Errorf("a declined order cannot be paid with another card: %v", err)
+	}
+}
+
+func TestPagesOfAnOrderSayWhatItIsOf(t *testing.T) {
+	p := pages(t)
+	about := []byte(`{"name":"Night <b>","starts_at":"2027-06-12T19:00:00.000Z","time_zone":"Europe/Madrid","venue":{"name":"Arena","city":"Valencia"},"tiers":[{"id":"<b>floor","name":"Standing"}]}`)
+	order := bytes.Replace(paying("frame", "http://127.0.0.1:7020/pay/pi_1"), []byte(`"seat":""`), []byte(`"seat":"102/A/7"`), 1)
+	paper, _, err := p.Pay(p.Language("en"), "arena", order, about)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, returned := range []bool{false, true} {
+		page, again, err := p.Order(p.Language("en"), "arena", order, about, "http://127.0.0.1/e/arena/order/1", returned)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, page := range map[string]string{"to pay on": string(paper), "without script": string(page)} {
+			for _, part := range []string{"Night &lt;b&gt;", "Sat 12 June 2027, 21:00", "Arena, Valencia", "Standing", "102 · A · 7"} {
+				if !strings.Contains(page, part) {
+					t.Errorf("the page %s lacks %q", name, part)
+				}
+			}
+		}
+		if want := map[bool]time.Duration{true: soon, false: 5*time.Minute + time.Second}[returned]; again != want || strings.Contains(string(page), "One moment") != returned ||
+			strings.Contains(string(page), "Pay by Tue 1 June 2027, 12:05") == returned {
+			t.Errorf("back from the provider %v: looked at again after %s\n%s", returned, again, page)
+		}
 	}
 }
 
