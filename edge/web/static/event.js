@@ -19,7 +19,7 @@ export function show(...nodes) {
   view.replaceChildren(...nodes);
   view.removeAttribute('aria-busy');
   if (moved && view.getBoundingClientRect().top < 0) view.scrollIntoView();
-  if (inside && !view.contains(document.activeElement)) here();
+  if (!view.contains(document.activeElement) && (inside || (moved && document.activeElement === document.body))) here(); // what is disabled has lost it before
   moved = false;
 }
 
