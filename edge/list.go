@@ -86,7 +86,9 @@ func (s *Server) refuseList(ctx *fasthttp.RequestCtx, l *web.Language, asked web
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, r.retry)
 	}
 	said := l.T("list.unavailable")
-	if p := readProblem(r.body); p.Detail != "" {
+	if wrong := asked.Wrong(l); wrong != "" && r.status < fasthttp.StatusInternalServerError {
+		said = wrong
+	} else if p := readProblem(r.body); p.Detail != "" {
 		said = l.Said(p.Code, p.Detail)
 	}
 	s.writeList(ctx, l, asked, r.status, said)

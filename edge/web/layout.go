@@ -24,7 +24,7 @@ var waitingModules = []string{"app.js", "event.js", "page.js", "words.js", "kept
 
 // laterWords are the groups of words that the other parts of an event's page need, which who waits has no use for: they come with the first of
 // these parts, by words.js.
-var laterWords = []string{"method", "failure", "shop", "map", "resale", "transfer", "refund", "order", "ticket"}
+var laterWords = []string{"method", "failure", "refused", "shop", "map", "resale", "transfer", "refund", "order", "ticket"}
 
 // readTemplates reads words and templates: a set of templates for each language.
 func (p *Pages) readTemplates() error {

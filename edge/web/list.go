@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -75,6 +76,24 @@ type answer struct {
 type priceJSON struct {
 	Minor    int64
 	Currency string
+}
+
+// Wrong says what is wrong with a search that core refuses, for people: "" where it is nothing that the form asks for.
+func (a Asked) Wrong(l *Language) string {
+	letters := func(text string, n int) bool {
+		return text == "" || len(text) == n && strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+	}
+	switch {
+	case !letters(a.Country, 2):
+		return l.T("list.wrong_country")
+	case !letters(a.Currency, 3):
+		return l.T("list.wrong_currency")
+	case a.PriceMax != "" && a.Currency == "":
+		return l.T("list.needs_currency")
+	case a.PriceMax != "" && strings.Trim(a.PriceMax, "0123456789.") != "":
+		return l.T("list.wrong_price")
+	}
+	return ""
 }
 
 // List is the list of events as a page that needs no script: core's answer to a search, or what is wrong instead.

@@ -43,6 +43,12 @@ func TestTheListSaysWhatIsWrong(t *testing.T) {
 	if err != nil || !strings.Contains(string(body), "price_max needs a currency.") || !strings.Contains(string(body), `value="9"`) || strings.Contains(string(body), "No events") {
 		t.Errorf("%v: %s", err, body)
 	}
+	for want, asked := range map[string]Asked{"Gib an, in welcher Währung der Preis ist, etwa EUR.": {PriceMax: "9"}, "Ein Land hat zwei Buchstaben, etwa ES.": {Country: "Deutschland"},
+		"Eine Währung hat drei Buchstaben, etwa EUR.": {Currency: "€"}, "Ein Preis ist eine Zahl, etwa 80 oder 79.50.": {PriceMax: "viel", Currency: "EUR"}, "": {Q: "x", From: "bald"}} {
+		if got := asked.Wrong(p.Language("de")); got != want {
+			t.Errorf("%+v: %q", asked, got)
+		}
+	}
 	if body, err := p.List(p.Language("en"), Asked{}, []byte(`{"events":[],"next":"","total":0}`), ""); err != nil || !strings.Contains(string(body), "No events found.") ||
 		strings.Contains(string(body), "<details open") || strings.Contains(string(body), "Everything") {
 		t.Errorf("%v: %s", err, body)

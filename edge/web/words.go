@@ -179,6 +179,8 @@ func (l *Language) Said(code, detail string) string {
 	switch {
 	case code != "" && l.Has("problem."+code):
 		return l.T("problem." + code)
+	case code != "" && l.Has("refused."+code): // which only some pages have
+		return l.T("refused." + code)
 	case detail != "":
 		return detail
 	}

@@ -133,7 +133,7 @@ func TestEveryKeyThatIsAskedForIsThereAndEveryOtherIsGone(t *testing.T) {
 			}
 		}
 	}
-	chosen := regexp.MustCompile(`^(phase|method|failure|problem)\.|\.(state|over_limit|identity|kind|refund|transfer|resale)_|^steps\.|^draw\.(is_|commitment|roots|seen|seeds|order|signature|included)`) // by a value: nobody can say of which
+	chosen := regexp.MustCompile(`^(phase|method|failure|problem|refused)\.|\.(state|over_limit|identity|kind|refund|transfer|resale)_|^steps\.|^draw\.(is_|commitment|roots|seen|seeds|order|signature|included)`) // by a value: nobody can say of which
 	for group, words := range l.words {
 		for name := range words {
 			if key := group + "." + name; !asked[key] && !chosen.MatchString(key) && !usedInGo[key] {
@@ -145,7 +145,7 @@ func TestEveryKeyThatIsAskedForIsThereAndEveryOtherIsGone(t *testing.T) {
 
 // usedInGo are the keys that only Go asks for.
 var usedInGo = map[string]bool{"list.none": true, "list.count": true, "list.price_from": true, "list.too_long": true, "list.unavailable": true, "account.not_a_form": true,
-	"account.signed_out": true, "account.unavailable": true, "door.early": true, "door.failed": true, "pay.still_held": true, "common.failed": true, "failure.other": true, "about.with": true, "about.price_parts": true, "about.price_tax": true, "about.per_buyer": true, "about.companions": true, "about.companions_free": true, "about.methods": true, "buy.nothing": true,
+	"account.signed_out": true, "account.unavailable": true, "door.early": true, "door.failed": true, "pay.still_held": true, "common.failed": true, "failure.other": true, "about.with": true, "about.price_parts": true, "about.price_tax": true, "about.per_buyer": true, "about.companions": true, "about.companions_free": true, "about.methods": true, "buy.nothing": true, "list.wrong_country": true, "list.wrong_currency": true, "list.needs_currency": true, "list.wrong_price": true,
 	"offers.places": true, "offers.unavailable": true, "offers.which": true, "about.who_all": true, "about.who_invitation": true, "about.who_registered": true, "about.who_word": true,
 	"about.sale_from": true, "about.time_unknown": true, "about.registered": true, "room.next_open": true}
 

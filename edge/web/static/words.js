@@ -33,7 +33,7 @@ export function t(key, values = {}) {
 }
 
 /** A refusal in the page's language: by its code, else what came with it, which is in English, else what is said under another key. */
-export const said = (problem, otherwise = 'common.failed') => (has(`problem.${problem.code}`) ? t(`problem.${problem.code}`) : problem.detail || t(otherwise));
+export const said = (problem, otherwise = 'common.failed') => { const key = ['problem', 'refused'].map((group) => `${group}.${problem.code}`).find(has); return key ? t(key) : problem.detail || t(otherwise); };
 
 export const number = (n) => new Intl.NumberFormat(locale).format(n);
 
