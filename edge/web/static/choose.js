@@ -55,7 +55,7 @@ export function keysOf(tiers, filter, colour) {
   const box = el('input', { type: 'checkbox', id: 'by-left', onchange: () => colour(!box.checked) });
   const colouring = el('label', { class: 'check', for: 'by-left' }, box, t('shop.by_left'));
   const what = el('details', { class: 'contains' }, el('summary', {}, t('shop.contains')), tiers.map((tier) => el('p', {}, el('strong', {}, `${tier.name}: ${money(tier.price)}`), ` = ${contents(tier)}`)));
-  return { node: tiers.length > 1 ? el('div', { class: 'keys', role: 'group', 'aria-label': t('shop.filter') }, buttons) : null, colouring, what };
+  return { node: tiers.length > 1 ? el('div', { class: 'keys', role: 'group', 'aria-label': t('shop.filter') }, buttons) : el('p', {}, `${tiers[0].name} · `, el('b', {}, money(tiers[0].price))), colouring, what };
 }
 
 /** What the signs on seats mean, and who may take a companion's. Nothing where there are none. */
