@@ -114,6 +114,10 @@ func (s *Server) openLink(ctx *fasthttp.RequestCtx, order []byte) {
 // comes before anything else of an answer.
 func (s *Server) unfinishedOf(ctx *fasthttp.RequestCtx, slug string) []byte {
 	now, client := s.now(), s.proxies.client(ctx)
+	if slug != "" && s.crowded(ctx, now, client) { // anybody can make up links, a new one each time; the account's page has looked before
+		ctx.Response.Reset()
+		return nil
+	}
 	buyer, ok := s.callerOf(ctx, true, linkToo, now)
 	if !ok || !s.enter(ctx) {
 		ctx.Response.Reset()

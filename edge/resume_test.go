@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"fairgate/edge/admission"
+	"fairgate/edge/guard"
 	"fairgate/edge/queue"
 )
 
@@ -155,6 +156,25 @@ func TestTheEventsPageAsksCoreForUnfinishedOrdersOnlyOfThoseWhoMayHaveOne(t *tes
 	shop.try("4242")
 	if r := shopping.do(n, "GET", "/e/arena", ""); r.status != 200 || strings.Contains(string(r.body), "unfinished") || r.header.Get("ETag") == "" {
 		t.Errorf("once it is paid: %d %v", r.status, r.header)
+	}
+}
+
+func TestMadeUpLinksCostCoreNoMoreThanOneAddressMayAsk(t *testing.T) {
+	world, shop := newWorld(t), newResumable(t)
+	world.shop = shop
+	world.addEvent("arena", time.Hour)
+	c := testConfig(t, world.start())
+	c.Guard = guard.Config{Address: guard.Rate{PerSecond: 0.1, Burst: 5}, Network: guard.Rate{PerSecond: 0.1, Burst: 20}, Subjects: 1000}
+	n := startNode(t, c).ready("arena")
+	for range 30 {
+		b := newBuyer(t)
+		b.cookies["fg_order_arena"] = sealedLink(uuid.New(), time.Now().Add(time.Hour))
+		if r := b.do(n, "GET", "/e/arena", ""); r.status != 200 {
+			t.Fatalf("the page: %d %s", r.status, r.body)
+		}
+	}
+	if asked := shop.asked(); len(asked) == 0 || len(asked) > 5 {
+		t.Errorf("core was asked %d times", len(asked))
 	}
 }
 
