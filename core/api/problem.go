@@ -107,6 +107,7 @@ var outcomes = []outcome{
 	{inventory.ErrReleaseOther, 409, "release_other", "That release_id was used for another release. Take a new one.", 0},
 	{errWindow, 403, "presale_not_yours", "This presale is for others: those who were invited, or whom its own waiting room let in.", 0},
 	{access.ErrPresaleUnknown, 404, "presale_unknown", "The event has no such presale.", 0},
+	{errUninvited, 409, "sale_without_invitations", "This presale is not for who was invited (who: invitation).", 0},
 	{access.ErrPresaleFree, 409, "presale_without_list", "Nobody has to register for this presale.", 0},
 	{access.ErrNotRegistered, 403, "not_registered", "This presale is for accounts that have registered for it, and yours has not.", 0},
 	{access.ErrSlowed, 429, "slowed", "You have taken, or taken and let go, more than people do. Wait a while and try again; the reasons are on record.", 0},
