@@ -18,8 +18,13 @@ import (
 // PushURL is Apple's push service.
 const PushURL = "https://api.push.apple.com"
 
-// ErrGone means that there is no such phone any more, or it has no pass of ours.
-var ErrGone = errors.New("passes: the phone is gone")
+var (
+	// ErrGone means that there is no such phone any more, or it has no pass of ours.
+	ErrGone = errors.New("passes: the phone is gone")
+	// ErrRefused means that the push token is none of this service and pass type. It may be the token that is wrong, or what is configured: the
+	// sandbox refuses every token so.
+	ErrRefused = errors.New("passes: the push token is refused")
+)
 
 // callTimeout bounds one call of a wallet's service, connecting included.
 const callTimeout = 10 * time.Second
@@ -58,8 +63,8 @@ func NewAPNs(cfg APNsConfig) *APNs {
 // stay keeps clients from going elsewhere with what was meant for one service.
 func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// Push tells a phone that some pass of it has changed: an empty message, all that Wallet takes. Errors: ErrGone; anything else may be tried
-// again. No error has the push token in it.
+// Push tells a phone that some pass of it has changed: an empty message, all that Wallet takes. Errors: ErrGone, ErrRefused; anything but
+// ErrGone may be tried again. No error has the push token in it.
 func (a *APNs) Push(ctx context.Context, token string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.cfg.URL+"/3/device/"+token, strings.NewReader("{}"))
 	if err != nil {
@@ -87,8 +92,9 @@ func (a *APNs) Push(ctx context.Context, token string) error {
 		said.Reason = "no reason"
 	}
 	switch {
-	case resp.StatusCode == http.StatusGone,
-		resp.StatusCode == http.StatusBadRequest && (said.Reason == "BadDeviceToken" || said.Reason == "DeviceTokenNotForTopic"):
+	case resp.StatusCode == http.StatusBadRequest && (said.Reason == "BadDeviceToken" || said.Reason == "DeviceTokenNotForTopic"):
+		return fmt.Errorf("%w: %d %s", ErrRefused, resp.StatusCode, said.Reason)
+	case resp.StatusCode == http.StatusGone:
 		return fmt.Errorf("%w: %d %s", ErrGone, resp.StatusCode, said.Reason)
 	}
 	return fmt.Errorf("push: %d %s", resp.StatusCode, said.Reason)

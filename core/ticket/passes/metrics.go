@@ -5,7 +5,7 @@ import "github.com/VictoriaMetrics/metrics"
 // Metrics of every Service of the process.
 //
 //	core_wallet_updates_total{wallet,result}  result: told; failed, and tried again; dropped after a day
-//	core_wallet_pushes_total{result}          pushes to phones: sent, or gone: the phone has the pass no more
+//	core_wallet_pushes_total{result}          pushes to phones: sent; gone: the phone has the pass no more; or refused: not a token of this service
 //	core_wallet_registrations_total           phones that have registered for a pass
 //	core_wallet_registrations_swept_total     phones that were forgotten because the event is long over
 //	core_wallet_updates_due                   passes that are to be told of
@@ -15,6 +15,7 @@ var (
 	sweptTotal      = metrics.NewCounter(`core_wallet_registrations_swept_total`)
 	pushedTotal     = metrics.NewCounter(`core_wallet_pushes_total{result="sent"}`)
 	goneTotal       = metrics.NewCounter(`core_wallet_pushes_total{result="gone"}`)
+	refusedTotal    = metrics.NewCounter(`core_wallet_pushes_total{result="refused"}`)
 	dueGauge        = metrics.NewGauge(`core_wallet_updates_due`, nil)
 	oldestGauge     = metrics.NewGauge(`core_wallet_updates_oldest_seconds`, nil)
 	updates         = map[Wallet]struct{ told, failed, dropped *metrics.Counter }{

@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/x509"
@@ -325,6 +326,48 @@ func TestAPhoneThatIsGoneIsForgottenAndAServiceThatIsAwayIsAskedAgain(t *testing
 	if err := w.d.Pool.QueryRow(t.Context(), `SELECT last_error FROM wallet_passes WHERE ticket_id = $1`, x.ID).Scan(&why); err != nil ||
 		!strings.Contains(why, "TopicDisallowed") || strings.Contains(why, push2) {
 		t.Errorf("last error %q, %v", why, err)
+	}
+}
+
+// A wrong push_url, such as the sandbox's, has every token refused: nobody's phone is forgotten for that.
+func TestAPhoneWhosePushTokenIsRefusedIsNotForgottenAndKeepsNoOtherFromBeingPushedOnce(t *testing.T) {
+	w := newWorld(t)
+	var logged bytes.Buffer
+	w.cfg.Log = slog.New(slog.NewTextHandler(&logged, nil))
+	x := w.ticket()
+	s := w.save(x, Apple)
+	w.register(phone, s, push1)
+	before := refusedTotal.Get()
+	for i, reason := range []string{"BadDeviceToken", "DeviceTokenNotForTopic"} {
+		w.apns.Refuse(push1, reason)
+		w.hand(x.ID, ben)
+		if _, err := w.d.Pool.Exec(t.Context(), `UPDATE wallet_passes SET due_at = now()`); err != nil {
+			t.Fatal(err)
+		}
+		w.told()
+		if all, _, err := w.Changed(t.Context(), phone, ""); err != nil || len(all) != 1 {
+			t.Errorf("after %s the phone has %v, %v", reason, all, err)
+		}
+		if due, _ := w.due(s); !due || refusedTotal.Get() != before+uint64(i)+1 {
+			t.Errorf("%s: tried again: %v, %d counted", reason, due, refusedTotal.Get()-before)
+		}
+	}
+	if n := strings.Count(logged.String(), "level=ERROR"); n != 1 || strings.Contains(logged.String(), push1) {
+		t.Errorf("logged %d times:\n%s", n, logged.String())
+	}
+	w.register(phone+"-watch", s, push2) // it is taken, so the service is the right one, and the other token alone is bad
+	if _, err := w.d.Pool.Exec(t.Context(), `UPDATE wallet_passes SET due_at = now()`); err != nil {
+		t.Fatal(err)
+	}
+	w.told()
+	if due, _ := w.due(s); due || w.apns.Pushes(push2) != 1 {
+		t.Errorf("due %v after %d pushes to the other phone", due, w.apns.Pushes(push2))
+	}
+	w.apns.Refuse(push1, "")
+	w.hand(x.ID, ann)
+	w.told()
+	if w.apns.Pushes(push1) != 1 {
+		t.Error("a phone that is not refused any more is not pushed")
 	}
 }
 

@@ -169,7 +169,8 @@ const sqlTokens = `SELECT DISTINCT push_token FROM apple_registrations WHERE tic
 
 const sqlForgetToken = `DELETE FROM apple_registrations WHERE push_token = $1::TEXT AND registered_at < $2::TIMESTAMPTZ`
 
-// push sends a push to every phone that has the pass. Phones that are gone are forgotten; one that fails does not keep the others.
+// push sends a push to every phone that has the pass. Phones that are gone are forgotten; one that fails does not keep the others. Where Apple
+// knows any of them, a token that it refuses is bad; where it refuses all, what is configured may be wrong, and they are tried again.
 func (s *Service) push(ctx context.Context, saved Saved) error {
 	asked, err := s.cfg.DB.Now(ctx)
 	if err != nil {
@@ -183,20 +184,32 @@ func (s *Service) push(ctx context.Context, saved Saved) error {
 	if err != nil {
 		return err
 	}
-	var failed error
+	var failed, refused error
+	known := false
 	for _, token := range tokens {
 		err := s.cfg.Push.Push(ctx, token)
 		switch {
 		case err == nil:
 			pushedTotal.Inc()
+			known = true
+		case errors.Is(err, ErrRefused):
+			refusedTotal.Inc()
+			refused = err
+			s.refused.Do(func() {
+				s.cfg.Log.Error("Apple refuses a push token; if it refuses most of them, wallet.apple.push_url is wrong. It is logged once", "error", err.Error())
+			})
 		case errors.Is(err, ErrGone):
 			goneTotal.Inc()
+			known = true
 			if err := s.forget(ctx, token, asked); err != nil {
 				failed = err
 			}
 		default:
 			failed = err
 		}
+	}
+	if failed == nil && !known {
+		return refused
 	}
 	return failed
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -43,7 +44,10 @@ type Config struct {
 }
 
 // Service knows the passes that were given out.
-type Service struct{ cfg Config }
+type Service struct {
+	cfg     Config
+	refused sync.Once // logs that Apple refuses push tokens
+}
 
 // New makes a Service. It tells nobody anything until Run.
 func New(cfg Config) *Service {
