@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -67,29 +68,28 @@ func (s *Service) end(ctx context.Context, tx pgx.Tx, t *Transfer, mail, to, lan
 
 // sqlOffersOver lists offers that nobody can accept any more. There are as many that stand as there are tickets under way.
 const sqlOffersOver = `
-SELECT x.transfer_id
+SELECT x.transfer_id, x.expires_at
 FROM transfers AS x
 JOIN tickets AS t ON t.ticket_id = x.ticket_id
 WHERE x.state = 'offered' AND (x.expires_at <= now() OR t.state <> 'valid' OR t.epoch <> x.epoch OR t.hold <> 'offered'
     OR EXISTS (SELECT 1 FROM entries AS e WHERE e.ticket_id = x.ticket_id AND e.ins > 0))
+    AND (x.expires_at, x.transfer_id) > ($2::TIMESTAMPTZ, $3::UUID)
 ORDER BY x.expires_at, x.transfer_id
 LIMIT $1`
 
-// sweepSize is how many offers one look ends.
-const sweepSize = 100
+const (
+	sweepSize  = 100 // offers that one look lists
+	saidAtOnce = 10  // errors that one sweep tells
+)
 
 // Run ends offers that are over, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	tick := time.NewTicker(s.cfg.Every)
 	defer tick.Stop()
 	for {
-		for ended := sweepSize; ended == sweepSize && ctx.Err() == nil; {
-			var err error
-			if ended, err = s.Sweep(ctx); err != nil && ctx.Err() == nil {
-				sweepErrors.Inc()
-				s.log.Warn("offers that are over are not ended; they are looked at again", "error", err.Error())
-				break
-			}
+		if _, err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+			sweepErrors.Inc()
+			s.log.Warn("offers that are over are not all ended; they are looked at again", "error", err.Error())
 		}
 		select {
 		case <-ctx.Done():
@@ -99,26 +99,54 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// Sweep ends some offers that are over, and says how many: each in a transaction of its own, as it is then.
-func (s *Service) Sweep(ctx context.Context) (int, error) {
-	var ids []uuid.UUID
-	err := s.db.Reading(ctx, func() error {
-		rows, err := s.db.Reader.Query(ctx, sqlOffersOver, sweepSize)
+// place is where an offer stands in the order in which they expire.
+type place struct {
+	ID        uuid.UUID
+	ExpiresAt time.Time
+}
+
+// Sweep ends the offers that are over, and says how many: each in a transaction of its own, as it is then. One that cannot be ended keeps no
+// other; the error is of the first saidAtOnce of them.
+func (s *Service) Sweep(ctx context.Context) (ended int, err error) {
+	var failed []error
+	var last place
+	for {
+		page, err := s.offersOver(ctx, last)
+		if err != nil {
+			return ended, errors.Join(append(failed, err)...)
+		}
+		for _, x := range page {
+			if ctx.Err() != nil {
+				return ended, errors.Join(append(failed, ctx.Err())...)
+			}
+			switch _, err := s.step(ctx, x.ID, "expire", s.expire); {
+			case err == nil:
+				ended++
+			case len(failed) < saidAtOnce:
+				failed = append(failed, err)
+			}
+		}
+		if len(page) < sweepSize {
+			return ended, errors.Join(failed...)
+		}
+		last = page[len(page)-1]
+	}
+}
+
+// offersOver lists a page of the offers that are over.
+func (s *Service) offersOver(ctx context.Context, last place) (page []place, err error) {
+	err = s.db.Reading(ctx, func() error {
+		rows, err := s.db.Reader.Query(ctx, sqlOffersOver, sweepSize, last.ExpiresAt, last.ID)
 		if err != nil {
 			return err
 		}
-		ids, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+		page, err = pgx.CollectRows(rows, pgx.RowToStructByPos[place])
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("list offers that are over: %w", err)
+		return nil, fmt.Errorf("list offers that are over: %w", err)
 	}
-	for n, id := range ids {
-		if _, err := s.step(ctx, id, "expire", s.expire); err != nil {
-			return n, err
-		}
-	}
-	return len(ids), nil
+	return page, nil
 }
 
 // expire ends an offer that is over, if it is.

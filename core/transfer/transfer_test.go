@@ -217,6 +217,32 @@ func TestEveryAcceptanceThatMayNotBeIsRefusedWithItsOwnReason(t *testing.T) {
 	w.audit(anna, ben, cleo)
 }
 
+func TestAnOfferThatCannotBeEndedKeepsNoOtherWaiting(t *testing.T) {
+	w := newWorld(t)
+	anna, ben, cleo := who("anna"), who("ben"), who("cleo")
+	x, y := w.sell(anna, 1)[0], w.sell(ben, 1)[0]
+	stuck, later := w.mustOffer(x, anna, cleo), w.mustOffer(y, ben, cleo)
+	w.exec(`UPDATE transfers SET expires_at = now() - INTERVAL '2 hours' WHERE transfer_id = $1`, stuck.ID)
+	w.exec(`UPDATE transfers SET expires_at = now() - INTERVAL '1 hour' WHERE transfer_id = $1`, later.ID)
+	// As many that fail as one look lists, before the one that can be ended: their giver is none.
+	w.exec(`INSERT INTO tickets (ticket_id, event_id, order_id, item, tier, seat, owner, epoch, key_no, code, state, issued_at)
+		SELECT gen_random_uuid(), event_id, gen_random_uuid(), 0, tier, 'bad ' || n, owner, 1, 1, '', 'void', now() FROM tickets, generate_series(1, 100) AS n WHERE ticket_id = $1`, x.ID)
+	w.exec(`INSERT INTO transfers (transfer_id, event_id, ticket_id, epoch, tier, seat, giver, giver_email, giver_language, receiver, language, state, reason, owner,
+			body_hash, created_at, expires_at)
+		SELECT gen_random_uuid(), x.event_id, t.ticket_id, 1, x.tier, t.seat, 'x', '', 'en', x.receiver, 'en', 'offered', '', '', '', x.created_at, x.expires_at
+		FROM transfers AS x, tickets AS t WHERE x.transfer_id = $1 AND t.seat LIKE 'bad %'`, stuck.ID)
+	w.bad = anna.email()
+	n, err := w.s.Sweep(t.Context())
+	if n != 1 || err == nil || w.find(stuck.ID).State != transfer.Offered || w.find(later.ID).State != transfer.Expired {
+		t.Errorf("%d ended, %v; the later one is %s", n, err, w.find(later.ID).State)
+	}
+	w.exec(`DELETE FROM transfers WHERE giver = 'x'`)
+	w.bad = ""
+	if n, err := w.s.Sweep(t.Context()); n != 1 || err != nil || w.find(stuck.ID).State != transfer.Expired {
+		t.Errorf("when it can be ended: %d, %v", n, err)
+	}
+}
+
 func TestATicketIsHandedOnAsOftenAsTheEventAllowsAndOfferedNoMoreThanIsBounded(t *testing.T) {
 	w := newWorld(t)
 	w.change(func(t *transfer.Terms) { t.Most = 2 })

@@ -65,6 +65,7 @@ type world struct {
 	mu    sync.Mutex
 	terms transfer.Terms
 	mails []transfer.Mail // of transactions that may not have committed
+	bad   string          // to whom no mail can be queued
 	seats int
 }
 
@@ -95,6 +96,9 @@ func (w *world) service(d *db.DB) *transfer.Service {
 		Send: func(_ context.Context, _ pgx.Tx, m transfer.Mail) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
+			if m.To == w.bad {
+				return errEmail
+			}
 			w.mails = append(w.mails, m)
 			return nil
 		},
