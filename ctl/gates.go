@@ -1,10 +1,12 @@
 package ctl
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 )
@@ -89,14 +91,30 @@ func replaceable(file string) error {
 
 // replaceFile writes a file that only its owner may read, whole or not at all.
 func replaceFile(file string, content []byte) error {
-	temp := file + ".new"
-	if err := os.WriteFile(temp, content, 0o600); err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
-	}
-	if err := os.Rename(temp, file); err != nil {
+	if err := writeAnew(file, content); err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
 	return nil
+}
+
+func writeAnew(file string, content []byte) (err error) {
+	temp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.new") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(temp.Name())
+		}
+	}()
+	_, err = temp.Write(content)
+	if err == nil {
+		err = temp.Sync() // or else a power cut leaves the name and not what is in it
+	}
+	if err := errors.Join(err, temp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temp.Name(), file)
 }
 
 func (t *tool) gatesList() *cobra.Command {

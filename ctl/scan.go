@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -43,6 +42,7 @@ type scanFlags struct {
 	log, gate, zone string
 	undoWord        string
 	out             bool
+	every           time.Duration // between two updates of the pack
 }
 
 func (t *tool) scan() *cobra.Command {
@@ -57,9 +57,14 @@ type what they like, so the word is for those who stand at the gate.
 
 On line it asks core's gate listener (listen.gate) with the gate's credential, see ticketctl gates add. Off line it has --pack and
 --key, writes every scan to --log before it says anything, and goes on from there when it is started again; merge the log
-afterwards. Off line two gates cannot know of each other.`,
+afterwards. Off line two gates cannot know of each other.
+
+With --pack and --credential-file it asks the gate listener at the start and every --update-every, in the background, what has changed
+since the pack was made, takes up what --key has signed, and writes the pack's file anew. How old the pack is it says on standard error,
+as well as why it could not be brought up to date: once; scans go on with the pack there is.`,
 		Example: `  ticketctl scan --credential-file north.gate --gate-url http://127.0.0.1:7005
   ticketctl scan --pack arena.pack --key KEY --gate north --zone floor --log north.log
+  ticketctl scan --pack arena.pack --key KEY --gate north --log north.log --credential-file north.gate
   ticketctl scan merge north.log --credential-file north.gate`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -73,14 +78,7 @@ afterwards. Off line two gates cannot know of each other.`,
 				}
 				return t.scanLines(cmd, onLine{c, map[string]uuid.UUID{}}, f)
 			}
-			g, p, err := openGate(f)
-			if err != nil {
-				return err
-			}
-			defer g.Close()
-			fmt.Fprintf(t.env.Stderr, "off line with a pack of %s: what happened since, this gate does not know\n", p.AsOf.Format(time.RFC3339))
-			t.warnOfPack(p)
-			return t.scanLines(cmd, offLine{g}, f)
+			return t.scanOffLine(cmd, f)
 		},
 	}
 	cmd.PersistentFlags().StringVar(&f.url, "gate-url", "http://127.0.0.1:7005", "address of core's gate listener")
@@ -92,6 +90,7 @@ afterwards. Off line two gates cannot know of each other.`,
 	cmd.Flags().StringVar(&f.log, "log", "", "off line: file to which scans are written")
 	cmd.Flags().StringVar(&f.gate, "gate", "", "off line: name of this gate")
 	cmd.Flags().StringVar(&f.zone, "zone", "", "off line: zone whose entrance it is (default the venue)")
+	cmd.Flags().DurationVar(&f.every, "update-every", 30*time.Second, "off line with --credential-file: how often to ask whether the pack has changed")
 	cmd.AddCommand(t.scanMerge(&f))
 	return cmd
 }
@@ -109,29 +108,6 @@ func (t *tool) gateClient(cmd *cobra.Command, f scanFlags) (*client, error) {
 		return nil, err
 	}
 	return newClient(f.url, secret, t.settings.GetDuration(keyTimeout))
-}
-
-func openGate(f scanFlags) (*gate.Gate, *gate.Pack, error) {
-	if f.key == "" || f.log == "" || f.gate == "" {
-		return nil, nil, usagef("off line --key, --log and --gate are needed")
-	}
-	key, err := publicKeyOf(f.key)
-	if err != nil {
-		return nil, nil, err
-	}
-	file, err := os.ReadFile(f.pack)
-	if err != nil {
-		return nil, nil, inputError{fmt.Errorf("read the pack: %w", err)}
-	}
-	p, err := gate.Load(file, key)
-	if err != nil {
-		return nil, nil, inputError{fmt.Errorf("read %s: %w", f.pack, err)}
-	}
-	g, err := gate.New(gate.Config{Name: f.gate, Zone: f.zone, Pack: p, Log: f.log})
-	if err != nil {
-		return nil, nil, inputError{err}
-	}
-	return g, p, nil
 }
 
 // scanLines decides line by line.
@@ -215,28 +191,6 @@ func (t *tool) say(cmd *cobra.Command, said scanned) error {
 	}
 	_, err := fmt.Fprintln(t.env.Stdout, strings.TrimRight(oneLine(fmt.Sprintf("%s  %-18s %s", word, cmp.Or(said.Place, said.Code), said.Detail)), " "))
 	return err
-}
-
-// offLine is a gate without a network.
-type offLine struct{ gate *gate.Gate }
-
-func (o offLine) scan(_ context.Context, shown string, way gate.Direction) (scanned, error) {
-	answer, err := o.gate.Scan(shown, way)
-	switch why := gate.PublicCode(err); { // as core says it on line
-	case err == nil:
-		return scanned{Pass: true, Scan: answer.Scan.String(), Place: answer.Code.Place}, nil
-	case why != "":
-		return scanned{Code: why, Detail: err.Error()}, nil
-	}
-	return scanned{}, fmt.Errorf("the gate stays closed: %w", err)
-}
-
-func (o offLine) undo(_ context.Context, scan, reason string) error {
-	id, err := uuid.Parse(scan)
-	if err != nil {
-		return err
-	}
-	return o.gate.Undo(id, reason)
 }
 
 // onLine asks core.

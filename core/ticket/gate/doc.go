@@ -34,7 +34,7 @@
 //
 // Integers are big-endian, texts a length of 1 and their bytes.
 //
-// A file may be a pack followed by deltas, each with a length of 4 in front (Load).
+// A file may be a pack followed by deltas, each with a length of 4 in front (Load). A gate takes both up while it runs (Gate.Update).
 //
 // # Log
 //

@@ -28,15 +28,16 @@ type Config struct {
 type Gate struct {
 	cfg Config
 
-	mu     sync.Mutex
-	pack   *Pack
-	reader *code.Reader
-	log    *Log
-	broken error                   // the log could not be written
-	passes map[uuid.UUID][]Pass    // of tickets, in the zone
-	epochs map[uuid.UUID]uint32    // the latest that was seen here
-	scans  map[uuid.UUID]uuid.UUID // those that opened the gate, and their tickets
-	counts Counts
+	updating sync.Mutex // one Update at a time; taken before mu
+	mu       sync.Mutex
+	pack     *Pack
+	reader   *code.Reader
+	log      *Log
+	broken   error                   // the log could not be written
+	passes   map[uuid.UUID][]Pass    // of tickets, in the zone
+	epochs   map[uuid.UUID]uint32    // the latest that was seen here
+	scans    map[uuid.UUID]uuid.UUID // those that opened the gate, and their tickets
+	counts   Counts
 }
 
 // Counts are what a gate has done so far.
@@ -209,18 +210,6 @@ func (g *Gate) Undo(scan uuid.UUID, reason string) error {
 		return err
 	}
 	g.forget(scan)
-	return nil
-}
-
-// Update takes a delta or another whole pack up. ErrGap: nothing was changed.
-func (g *Gate) Update(p *Pack) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	next, err := g.pack.Apply(p)
-	if err != nil {
-		return err
-	}
-	g.pack, g.reader = next, next.Reader()
 	return nil
 }
 

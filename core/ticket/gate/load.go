@@ -11,7 +11,7 @@ func Append(file, sealed []byte) []byte {
 }
 
 // Load reads a file of one pack and the deltas behind it. A torn last delta is left out: the pack is older then, and says so.
-// Errors: ErrPack, ErrPackForged, ErrGap.
+// Errors: ErrPack, ErrPackForged, ErrGap, ErrPackEvent.
 func Load(file []byte, trusted ...ed25519.PublicKey) (*Pack, error) {
 	var pack *Pack
 	for n := 0; len(file) > 0; n++ {

@@ -23,6 +23,10 @@ var (
 	ErrPackForged = errors.New("gate: forged pack")
 	// ErrGap means that a delta does not complete this pack: load the whole one.
 	ErrGap = errors.New("gate: delta does not fit the pack")
+	// ErrPackEvent means that a pack or delta is of another event.
+	ErrPackEvent = errors.New("gate: pack of another event")
+	// ErrPackOlder means that what is to take a pack's place is older than that.
+	ErrPackOlder = errors.New("gate: pack older than the one in use")
 )
 
 const (
@@ -84,11 +88,11 @@ func (p *Pack) Reader() *code.Reader {
 }
 
 // Apply is the pack with a delta. A delta that is not newer than the pack changes nothing. ErrGap when something is missing between
-// the two.
+// the two, ErrPackEvent when they are of two events.
 func (p *Pack) Apply(d *Pack) (*Pack, error) {
 	switch {
 	case d.Event != p.Event:
-		return nil, fmt.Errorf("%w: it is of another event", ErrGap)
+		return nil, fmt.Errorf("%w: %s", ErrPackEvent, d.Event)
 	case !d.AsOf.After(p.AsOf):
 		return p, nil
 	case d.Base.IsZero():

@@ -135,10 +135,13 @@ func TestADeltaCompletesAPackOrIsRefused(t *testing.T) {
 	late.Base = doors.Add(time.Minute)
 	other := delta
 	other.Event = uuid.New()
-	for name, d := range map[string]*Pack{"a change is missing": &lacking, "it begins after the pack": &late, "another event": &other} {
+	for name, d := range map[string]*Pack{"a change is missing": &lacking, "it begins after the pack": &late} {
 		if _, err := have.Apply(open(t, d)); !errors.Is(err, ErrGap) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if _, err := have.Apply(open(t, &other)); !errors.Is(err, ErrPackEvent) {
+		t.Errorf("another event: %v", err)
 	}
 	if len(have.States) != 5 {
 		t.Error("the pack was changed")
@@ -211,4 +214,19 @@ func TestThePackOfACancelledEventLetsNobodyIn(t *testing.T) {
 	}
 	s.scan(shown(t, uuid.New(), 1, "floor"), In, ErrVoid)
 	s.scan(shown(t, inside, 1, "floor"), Out, nil)
+}
+
+func TestAGateTakesUpNoPackThatIsOlderOrOfAnotherEvent(t *testing.T) {
+	p := packOf(3)
+	s := newStand(t, p, "floor")
+	older, other := packOf(0), packOf(9)
+	older.AsOf = doors.Add(-time.Second)
+	other.Event, other.AsOf = uuid.New(), doors.Add(time.Minute)
+	for code, d := range map[string]*Pack{"pack_older": older, "pack_other_event": other} {
+		if err := s.Update(open(t, d)); PackCode(err) != code {
+			t.Errorf("%v has the code %q, not %s", err, PackCode(err), code)
+		}
+	}
+	dead := uuid.NewSHA1(p.Event, []byte{0, 0, 0})
+	s.scan(shown(t, dead, 1, "floor"), In, ErrVoid) // as before
 }
