@@ -33,7 +33,8 @@ func (t *tool) scanMerge(f *scanFlags) *cobra.Command {
 		Use:   "merge LOG...",
 		Short: "Bring the logs of gates home that were off line",
 		Long: `merge sends logs to core and tells what it found: tickets that passed two gates, and tickets that were dead by then. Logs may be merged
-in any order and as often as you like. A gate merges its own log with its credential; an operator merges any with --event.`,
+in any order and as often as you like. A gate merges its own log with its credential; an operator merges any with --event. Scans of a gate
+or zone that the event has not are left out: add the gate (ticketctl gates add) and merge again.`,
 		Example: `  ticketctl scan merge north.log --credential-file north.gate
   ticketctl scan merge north.log south.log --event arena`,
 		Args: cobra.MinimumNArgs(1),

@@ -72,6 +72,7 @@ func TestACompanionWhoCameFirstOffLineIsFoundInWhateverOrderLogsAreMerged(t *tes
 	}
 	merge := func(want string, records ...gate.Record) {
 		t.Helper()
+		w.gates(records...)
 		if _, err := w.s.Merge(t.Context(), arena, records); err != nil {
 			t.Fatal(err)
 		}

@@ -75,6 +75,7 @@ func TestAPassOffLineWhileTheTicketWasListedIsFound(t *testing.T) {
 	w := newWorld(t, gate.Once)
 	listed := w.aside(w.issue(1)[0], ticket.Listed)
 	record := gate.Record{ID: listed.ID, Event: arena, Gate: "north", Zone: "floor", At: time.Now().Add(time.Minute), Direction: gate.In, Code: listed.Code}
+	w.gates(record)
 	report, err := w.s.Merge(t.Context(), arena, []gate.Record{record})
 	if err != nil || len(report.Findings) != 1 || report.Findings[0].What != "void" {
 		t.Errorf("%+v, %v", report, err)

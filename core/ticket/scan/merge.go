@@ -78,18 +78,22 @@ type Report struct {
 // Rejected is a record that was left out.
 type Rejected struct {
 	ID  uuid.UUID
-	Why string // a gate.Reason, ticket_unknown or scan_unknown
+	Why string // a gate.Reason, ticket_unknown, scan_unknown, gate_unknown or zone_unknown
 }
 
 // Merge brings home at most MaxMerge records of logs of the event's gates, in any order and as often as anybody likes. A scan is to come
 // before the record that undoes it, or with it. Every code's signature is verified again; rotating parts were judged at the gate.
+// Records of a gate that the event never had, or of a zone that it has not, are left out; a log may come home after its gate was revoked.
 // gate.ErrLog when a record is impossible: nothing was merged.
 func (s *Service) Merge(ctx context.Context, event uuid.UUID, records []gate.Record) (Report, error) {
 	e, err := s.events(ctx, event)
 	if err != nil {
 		return Report{}, err
 	}
-	b := &bundle{event: e, known: map[uuid.UUID]place{}}
+	b := &bundle{event: e}
+	if b.gates, err = s.gatesNamed(ctx, event, records); err != nil {
+		return Report{}, err
+	}
 	if err := b.sort(records); err != nil {
 		return Report{}, err
 	}
@@ -112,21 +116,18 @@ type bundle struct {
 	strange  []gate.Record           // of what is no code of the event
 	undos    []gate.Record
 	rejected []Rejected
-	known    map[uuid.UUID]place
+	gates    map[string]bool // those that the event has, or had, of those in the records
 }
 
 // sort checks records and tells scans from undone ones.
 func (b *bundle) sort(records []gate.Record) error {
-	if len(records) > MaxMerge {
-		return fmt.Errorf("%w: %d records at once", gate.ErrLog, len(records))
-	}
 	b.codes = make(map[uuid.UUID]code.Code, len(records))
 	for _, r := range records {
 		if err := r.Check(); err != nil {
 			return err
 		}
-		if r.Event != b.event.ID {
-			b.rejected = append(b.rejected, Rejected{r.ID, gate.Reason(code.ErrOtherEvent)})
+		if why := b.astray(r); why != "" {
+			b.rejected = append(b.rejected, Rejected{r.ID, why})
 			continue
 		}
 		if r.Undo != uuid.Nil {

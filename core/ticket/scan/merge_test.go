@@ -25,8 +25,20 @@ func record(name string, x ticket.Ticket, d gate.Direction, second int) gate.Rec
 	return gate.Record{ID: uuid.New(), Event: arena, Gate: name, At: time.Now().UTC().Truncate(time.Hour).Add(time.Duration(second) * time.Second), Direction: d, Code: x.Code}
 }
 
+// gates adds the gates of records to the event, unless it has them.
+func (w *world) gates(records ...gate.Record) {
+	w.t.Helper()
+	for _, r := range records {
+		if _, err := w.s.AddGate(w.t.Context(), arena, scan.NewGate{Name: r.Gate}, "operator:ann"); err != nil && !errors.Is(err, scan.ErrGateExists) {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// merge merges records of gates that the event has.
 func (w *world) merge(records ...gate.Record) scan.Report {
 	w.t.Helper()
+	w.gates(records...)
 	r, err := w.s.Merge(w.t.Context(), arena, records)
 	if err != nil {
 		w.t.Fatal(err)
@@ -184,11 +196,44 @@ func TestWhatNoGateCanHaveWrittenIsLeftOut(t *testing.T) {
 	}
 }
 
+func TestScansOfAGateOrZoneThatTheEventHasNotAreLeftOut(t *testing.T) {
+	w := newWorld(t, gate.Once)
+	for _, g := range []scan.NewGate{{Name: "north", Zone: "floor"}, {Name: "south"}} {
+		if _, err := w.s.AddGate(t.Context(), arena, g, "operator:bob"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.s.RevokeGate(t.Context(), arena, "south"); err != nil { // a log may come home after that
+		t.Fatal(err)
+	}
+	x := w.issue(1)[0]
+	good, revoked, moon, nowhere := record("north", x, gate.In, 1), record("south", x, gate.In, 2), record("north", x, gate.In, 3), record("west", x, gate.In, 4)
+	good.Zone, moon.Zone, nowhere.Zone = "floor", "moon", "floor"
+	strange := gate.Record{ID: uuid.New(), Event: arena, Gate: "north", Zone: "moon", At: good.At, Direction: gate.In, Refused: "malformed"}
+	undo := gate.Record{ID: uuid.New(), Event: arena, Gate: "west", Zone: "floor", At: good.At, Undo: nowhere.ID, Reason: "wrong one"}
+	r, err := w.s.Merge(t.Context(), arena, []gate.Record{good, revoked, moon, nowhere, strange, undo})
+	if err != nil {
+		t.Fatal(err)
+	}
+	why := map[uuid.UUID]string{}
+	for _, one := range r.Rejected {
+		why[one.ID] = one.Why
+	}
+	if r.New != 2 || len(why) != 4 || why[moon.ID] != "zone_unknown" || why[strange.ID] != "zone_unknown" || why[nowhere.ID] != "gate_unknown" || why[undo.ID] != "gate_unknown" {
+		t.Errorf("got %+v", r)
+	}
+	gates, zones, err := w.s.Counts(t.Context(), arena)
+	if err != nil || len(gates) != 2 || len(zones) != 2 {
+		t.Errorf("%+v, %+v, %v", gates, zones, err)
+	}
+}
+
 func TestAMergeWhoseProcessDiesIsDoneAgain(t *testing.T) {
 	w := newWorld(t, gate.Once)
 	for _, done := range []bool{false, true} {
 		x := w.issue(1)[0]
 		log := []gate.Record{record("north", x, gate.In, 1), record("south", x, gate.In, 2)}
+		w.gates(log...)
 		dying, died := dbtest.Dying(t, w.db, 1, done)
 		if _, err := w.service(dying).Merge(t.Context(), arena, log); err == nil || !died() {
 			t.Fatalf("the process lives: %v", err)
