@@ -29,8 +29,8 @@ type gateHandler func(w http.ResponseWriter, r *http.Request, g scan.Gate) error
 //	                               {id, ticket, tier, seat, direction, at}; anything else keeps it closed. Refusals: code_malformed,
 //	                               code_other_event, code_forged, code_static, code_expired, gates_closed, ticket_superseded, ticket_void,
 //	                               ticket_listed, ticket_companion, zone_other, ticket_used and ticket_inside (with before: {gate, at}, the pass that is the reason),
-//	                               ticket_outside, ticket_unknown; scan_id_reused. After 503 outcome_unknown, or no answer, ask again with
-//	                               the same id
+//	                               ticket_outside, ticket_unknown; scan_id_reused; scan_undone of an id that was undone. After 503
+//	                               outcome_unknown, or no answer, ask again with the same id
 //	POST /gate/v1/scans/{id}/undo  {reason} of 1 to 500 bytes: takes back a scan of this gate that opened it; again changes nothing.
 //	                               {id, undone}; scan_unknown, reason_invalid
 //	POST /gate/v1/scans:merge      {scans}: at most 500 records of this gate's own log, as package gate writes them, a scan before the

@@ -218,6 +218,7 @@ var outcomes = []outcome{
 	{scan.ErrZoneUnknown, 404, "zone_unknown", "The event has no such zone.", 0},
 	{scan.ErrGateName, 422, "gate_invalid", "A gate is called by 1 to 63 lower-case letters, digits and hyphens.", 0},
 	{scan.ErrReused, 422, "scan_id_reused", "This id was used for another scan. Take a new one.", 0},
+	{scan.ErrUndone, 409, "scan_undone", "This scan was taken back, and opens no gate. Scan the ticket anew, with a new id.", 0},
 	{scan.ErrUnknown, 404, "scan_unknown", "There is no such scan that opened a gate, or it is another gate's.", 0},
 	{scan.ErrReason, 422, "reason_invalid", "Undoing a scan needs a reason of 1 to 500 characters, which is kept.", 0},
 	{scan.ErrTicketUnknown, 404, "ticket_unknown", "There is no such ticket.", 0},

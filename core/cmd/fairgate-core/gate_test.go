@@ -93,6 +93,9 @@ func TestTicketsGoThroughTheGatesOnLineAndOff(t *testing.T) {
 		t.Errorf("no reason: %s", got)
 	}
 	r.call(r.atGate(north, http.MethodPost, undo, map[string]any{"reason": "wrong person"}), http.StatusOK, nil)
+	if got := r.code(r.atGate(north, http.MethodPost, "/gate/v1/scans", map[string]any{"id": first, "code": codes[0], "direction": "in"}), 409); got != "scan_undone" {
+		t.Errorf("an undone scan: %s", got)
+	}
 	scan(south, codes[0], http.StatusOK, nil)
 
 	// North goes off line. A ticket is refunded meanwhile; its delta says so.

@@ -41,7 +41,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, false, $9, now(), '', '', '', $10)
 ON CONFLICT (scan_id) DO NOTHING`
 
 const sqlStoredScan = `
-SELECT s.ticket_id, s.epoch, s.gate, s.zone, s.direction, s.refused, s.at, coalesce(b.gate, ''), coalesce(b.direction, ''), b.at, s.before_id, t.tier, t.seat
+SELECT s.ticket_id, s.epoch, s.gate, s.zone, s.direction, s.refused, s.at, coalesce(b.gate, ''), coalesce(b.direction, ''), b.at, s.before_id, t.tier, t.seat, s.undone_at IS NOT NULL
 FROM scans AS s
 LEFT JOIN scans AS b ON b.scan_id = s.before_id
 JOIN tickets AS t ON t.ticket_id = s.ticket_id
@@ -77,7 +77,7 @@ var errSeen = errors.New("scan: seen before")
 
 // Scan decides about what a gate was shown, at now by the gate's or core's clock, which judges rotating codes alone. An error whose
 // gate.Reason is not empty is a refusal, maybe a *gate.Refusal; with one of a genuine code the result says whose. Other errors: ErrReused,
-// ErrTicketUnknown, and those of the database, after which the same request is asked again.
+// ErrUndone, ErrTicketUnknown, and those of the database, after which the same request is asked again.
 func (s *Service) Scan(ctx context.Context, g Gate, q Request, now time.Time) (Result, error) {
 	e, err := s.events(ctx, g.Event)
 	if err != nil {
@@ -205,21 +205,25 @@ func (t *turn) move(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// stored is the answer that was given to a scan before.
+// stored is the answer that was given to a scan before, or ErrUndone when it was taken back since: no entry is left of it.
 func (s *Service) stored(ctx context.Context, t *turn) (Result, error) {
 	var name, zone, direction, refused string
 	var epoch uint32
 	var before gate.Pass
 	var beforeAt *time.Time
 	var beforeID *uuid.UUID
+	var undone bool
 	r := Result{Scan: t.request.ID, Place: t.code.Place}
 	err := s.db.Reader.QueryRow(ctx, sqlStoredScan, t.request.ID).Scan(&r.Ticket, &epoch, &name, &zone, &direction, &refused, &r.At,
-		&before.Gate, &before.Direction, &beforeAt, &beforeID, &r.Tier, &r.Seat)
+		&before.Gate, &before.Direction, &beforeAt, &beforeID, &r.Tier, &r.Seat, &undone)
 	if err != nil {
 		return Result{}, fmt.Errorf("read scan %s: %w", t.request.ID, err)
 	}
 	if r.Ticket != t.code.TicketID || epoch != t.code.Epoch || name != t.gate.Name || zone != t.gate.Zone || direction != string(t.request.Direction) {
 		return Result{}, fmt.Errorf("%w: %s", ErrReused, t.request.ID)
+	}
+	if undone {
+		return Result{}, fmt.Errorf("%w: %s", ErrUndone, t.request.ID)
 	}
 	why := gate.Refused(refused)
 	if beforeID != nil && beforeAt != nil && why != nil {

@@ -189,6 +189,7 @@ func TestWhatIsNoCodeOfTheEventIsCountedOnceAndNotKept(t *testing.T) {
 		}
 	}
 	strange := gate.Record{ID: uuid.New(), Event: arena, Gate: "north", At: time.Now(), Direction: gate.In, Refused: "malformed"}
+	w.gates(strange)
 	for want := 1; want >= 0; want-- {
 		if report, err := w.s.Merge(t.Context(), arena, []gate.Record{strange, strange}); err != nil || report.New != want || len(report.Rejected) != 0 {
 			t.Errorf("%+v, %v", report, err)
@@ -305,6 +306,29 @@ func TestTheSameScanAgainHasTheSameAnswer(t *testing.T) {
 	if w.rows() != before {
 		t.Errorf("it changed\n%s\nto\n%s", before, w.rows())
 	}
+}
+
+func TestAnUndoneScanThatIsAskedAgainOpensNoGate(t *testing.T) {
+	w := newWorld(t, gate.Once)
+	x := w.issue(1)[0]
+	id := uuid.New()
+	ask := func() (scan.Result, error) {
+		return w.s.Scan(t.Context(), at("north", ""), scan.Request{ID: id, Shown: x.Code, Direction: gate.In}, time.Now())
+	}
+	if _, err := ask(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.s.Undo(t.Context(), at("north", ""), id, "gate:north", "wrong one"); err != nil {
+		t.Fatal(err)
+	}
+	before := w.rows()
+	if _, err := ask(); !errors.Is(err, scan.ErrUndone) || gate.Reason(err) != "" {
+		t.Errorf("got %v", err)
+	}
+	if w.rows() != before {
+		t.Errorf("it changed\n%s\nto\n%s", before, w.rows())
+	}
+	w.scan(at("north", ""), x.Code, gate.In, nil) // as another scan the ticket enters
 }
 
 func TestAScanWhoseProcessDiesIsAskedAgain(t *testing.T) {

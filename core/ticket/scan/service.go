@@ -16,6 +16,8 @@ import (
 var (
 	// ErrReused means that a scan's id was used for another scan.
 	ErrReused = errors.New("scan: id of another scan")
+	// ErrUndone means that a scan's id is that of one that was taken back: it opens no gate any more.
+	ErrUndone = errors.New("scan: undone")
 	// ErrUnknown means that there is no such scan that opened a gate, or that it is another gate's.
 	ErrUnknown = errors.New("scan: unknown")
 	// ErrReason means that undoing needs a reason of 1 to 500 characters.
