@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -103,6 +104,7 @@ func (d *decoder) text(n *yaml.Node, path string, maxRunes int) string {
 	if !ok {
 		return ""
 	}
+	format := strings.IndexFunc(s, hiddenFormat)
 	printable := !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0x2028 || r == 0x2029 })
 	switch count := utf8.RuneCountInString(s); {
 	case strings.TrimSpace(s) == "":
@@ -111,10 +113,19 @@ func (d *decoder) text(n *yaml.Node, path string, maxRunes int) string {
 		d.refuse(n, path, "has %d characters, at most %d are allowed", count, maxRunes)
 	case !printable || !utf8.ValidString(s):
 		d.refuse(n, path, "must be one line of printable characters")
+	case format >= 0:
+		r, _ := utf8.DecodeRuneInString(s[format:])
+		d.refuse(n, path, "has the invisible character %U, which can make it read otherwise than it is written", r)
 	default:
 		return s
 	}
 	return ""
+}
+
+// hiddenFormat tells whether a character is a format control, such as those that turn the direction of writing. The soft hyphen and the
+// zero-width joiner and non-joiner are ones that some languages are written with.
+func hiddenFormat(r rune) bool {
+	return unicode.Is(unicode.Cf, r) && r != 0xad && r != 0x200c && r != 0x200d
 }
 
 // texts reads a list of lines, none of them twice.
