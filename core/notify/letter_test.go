@@ -66,7 +66,7 @@ func valuesOf(t *testing.T, kind Kind) []any {
 		return []any{Reminder{Event: some.Event, Occasion: "room_opens"}, Reminder{Event: some.Event, Occasion: "sale_opens", Sale: "The fan club", Unsubscribe: "https://tickets.example/unsubscribe/abc"},
 			Reminder{Event: some.Event, Occasion: "returned"}}
 	case KindUnpaidOrder:
-		return []any{UnpaidOrder{Event: some.Event, Places: some.Places, Amount: amount, Until: was, URL: "https://tickets.example.org/e/night?order=1#link=2"}}
+		return []any{UnpaidOrder{Event: some.Event, Places: some.Places, Amount: amount, Until: was, URL: "https://tickets.example.org/e/night?order=1#link=2", Site: "https://tickets.example.org"}}
 	case KindWaitlistOffer:
 		o := WaitlistOffer{Event: some.Event, Tier: "Lower ring", Seats: []string{"101/A/1", "101/A/2"}, Units: 2, Wanted: 2, Amount: amount, Expires: was, Site: "https://tickets.example.org"}
 		one := o

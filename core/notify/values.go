@@ -92,6 +92,7 @@ type UnpaidOrder struct {
 	Amount ledger.Amount
 	Until  time.Time // in the venue's zone: the places are kept until then
 	URL    string    // where to go on; whoever has it can pay, so it is in no log and no database
+	Site   string    // where orders are found again after signing in, without a script; empty where core does not know the pages' address
 }
 
 // Reminder are the values of KindReminder.

@@ -61,7 +61,7 @@ func (l *letters) unpaid(ctx context.Context, m notify.Message) (notify.Letter, 
 	if err != nil {
 		return notify.Letter{}, err
 	}
-	v := notify.UnpaidOrder{Event: said, Amount: o.Amount, Until: o.Deadline.In(said.StartsAt.Location()), URL: page(said, o.ID) + "#link=" + token}
+	v := notify.UnpaidOrder{Event: said, Amount: o.Amount, Until: o.Deadline.In(said.StartsAt.Location()), URL: page(said, o.ID) + "#link=" + token, Site: l.public}
 	for _, line := range o.Lines {
 		v.Places = append(v.Places, notify.Place{Tier: tierName(e, line.Tier), Seat: line.Seat})
 	}

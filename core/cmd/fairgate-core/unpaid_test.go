@@ -99,6 +99,9 @@ func TestAnUnpaidOrderIsFoundAgainByTheLinkInItsMailAndNothingElseIs(t *testing.
 	if told := r.mailsAbout(silent); len(told) != 0 {
 		t.Errorf("who gave no address is written to: %v", told)
 	}
+	if told := box.of("ann@example.net", "Ihre Bestellung ist noch nicht bezahlt")[0]; !strings.Contains(told.parts["text/plain"], "Oder melden Sie sich mit dieser Adresse an:") || !strings.Contains(told.parts["text/plain"], ".org/account") || !strings.Contains(told.parts["text/html"], `/account"`) {
+		t.Errorf("who has no script is not told where to sign in:\n%s", told.parts["text/plain"])
+	}
 	var kept string
 	if err := r.db.Pool.QueryRow(t.Context(), sqlAllMails).Scan(&kept); err != nil || strings.Contains(kept, link[:20]) {
 		t.Errorf("the database keeps the link: %v", err)
