@@ -1,7 +1,9 @@
 package edge
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,7 +21,7 @@ import (
 // headerLink is where the links that a browser has opened travel to core, separated by commas.
 const headerLink = "Fairgate-Order-Link"
 
-// maxLinks is how many opened links a request may show core.
+// maxLinks is how many opened links a request may show core: that of the event it is about comes first, then those good for longest.
 const maxLinks = 4
 
 // orderLink is a link that this browser has opened.
@@ -27,21 +29,36 @@ type orderLink struct {
 	order uuid.UUID
 	slug  string
 	text  []byte // the cookie's value, copied
+	until time.Time
+	asked bool // the request is about its order or event
 }
 
-// linksOf are the links that this browser has opened and that may still be good: core alone can tell.
+// linksOf are the links that this browser has opened and that may still be good: core alone can tell. Those to the order or the event that
+// is asked for come first.
 func (s *Server) linksOf(ctx *fasthttp.RequestCtx, now time.Time) []orderLink {
 	var found []orderLink
+	path, event := append([]byte(nil), ctx.Path()...), string(ctx.QueryArgs().Peek("event"))
 	prefix := s.cookies.order
 	for key, value := range ctx.Request.Header.Cookies() {
-		if len(key) <= len(prefix) || string(key[:len(prefix)]) != prefix || len(found) == maxLinks {
+		if len(key) <= len(prefix) || string(key[:len(prefix)]) != prefix {
 			continue
 		}
 		if link, ok := s.readLink(value, now); ok && lottery.ValidSlug(string(key[len(prefix):])) {
-			found = append(found, orderLink{link.Order, string(key[len(prefix):]), append([]byte(nil), value...)})
+			slug := string(key[len(prefix):])
+			asked := slug == event || bytes.HasPrefix(append(path, '/'), []byte("/e/"+slug+"/")) || bytes.Contains(path, []byte(link.Order.String()))
+			found = append(found, orderLink{link.Order, slug, append([]byte(nil), value...), link.ExpiresAt, asked})
 		}
 	}
-	return found
+	slices.SortStableFunc(found, func(a, b orderLink) int {
+		if a.asked != b.asked {
+			if a.asked {
+				return -1
+			}
+			return 1
+		}
+		return b.until.Compare(a.until)
+	})
+	return found[:min(len(found), maxLinks)]
 }
 
 // readLink reads a link's text as far as an edge can: its form and its time.

@@ -247,3 +247,45 @@ func TestAnUnpaidOrderIsFoundAgainInTheBrowserAndOnAnotherDevice(t *testing.T) {
 		t.Errorf("%d charges", charges)
 	}
 }
+
+func TestOfManyLinksTheOneToWhatIsAskedForComesFirstAndThenThoseGoodForLongest(t *testing.T) {
+	world := newWorld(t)
+	world.addEvent("arena", time.Hour)
+	var mu sync.Mutex
+	var shown []string
+	world.shop = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if strings.HasPrefix(r.URL.Path, "/v1/orders") {
+			shown = strings.Split(r.Header.Get("Fairgate-Order-Link"), ",")
+		}
+		fakeProblem(w, 404, "order_unknown")
+	})
+	n := startNode(t, testConfig(t, world.start())).ready("arena")
+	var cookies, links []string
+	orders := make([]uuid.UUID, 6)
+	for i, slug := range []string{"opera", "ballet", "circus", "derby", "arena-2", "arena"} {
+		orders[i] = uuid.New()
+		until := time.Now().Add(time.Duration(i+1) * time.Hour)
+		if slug == "arena" {
+			until = time.Now().Add(time.Minute) // good for the shortest
+		}
+		links = append(links, sealedLink(orders[i], until))
+		cookies = append(cookies, "fg_order_"+slug+"="+links[i])
+	}
+	opera, ballet, circus, derby, second, arena := links[0], links[1], links[2], links[3], links[4], links[5]
+	for path, want := range map[string][]string{
+		"/e/arena":                         {arena, second, derby, circus},
+		"/v1/orders/" + orders[5].String(): {arena, second, derby, circus},
+		"/v1/orders/" + orders[0].String(): {opera, second, derby, circus},
+		"/v1/orders/" + orders[1].String(): {ballet, second, derby, circus},
+	} {
+		newBuyer(t).do(n, "GET", path, "", "Cookie: "+strings.Join(cookies, "; "))
+		mu.Lock()
+		if strings.Join(shown, ",") != strings.Join(want, ",") {
+			t.Errorf("%s: core is shown %d links, not those wanted", path, len(shown))
+		}
+		shown = nil
+		mu.Unlock()
+	}
+}
