@@ -256,7 +256,7 @@ func TestAnAccountIsOneEntrantInEveryBrowserAndTakesItsTurnInTheOneItChooses(t *
 	phone.do(n, "POST", "/q/arena/claim", `{"move":true}`).expectCode(t, "signed out", 401, "account_required")
 	phone.cookies["fg_account"] = session
 	phone.signIn(n, "bob@example.org")
-	phone.do(n, "POST", "/q/arena/claim", `{"move":true}`).expectCode(t, "another account with the pass", 401, "account_required")
+	phone.do(n, "POST", "/q/arena/claim", `{"move":true}`).expectCode(t, "another account with the pass", 401, "account_other")
 }
 
 func TestSigningOutWorksWithoutCoreAndSigningOutEverywhereSaysThatItDidNot(t *testing.T) {

@@ -121,7 +121,7 @@ func (s *Server) showPlace(ctx *fasthttp.RequestCtx, slug []byte, pass *queue.Pa
 	view := web.PlaceView{Slug: string(slug), Name: nameIn(about, slug)}
 	if status >= fasthttp.StatusBadRequest {
 		p := readProblem(ctx.Response.Body())
-		view.Problem, view.SignIn, view.Elsewhere = l.Said(p.Code, p.Detail), p.Code == problemAccountRequired.code, p.Code == "session_bound_elsewhere"
+		view.Problem, view.SignIn, view.Elsewhere = l.Said(p.Code, p.Detail), p.Code == problemAccountRequired.code || p.Code == problemAccountOther.code, p.Code == "session_bound_elsewhere"
 	}
 	entry := s.board.Entry(slug)
 	switch {

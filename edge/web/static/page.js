@@ -1,6 +1,6 @@
 // What the scripts of all pages need. What comes from outside is put into a page as text, never as markup.
 
-import { duration, has, said, t } from './words.js';
+import { duration, has, more, said, t, wordsOf } from './words.js';
 
 export const say = (text) => { document.getElementById('status').textContent = text; };
 export const pause = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -36,6 +36,7 @@ export async function api(method, path, { body, key, headers = {} } = {}) {
   try {
     const response = await fetch(path, init);
     const data = await response.json().catch(() => ({}));
+    if (data.code && !response.ok && !wordsOf(data.code)) await more().catch(() => {}); // without them it is said in English
     return { status: response.status, data, wait: Number(response.headers.get('Retry-After')) || data.retry_after || 0 };
   } catch {
     return { status: 0, data: { code: 'offline', detail: t('common.offline') }, wait: 2 };

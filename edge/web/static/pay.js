@@ -7,6 +7,7 @@ import { said, t } from './words.js';
 const box = document.getElementById('form');
 const { order: id, event: slug, kind, attempt, url, key, secret } = box.dataset;
 const back = `/e/${encodeURIComponent(slug)}?order=${encodeURIComponent(id)}`; // whatever the browser remembers
+const SILENCE = 6000; // milliseconds without a word from the provider's frame until its page is offered
 let wake = () => {}; // ends the pause before the order is looked at again
 let patience = ''; // of those who have just paid: asks for an answer when there is news
 
@@ -22,14 +23,18 @@ function frame() {
   target.searchParams.set('embed', '1');
   target.searchParams.set('parent', location.origin);
   const inner = el('iframe', { src: target.href, title: t('pay.frame'), class: 'provider', sandbox: 'allow-forms allow-scripts allow-same-origin', referrerpolicy: 'no-referrer' });
+  const other = el('div', { hidden: true, id: 'other' }, el('p', {}, t('pay.blocked')), el('p', { class: 'actions' }, el('a', { class: 'button', href: url, target: '_blank', rel: 'noreferrer' }, t('pay.go'))));
+  const silent = setTimeout(() => { other.hidden = false; }, SILENCE); // a frame that was blocked loads as well, but says nothing
   addEventListener('message', (e) => {
     if (e.source !== inner.contentWindow || e.origin !== target.origin) return;
+    clearTimeout(silent);
+    other.hidden = true;
     const { height } = e.data || {};
     if (Number.isFinite(height)) inner.style.height = `${Math.min(Math.max(height, 200), 1400)}px`;
     patience = '?wait=3s';
     wake();
   });
-  box.replaceChildren(inner);
+  box.replaceChildren(inner, other);
 }
 
 /** Stripe's own form. Its script comes from Stripe, as its terms and the card schemes' want it, and only on this page. */

@@ -213,7 +213,7 @@ function roomParts(state, mine, place) {
   if (mine && !place) parts.push(el('p', { class: 'inside' }, mine.window === 0 ? t('room.in_first') : t('room.in_late')));
   const first = state.windows.find((w) => w.window === 0);
   if (state.beacon && first && first.root && !first.sealed) notice(t('room.sealed', { name: state.beacon.name }));
-  if (hint === 'account_required') notice(t('room.accounts'), 'notice', el('p', { class: 'actions' }, el('a', { class: 'button', href: `/account?event=${slug}` }, t('common.sign_in'))));
+  if (hint === 'account_required' || hint === 'account_other') notice(hint === 'account_other' ? said({ code: hint }) : t('room.accounts'), 'notice', el('p', { class: 'actions' }, el('a', { class: 'button', href: `/account?event=${slug}` }, t('common.sign_in'))));
   if (hint === 'session_bound_elsewhere' && state.identity === 'account') notice(t('room.moved'), 'notice', el('p', { class: 'actions' }, el('button', { onclick: () => { moving = true; wake(); } }, t('room.move'))));
   if (mine && mine.elsewhere && state.identity !== 'account') notice(t('room.elsewhere'), 'notice bad');
   if (mine && mine.band > 0) notice(t('room.later_band'));

@@ -189,8 +189,9 @@ export class SeatMap extends Paint {
       const [x, y] = box(zone, Math.min(14, 2 * scale));
       this.fillTint(zone.tier, left === 0 ? 0 : 1);
       if (zone.w * scale < 60) continue;
-      this.text(tier.name, x, y - 8, 13, colours.ink, 700);
-      this.text(`${this.price(tier)} · ${left === 0 ? this.t('common.none_left') : this.t('common.left', { n: left === undefined ? tier.left : left })}`, x, y + 9, 12, colours.ink, 500);
+      const most = zone.w * scale - 12;
+      this.text(tier.name, x, y - 8, 13, colours.ink, 700, most);
+      this.text(`${this.price(tier)} · ${left === 0 ? this.t('common.none_left') : this.t('common.left', { n: left === undefined ? tier.left : left })}`, x, y + 9, 12, colours.ink, 500, most);
     }
   }
 

@@ -43,13 +43,14 @@ export class Paint {
     return this.map.sections.filter((s) => s.x1 >= x0 && s.x0 <= x1 && s.y1 >= y0 && s.y0 <= y1);
   }
 
-  text(words, x, y, size, colour, weight = 600) {
+  /** Writes around a place; what is wider than the most that is given is written narrower. */
+  text(words, x, y, size, colour, weight = 600, most = undefined) {
     const { ctx } = this;
     ctx.font = `${weight} ${size}px ${this.font}`;
     ctx.textAlign = 'center';
     ctx.textBaseline = 'middle';
     ctx.fillStyle = colour;
-    ctx.fillText(words, x, y);
+    ctx.fillText(words, x, y, most);
   }
 
   /** Fills the path with a tier's colour, the fainter the less is left, and draws its edge. */

@@ -5,7 +5,7 @@ const node = document.getElementById('words');
 const { language, ...groups } = JSON.parse(node.textContent);
 let coming;
 
-/** Has the words come that the parts of this page need which are gone to later. */
+/** Has the words come that the parts of this page need which are gone to later. A page without such has all that it needs. */
 export function more() {
   coming ||= fetch(node.dataset.more).then((response) => (response.ok ? response.json() : Promise.reject(response))).then((rest) => Object.assign(groups, rest));
   coming.catch(() => { coming = undefined; });
@@ -33,7 +33,10 @@ export function t(key, values = {}) {
 }
 
 /** A refusal in the page's language: by its code, else what came with it, which is in English, else what is said under another key. */
-export const said = (problem, otherwise = 'common.failed') => { const key = ['problem', 'refused'].map((group) => `${group}.${problem.code}`).find(has); return key ? t(key) : problem.detail || t(otherwise); };
+export const said = (problem, otherwise = 'common.failed') => { const key = wordsOf(problem.code); return key ? t(key) : problem.detail || t(otherwise); };
+
+/** The key of what is said of a refusal's code; the words of the rarer ones come with those of later parts. */
+export const wordsOf = (code) => ['problem', 'refused'].map((group) => `${group}.${code}`).find(has);
 
 export const number = (n) => new Intl.NumberFormat(locale).format(n);
 
