@@ -176,5 +176,6 @@ func (s *Service) expire(ctx context.Context, tx pgx.Tx, t *Transfer, now time.T
 	default:
 		return errDone
 	}
-	return s.end(ctx, tx, t, "", "", "")
+	// The receiver is told as of an offer that was taken back: for them it is the same. The giver knows what became of their ticket.
+	return s.end(ctx, tx, t, "transfer_cancelled", t.To, t.Language)
 }

@@ -6,7 +6,7 @@
 //	          ├──▶ declined    by the same
 //	          ├──▶ cancelled   by the giver
 //	          ├──▶ expired     nobody accepted in time
-//	          └──▶ ended       the ticket became void, entered, or changed otherwise
+//	          └──▶ ended       the ticket became void, entered, or changed otherwise: the receiver is told
 //
 // An offer is made to an e-mail address, whether or not that has an account, and the answer is the same for both. While it stands the
 // ticket is its giver's and opens gates, but can be neither offered again nor listed (ticket.Offered). It ends after the

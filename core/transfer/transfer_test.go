@@ -243,6 +243,32 @@ func TestAnOfferThatCannotBeEndedKeepsNoOtherWaiting(t *testing.T) {
 	}
 }
 
+func TestWhoWasOfferedATicketThatIsGoneIsToldOnce(t *testing.T) {
+	w := newWorld(t)
+	anna, ben := who("anna"), who("ben")
+	void, entered, standing := w.sell(anna, 1)[0], w.sell(anna, 1)[0], w.sell(anna, 1)[0]
+	gone, inside := w.mustOffer(void, anna, ben), w.mustOffer(entered, anna, ben)
+	w.mustOffer(standing, anna, ben)
+	if err := errors.Join(w.refund(void), w.enter(entered)); err != nil {
+		t.Fatal(err)
+	}
+	w.mails = nil
+	for range 2 {
+		if _, err := w.s.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := map[uuid.UUID]int{}
+	for _, m := range w.mails {
+		if told[m.Transfer]++; m.Kind != "transfer_cancelled" || m.To != ben.email() || m.Language != "es" {
+			t.Errorf("mailed %+v", m)
+		}
+	}
+	if len(told) != 2 || told[gone.ID] != 1 || told[inside.ID] != 1 {
+		t.Errorf("told of %v", told)
+	}
+}
+
 func TestATicketIsHandedOnAsOftenAsTheEventAllowsAndOfferedNoMoreThanIsBounded(t *testing.T) {
 	w := newWorld(t)
 	w.change(func(t *transfer.Terms) { t.Most = 2 })
