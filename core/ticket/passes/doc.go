@@ -20,7 +20,9 @@
 // Apple: every phone that has registered for the pass is sent a push that says nothing, and asks the web service what has changed. Google:
 // the ticket's object and its event's class are patched. A process that dies in between leaves a lease that ends; then another core tells
 // again. Telling is saying how it is now, so telling twice, or late, does no harm, and telling once says all that has changed before. A pass
-// that is given up is still right for phones that ask.
+// that is given up is still right for phones that ask. What Google does not have may be saved a moment later with a link that was opened before
+// the change, and then be the former pass: it is told once more some minutes after (Config.Again). A link that is used later still is not noticed
+// before the next change.
 //
 // Calls are made outside of transactions and bounded in time; Google's are limited to what Google takes. Each kind of wallet is told by itself, so
 // that one whose service is slow or away keeps no other waiting.

@@ -35,7 +35,7 @@ const (
 	tokenMargin = time.Minute
 )
 
-// errNotSaved means that Google does not know the resource: nobody has used the link.
+// errNotSaved means that Google does not know the resource: nobody has used the link, or not yet.
 var errNotSaved = errors.New("passes: not in Google Wallet")
 
 // GoogleConfig is what a GoogleAPI is made of.
@@ -69,7 +69,7 @@ func NewGoogleAPI(cfg GoogleConfig) *GoogleAPI {
 		limit: rate.NewLimiter(googleRate, googleRate), classes: map[string]patched{}}
 }
 
-// Tell makes a saved ticket and its event look as they are now. That it was never saved is no error.
+// Tell makes a saved ticket and its event look as they are now. errNotSaved when it is not in Google Wallet.
 func (g *GoogleAPI) Tell(ctx context.Context, p wallet.Pass) error {
 	class, object, err := g.cfg.Wallet.Patches(p)
 	if err != nil {
@@ -77,18 +77,12 @@ func (g *GoogleAPI) Tell(ctx context.Context, p wallet.Pass) error {
 	}
 	if !p.Void && !g.fresh(class) {
 		err := g.patch(ctx, "eventTicketClass", class)
-		if errors.Is(err, errNotSaved) {
-			return nil // no ticket of the event is saved
-		}
-		if err != nil {
+		if err != nil { // errNotSaved: no ticket of the event is saved
 			return err
 		}
 		g.remember(class)
 	}
-	if err := g.patch(ctx, "eventTicketObject", object); !errors.Is(err, errNotSaved) {
-		return err
-	}
-	return nil
+	return g.patch(ctx, "eventTicketObject", object)
 }
 
 func (g *GoogleAPI) fresh(class wallet.Patch) bool {

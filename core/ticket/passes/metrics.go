@@ -4,7 +4,7 @@ import "github.com/VictoriaMetrics/metrics"
 
 // Metrics of every Service of the process.
 //
-//	core_wallet_updates_total{wallet,result}  result: told; failed, and tried again; dropped after a day
+//	core_wallet_updates_total{wallet,result}  result: told, or never saved; failed, and tried again; dropped after a day
 //	core_wallet_pushes_total{result}          pushes to phones: sent; gone: the phone has the pass no more; or refused: not a token of this service
 //	core_wallet_registrations_total           phones that have registered for a pass
 //	core_wallet_updates_due                   passes that are to be told of

@@ -473,6 +473,8 @@ func TestGoogleIsToldWhatHasBecomeOfASavedTicket(t *testing.T) {
 	}
 	w.hand(x.ID, ann)
 	w.told() // it is not saved yet, so there is nothing to patch
+	w.minutesPass()
+	w.told()
 	if due, _ := w.due(s); due {
 		t.Error("a link that nobody has used is tried for ever")
 	}
@@ -501,6 +503,51 @@ func TestGoogleIsToldWhatHasBecomeOfASavedTicket(t *testing.T) {
 	w.eventually("the earlier owner's is inactive", func() bool { w.told(); o, _ := w.google.Resource(at); return o["state"] == "INACTIVE" })
 	if object, _ = w.google.Resource(at); strings.Contains(fmt.Sprint(object), w.load(x.ID).Code) {
 		t.Error("the earlier owner was told the new owner's code")
+	}
+}
+
+// minutesPass has it all happen some minutes earlier.
+func (w *world) minutesPass() {
+	w.t.Helper()
+	if _, err := w.d.Pool.Exec(w.t.Context(), `UPDATE wallet_passes SET changed_at = changed_at - INTERVAL '5 minutes', due_at = due_at - INTERVAL '5 minutes'`); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestATicketThatIsSavedWithALinkFromBeforeItChangedIsPatchedSomeMinutesLater(t *testing.T) {
+	w := newWorld(t)
+	x := w.ticket()
+	s := w.save(x, Google)
+	link, err := w.pass.Link(t.Context(), describe(s, x), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.hand(x.ID, ben)
+	w.told()
+	if err := w.google.Save(link); err != nil {
+		t.Fatal(err)
+	}
+	at := "eventTicketObject/33.t-" + s.Name()
+	w.told()
+	if _, n := w.google.Resource(at); n != 0 {
+		t.Errorf("at once it was patched %d times", n)
+	}
+	w.minutesPass()
+	w.told()
+	if object, n := w.google.Resource(at); n != 1 || object["state"] != "INACTIVE" {
+		t.Errorf("patched %d times: %v", n, object)
+	}
+	if due, attempts := w.due(s); due || attempts != 0 {
+		t.Errorf("afterwards: due %v, %d attempts", due, attempts)
+	}
+	c := &claimed{Saved: s, fresh: true} // it changes while Google is asked
+	w.hand(x.ID, ann)
+	if err := w.settle(c, errNotSaved); err != nil {
+		t.Fatal(err)
+	}
+	w.told()
+	if object, _ := w.google.Resource(at); object["state"] != "ACTIVE" {
+		t.Errorf("what has changed meanwhile waits: %v", object)
 	}
 }
 

@@ -28,11 +28,17 @@ WHERE due_at <= now() AND wallet = $1::TEXT ORDER BY due_at LIMIT $2`
 const sqlClaim = `
 UPDATE wallet_passes SET due_at = now() + $4::INT8 * INTERVAL '1 microsecond', attempts = attempts + 1
 WHERE ticket_id = $1::UUID AND owner = $2::BYTEA AND wallet = $3::TEXT AND due_at <= now()
-RETURNING ticket_id, owner, wallet, name_epoch, version, changed_at, attempts, changed_at < now() - $5::INT8 * INTERVAL '1 microsecond'`
+RETURNING ticket_id, owner, wallet, name_epoch, version, changed_at, attempts, changed_at < now() - $5::INT8 * INTERVAL '1 microsecond',
+    changed_at > now() - $6::INT8 * INTERVAL '1 microsecond'`
 
 // Whatever has changed since it was claimed is told anew.
 const sqlTold = `
 UPDATE wallet_passes SET due_at = CASE WHEN version = $4::INT8 THEN NULL ELSE now() END, attempts = 0, last_error = $5::TEXT
+WHERE ticket_id = $1::UUID AND owner = $2::BYTEA AND wallet = $3::TEXT`
+
+// A link to save the pass as it was may have been opened before the change, and used afterwards.
+const sqlNotSavedYet = `
+UPDATE wallet_passes SET due_at = CASE WHEN version = $4::INT8 THEN now() + $5::INT8 * INTERVAL '1 microsecond' ELSE now() END, attempts = 0, last_error = ''
 WHERE ticket_id = $1::UUID AND owner = $2::BYTEA AND wallet = $3::TEXT`
 
 const sqlFailed = `
@@ -91,6 +97,7 @@ type claimed struct {
 	Saved
 	attempts int
 	old      bool // it has been tried for too long
+	fresh    bool // it has changed so lately that who opened the link to the former pass may still use it
 	deadline time.Time
 }
 
@@ -132,8 +139,8 @@ func (s *Service) claim(ctx context.Context, id uuid.UUID, owner []byte, w strin
 	err = s.cfg.DB.InBookkeeping(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		c = &claimed{deadline: deadline}
 		var of []byte
-		err := tx.QueryRow(ctx, sqlClaim, id, owner, w, s.cfg.Lease.Microseconds(), s.cfg.MaxAge.Microseconds()).
-			Scan(&c.Ticket, &of, &c.Wallet, &c.Named, &c.Version, &c.ChangedAt, &c.attempts, &c.old)
+		err := tx.QueryRow(ctx, sqlClaim, id, owner, w, s.cfg.Lease.Microseconds(), s.cfg.MaxAge.Microseconds(), s.cfg.Again.Microseconds()).
+			Scan(&c.Ticket, &of, &c.Wallet, &c.Named, &c.Version, &c.ChangedAt, &c.attempts, &c.old, &c.fresh)
 		copy(c.Owner[:], of)
 		if errors.Is(err, pgx.ErrNoRows) {
 			c = nil
@@ -226,12 +233,20 @@ func (s *Service) forget(ctx context.Context, token string, before time.Time) er
 func (s *Service) settle(c *claimed, told error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Lease/4)
 	defer cancel()
+	again := c.fresh && errors.Is(told, errNotSaved)
+	if errors.Is(told, errNotSaved) {
+		told = nil
+	}
 	var why string
 	if told != nil {
 		why = told.Error()
 	}
 	later := told != nil && !c.old
 	err := s.cfg.DB.InBookkeeping(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+		if again {
+			_, err = tx.Exec(ctx, sqlNotSavedYet, c.Ticket, c.Owner[:], string(c.Wallet), c.Version, s.cfg.Again.Microseconds())
+			return err
+		}
 		if later {
 			_, err = tx.Exec(ctx, sqlFailed, c.Ticket, c.Owner[:], string(c.Wallet), s.backoff(c.attempts).Microseconds(), why)
 			return err
@@ -244,6 +259,7 @@ func (s *Service) settle(c *claimed, told error) error {
 	}
 	attrs := []any{"wallet", string(c.Wallet), "pass", c.Name(), "attempts", c.attempts, "error", why}
 	switch {
+	case again: // it is neither told nor failed yet
 	case told == nil:
 		updates[c.Wallet].told.Inc()
 	case later:

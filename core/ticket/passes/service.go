@@ -39,6 +39,7 @@ type Config struct {
 	Backoff    time.Duration  // mean wait before the second attempt, doubling; default 5 s
 	BackoffMax time.Duration  // longest mean wait between two attempts; default 10 min
 	MaxAge     time.Duration  // how long a change is tried to be told; default 24 h
+	Again      time.Duration  // when Google is told once more of a change to a pass that it does not have yet; default 5 min
 	Jitter     func() float64 // uniform in [0, 1); default math/rand/v2
 	Log        *slog.Logger   // default slog.Default()
 }
@@ -61,6 +62,7 @@ func New(cfg Config) *Service {
 	set(&cfg.Backoff, 5*time.Second)
 	set(&cfg.BackoffMax, 10*time.Minute)
 	set(&cfg.MaxAge, 24*time.Hour)
+	set(&cfg.Again, 5*time.Minute)
 	if cfg.Workers <= 0 {
 		cfg.Workers = 4
 	}
