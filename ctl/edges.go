@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 )
 
@@ -207,7 +208,11 @@ func (t *tool) changeEdgeKeys(cmd *cobra.Command, c *client, verb, event, edge, 
 		body["event"] = event
 	}
 	if edge != "" {
-		body["edge_id"] = edge
+		id, err := uuid.Parse(edge)
+		if err != nil || id == uuid.Nil { // which core takes for all of them
+			return usagef("--edge is the id of an edge, as ticketctl edges list shows it")
+		}
+		body["edge_id"] = id.String()
 	}
 	answer, err := c.post(cmd.Context(), "/admin/v1/edges/keys:"+verb, body)
 	if err != nil {

@@ -2,6 +2,7 @@ package ctl_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 )
 
@@ -61,6 +62,18 @@ func (f *fakeCore) edgeRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /admin/v1/accounts/keys:revoke", func(w http.ResponseWriter, _ *http.Request) {
 		accountKeys = []int{accountKeys[0] + 1}
 		keys(w)
+	})
+	mux.HandleFunc("POST /admin/v1/events/{id}/invitations", func(w http.ResponseWriter, r *http.Request) {
+		var asked struct {
+			Count   int
+			Presale string
+		}
+		_ = json.NewDecoder(r.Body).Decode(&asked) // what it does not understand it makes none of
+		codes := []string{}
+		for i := range asked.Count {
+			codes = append(codes, fmt.Sprintf("code-%d-%s", i, asked.Presale))
+		}
+		answer(w, 201, map[string]any{"event": "arena", "presale": asked.Presale, "invitations": codes})
 	})
 	newest := func(w http.ResponseWriter) {
 		answer(w, 200, map[string]any{"event": "arena", "newest": map[string]any{"pass": passKey, "receipt": 1, "invitation": 1}})

@@ -81,7 +81,8 @@ func (t *tool) onSaleSchedule() *cobra.Command {
 Scheduling again moves the times, as long as the sale has not opened.
 
 A time is RFC 3339 with its zone, 2027-03-01T10:00:00Z or 2027-03-01T11:00:00+01:00, or counted from now by this machine's
-clock: +15m, +2h30m. Without --joining-at and --ends-at the event's and core's defaults count.
+clock: +15m, +2h30m. Without --joining-at and --ends-at the event's and core's defaults count, and joining
+opens no earlier than the sale before is over.
 
 --beacon names a public value that nobody can know before the sale opens, such as a round of a randomness service: where and when
 it can be read. The commitment covers the name, the value goes into the seed, and so not even the operator could choose who

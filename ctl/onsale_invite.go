@@ -9,13 +9,14 @@ const invitePage = 10_000
 
 func (t *tool) onSaleInvite() *cobra.Command {
 	var count int
+	var presale string
 	cmd := &cobra.Command{
-		Use:   "invite EVENT [--count N]",
-		Short: "Make invitations to an event's sales",
-		Long: `invite makes signed codes and prints them, one a line: for general sale where the event's on_sale.identity is invitation, and for its
-presales that are for who was invited. Each is one entry in a draw, whoever shows it and how often, and is good in every such sale of
-the event. Core does not keep them: who wants them again makes others. ticketctl keys rotate --key invitation changes what signs them.`,
-		Example:           `  ticketctl onsale invite arena --count 500 > invitations.txt`,
+		Use:   "invite EVENT [--count N] [--presale ID]",
+		Short: "Make invitations to a sale of an event",
+		Long: `invite makes signed codes and prints them, one a line: for general sale where the event's on_sale.identity is invitation, or with
+--presale for a presale that is for who was invited. Each is one entry in the draw of that sale, whoever shows it and how often, and good in
+no other. Core does not keep them: who wants them again makes others. ticketctl keys rotate --key invitation changes what signs them.`,
+		Example:           `  ticketctl onsale invite arena --presale sponsors --count 500 > invitations.txt`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: t.completeEvents,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -26,7 +27,7 @@ the event. Core does not keep them: who wants them again makes others. ticketctl
 			if err != nil {
 				return err
 			}
-			answer, err := c.post(cmd.Context(), path("events", args[0], "invitations"), map[string]any{"count": count})
+			answer, err := c.post(cmd.Context(), path("events", args[0], "invitations"), map[string]any{"count": count, "presale": presale})
 			if err != nil {
 				return err
 			}
@@ -41,5 +42,6 @@ the event. Core does not keep them: who wants them again makes others. ticketctl
 		},
 	}
 	cmd.Flags().IntVar(&count, "count", 1, "how many")
+	cmd.Flags().StringVar(&presale, "presale", "", "the presale they are for; default general sale")
 	return cmd
 }

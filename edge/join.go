@@ -64,7 +64,7 @@ func (s *Server) join(ctx *fasthttp.RequestCtx, slug []byte) {
 	} else if s.limited(ctx, guard.Device, now, who.hash[:]) {
 		return
 	}
-	entrant, refusal := s.entrantOf(ctx, room, keys, &request, who, now)
+	entrant, refusal := s.entrantOf(ctx, room, keys, state.Presale, &request, who, now)
 	if refusal != nil {
 		s.refuseAccount(ctx, refusal)
 		return
@@ -139,8 +139,8 @@ func (s *Server) joinable(ctx *fasthttp.RequestCtx, state *queue.State, at time.
 	return true
 }
 
-// entrantOf is who joins, by what the event calls an identity.
-func (s *Server) entrantOf(ctx *fasthttp.RequestCtx, room *room, k *roomKeys, request *joinRequest, who browser, now time.Time) (lottery.Entrant, *problem) {
+// entrantOf is who joins a presale, or general sale, by what that calls an identity.
+func (s *Server) entrantOf(ctx *fasthttp.RequestCtx, room *room, k *roomKeys, presale string, request *joinRequest, who browser, now time.Time) (lottery.Entrant, *problem) {
 	switch k.identity {
 	case identityAccount:
 		signed, none := s.accountOf(ctx, now)
@@ -154,7 +154,7 @@ func (s *Server) entrantOf(ctx *fasthttp.RequestCtx, room *room, k *roomKeys, re
 		if request.Invitation == "" {
 			return lottery.Entrant{}, problemInvitationRequired
 		}
-		invitation, ok := k.verifyInvitation(room.event, request.Invitation)
+		invitation, ok := k.verifyInvitation(room.event, presale, request.Invitation)
 		if !ok {
 			return lottery.Entrant{}, problemInvitationForged
 		}

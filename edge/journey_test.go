@@ -171,9 +171,10 @@ func TestInvitationsAreChecked(t *testing.T) {
 	n := startNode(t, testConfig(t, world.start())).ready("club")
 	code := lottery.Invitation{Event: lottery.EventID("club"), ID: [16]byte{1}, KeyNo: 1}.Sign(event.invitation)
 	other := lottery.Invitation{Event: lottery.EventID("other"), ID: [16]byte{1}, KeyNo: 1}.Sign(event.invitation)
+	presale := lottery.Invitation{Event: lottery.EventID("club"), Presale: "fans", ID: [16]byte{1}, KeyNo: 1}.Sign(event.invitation)
 	b := newBuyer(t)
 	b.do(n, "POST", "/q/club/join", `{}`).expect(t, "no invitation", 401, "invitation_required")
-	for what, bad := range map[string]string{"of another event": other, "no code": "abc", "forged": "B" + code[1:], "cut": code[:len(code)-1]} {
+	for what, bad := range map[string]string{"of another event": other, "of a presale": presale, "no code": "abc", "forged": "B" + code[1:], "cut": code[:len(code)-1]} {
 		b.do(n, "POST", "/q/club/join", fmt.Sprintf(`{"invitation":%q}`, bad)).expect(t, what, 401, "invitation_forged")
 	}
 	entrants := map[string]bool{}

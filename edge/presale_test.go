@@ -68,7 +68,7 @@ func presaleWorld(t *testing.T) (*fakeWorld, *withSales, *fakeEvent, *testNode, 
 			OpensAt: queue.Instant{Time: time.Date(2027, 5, 8, 8, 0, 0, 0, time.UTC)}, EndsAt: queue.Instant{Time: time.Date(2027, 6, 8, 8, 0, 0, 0, time.UTC)}}
 	})
 	n := startNode(t, testConfig(t, world.start())).ready("arena")
-	return world, sales, event, n, lottery.Invitation{Event: lottery.EventID("arena"), ID: [16]byte{1}, KeyNo: 1}.Sign(event.invitation)
+	return world, sales, event, n, lottery.Invitation{Event: lottery.EventID("arena"), Presale: "fans", ID: [16]byte{1}, KeyNo: 1}.Sign(event.invitation)
 }
 
 func TestAPresaleIsJoinedWaitedForAndLeftForTheNextSaleByFormsAlone(t *testing.T) {
@@ -122,6 +122,25 @@ func TestAPresaleIsJoinedWaitedForAndLeftForTheNextSaleByFormsAlone(t *testing.T
 		return b.do(n, "POST", "/q/arena/join", "", asForm).status == http.StatusSeeOther
 	})
 	page("/q/arena/place", "<dt>Sale</dt><dd>General sale</dd>")
+}
+
+func TestAnInvitationOpensTheSaleItWasMadeForAlone(t *testing.T) {
+	world, sales, event, n, invitation := presaleWorld(t)
+	made := func(presale string) string {
+		return lottery.Invitation{Event: lottery.EventID("arena"), Presale: presale, ID: [16]byte{1}, KeyNo: 1}.Sign(event.invitation)
+	}
+	join := func(code string) reply {
+		return newBuyer(t).do(n, "POST", "/q/arena/join", `{"invitation":"`+code+`"}`)
+	}
+	join(made("")).expect(t, "one for general sale in the presale", 401, "invitation_forged")
+	join(made("sponsors")).expect(t, "one for another presale", 401, "invitation_forged")
+	if r := join(invitation); r.status != 200 {
+		t.Errorf("its own: %d %s", r.status, r.body)
+	}
+	world.succeeds(sales, event)
+	world.change(func() { event.state.Identity = "invitation" })
+	eventually(t, "general sale takes an invitation of its own", func() bool { return join(made("")).status == 200 })
+	join(invitation).expect(t, "the presale's in general sale", 401, "invitation_forged")
 }
 
 func TestOneRegistersForAPresaleByAFormWithItsWord(t *testing.T) {

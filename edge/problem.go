@@ -49,7 +49,7 @@ var (
 	problemTokenMalformed   = &problem{400, "token_malformed", "Malformed admission token", "The admission token is not of the form that Fairgate issues. Leave it out to get a new one."}
 
 	problemInvitationRequired = &problem{401, "invitation_required", "Invitation required", "This on-sale is by invitation. Send the invitation with the join."}
-	problemInvitationForged   = &problem{401, "invitation_forged", "Invitation not valid", "The invitation was not issued for this event. Copy it completely."}
+	problemInvitationForged   = &problem{401, "invitation_forged", "Invitation not valid", "The invitation was not issued for this sale of the event. Copy it completely; one made for another sale of the event is good in that one."}
 
 	problemAccountRequired = &problem{401, "account_required", "Sign in first", "This on-sale is for accounts: one entry each, from as many browsers as you like. Sign in with your e-mail address, then join."}
 	problemAccountOther    = &problem{401, "account_other", "Another account", "Another account joined in this browser. Sign in with that one, or join anew with yours."}

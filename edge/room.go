@@ -268,10 +268,10 @@ func appendShipment(dst []byte, slug string, out shipment) []byte {
 	return append(dst, `}}`...)
 }
 
-// verifyInvitation is the invitation of a code, if it was issued for the event.
-func (k *roomKeys) verifyInvitation(event uuid.UUID, code string) (lottery.Invitation, bool) {
+// verifyInvitation is the invitation of a code, if it was issued for this sale of the event: a presale, or general sale.
+func (k *roomKeys) verifyInvitation(event uuid.UUID, presale, code string) (lottery.Invitation, bool) {
 	parsed, err := lottery.ParseInvitation(code)
-	if err != nil || parsed.Event != event {
+	if err != nil || parsed.Event != event || parsed.Presale != presale {
 		return lottery.Invitation{}, false
 	}
 	key := k.invitations.Find(parsed.KeyNo)

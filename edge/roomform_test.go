@@ -114,7 +114,7 @@ func TestFormsOfTheWaitingRoomAreRefusedInWords(t *testing.T) {
 	if r := b.do(n, "POST", "/e/arena/buy", "", asForm, "Origin: https://elsewhere.example"); r.status != 403 {
 		t.Errorf("a form of another site buys: %d", r.status)
 	}
-	if r := b.do(n, "POST", "/q/arena/join", "invitation=forged%3Cb%3E", asForm); r.status != 401 || !strings.Contains(string(r.body), "That invitation is not for this event") {
+	if r := b.do(n, "POST", "/q/arena/join", "invitation=forged%3Cb%3E", asForm); r.status != 401 || !strings.Contains(string(r.body), "That invitation is not for this sale") {
 		t.Errorf("a forged invitation: %d %s", r.status, r.body)
 	}
 	for path, allowed := range map[string]string{"/q/arena/place": "GET, HEAD", "/e/arena/order/" + uuid.NewString(): "GET, HEAD", "/e/arena/buy": "GET, HEAD, POST"} {

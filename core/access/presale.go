@@ -25,9 +25,25 @@ var (
 	ErrNotRegistered = errors.New("not registered for the presale")
 	// ErrOverlap means that an on-sale would begin before the one before it is over.
 	ErrOverlap = errors.New("the on-sale overlaps with another")
+	// ErrPresaleEnded means that the presale is over, by the event's file or since its on-sale was ended and does not come again.
+	ErrPresaleEnded = errors.New("the presale is over")
 	// ErrPresaleFree means that nobody has to register for the presale.
 	ErrPresaleFree = errors.New("the presale has no list")
 )
+
+// Overlap says with which on-sale one would overlap that people would join and that would end at these times. It is an ErrOverlap.
+type Overlap struct {
+	JoiningAt, EndsAt time.Time
+	Other             Planned
+}
+
+func (o *Overlap) Error() string {
+	return fmt.Sprintf("%v: joining from %s, to the end at %s, and another is from %s to %s", ErrOverlap, o.JoiningAt.UTC().Format(time.RFC3339),
+		o.EndsAt.UTC().Format(time.RFC3339), o.Other.JoiningAt.UTC().Format(time.RFC3339), o.Other.EndsAt.UTC().Format(time.RFC3339))
+}
+
+// Is makes an Overlap an ErrOverlap.
+func (o *Overlap) Is(target error) bool { return target == ErrOverlap }
 
 // Presale is a window in which those who have a right to it are sold an allocation.
 type Presale struct {
@@ -135,14 +151,17 @@ const (
 	sqlRegister = `INSERT INTO presale_registrations (event_id, presale, entrant, registered_at)
 	SELECT $1, $2, e, now() FROM unnest($3::BYTEA[]) AS e ON CONFLICT (event_id, presale, entrant) DO NOTHING`
 	sqlRegisteredOf = `SELECT entrant FROM presale_registrations WHERE event_id = $1 AND presale = $2 AND entrant = ANY($3::BYTEA[])`
-	sqlRegistered   = `SELECT count(*) FROM presale_registrations WHERE event_id = $1 AND presale = $2`
+	sqlPresaleEnded = `SELECT NOT EXISTS (SELECT 1 FROM draw_plans WHERE event_id = $1 AND presale = $2)
+	AND EXISTS (SELECT 1 FROM draw_generations WHERE event_id = $1 AND presale = $2)
+	AND NOT EXISTS (SELECT 1 FROM draws WHERE event_id = $1 AND presale = $2 AND phase <> 'ended' AND ends_at > now())`
+	sqlRegistered = `SELECT count(*) FROM presale_registrations WHERE event_id = $1 AND presale = $2`
 )
 
 // maxRegistered bounds how many are registered at once.
 const maxRegistered = 1000
 
 // Register gives accounts, as the entrants they are in the event, the right to a presale. Registering twice is registering once. It says
-// how many were new. ErrPresaleUnknown, ErrPresaleFree, ErrEnded when the presale is over, ErrTooMany.
+// how many were new. ErrPresaleUnknown, ErrPresaleFree, ErrPresaleEnded, ErrTooMany.
 func (r *Room) Register(ctx context.Context, slug, presale string, entrants []lottery.Entrant) (int, error) {
 	if len(entrants) > maxRegistered {
 		return 0, fmt.Errorf("%w: %d to register, at most %d", ErrTooMany, len(entrants), maxRegistered)
@@ -154,13 +173,21 @@ func (r *Room) Register(ctx context.Context, slug, presale string, entrants []lo
 	case !p.Registered:
 		return 0, ErrPresaleFree
 	case !r.now().Before(p.Until):
-		return 0, ErrEnded
+		return 0, ErrPresaleEnded
+	}
+	event := lottery.EventID(slug)
+	var ended bool
+	if err := r.db.Reader.QueryRow(ctx, sqlPresaleEnded, event, presale).Scan(&ended); err != nil {
+		return 0, fmt.Errorf("look whether a presale is over: %w", err)
+	}
+	if ended {
+		return 0, ErrPresaleEnded
 	}
 	raw := make([][]byte, len(entrants))
 	for i := range entrants {
 		raw[i] = entrants[i][:]
 	}
-	tag, err := r.db.Exec(ctx, sqlRegister, lottery.EventID(slug), presale, raw)
+	tag, err := r.db.Exec(ctx, sqlRegister, event, presale, raw)
 	if err != nil {
 		return 0, fmt.Errorf("register for a presale: %w", err)
 	}
@@ -258,8 +285,7 @@ func pastOf(ctx context.Context, q querier, event uuid.UUID) ([]string, error) {
 // enqueue notes the plan as one that comes after the current on-sale, in place of an earlier plan for the same presale.
 func (p *plan) enqueue(ctx context.Context, tx pgx.Tx, event uuid.UUID, current *draw) error {
 	if p.joiningAt.Before(current.endsAt) {
-		return fmt.Errorf("%w: joining would open at %s, and the on-sale there is ends at %s", ErrOverlap,
-			p.joiningAt.UTC().Format(time.RFC3339), current.endsAt.UTC().Format(time.RFC3339))
+		return p.overlap(Planned{Presale: current.presale, JoiningAt: current.joiningAt.UTC(), OpensAt: current.opensAt.UTC(), EndsAt: current.endsAt.UTC()})
 	}
 	if err := p.apart(ctx, tx, event, func(o Planned) bool { return o.Presale != p.presale }); err != nil {
 		return err
@@ -273,6 +299,28 @@ func (p *plan) enqueue(ctx context.Context, tx pgx.Tx, event uuid.UUID, current 
 	return nil
 }
 
+func (p *plan) overlap(other Planned) error {
+	return &Overlap{JoiningAt: p.joiningAt.UTC(), EndsAt: p.endsAt.UTC(), Other: other}
+}
+
+// joinAfter has joining open when the on-sale before is over, where none is given and the event's default would have it open earlier.
+func (p *plan) joinAfter(ctx context.Context, tx pgx.Tx, event uuid.UUID, current *draw) error {
+	if !p.joiningAt.IsZero() {
+		return nil
+	}
+	planned, err := plansOf(ctx, tx, event)
+	if err != nil {
+		return err
+	}
+	p.joiningAt = p.opensAt.Add(-p.sale.JoiningBefore)
+	for _, o := range append(planned, Planned{Presale: current.presale, EndsAt: current.endsAt}) {
+		if o.Presale != p.presale && o.EndsAt.After(p.joiningAt) && !o.EndsAt.After(p.opensAt) {
+			p.joiningAt = o.EndsAt
+		}
+	}
+	return nil
+}
+
 // apart is ErrOverlap when the plan overlaps with one of those that come after the current on-sale.
 func (p *plan) apart(ctx context.Context, tx pgx.Tx, event uuid.UUID, from func(Planned) bool) error {
 	others, err := plansOf(ctx, tx, event)
@@ -281,7 +329,7 @@ func (p *plan) apart(ctx context.Context, tx pgx.Tx, event uuid.UUID, from func(
 	}
 	for _, o := range others {
 		if from(o) && p.joiningAt.Before(o.EndsAt) && o.JoiningAt.Before(p.endsAt) {
-			return fmt.Errorf("%w: one from %s to %s is planned", ErrOverlap, o.JoiningAt.Format(time.RFC3339), o.EndsAt.Format(time.RFC3339))
+			return p.overlap(o)
 		}
 	}
 	return nil

@@ -224,3 +224,90 @@ func TestASaleIsNotMovedIntoOneThatIsPlannedAfterIt(t *testing.T) {
 		t.Errorf("moved to just before it: %v", err)
 	}
 }
+
+func TestSalesThatAdjoinAreScheduledWithoutATimeToJoin(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.withPresales()
+	c := w.start(testConfig())
+	from := c.now().Add(10 * time.Minute).UTC().Truncate(time.Second)
+	hour := func(n int) time.Time { return from.Add(time.Duration(n) * time.Hour) }
+	w.change(func(w *world) { // as the event's file has them: one ends when the other begins
+		w.sale.Presales[0].From, w.sale.Presales[0].Until = hour(0), hour(1)
+		w.sale.Presales[1].From, w.sale.Presales[1].Until = hour(1), hour(2)
+	})
+	plan := func(as Scheduling) []Planned {
+		t.Helper()
+		status, err := c.ScheduleAs(t.Context(), slug, as)
+		if err != nil {
+			t.Fatalf("schedule %+v: %v", as, err)
+		}
+		return status.Next
+	}
+	plan(Scheduling{Presale: "fans"})
+	if next := plan(Scheduling{Presale: "members"}); len(next) != 1 || !next[0].JoiningAt.Equal(hour(1)) || !next[0].OpensAt.Equal(hour(1)) {
+		t.Fatalf("after the sale there is: %+v", next)
+	}
+	if next := plan(Scheduling{OpensAt: hour(2).Add(10 * time.Second)}); len(next) != 2 || !next[1].JoiningAt.Equal(hour(2)) {
+		t.Errorf("after one that is planned, ten seconds later: %+v", next)
+	}
+	// With room between them the event's own default counts, a minute.
+	if next := plan(Scheduling{OpensAt: hour(3)}); len(next) != 2 || !next[1].JoiningAt.Equal(hour(3).Add(-time.Minute)) {
+		t.Errorf("long after it: %+v", next)
+	}
+	for what, tried := range map[string]struct {
+		as    Scheduling
+		other Planned
+	}{
+		"joining while the sale there is runs":     {Scheduling{Presale: "members", JoiningAt: hour(1).Add(-time.Second)}, Planned{"fans", from.Add(-time.Minute), from, hour(1), ""}},
+		"joining while a planned one runs":         {Scheduling{OpensAt: hour(3), JoiningAt: hour(2).Add(-time.Second)}, Planned{"members", hour(1), hour(1), hour(2), ""}},
+		"opening before a planned one is over":     {Scheduling{OpensAt: hour(2).Add(-time.Second)}, Planned{"members", hour(1), hour(1), hour(2), ""}},
+		"opening before the sale there is is over": {Scheduling{OpensAt: hour(1).Add(-time.Second)}, Planned{"fans", from.Add(-time.Minute), from, hour(1), ""}},
+	} {
+		_, err := c.ScheduleAs(t.Context(), slug, tried.as)
+		var over *Overlap
+		if !errors.Is(err, ErrOverlap) || !errors.As(err, &over) || over.Other != tried.other {
+			t.Errorf("%s: %v, %+v", what, err, over)
+		}
+	}
+}
+
+func TestNobodyRegistersForAPresaleThatWasEndedEarly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.withPresales()
+	a, b := w.start(testConfig()), w.start(testConfig())
+	register := func(c *core, n int) error {
+		_, err := c.Register(t.Context(), slug, "members", []lottery.Entrant{buyer(n).Entrant})
+		return err
+	}
+	if err := register(a, 1); err != nil {
+		t.Errorf("before it is scheduled: %v", err)
+	}
+	a.scheduleAs(t, "members")
+	if err := register(a, 2); err != nil {
+		t.Errorf("while it runs: %v", err)
+	}
+	if _, err := a.End(t.Context(), slug, ""); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range []*core{a, b} { // whoever has not heard of it asks the database
+		if err := register(c, 3+i); !errors.Is(err, ErrPresaleEnded) {
+			t.Errorf("core %d after its end: %v", i, err)
+		}
+	}
+	// It comes again: whoever wants to may register for that.
+	a.scheduleAs(t, "members")
+	if err := register(b, 5); err != nil {
+		t.Errorf("before it comes again: %v", err)
+	}
+	if _, err := a.End(t.Context(), slug, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Schedule(t.Context(), slug, a.now().Add(time.Hour), time.Time{}, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := register(b, 6); !errors.Is(err, ErrPresaleEnded) {
+		t.Errorf("in general sale after it: %v", err)
+	}
+}

@@ -44,8 +44,8 @@ type Scheduling struct {
 }
 
 // ScheduleAs is ScheduleWithBeacon of general sale or of a presale. While an on-sale is scheduled or runs, one whose joining opens when
-// that is over is noted as coming after it, in place of what was noted for the same presale before; it begins by itself.
-// ErrPresaleUnknown, ErrOverlap.
+// that is over is noted as coming after it, in place of what was noted for the same presale before; it begins by itself. Where no time to
+// join is given and the event's default would have joining open before the on-sale before is over, it opens then. ErrPresaleUnknown, Overlap.
 func (r *Room) ScheduleAs(ctx context.Context, slug string, as Scheduling) (Status, error) {
 	if as.OpensAt.IsZero() && as.Presale == "" {
 		return Status{}, fmt.Errorf("%w: no sale instant is given", ErrTimes)
@@ -173,6 +173,9 @@ func (p *plan) run(ctx context.Context, tx pgx.Tx, event uuid.UUID, slug string)
 	over := !known || old.phase == Ended || !old.now.Before(old.endsAt)
 	immediate := p.opensAt.IsZero()
 	if !over && !immediate && (p.presale != old.presale || !old.now.Before(old.opensAt)) {
+		if err := p.joinAfter(ctx, tx, event, &old); err != nil {
+			return err
+		}
 		err := p.complete(old.now)
 		if p.presale == old.presale && (err != nil || p.joiningAt.Before(old.endsAt)) {
 			return ErrStarted

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"fairgate/core/account"
+	"fairgate/core/ticket/passes"
 )
 
 type entrancyJSON struct {
@@ -53,6 +54,9 @@ func (s *Server) findAccount(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) forgetAccount(w http.ResponseWriter, r *http.Request) error {
 	id, err := pathID(r, account.ErrUnknown)
 	if err != nil {
+		return err
+	}
+	if err := passes.Forget(r.Context(), s.DB, id); err != nil { // the account says which are its own as long as it is not forgotten
 		return err
 	}
 	if err := s.Accounts.Forget(r.Context(), id); err != nil {

@@ -212,10 +212,33 @@ func (s *Server) beacon(w http.ResponseWriter, r *http.Request) error {
 	return s.onSale(w, r)
 }
 
-// invite makes invitation codes for an event that asks for them.
+// errUninvited means that a sale asks for no invitations.
+var errUninvited = errors.New("api: the sale takes no invitations")
+
+// invited is errUninvited where a sale of the event, a presale or general sale, takes no invitations; access.ErrPresaleUnknown.
+func invited(e *event.Event, presale string) error {
+	if presale == "" {
+		if e.Spec.OnSale.Identity != event.InvitationIdentity {
+			return &detailed{errUninvited, "General sale of this event asks for no invitation (on_sale.identity). Name the presale that the invitations are for."}
+		}
+		return nil
+	}
+	for i := range e.Spec.Presales {
+		if p := &e.Spec.Presales[i]; p.ID != presale {
+			continue
+		} else if p.Rights() != event.PresaleInvited {
+			return errUninvited
+		}
+		return nil
+	}
+	return access.ErrPresaleUnknown
+}
+
+// invite makes invitation codes to one sale of an event.
 func (s *Server) invite(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
-		Count int `json:"count"`
+		Count   int    `json:"count"`
+		Presale string `json:"presale"` // empty: general sale
 	}
 	if err := decode(r, &body); err != nil {
 		return err
@@ -227,16 +250,19 @@ func (s *Server) invite(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := invited(e, body.Presale); err != nil {
+		return err
+	}
 	ring, err := s.Events.Keys(r.Context(), event.InvitationPurpose, event.Scope(e.ID))
 	if err != nil {
 		return err
 	}
 	codes := make([]string, body.Count)
 	for i := range codes {
-		code := lottery.Invitation{Event: e.ID, ID: uuid.New(), KeyNo: ring[0].Number}
+		code := lottery.Invitation{Event: e.ID, Presale: body.Presale, ID: uuid.New(), KeyNo: ring[0].Number}
 		codes[i] = code.Sign(ring[0].Private())
 	}
-	writeJSON(w, http.StatusCreated, map[string]any{"event": e.Slug, "invitations": codes})
+	writeJSON(w, http.StatusCreated, map[string]any{"event": e.Slug, "presale": body.Presale, "invitations": codes})
 	return nil
 }
 

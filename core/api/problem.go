@@ -107,6 +107,7 @@ var outcomes = []outcome{
 	{inventory.ErrReleaseOther, 409, "release_other", "That release_id was used for another release. Take a new one.", 0},
 	{errWindow, 403, "presale_not_yours", "This presale is for others: those who were invited, or whom its own waiting room let in.", 0},
 	{access.ErrPresaleUnknown, 404, "presale_unknown", "The event has no such presale.", 0},
+	{errUninvited, 409, "sale_without_invitations", "This presale is not for who was invited (who: invitation).", 0},
 	{access.ErrPresaleFree, 409, "presale_without_list", "Nobody has to register for this presale.", 0},
 	{access.ErrNotRegistered, 403, "not_registered", "This presale is for accounts that have registered for it, and yours has not.", 0},
 	{access.ErrSlowed, 429, "slowed", "You have taken, or taken and let go, more than people do. Wait a while and try again; the reasons are on record.", 0},
@@ -115,6 +116,7 @@ var outcomes = []outcome{
 	{access.ErrWordTries, 429, "presale_word_limit", "There were too many tries. Wait a while and try again.", 0},
 	{access.ErrWordInvalid, 422, "presale_word_invalid", "A word has 6 to 100 bytes and belongs to a presale that asks for one (who: word).", 0},
 	{access.ErrOverlap, 409, "sales_overlap", "On-sales come one after the other: joining opens when the one before is over.", 0},
+	{access.ErrPresaleEnded, 409, "presale_over", "The presale is over, and nobody registers for it any more. The event's page shows the sales that come; people register again once an operator schedules the presale again within its times.", 0},
 	{inventory.ErrGeometryUnknown, 404, "geometry_unknown", "The seats are arranged otherwise by now. Take the geometry's hash from /v1/events/{id}/seats.", 0},
 	{inventory.ErrFeedFull, 503, "overloaded", "The seats of too many events are looked at. Try again.", 5 * time.Second},
 	{inventory.ErrKeyReused, 422, "idempotency_key_reused", "This was asked for before with another body. Use a new Idempotency-Key for a new request.", 0},
@@ -221,7 +223,7 @@ var outcomes = []outcome{
 	{scan.ErrReason, 422, "reason_invalid", "Undoing a scan needs a reason of 1 to 500 characters, which is kept.", 0},
 	{scan.ErrTicketUnknown, 404, "ticket_unknown", "There is no such ticket.", 0},
 	{event.ErrKeyOrder, 409, "key_not_newest", "That is not the event's newest key. Look at its keys; somebody else may have rotated them.", 0},
-	{event.ErrKeysFull, 409, "keys_full", "The event has as many keys as a gate takes.", 0},
+	{event.ErrKeysFull, 409, "keys_full", "As many keys of this kind are good as may be at once, 16. Of those of account sessions one makes room when its last session has ended, or all do when they are revoked; those of an event stay good, so it rotates no more.", 0},
 	{ledger.ErrAccountUnknown, 404, "account_unknown", "The ledger has no such account in this currency.", 0},
 	{settlement.ErrDay, 422, "day_invalid", "A settlement is read of a day that has begun, in UTC.", 0},
 	{settlement.ErrStale, 409, "correction_stale", "The books have changed since this correction was proposed, and it does not fit any more. Read the day again to see what is proposed now.", 0},
@@ -371,6 +373,10 @@ func problemOf(err error) Problem {
 		if errors.As(err, &said) {
 			p.Detail = said.detail
 		}
+		var overlap *access.Overlap
+		if errors.As(err, &overlap) {
+			p.Detail = overlapping(overlap)
+		}
 		var apart *inventory.Apart
 		if errors.As(err, &apart) {
 			p.Relax = apart.Relax
@@ -388,6 +394,17 @@ func problemOf(err error) Problem {
 		p.Detail = said.detail
 	}
 	return p
+}
+
+// overlapping says which two on-sales overlap, and when they are.
+func overlapping(o *access.Overlap) string {
+	at := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+	other := "General sale"
+	if o.Other.Presale != "" {
+		other = fmt.Sprintf("Presale %s", o.Other.Presale)
+	}
+	return fmt.Sprintf("On-sales come one after the other. %s is from %s, when joining opens, to %s; this one would be from %s to %s. Let its joining open when "+
+		"the one before is over (joining_at), or move one of them.", other, at(o.Other.JoiningAt), at(o.Other.EndsAt), at(o.JoiningAt), at(o.EndsAt))
 }
 
 // detailed says more about an error than the table does, to the client.

@@ -10,7 +10,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"fairgate/core/access"
 	"fairgate/core/db"
+	"fairgate/core/event"
 	"fairgate/core/payment/offline"
 	"fairgate/core/ticket/gate"
 	"fairgate/ledger"
@@ -34,6 +36,28 @@ func TestAFullQueueTellsHowLongItIs(t *testing.T) {
 	p := problemOf(fmt.Errorf("hold: %w", &db.Overload{Wait: 2300 * time.Millisecond}))
 	if p.Status != 503 || p.Code != "overloaded" || p.RetryAfter != 3 {
 		t.Errorf("%+v, want 503 and three seconds", p)
+	}
+}
+
+func TestSalesThatOverlapAreToldWithTheirTimes(t *testing.T) {
+	at := func(hour int) time.Time { return time.Date(2027, 5, 3, hour, 0, 0, 0, time.FixedZone("", 7200)) }
+	for presale, name := range map[string]string{"sponsors": "Presale sponsors", "": "General sale"} {
+		over := &access.Overlap{JoiningAt: at(11), EndsAt: at(14), Other: access.Planned{Presale: presale, JoiningAt: at(9), OpensAt: at(10), EndsAt: at(12)}}
+		p := problemOf(fmt.Errorf("schedule: %w", over))
+		if p.Status != 409 || p.Code != "sales_overlap" {
+			t.Errorf("%+v", p)
+		}
+		for _, part := range []string{name + " is from 2027-05-03T07:00:00Z", "to 2027-05-03T10:00:00Z", "from 2027-05-03T09:00:00Z to 2027-05-03T12:00:00Z", "joining_at"} {
+			if !strings.Contains(p.Detail, part) {
+				t.Errorf("%q lacks %q", p.Detail, part)
+			}
+		}
+	}
+}
+
+func TestFullKeysOfAccountsAreNotToldAsThoseOfAGate(t *testing.T) {
+	if p := problemOf(fmt.Errorf("rotate: %w", event.ErrKeysFull)); p.Code != "keys_full" || strings.Contains(p.Detail, "gate") || !strings.Contains(p.Detail, "account sessions") {
+		t.Errorf("%+v", p)
 	}
 }
 

@@ -5,8 +5,10 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -33,6 +35,7 @@ type vectors struct {
 	Receipt    Hex      `json:"receipt"`
 	ReceiptKey Hex      `json:"receipt_public_key"`
 	Invitation string   `json:"invitation"`
+	ForPresale string   `json:"invitation_to_presale"`
 }
 
 // counting is n bytes that count up from first.
@@ -49,6 +52,10 @@ func exampleReceipt() Receipt {
 		Event: EventID("arena"), Entrant: Entrant(counting(0x10, 16)), Generation: 2, Window: 1, Band: 1,
 		Reason: ReasonNetworkSurplus, Block: 77, AcknowledgedAt: time.UnixMilli(1777626012345).UTC(), KeyNo: 3,
 	}
+}
+
+func exampleInvitation(presale string) Invitation {
+	return Invitation{Event: EventID("arena"), Presale: presale, ID: [16]byte(counting(0x30, 16)), KeyNo: 1}
 }
 
 func exampleKey() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(counting(0x80, 32)) }
@@ -76,7 +83,8 @@ func exampleVectors(t *testing.T) vectors {
 		Commitment: chain.Commitment(),
 		Receipt:    exampleReceipt().Sign(exampleKey()),
 		ReceiptKey: Hex(exampleKey().Public().(ed25519.PublicKey)),
-		Invitation: Invitation{Event: event, ID: [16]byte(counting(0x30, 16)), KeyNo: 1}.Sign(exampleKey()),
+		Invitation: exampleInvitation("").Sign(exampleKey()),
+		ForPresale: exampleInvitation("fans").Sign(exampleKey()),
 	}
 	network := NetworkHash([]byte{192, 0, 2, 0})
 	v.Network = network[:]
@@ -121,8 +129,10 @@ func TestFormulasAndLayoutsAreThoseOfTheGoldenVectors(t *testing.T) {
 	if r, err := VerifyReceipt(read.Receipt, ed25519.PublicKey(read.ReceiptKey)); err != nil || r != exampleReceipt() {
 		t.Errorf("the golden receipt reads as %+v, %v", r, err)
 	}
-	if i, err := VerifyInvitation(read.Invitation, ed25519.PublicKey(read.ReceiptKey)); err != nil || i.KeyNo != 1 {
-		t.Errorf("the golden invitation reads as %+v, %v", i, err)
+	for presale, code := range map[string]string{"": read.Invitation, "fans": read.ForPresale} {
+		if i, err := VerifyInvitation(code, ed25519.PublicKey(read.ReceiptKey)); err != nil || i != exampleInvitation(presale) {
+			t.Errorf("the golden invitation to presale %q reads as %+v, %v", presale, i, err)
+		}
 	}
 	if !read.Proof.Verify(read.Root, read.Leaves[2]) {
 		t.Error("the golden proof does not verify")
@@ -149,8 +159,9 @@ func FuzzReceipt(f *testing.F) {
 }
 
 func FuzzInvitation(f *testing.F) {
-	good := Invitation{Event: EventID("arena"), ID: [16]byte{1}, KeyNo: 1}.Sign(exampleKey())
+	good := exampleInvitation("").Sign(exampleKey())
 	f.Add(good)
+	f.Add(exampleInvitation("fans").Sign(exampleKey()))
 	f.Add(good[1:])
 	f.Add(good + "\n")
 	f.Fuzz(func(t *testing.T, code string) {
@@ -158,11 +169,33 @@ func FuzzInvitation(f *testing.F) {
 		if err != nil {
 			return
 		}
-		fields := base64.RawURLEncoding.EncodedLen(invitationFields) - 1
-		if again := i.Sign(exampleKey()); again[:fields] != code[:fields] {
+		fields := base64.RawURLEncoding.EncodedLen(invitationFields+len(i.Presale)) - 1
+		if again := i.Sign(exampleKey()); len(again) != len(code) || again[:fields] != code[:fields] {
 			t.Fatalf("%s parses and encodes as %s", code, again)
 		}
 	})
+}
+
+func TestAnInvitationNamesAPresaleOrGeneralSaleAndNothingElse(t *testing.T) {
+	key := exampleKey().Public().(ed25519.PublicKey)
+	longest := strings.Repeat("a", maxSlug)
+	if i, err := VerifyInvitation(exampleInvitation(longest).Sign(exampleKey()), key); err != nil || i.Presale != longest {
+		t.Errorf("the longest presale there may be: %+v, %v", i, err)
+	}
+	for _, presale := range []string{longest + "a", strings.Repeat("a", 256), "Fans", "fans\n", "-"} {
+		if _, err := VerifyInvitation(exampleInvitation(presale).Sign(exampleKey()), key); !errors.Is(err, ErrMalformed) {
+			t.Errorf("presale %q: %v", presale, err)
+		}
+	}
+	// The presale is signed for: nobody makes an invitation to one presale one to another.
+	raw, err := base64.RawURLEncoding.DecodeString(exampleInvitation("fans").Sign(exampleKey()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(raw[invitationFields:], "crew")
+	if _, err := VerifyInvitation(base64.RawURLEncoding.EncodeToString(raw), key); !errors.Is(err, ErrForged) {
+		t.Errorf("to another presale: %v", err)
+	}
 }
 
 func FuzzTranscript(f *testing.F) {

@@ -244,8 +244,9 @@ func assemble(ctx context.Context, cfg config, log *slog.Logger) (_ *core, err e
 			}
 			return reconciler.Run(ctx, settlements)
 		},
-		"mail":    mailer.Run,
-		"payouts": func(ctx context.Context) error { return payouts.Watch(ctx, payoutWatch) },
+		"mail":          mailer.Run,
+		"wallet phones": cfg.Wallet.sweeper(d, events, log).Run,
+		"payouts":       func(ctx context.Context) error { return payouts.Watch(ctx, payoutWatch) },
 		"late money": watchClearing(d, deadlines, func(ctx context.Context, at time.Time) ([]ledger.Overdue, error) {
 			return listings.LateShares(ctx, at, cfg.Ledger.ClearingWithin.SellerPayable, mostCounted)
 		}, cfg.Ledger.ClearingEvery, log),

@@ -59,13 +59,19 @@ func TestWhoComesThroughAPresaleBuysFromItsAllocationAloneAndGeneralSaleFollows(
 	if code := r.code(r.request("admin", http.MethodPost, sale+"/schedule", map[string]any{"opens_at": time.Now().Add(time.Minute)}), 409); code != "sales_overlap" {
 		t.Errorf("general sale meanwhile: %s", code)
 	}
-	codes := strings.Fields(r.ticketctl("", 0, "onsale", "invite", slug, "--count", "3"))
+	codes := strings.Fields(r.ticketctl("", 0, "onsale", "invite", slug, "--presale", "fans", "--count", "3"))
 	if len(codes) != 3 || codes[0] == codes[1] {
 		t.Errorf("invitations: %q", codes)
 	}
 	for _, code := range codes {
-		if made, err := lottery.ParseInvitation(code); err != nil || made.Event != lottery.EventID(slug) {
+		if made, err := lottery.ParseInvitation(code); err != nil || made.Event != lottery.EventID(slug) || made.Presale != "fans" {
 			t.Errorf("an invitation: %+v, %v", made, err)
+		}
+	}
+	for presale, status := range map[string]int{"": 409, "members": 409, "nobody": 404} {
+		want := map[int]string{409: "sale_without_invitations", 404: "presale_unknown"}[status]
+		if code := r.code(r.request("admin", http.MethodPost, "/admin/v1/events/"+slug+"/invitations", map[string]any{"count": 1, "presale": presale}), status); code != want {
+			t.Errorf("invitations to presale %q: %s", presale, code)
 		}
 	}
 	r.enroll(slug)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"fairgate/core/api"
 	"fairgate/core/db"
 	"fairgate/core/event"
@@ -25,6 +27,7 @@ type walletConfig struct {
 	PageURL      string `mapstructure:"page_url"`
 	Signers      int
 	Queue        int
+	ForgetAfter  time.Duration `mapstructure:"forget_after"`
 	Apple        struct {
 		CertificateFile string `mapstructure:"certificate_file"`
 		KeyFile         string `mapstructure:"key_file"`
@@ -46,7 +49,7 @@ type walletConfig struct {
 }
 
 var walletDefaults = map[string]any{
-	"wallet.organization": "", "wallet.page_url": "", "wallet.signers": 2, "wallet.queue": 50,
+	"wallet.organization": "", "wallet.page_url": "", "wallet.signers": 2, "wallet.queue": 50, "wallet.forget_after": "168h",
 	"wallet.apple.certificate_file": "", "wallet.apple.key_file": "", "wallet.apple.wwdr_file": "", "wallet.apple.pass_type_id": "", "wallet.apple.team_id": "",
 	"wallet.apple.web_service_url": "", "wallet.apple.push_url": passes.PushURL, "wallet.apple.push_ca_file": "",
 	"wallet.google.issuer_id": "", "wallet.google.service_key_file": "", "wallet.google.class_prefix": "fairgate",
@@ -84,6 +87,9 @@ func (c walletConfig) validate(bad func(key, format string, args ...any)) {
 		}
 	}
 	c.validateUpdates(bad)
+	if c.ForgetAfter < 0 {
+		bad("wallet.forget_after", "%s must not be negative", c.ForgetAfter)
+	}
 	if c.Signers < 1 || c.Queue < 0 {
 		bad("wallet.signers", "%d must be 1 or more, and wallet.queue, %d, not negative", c.Signers, c.Queue)
 	}
@@ -171,6 +177,17 @@ func (c walletConfig) openPasses(d *db.DB, events *event.Store, wallets api.Wall
 		return nil, nil
 	}
 	return passes.New(cfg), nil
+}
+
+// sweeper makes the part that forgets the phones that have passes of events that are over.
+func (c walletConfig) sweeper(d *db.DB, events *event.Store, log *slog.Logger) *passes.Sweeper {
+	return passes.NewSweeper(passes.SweeperConfig{DB: d, After: c.ForgetAfter, Log: log, ClosesAt: func(ctx context.Context, id uuid.UUID) (time.Time, error) {
+		e, err := events.ByID(ctx, id)
+		if err != nil {
+			return time.Time{}, err
+		}
+		return e.Spec.ClosesAt(), nil
+	}})
 }
 
 func readFiles(paths ...string) ([][]byte, error) {

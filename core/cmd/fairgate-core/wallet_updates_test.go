@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"fairgate/core/ticket/passes/passestest"
 	"fairgate/core/ticket/wallet/wallettest"
 	"fairgate/loadtest/paysim"
@@ -157,6 +159,15 @@ func TestAPassIsKeptAsItsTicketIsAndVoidOnceItIsHandedOn(t *testing.T) {
 	r.call(p.asks(http.MethodDelete, p.registration(), nil), http.StatusOK, nil)
 	if got := r.raw(p.asks(http.MethodGet, list, nil)); got.status != http.StatusNoContent {
 		t.Errorf("a phone that has no pass any more: %d", got.status)
+	}
+
+	// An account that is forgotten leaves no phone behind.
+	var account struct{ ID uuid.UUID }
+	r.admin(http.MethodPost, "/admin/v1/accounts:find", map[string]string{"email": ben.email}, http.StatusOK, &account)
+	r.admin(http.MethodPost, "/admin/v1/accounts/"+account.ID.String()+"/forget", map[string]any{}, http.StatusOK, nil)
+	var phones int
+	if err := r.db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM apple_registrations`).Scan(&phones); err != nil || phones != 0 {
+		t.Errorf("%d phones are left of a forgotten account, %v", phones, err)
 	}
 }
 

@@ -38,5 +38,8 @@
 // a change is dated when its transaction began, so one that has just been committed can be older than that. A phone may so be told twice.
 // The time of a pass is whole seconds; see Saved.LastModified.
 //
+// Device ids and push tokens are kept no longer than they are of use: until the phone has the pass no more, the account that the pass was given
+// to is forgotten (Forget), or the event has been over for some days (Sweeper). The pass itself names nobody, and stays.
+//
 // Everything here may be used from many goroutines.
 package passes

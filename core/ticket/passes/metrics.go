@@ -7,10 +7,12 @@ import "github.com/VictoriaMetrics/metrics"
 //	core_wallet_updates_total{wallet,result}  result: told, or never saved; failed, and tried again; dropped after a day
 //	core_wallet_pushes_total{result}          pushes to phones: sent; gone: the phone has the pass no more; or refused: not a token of this service
 //	core_wallet_registrations_total           phones that have registered for a pass
+//	core_wallet_registrations_swept_total     phones that were forgotten because the event is long over
 //	core_wallet_updates_due                   passes that are to be told of
 //	core_wallet_updates_oldest_seconds        how long the oldest of them has been
 var (
 	registeredTotal = metrics.NewCounter(`core_wallet_registrations_total`)
+	sweptTotal      = metrics.NewCounter(`core_wallet_registrations_swept_total`)
 	pushedTotal     = metrics.NewCounter(`core_wallet_pushes_total{result="sent"}`)
 	goneTotal       = metrics.NewCounter(`core_wallet_pushes_total{result="gone"}`)
 	refusedTotal    = metrics.NewCounter(`core_wallet_pushes_total{result="refused"}`)
