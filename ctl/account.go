@@ -52,7 +52,7 @@ func (t *tool) accountForget() *cobra.Command {
 	return &cobra.Command{
 		Use:   "forget EMAIL|ID",
 		Short: "Remove what an account says of a person",
-		Long: `forget removes the account's e-mail address and which entrants it was, and ends its sessions. That cannot be undone. Tickets stay valid, and
+		Long: `forget removes the account's e-mail address, which entrants it was and which phones have its passes, and ends its sessions. That cannot be undone. Tickets stay valid, and
 orders and the books stay as they are: an order keeps the address that it was given, which invoices may need.`,
 		Example: `  ticketctl accounts forget ann@example.org`,
 		Args:    cobra.ExactArgs(1),
