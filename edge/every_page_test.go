@@ -70,7 +70,7 @@ func ordersNoScript(selector string, change map[string]any) func(v *viewer) func
 // receives shows an offered ticket.
 func receives(selector string, answer any) func(v *viewer) func() {
 	return opens("/e/arena?transfer="+uuid.NewString(), selector, func(v *viewer) {
-		v.before(anEvening(map[string]any{"GET /v1/transfers/": answer}))
+		v.before(anEvening(map[string]any{"GET /v1/transfers/": answer})).isLetIn() // who is nobody here is told to sign in before core is asked
 	})
 }
 

@@ -231,7 +231,10 @@ func (c *fakeCore) listen(addr string) {
 	if err != nil {
 		c.world.t.Fatal(err)
 	}
+	c.world.mu.Lock()
 	c.addr = ln.Addr().String()
+	c.epoch = strings.ReplaceAll(uuid.NewString(), "-", "")[:16]
+	c.world.mu.Unlock()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /edge/v1/enroll", c.enroll)
 	for pattern, handler := range map[string]http.HandlerFunc{
@@ -253,7 +256,6 @@ func (c *fakeCore) listen(addr string) {
 			handler(rw, r)
 		})
 	}
-	c.epoch = strings.ReplaceAll(uuid.NewString(), "-", "")[:16]
 	c.srv = &http.Server{Handler: mux}
 	go c.srv.Serve(ln)
 }

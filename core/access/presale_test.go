@@ -2,6 +2,7 @@ package access
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -216,7 +217,10 @@ func TestASaleIsNotMovedIntoOneThatIsPlannedAfterIt(t *testing.T) {
 	if _, err := c.ScheduleAs(t.Context(), slug, Scheduling{OpensAt: after.Add(time.Hour), JoiningAt: after}); err != nil {
 		t.Fatal(err)
 	}
-	w.change(func(w *world) { w.sale.Presales[0].Until = after.Add(5 * time.Hour) }) // the file of the event has changed
+	w.change(func(w *world) { // the file of the event has changed
+		w.sale.Presales = slices.Clone(w.sale.Presales) // rooms still read the one before
+		w.sale.Presales[0].Until = after.Add(5 * time.Hour)
+	})
 	if _, err := c.ScheduleAs(t.Context(), slug, Scheduling{Presale: "fans", OpensAt: after, JoiningAt: after.Add(-time.Minute), EndsAt: after.Add(2 * time.Hour)}); !errors.Is(err, ErrOverlap) {
 		t.Errorf("moved into general sale: %v", err)
 	}
