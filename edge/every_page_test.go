@@ -236,7 +236,7 @@ var scenes = []scene{
 		return func() {
 			v.goes("/e/arena", ".ticket img")
 			eventually(v.t, "the page is kept", func() bool {
-				return asks[bool](v.ctx, v.t, `caches.keys().then(async (names) => (await Promise.all(names.map(async (n) => (await (await caches.open(n)).keys()).length))).some((n) => n > 20))`)
+				return asks[bool](v.ctx, v.t, `navigator.serviceWorker.ready.then(() => caches.keys()).then(async (names) => (await Promise.all(names.map(async (n) => (await (await caches.open(n)).keys()).length))).some((n) => n > 20))`)
 			})
 			line.cut()
 			v.goes("/e/arena", "#view > .notice + .ticket img")

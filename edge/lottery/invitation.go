@@ -74,7 +74,8 @@ func decodeInvitation(code string) (Invitation, []byte, error) {
 		return Invitation{}, nil, ErrMalformed
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(code)
-	if err != nil || len(b) < invitationSize || b[0] != invitationVersion || len(b) != invitationSize+int(b[37]) {
+	if err != nil || len(code) != base64.RawURLEncoding.EncodedLen(len(b)) || // the decoder skips line breaks
+		len(b) < invitationSize || b[0] != invitationVersion || len(b) != invitationSize+int(b[37]) {
 		return Invitation{}, nil, ErrMalformed
 	}
 	presale := string(b[invitationFields : len(b)-ed25519.SignatureSize])
