@@ -30,7 +30,7 @@ async function eventPage() {
 /** The event; status 0 where the network does not answer and there are tickets to be shown without. */
 function theEvent() {
   if (!kept(slug)) return patiently('GET', path);
-  return Promise.race([api('GET', path).then((answer) => (answer.status === 429 || answer.status >= 500 ? { status: 0 } : answer)), pause(3000).then(() => ({ status: 0 }))]);
+  return Promise.race([api('GET', path, { cache: 'no-cache' }).then((answer) => (answer.status === 429 || answer.status >= 500 ? { status: 0 } : answer)), pause(3000).then(() => ({ status: 0 }))]);
 }
 
 eventPage();

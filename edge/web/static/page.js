@@ -26,9 +26,8 @@ export function newKey() {
 }
 
 /** Calls the interface. Answers {status, data}; a network failure counts as "come back shortly". */
-export async function api(method, path, { body, key, headers = {} } = {}) {
-  // What lies in the browser's cache is asked for anew: without a network an answer from there would hide that there is none.
-  const init = { method, headers: { Accept: 'application/json', ...headers }, credentials: 'same-origin', cache: 'no-cache' };
+export async function api(method, path, { body, key, headers = {}, cache = 'default' } = {}) {
+  const init = { method, headers: { Accept: 'application/json', ...headers }, credentials: 'same-origin', cache };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
     init.headers['Content-Type'] = 'application/json';
